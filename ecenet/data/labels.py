@@ -1,0 +1,56 @@
+"""Class names and colours, as `classes.json` holds them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecenet.errors import UserError
+
+IGNORE_INDEX = 255
+"""Mask value of pixels that belong to no class: neither trained on nor scored."""
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """K classes in the order of the mask values."""
+
+    name: str
+    class_names: list[str]
+    class_colors: list[list[int]]
+    """RGB, 0 … 255."""
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
+def read_labels(path: Path) -> LabelSet:
+    """Read `{"name": …, "classes": [{"name": …, "color": [r, g, b]}, …]}`.
+
+    Raises:
+        UserError: the file is missing, is no JSON, or lacks those fields.
+    """
+    try:
+        content = json.loads(path.read_text())
+        labels = LabelSet(
+            name=str(content.get("name", path.parent.name)),
+            class_names=[str(entry["name"]) for entry in content["classes"]],
+            class_colors=[[int(v) for v in entry["color"]] for entry in content["classes"]],
+        )
+    except FileNotFoundError as error:
+        raise UserError(
+            f"Expected {path} with the class names and colours, but there is no such file; "
+            'write {"classes": [{"name": …, "color": [r, g, b]}, …]}.'
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f'Expected {path} to hold {{"classes": [{{"name": …, "color": [r, g, b]}}, …]}}, '
+            f"but it does not ({error}); correct the file."
+        ) from error
+    bad = [name for name, color in zip(labels.class_names, labels.class_colors, strict=True) if len(color) != 3]
+    if bad or not 2 <= labels.num_classes <= IGNORE_INDEX:
+        raise UserError(
+            f"Expected 2 to {IGNORE_INDEX} classes with three colour values each in {path}, "
+            f"got {labels.num_classes} classes{f' and a bad colour for {bad[0]}' if bad else ''}; correct the file."
+        )
+    return labels

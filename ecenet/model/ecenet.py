@@ -1,0 +1,206 @@
+"""ECENet: mask → embedding → better features → better mask, from the deepest stage to the shallowest."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from huggingface_hub import PyTorchModelHubMixin
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+
+from ecenet.config import Embeddings, Extraction, ModelConfig, Updater
+from ecenet.errors import UserError
+from ecenet.model.backbone import build_backbone
+from ecenet.model.class_extraction import ClassExtraction
+from ecenet.model.reconstruction import FeatureReconstruction, diversity_loss
+from ecenet.model.semantics import EmbeddingUpdater, SemanticsAttention, dot_product
+from ecenet.outputs import ECENetOutput, StageOutput
+
+
+class ECENet(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="ecenet",
+    tags=["semantic-segmentation", "explicit-class-embeddings"],
+    paper_url="https://arxiv.org/abs/2308.12894",
+):
+    """Semantic segmentation with explicit class embeddings (arXiv 2308.12894), as far as the paper is known.
+
+    FR, ECE, SAU with its gated updater and the aggregation of enhanced stages with the summed masks are the paper's;
+    their layers are ours and are told apart in each module's docstring. All arguments travel in `config.json`;
+    `ModelConfig` documents the architecture's and holds their defaults.
+
+    Args:
+        class_names: K names, in the order of the output channels.
+        class_colors: K RGB triples, 0 … 255.
+        image_mean, image_std: normalisation of RGB values in 0 … 1.
+        image_size: longest side in pixels that the weights were made for; None keeps images as they come.
+        recipe: how the weights came about, with measured figures; free-form, for the model card and the app.
+        pretrained: load timm's weights for the backbone. Never stored: a checkpoint brings its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: str,
+        out_indices: list[int],
+        output_stride: int | None,
+        same_padding: bool,
+        embed_dim: int,
+        ffn_ratio: float,
+        pool_grids: list[int],
+        embeddings: Embeddings,
+        reconstruction: bool,
+        extraction: Extraction,
+        updater: Updater,
+        class_names: list[str],
+        class_colors: list[list[int]],
+        image_mean: list[float],
+        image_std: list[float],
+        image_size: int | None = None,
+        recipe: dict[str, Any] | None = None,
+        pretrained: bool = False,
+    ) -> None:
+        super().__init__()
+        self._hub_mixin_config.pop("pretrained", None)
+        self.class_names = class_names
+        self.class_colors = class_colors
+        self.image_mean = image_mean
+        self.image_std = image_std
+        self.image_size = image_size
+        self.recipe = recipe or {}
+        num_classes = len(class_names)
+
+        self.backbone = build_backbone(
+            name=backbone,
+            out_indices=tuple(out_indices),
+            output_stride=output_stride,
+            same_padding=same_padding,
+            pretrained=pretrained,
+        )
+        depth = len(self.backbone.channels)
+        self.reconstruct = nn.ModuleList(
+            FeatureReconstruction(in_channels=channels, embed_dim=embed_dim)
+            if reconstruction
+            else nn.Conv2d(channels, embed_dim, 1)
+            for channels in self.backbone.channels
+        )
+        self.extract = ClassExtraction(
+            embed_dim=embed_dim,
+            num_classes=num_classes,
+            pool_grids=tuple(pool_grids) if extraction == "pyramid" else (),
+        )
+        if embeddings == "learned":
+            self.learned_embeddings = nn.Parameter(torch.randn(num_classes, embed_dim))
+        self.attend = nn.ModuleList(SemanticsAttention(embed_dim=embed_dim, ffn_ratio=ffn_ratio) for _ in range(depth))
+        self.update = nn.ModuleList(EmbeddingUpdater(embed_dim=embed_dim, mode=updater) for _ in range(depth))
+        self.fuse = nn.ModuleList(nn.Conv2d(embed_dim, embed_dim, 1) for _ in range(depth))
+        self.fuse_norm = LayerNorm2d(embed_dim)
+        self.classify = nn.Linear(embed_dim, embed_dim)
+        self.explicit = embeddings == "explicit"
+        self.reconstruction = reconstruction
+        self.embed_dim = embed_dim
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def stage_names(self) -> list[str]:
+        """`ece`, `stageL` … `stage1`, `final`: the keys of `ECENetOutput.stages`, coarse to fine."""
+        return ["ece", *(f"stage{level}" for level in range(len(self.attend), 0, -1)), "final"]
+
+    def forward(self, images: Tensor) -> ECENetOutput:
+        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""
+        divisor = self.backbone.size_divisor
+        height, width = images.shape[-2:]
+        if height % divisor or width % divisor:
+            raise UserError(
+                f"Expected image height and width to be multiples of {divisor}, got {height}×{width}; "
+                f"resize to {-(-height // divisor) * divisor}×{-(-width // divisor) * divisor}."
+            )
+        return self.forward_head(self.backbone(images))
+
+    def forward_head(self, backbone_features: list[Tensor]) -> ECENetOutput:
+        """Everything after the backbone, for features that were kept: list of (B, C, h, w), shallow to deep."""
+        features, diversity = self._reconstruct(backbone_features)
+        stages: dict[str, StageOutput] = {}
+
+        coarse = self.extract.predict_mask(features[-1])
+        if self.explicit:
+            embeddings = self.extract.embed(features[-1], coarse.softmax(dim=1))
+        else:
+            embeddings = self.learned_embeddings.expand(coarse.shape[0], -1, -1)
+        stages["ece"] = StageOutput(features[-1], coarse, coarse, embeddings, embeddings, None)
+
+        # Deep to shallow: semantics flow into ever finer features.
+        enhanced: Tensor | None = None
+        fused: Tensor | None = None
+        masks: Tensor | None = None
+        for level in range(len(features), 0, -1):
+            inputs = features[level - 1]
+            grid = inputs.shape[-2:]
+            if enhanced is not None:
+                inputs = inputs + resize(enhanced, grid)
+            enhanced, similarity = self.attend[level - 1](inputs, embeddings)
+            before = embeddings
+            embeddings, gate = self.update[level - 1](before, enhanced, similarity)
+            stages[f"stage{level}"] = StageOutput(enhanced, similarity, similarity, before, embeddings, gate)
+            # A 1×1 convolution of the concatenated stages, done stage by stage: projecting before upsampling is
+            # the same function and cheaper. The same holds for the running sum of masks.
+            projected = self.fuse[level - 1](enhanced)
+            fused = projected if fused is None else resize(fused, grid) + projected
+            masks = similarity if masks is None else resize(masks, grid) + similarity
+
+        assert fused is not None and masks is not None, "a backbone has at least one stage"
+        fused = self.fuse_norm(fused)
+        class_similarity = dot_product(fused, self.classify(embeddings)) * self.embed_dim**-0.5
+        logits = class_similarity + masks / len(features)
+        stages["final"] = StageOutput(fused, class_similarity, logits, embeddings, embeddings, None)
+        return ECENetOutput(logits, stages, diversity)
+
+    def _reconstruct(self, backbone_features: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Feature Reconstruction of every stage, and its mean diversity loss (only computed in training)."""
+        features: list[Tensor] = []
+        diversity = backbone_features[0].new_zeros(())
+        for module, feature in zip(self.reconstruct, backbone_features, strict=True):
+            if not self.reconstruction:
+                features.append(module(feature))
+                continue
+            combined, intrinsic, diverse = module(feature)
+            features.append(combined)
+            if self.training:
+                diversity = diversity + diversity_loss(intrinsic, diverse) / len(self.reconstruct)
+        return features, diversity
+
+
+def resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Bilinear (B, C, h, w) → (B, C, *size); the same tensor where nothing changes."""
+    if maps.shape[-2:] == tuple(size):
+        return maps
+    return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def build_model(
+    config: ModelConfig,
+    *,
+    class_names: list[str],
+    class_colors: list[list[int]],
+    image_mean: list[float],
+    image_std: list[float],
+    image_size: int | None = None,
+    recipe: dict[str, Any] | None = None,
+    pretrained: bool = False,
+) -> ECENet:
+    """A new ECENet with random head weights."""
+    return ECENet(
+        **asdict(config),
+        class_names=class_names,
+        class_colors=class_colors,
+        image_mean=image_mean,
+        image_std=image_std,
+        image_size=image_size,
+        recipe=recipe,
+        pretrained=pretrained,
+    )

@@ -1,0 +1,52 @@
+"""Feature Reconstruction (FR): make backbone features discriminative before embeddings are taken from them."""
+
+import torch
+import torch.nn.functional as F
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+
+
+class FeatureReconstruction(nn.Module):
+    """Two branches, intrinsic and diverse, combined.
+
+    The two branches and the diversity loss are the paper's; the layers are ours: intrinsic is a 1×1 convolution
+    to D/2, diverse a depthwise 3×3 on top of it (cheap, as in ghost features), joined by a 1×1 convolution.
+    """
+
+    def __init__(self, *, in_channels: int, embed_dim: int) -> None:
+        super().__init__()
+        half = embed_dim // 2
+        self.intrinsic = nn.Sequential(nn.Conv2d(in_channels, half, 1, bias=False), LayerNorm2d(half), nn.GELU())
+        self.diverse = nn.Conv2d(half, half, 3, padding=1, groups=half)
+        self.combine = nn.Conv2d(embed_dim, embed_dim, 1)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, C, h, w) → reconstructed (B, D, h, w), intrinsic (B, D/2, h, w), diverse (B, D/2, h, w)."""
+        intrinsic = self.intrinsic(features)
+        diverse = self.diverse(intrinsic)
+        return self.combine(torch.cat([intrinsic, diverse], dim=1)), intrinsic, diverse
+
+
+def diversity_loss(intrinsic: Tensor, diverse: Tensor) -> Tensor:
+    """How redundant the diverse branch is; 0 when its channels correlate with nothing. Ours; the paper has such a loss.
+
+    Mean squared correlation over space, per image: between different channels of `diverse`, and of each with
+    every channel of `intrinsic`.
+
+    Args:
+        intrinsic, diverse: (B, C, h, w).
+    Returns: () in [0, 2], the sum of the two means.
+    """
+    a, b = _standardise(diverse), _standardise(intrinsic)
+    within = torch.einsum("bcn,bdn->bcd", a, a)
+    across = torch.einsum("bcn,bdn->bcd", a, b)
+    channels = within.shape[1]
+    off_diagonal = within - torch.diag_embed(torch.diagonal(within, dim1=1, dim2=2))
+    pairs = max(channels * (channels - 1), 1)
+    return off_diagonal.square().sum(dim=(1, 2)).mean() / pairs + across.square().mean()
+
+
+def _standardise(features: Tensor) -> Tensor:
+    """(B, C, h, w) → (B, C, h·w) of zero mean and unit length, so that inner products are correlations."""
+    flat = features.float().flatten(2)
+    return F.normalize(flat - flat.mean(dim=2, keepdim=True), dim=2, eps=1e-6)

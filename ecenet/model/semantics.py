@@ -1,0 +1,83 @@
+"""Semantics Attention & Updater (SAU): features read the class embeddings, the emerging mask rewrites them."""
+
+import torch
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+
+from ecenet.config import Updater
+from ecenet.model.class_extraction import masked_mean
+
+
+class SemanticsAttention(nn.Module):
+    """Features attend to class embeddings; the similarity map is returned, since it is the stage's mask.
+
+    The attention and the mask that emerges from it are the paper's. Ours: one head, and queries that already hold
+    the deeper stage's features. The query projection is folded into the keys' and the output projection into the
+    values': with far more cells than classes this leaves only K·D multiplications a cell.
+    """
+
+    def __init__(self, *, embed_dim: int, ffn_ratio: float) -> None:
+        super().__init__()
+        hidden = int(embed_dim * ffn_ratio)
+        self.scale = embed_dim**-0.5
+        self.query_norm = LayerNorm2d(embed_dim)
+        self.key = nn.Linear(embed_dim, embed_dim)
+        self.value = nn.Linear(embed_dim, embed_dim)
+        self.norm = LayerNorm2d(embed_dim)
+        self.ffn = nn.Sequential(
+            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, groups=embed_dim),
+            nn.Conv2d(embed_dim, hidden, 1),
+            nn.GELU(),
+            nn.Conv2d(hidden, embed_dim, 1),
+        )
+
+    def forward(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Args: features (B, D, h, w), embeddings (B, K, D). Returns: enhanced (B, D, h, w), similarity (B, K, h, w)."""
+        similarity = dot_product(self.query_norm(features), self.key(embeddings)) * self.scale
+        attention = similarity.softmax(dim=1)
+        read = torch.einsum("bkhw,bkd->bdhw", attention, self.value(embeddings))
+        enhanced = self.norm(features + read)
+        return enhanced + self.ffn(enhanced), similarity
+
+
+class EmbeddingUpdater(nn.Module):
+    """Rewrite class embeddings with what lies under the stage's mask.
+
+    The gate, and that it beats an addition, are the paper's; its formula is ours:
+    candidate C = mask-weighted mean of the enhanced features, g = σ(W[E; C]), E ← norm(g·E + (1−g)·W_c C).
+    """
+
+    def __init__(self, *, embed_dim: int, mode: Updater) -> None:
+        super().__init__()
+        self.mode = mode
+        if mode != "off":
+            self.candidate = nn.Linear(embed_dim, embed_dim)
+            self.norm = nn.LayerNorm(embed_dim)
+        if mode == "gated":
+            self.gate = nn.Linear(2 * embed_dim, embed_dim)
+
+    def forward(
+        self, embeddings: Tensor, features: Tensor, similarity: Tensor, *, gate: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Args:
+            embeddings: (B, K, D).
+            features: (B, D, h, w) enhanced features.
+            similarity: (B, K, h, w) the stage's mask logits.
+            gate: forces the gate; broadcastable to (B, K, D), values in [0, 1].
+        Returns: updated embeddings (B, K, D) and the gate (B, K, D), None unless the mode is gated.
+        """
+        if self.mode == "off":
+            return embeddings, None
+        with torch.autocast(features.device.type, enabled=False):
+            pooled = masked_mean(features.float(), similarity.float().softmax(dim=1))
+        candidate = self.candidate(pooled)
+        if self.mode == "added":
+            return self.norm(embeddings + candidate), None
+        if gate is None:
+            gate = torch.sigmoid(self.gate(torch.cat([embeddings, pooled], dim=-1)))
+        return self.norm(gate * embeddings + (1 - gate) * candidate), gate
+
+
+def dot_product(features: Tensor, embeddings: Tensor) -> Tensor:
+    """Inner product of every cell with every class: (B, D, h, w), (B, K, D) → (B, K, h, w)."""
+    return torch.einsum("bdhw,bkd->bkhw", features, embeddings)

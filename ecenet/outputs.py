@@ -1,0 +1,37 @@
+"""What the model returns: every stage, always. Named tuples, so that `torch.export` and `torch.compile` can carry them."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class StageOutput(NamedTuple):
+    """What one stage saw and said. K classes, D embedding width, h×w the stage's own grid.
+
+    `ece` is the coarse mask of Explicit Class Extraction, `stageL` … `stage1` are the SAU stages from
+    deep to shallow, `final` is the aggregated prediction.
+    """
+
+    features: Tensor
+    """(B, D, h, w) features that leave the stage."""
+    similarity: Tensor
+    """(B, K, h, w) features against class embeddings, unnormalised; for `ece`, which has none yet, its mask logits."""
+    mask_logits: Tensor
+    """(B, K, h, w) the stage's prediction, unnormalised; for SAU stages the similarity *is* the mask that emerges."""
+    embeddings_before: Tensor
+    """(B, K, D) class embeddings that entered the stage; for `ece` those that it made."""
+    embeddings_after: Tensor
+    """(B, K, D) class embeddings that leave the stage."""
+    gate: Tensor | None
+    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence. None where nothing is gated."""
+
+
+class ECENetOutput(NamedTuple):
+    """Everything that ECENet computed for a batch."""
+
+    logits: Tensor
+    """(B, K, h, w) `stages["final"].mask_logits`: final logits at the finest stage's grid, unnormalised."""
+    stages: dict[str, StageOutput]
+    """From coarse to fine: `ece`, `stageL` … `stage1`, `final`."""
+    diversity: Tensor
+    """() Feature Reconstruction's diversity loss, averaged over stages; 0 where it is switched off."""

@@ -1,0 +1,150 @@
+"""Images in, predictions out. The model takes tensors; sizes, devices and precision are decided here."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ecenet.images import MAX_PIXELS, ImageSource, load_image
+from ecenet.model.ecenet import ECENet, resize
+from ecenet.outputs import ECENetOutput, StageOutput
+from ecenet.prediction import ImageFeatures, Prediction, StagePrediction
+from ecenet.weights import best_device, load_model
+
+MAX_WORKING_SIDE = 1024
+"""Longest side in pixels that the network sees where the weights name no size."""
+MAX_DETAIL_SIDE = 1600
+"""Masks are computed up to this side and repeated beyond it: their grid is far coarser anyway."""
+
+
+class Predictor:
+    """Segments and explains images with one model.
+
+    Args:
+        model: in evaluation mode; it is moved to the device.
+        device: chosen by itself when None (CUDA, MPS, CPU).
+        half: bf16 autocast; chosen by itself when None, where the hardware computes it natively.
+        max_pixels: largest image to accept.
+    """
+
+    def __init__(
+        self,
+        model: ECENet,
+        *,
+        device: torch.device | str | None = None,
+        half: bool | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.device = torch.device(device) if device is not None else best_device()
+        self.half = bf16_is_fast(self.device) if half is None else half
+        self.model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self.max_pixels = max_pixels
+        self._mean = torch.tensor(model.image_mean, device=self.device).view(1, 3, 1, 1)
+        self._std = torch.tensor(model.image_std, device=self.device).view(1, 3, 1, 1)
+
+    @classmethod
+    def from_weights(cls, weights: str | Path, **options: object) -> "Predictor":
+        """A predictor for a shipped name, a folder or a Hub id; `options` as for the constructor."""
+        return cls(load_model(weights), **options)  # type: ignore[arg-type]
+
+    def predict(self, source: ImageSource) -> Prediction:
+        """Segment one image at every stage.
+
+        Raises:
+            UserError: the source is no usable image.
+        """
+        start = time.perf_counter()
+        return self.predict_features(self.extract_features(source), start=start)
+
+    @torch.inference_mode()
+    def extract_features(self, source: ImageSource) -> ImageFeatures:
+        """Run the backbone only."""
+        image = load_image(source, max_pixels=self.max_pixels)
+        height, width = self.working_size(image.size)
+        shrunk = image.resize((width, height), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(shrunk)).to(self.device)[None].permute(0, 3, 1, 2)
+        with self._autocast():
+            tensors = self.model.backbone(self.normalise(pixels))
+        return ImageFeatures(image, (height, width), tensors)
+
+    def predict_features(self, features: ImageFeatures, *, start: float | None = None) -> Prediction:
+        """Run the head on kept features."""
+        start = time.perf_counter() if start is None else start
+        with torch.inference_mode(), self._autocast():
+            output = self.model.forward_head(features.tensors)
+        stages = self._summarise(output, size=features.image.size)
+        return Prediction(
+            class_names=self.model.class_names,
+            class_colors=self.model.class_colors,
+            stages=stages,
+            features=features,
+            seconds=time.perf_counter() - start,
+        )
+
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) of an image → (height, width) that the network sees: the weights' own longest side
+        (or the image's, up to `MAX_WORKING_SIDE`), each side rounded to what the backbone divides by."""
+        longest = self.model.image_size or min(max(size), MAX_WORKING_SIDE)
+        divisor = self.model.backbone.size_divisor
+        width, height = (max(divisor, round(side * longest / max(size) / divisor) * divisor) for side in size)
+        return height, width
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) uint8 RGB → normalised float32, channels last in memory."""
+        images = (pixels.float() / 255 - self._mean) / self._std
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half)
+
+    @torch.inference_mode()
+    def _summarise(self, output: ECENetOutput, *, size: tuple[int, int]) -> dict[str, StagePrediction]:
+        return {name: _summarise_stage(name, stage, size=size) for name, stage in output.stages.items()}
+
+
+def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) -> StagePrediction:
+    """First image of the batch, as arrays; `size` is the image's (width, height)."""
+    width, height = size
+    factor = min(1.0, MAX_DETAIL_SIDE / max(size))
+    detail = (max(1, round(height * factor)), max(1, round(width * factor)))
+    logits = resize(stage.mask_logits[:1].float(), detail)[0]
+    top, labels = logits.max(dim=0)
+    confidence = (top - logits.logsumexp(dim=0)).exp()
+
+    num_classes = logits.shape[0]
+    counts = torch.bincount(labels.flatten(), minlength=num_classes).float()
+    sums = torch.bincount(labels.flatten(), weights=confidence.flatten(), minlength=num_classes)
+    label_map = labels.to(torch.uint8).cpu().numpy()
+    confidence_map = confidence.half().cpu().numpy()
+    if detail != (height, width):
+        rows = np.arange(height) * detail[0] // height
+        columns = np.arange(width) * detail[1] // width
+        label_map = label_map[rows[:, None], columns]
+        confidence_map = confidence_map[rows[:, None], columns]
+    return StagePrediction(
+        name=name,
+        label_map=label_map,
+        confidence=confidence_map,
+        similarity=_array(stage.similarity),
+        mask_logits=_array(stage.mask_logits),
+        embeddings=_array(stage.embeddings_after),
+        gate=None if stage.gate is None else _array(stage.gate),
+        area=(counts / counts.sum()).cpu().numpy(),
+        mean_confidence=(sums / counts).cpu().numpy(),
+    )
+
+
+def _array(batch: Tensor) -> np.ndarray:
+    return batch[0].float().cpu().numpy()
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether bf16 is computed natively: Ampere and later, or a CPU with AVX512-BF16 or AMX."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        return torch.backends.mkldnn.is_available() and torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return False
