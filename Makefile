@@ -1,0 +1,39 @@
+# make app: environment, then serve on http://127.0.0.1:7860 · make test: environment, then all checks and tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: app test check unit browser benchmark clean
+
+app: $(STAMP)
+	$(BIN)/python app.py
+
+test: check unit browser
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -m "not browser"
+
+browser: $(STAMP)
+	$(BIN)/python -m pytest -m browser
+
+benchmark: $(STAMP)
+	$(BIN)/python -m ecenet benchmark --weights voc13
+
+# Made anew only when what is required has changed. A pair of torch and torchvision that do not fit breaks timm's
+# import, so it is tried here, where the message can still be understood.
+$(STAMP): requirements.txt requirements-dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(BIN)/python -c "import torch, torchvision, timm" || \
+		{ echo "torch and torchvision do not fit each other: remove $(VENV) and run make again"; exit 1; }
+	touch $@
+
+clean:
+	rm -rf $(VENV) artifacts

@@ -1,0 +1,104 @@
+"""Timings as medians and ratios of one run: every round times each candidate once, so that drift hits all alike."""
+
+import platform
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils._pytree import tree_leaves
+from tqdm import tqdm
+
+from ecenet.config import ModelConfig
+from ecenet.model.ecenet import ECENet, build_model
+from ecenet.predictor import Predictor
+from ecenet.weights import load_model
+
+WARM_UP_ROUNDS = 3
+
+
+def benchmark(*, weights: str | None, size: tuple[int, int], rounds: int) -> dict[str, object]:
+    """Time backbone, model and explanation of one photo.
+
+    Args:
+        weights: as for `load_model`; None takes random weights for 13 classes.
+        size: (width, height) of the photo in pixels; its content is noise.
+    Returns: JSON-able: medians in milliseconds, ratios, and what they were measured on.
+    """
+    predictor = Predictor(load_model(weights) if weights else random_model())
+    model = predictor.model
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
+    height, width = predictor.working_size(size)
+    images = predictor.normalise(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=predictor.device))
+    features = predictor.extract_features(photo)
+
+    def run_model(take: Callable[[object], object]) -> None:
+        with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=predictor.half):
+            output = model(images)
+        take(output)
+
+    milliseconds = interleaved(
+        {
+            "backbone": lambda: run_backbone(predictor, images),
+            # The same pass; what differs is what is handed out as arrays.
+            "model, logits returned": lambda: run_model(lambda output: output.logits.float().cpu().numpy()),
+            "model, every stage returned": lambda: run_model(all_arrays),
+            "photo explained": lambda: predictor.predict(photo),
+            "photo explained again from kept features": lambda: predictor.predict_features(features),
+        },
+        rounds=rounds,
+    )
+    return {
+        "milliseconds": milliseconds,
+        "ratios": {
+            "every stage / logits": milliseconds["model, every stage returned"]
+            / milliseconds["model, logits returned"],
+            "model / backbone": milliseconds["model, logits returned"] / milliseconds["backbone"],
+        },
+        "photo": f"{size[0]}×{size[1]}, analysed at {width}×{height}",
+        "weights": weights or "random",
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "bf16": predictor.half,
+        "device": str(predictor.device),
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+        "rounds": rounds,
+    }
+
+
+def interleaved(candidates: dict[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
+    """Median milliseconds of each candidate over rounds that run them in turn, after a warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for index in tqdm(range(WARM_UP_ROUNDS + rounds), desc="Timing", unit="round", leave=False):
+        for name, run in candidates.items():
+            start = time.perf_counter()
+            run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if index >= WARM_UP_ROUNDS:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: round(float(np.median(values)) * 1000, 2) for name, values in seconds.items()}
+
+
+def run_backbone(predictor: Predictor, images: torch.Tensor) -> None:
+    with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=predictor.half):
+        predictor.model.backbone(images)
+
+
+def random_model() -> ECENet:
+    """The default architecture with random weights and 13 nameless classes."""
+    return build_model(
+        ModelConfig(),
+        class_names=[f"class {k}" for k in range(13)],
+        class_colors=[[k * 19, 255 - k * 19, 128] for k in range(13)],
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+    )
+
+
+def all_arrays(output: object) -> list[np.ndarray]:
+    """Every tensor of an output as an fp32 array on the host."""
+    leaves = tree_leaves(output)
+    return [leaf.float().cpu().numpy() for leaf in leaves if isinstance(leaf, torch.Tensor)]

@@ -1,0 +1,134 @@
+"""One dataclass a command; its fields are the options, `run` calls the library."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from tqdm import tqdm
+
+from ecenet.config import TrainConfig
+from ecenet.errors import UserError
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Segment photos and write what every stage saw."""
+
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    """Photos to segment."""
+    out: Path
+    """Folder to write to; each photo gets a folder of its own in it."""
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    opacity: float = 0.6
+    """Of the class colours in the overlay, 0 … 1."""
+
+    def run(self) -> None:
+        from ecenet.export import export_prediction, unique_names
+        from ecenet.predictor import Predictor
+
+        if not self.images:
+            raise UserError("Expected at least one photo, got none; name image files after the command.")
+        if not 0 <= self.opacity <= 1:
+            raise UserError(f"Expected --opacity between 0 and 1, got {self.opacity}; choose a number in that range.")
+        predictor = Predictor.from_weights(self.weights)
+        make_folder(self.out)
+        summaries: list[dict[str, object]] = []
+        errors: list[str] = []
+        for path, name in zip(tqdm(self.images, unit="photo"), unique_names(self.images), strict=True):
+            try:
+                exported = export_prediction(predictor.predict(path), self.out / name, opacity=self.opacity)
+                summaries.append({"file": str(path), **exported})
+            except UserError as error:
+                # One bad photo must not cost the others their results.
+                summaries.append({"file": str(path), "error": str(error)})
+                errors.append(str(error))
+        (self.out / "summary.json").write_text(json.dumps({"weights": self.weights, "images": summaries}, indent=1))
+        print(f"Wrote {len(summaries) - len(errors)} of {len(summaries)} photos to {self.out}")
+        if errors:
+            raise UserError("\n".join(errors))
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score weights on a labelled folder."""
+
+    data: Path
+    """Folder with `images/<split>`, `masks/<split>` and `classes.json`."""
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    split: str = "val"
+    classes: int | None = None
+    """Restrict the means to the first so many classes."""
+    limit: int | None = None
+    """Look at so many images only, evenly spread."""
+    image_size: int | None = None
+    """Longest side in pixels that the network sees; the weights' own by default."""
+    json: Path | None = None
+    """File to write the scores to; they are printed without it."""
+
+    def run(self) -> None:
+        from ecenet.data.folder import read_folder
+        from ecenet.evaluate import evaluate
+        from ecenet.predictor import Predictor
+
+        data = read_folder(self.data, self.split)
+        predictor = Predictor.from_weights(self.weights, image_size=self.image_size)
+        scores = json.dumps(evaluate(predictor, data, classes=self.classes, limit=self.limit).to_json(), indent=1)
+        if self.json is None:
+            print(scores)
+        else:
+            make_folder(self.json.parent)
+            self.json.write_text(scores)
+            print(f"Wrote {self.json}")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train on a labelled folder, or go on with the run in `--out`."""
+
+    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+
+    def run(self) -> None:
+        from ecenet.train import train
+
+        result = train(self.config)
+        print(f"val mIoU {result.miou:.4f}; weights are in {self.config.out / 'model'}")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Time one model in interleaved rounds; figures are medians and ratios of one run."""
+
+    weights: str | None = None
+    """Name of shipped weights, a folder, or a Hub id; random weights without it."""
+    width: int = 480
+    height: int = 360
+    rounds: int = 30
+    json: Path | None = None
+    """File to write the figures to; they are printed as well."""
+
+    def run(self) -> None:
+        from ecenet.benchmark import benchmark
+
+        figures = benchmark(weights=self.weights, size=(self.width, self.height), rounds=self.rounds)
+        text = json.dumps(figures, indent=1)
+        print(text)
+        if self.json is not None:
+            make_folder(self.json.parent)
+            self.json.write_text(text)
+
+
+def make_folder(folder: Path) -> None:
+    """Create it with its parents.
+
+    Raises:
+        UserError: it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"Expected a folder to write to, but {folder} cannot be one ({error.strerror}); choose another path."
+        ) from error

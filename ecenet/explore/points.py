@@ -1,0 +1,58 @@
+"""Class embeddings as points: one for each image, stage and class that is really there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecenet.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class EmbeddingPoints:
+    """N class embeddings and what they belong to; all arrays have N rows."""
+
+    vectors: np.ndarray
+    """(N, D) float32."""
+    image: np.ndarray
+    """(N,) index into the predictions."""
+    stage: np.ndarray
+    """(N,) stage names."""
+    class_index: np.ndarray
+    """(N,)."""
+    area: np.ndarray
+    """(N,) share of the image that the class covers at that stage."""
+    confidence: np.ndarray
+    """(N,) mean confidence over those pixels; NaN without any."""
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+def embedding_points(predictions: Sequence[Prediction], *, min_area: float = 0.005) -> EmbeddingPoints:
+    """Collect the embeddings of classes whose *final* mask covers more than `min_area` of their image.
+
+    Every such class appears at every stage that makes embeddings, so that its way can be followed. `final` has none
+    of its own: it uses what `stage1` left. Ours.
+    """
+    rows = [
+        (index, name, k, stage.area[k], stage.mean_confidence[k], stage.embeddings[k])
+        for index, prediction in enumerate(predictions)
+        for k in prediction.final.present(min_area=min_area)
+        for name, stage in prediction.stages.items()
+        if name != "final"
+    ]
+    if not rows:
+        empty = np.zeros(0)
+        return EmbeddingPoints(
+            np.zeros((0, 1), np.float32), empty.astype(int), empty.astype(str), empty.astype(int), empty, empty
+        )
+    image, stage, class_index, area, confidence, vectors = zip(*rows, strict=True)
+    return EmbeddingPoints(
+        vectors=np.stack(vectors),
+        image=np.array(image),
+        stage=np.array(stage),
+        class_index=np.array(class_index),
+        area=np.array(area),
+        confidence=np.array(confidence),
+    )

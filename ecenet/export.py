@@ -1,0 +1,69 @@
+"""A prediction as files."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from ecenet.overlay import indexed_mask, overlay
+from ecenet.prediction import Prediction, StagePrediction
+
+
+def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 0.6) -> dict[str, object]:
+    """Write one photo's masks, overlay and arrays.
+
+    Writes `label_map.png` (palette image of class indices), `overlay.png`, `stages/NAME.png` (palette images, coarse
+    to fine) and `arrays.npz` with `similarity_NAME` (K, h, w), `embeddings_NAME` (K, D) and, where a stage has one,
+    `gate_NAME` (K, D).
+
+    Returns: a JSON-able summary: sizes, classes with area and mean confidence, agreement of each stage with the final.
+    """
+    (folder / "stages").mkdir(parents=True, exist_ok=True)
+    colors = prediction.class_colors
+    indexed_mask(prediction.label_map, colors).save(folder / "label_map.png")
+    overlay(prediction.image, prediction.label_map, colors, opacity=opacity).save(folder / "overlay.png")
+    arrays: dict[str, np.ndarray] = {}
+    for name, stage in prediction.stages.items():
+        indexed_mask(stage.label_map, colors).save(folder / "stages" / f"{name}.png")
+        arrays[f"similarity_{name}"] = stage.similarity
+        arrays[f"embeddings_{name}"] = stage.embeddings
+        if stage.gate is not None:
+            arrays[f"gate_{name}"] = stage.gate
+    np.savez_compressed(folder / "arrays.npz", **arrays)
+    return {
+        "folder": folder.name,
+        "width": prediction.image.width,
+        "height": prediction.image.height,
+        "note": prediction.note,
+        "seconds": round(prediction.seconds, 4),
+        "classes": class_table(prediction, prediction.final),
+        "agreement_with_final": {
+            name: float((stage.label_map == prediction.label_map).mean()) for name, stage in prediction.stages.items()
+        },
+    }
+
+
+def class_table(prediction: Prediction, stage: StagePrediction) -> list[dict[str, object]]:
+    """Classes that a stage shows, largest first: name, area and mean confidence, both 0 … 1."""
+    return [
+        {
+            "class": prediction.class_names[k],
+            "area": float(stage.area[k]),
+            "confidence": float(stage.mean_confidence[k]),
+        }
+        for k in stage.present()
+    ]
+
+
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """Folder names for files: their stems, numbered where two are alike."""
+    totals = Counter(path.stem for path in paths)
+    names: list[str] = []
+    for path in paths:
+        candidates = (f"{path.stem}-{number}" for number in count(1))
+        names.append(
+            path.stem if totals[path.stem] == 1 else next(n for n in candidates if n not in names and n not in totals)
+        )
+    return names

@@ -1,0 +1,63 @@
+"""Arrays in, pictures out: label maps in class colours, similarity maps as heat over a faded photo."""
+
+import numpy as np
+import plotly.colors
+from PIL import Image
+
+HEAT_SCALE = "Viridis"
+"""Perceptually even and safe for colour-blind readers; the scale of every similarity map."""
+
+
+def indexed_mask(label_map: np.ndarray, class_colors: list[list[int]]) -> Image.Image:
+    """Palette image whose pixel values are the class indices. (H, W) uint8 → mode P, ready to be saved as PNG."""
+    mask = Image.fromarray(label_map)
+    mask.putpalette([channel for color in class_colors for channel in color])
+    return mask
+
+
+def overlay(
+    image: Image.Image, label_map: np.ndarray, class_colors: list[list[int]], *, opacity: float = 0.6
+) -> Image.Image:
+    """The photo with class colours mixed in.
+
+    Args:
+        image: RGB, of the label map's size.
+        label_map: (H, W) uint8.
+        opacity: 0 shows the photo alone, 1 the mask alone.
+    """
+    return Image.blend(image, indexed_mask(label_map, class_colors).convert("RGB"), opacity)
+
+
+def heat_colors(values: np.ndarray, *, low: float, high: float) -> np.ndarray:
+    """(...,) values → (..., 3) uint8 RGB; `low` and below is the scale's dark end, `high` and above its bright one."""
+    scaled = (values - low) / max(high - low, 1e-12)
+    return _heat_table()[(scaled.clip(0, 1) * 255).round().astype(int)]
+
+
+def similarity_overlay(
+    image: Image.Image, similarity: np.ndarray, *, low: float, high: float, opacity: float = 0.75, max_side: int = 480
+) -> Image.Image:
+    """One class's similarity map as heat over the greyed photo.
+
+    Args:
+        image: RGB photo.
+        similarity: (h, w) on a stage's own grid; its cells stay visible, nothing is smoothed.
+        low, high: values at the ends of the colour scale.
+        max_side: longest side of the picture in pixels.
+    """
+    factor = min(1.0, max_side / max(image.size))
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    heat = Image.fromarray(heat_colors(similarity, low=low, high=high)).resize(size, Image.Resampling.NEAREST)
+    return Image.blend(image.resize(size).convert("L").convert("RGB"), heat, opacity)
+
+
+def heat_gradient() -> str:
+    """The colour scale as a CSS gradient, left to right."""
+    stops = ", ".join(plotly.colors.sample_colorscale(HEAT_SCALE, [i / 10 for i in range(11)]))
+    return f"linear-gradient(to right, {stops})"
+
+
+def _heat_table() -> np.ndarray:
+    """(256, 3) uint8."""
+    colors = plotly.colors.sample_colorscale(HEAT_SCALE, [i / 255 for i in range(256)], colortype="tuple")
+    return (np.array(colors) * 255).round().astype(np.uint8)

@@ -1,0 +1,106 @@
+"""The photos of a session: upload, paste, examples, and choosing among them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import skimage.data
+import sklearn.datasets
+from gradio.data_classes import ImageData
+from gradio.events import Dependency
+
+from ecenet.errors import UserError
+from ecenet.images import thumbnail
+from ecenet.predictor import Predictor
+from ecenet.ui.session import MAX_PHOTOS, Session, add_photo
+
+
+def example_photos() -> list[tuple[str, str]]:
+    """(path, caption) of photos that installed packages carry."""
+    skimage_photos = Path(skimage.data.__file__).parent
+    sklearn_photos = Path(sklearn.datasets.__file__).parent / "images"
+    photos = [
+        (skimage_photos / "chelsea.png", "cat"),
+        (skimage_photos / "astronaut.png", "astronaut"),
+        (sklearn_photos / "china.jpg", "temple"),
+    ]
+    return [(str(path), caption) for path, caption in photos if path.is_file()]
+
+
+def build(session: gr.State, *, predictor: Predictor) -> list[Dependency]:
+    """Lay out the panel. Returns the events after which the session has changed."""
+    examples = example_photos()
+    photo = gr.Image(label="Photo", sources=["upload", "clipboard"], type="filepath", height=220, elem_id="photo-input")
+    # Gradio would open the file first, and fail with a message of its own: ours tells what to do.
+    photo.preprocess = _uploaded_path  # type: ignore[assignment]
+    thumbnails: dict[str, Any] = {
+        "columns": 3,
+        "height": "auto",
+        "object_fit": "cover",
+        "allow_preview": False,
+        "interactive": False,
+        "show_label": False,
+        "buttons": [],
+        "elem_classes": "ece-thumbnails",
+    }
+    gr.Markdown("Or an example:")
+    example_gallery = gr.Gallery(
+        examples,
+        label="Examples",
+        elem_id="examples",
+        **thumbnails,
+    )
+    gallery = gr.Gallery(
+        label=f"Your photos (up to {MAX_PHOTOS})",
+        visible=False,
+        elem_id="session-photos",
+        **thumbnails,
+    )
+    clear = gr.Button("Remove all photos", size="sm", visible=False, elem_id="clear-photos")
+
+    def add(session: Session, path: str | None) -> Session:
+        return _show_errors(add_photo)(session, path, predictor=predictor) if path else session
+
+    def add_example(session: Session, event: gr.SelectData) -> Session:
+        return _show_errors(add_photo)(session, examples[event.index][0], predictor=predictor)
+
+    def choose(session: Session, event: gr.SelectData) -> Session:
+        return session.select(event.index)
+
+    model: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+    added = photo.upload(add, [session, photo], session, **model)
+    # The input is emptied only after success: a photo that failed stays where its owner can see it.
+    added.success(lambda: None, None, photo, show_progress="hidden", api_visibility="private")
+    events = [
+        added,
+        example_gallery.select(add_example, session, session, **model),
+        gallery.select(choose, session, session, show_progress="hidden", api_visibility="private"),
+        clear.click(Session, None, session, show_progress="hidden", api_visibility="private"),
+    ]
+    for event in events:
+        event.success(_show_photos, session, [gallery, clear], show_progress="hidden", api_visibility="private")
+    return events
+
+
+def _uploaded_path(payload: ImageData | None) -> str | None:
+    return payload.path if payload else None
+
+
+def _show_photos(session: Session) -> tuple[gr.Gallery, gr.Button]:
+    thumbnails = [(thumbnail(photo.prediction.image, max_side=256), photo.name) for photo in session.photos]
+    any_photo = bool(thumbnails)
+    selected = session.selected if any_photo else None
+    return gr.Gallery(thumbnails, selected_index=selected, visible=any_photo), gr.Button(visible=any_photo)
+
+
+def _show_errors(function: Callable[..., Session]) -> Callable[..., Session]:
+    """Turn a `UserError` into a toast; the session stays as it was."""
+
+    def wrapped(*args: object, **kwargs: object) -> Session:
+        try:
+            return function(*args, **kwargs)
+        except UserError as error:
+            raise gr.Error(str(error), title="This photo cannot be used", print_exception=False) from error
+
+    return wrapped

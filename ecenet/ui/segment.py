@@ -1,0 +1,82 @@
+"""Segment: the masks of every stage over the photo. All stages are sent at once, so that switching asks no server."""
+
+import gradio as gr
+
+from ecenet.export import class_table
+from ecenet.overlay import indexed_mask
+from ecenet.prediction import Prediction, StagePrediction, stage_title
+from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
+from ecenet.ui.session import Photo, Session
+from ecenet.ui.view import View
+
+SHOW_STAGE = """(stage) => document.querySelectorAll('#segment-view [data-stage]')
+    .forEach(element => { element.hidden = element.dataset.stage !== stage })"""
+SET_OPACITY = "(opacity) => document.querySelector('#segment-view').style.setProperty('--mask-opacity', opacity)"
+
+
+def build(session: gr.State, *, stage_names: list[str]) -> View:
+    """Lay out the tab."""
+    gr.Markdown("How the prediction grows from the coarse mask to the final one. Colours mean the same at every stage.")
+    with gr.Row():
+        stage = gr.Radio(
+            [(stage_title(name), name) for name in stage_names],
+            value="final",
+            label="Stage, coarse to fine",
+            elem_id="stage-picker",
+            scale=3,
+        )
+        opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Mask opacity", elem_id="mask-opacity", scale=1)
+    view = gr.HTML(render_masks(Session(), "final", 0.6), elem_id="segment-view")
+    stage.change(None, stage, None, js=SHOW_STAGE)
+    opacity.input(None, opacity, None, js=SET_OPACITY)
+    return View(render_masks, [session, stage, opacity], [view])
+
+
+def render_masks(session: Session, stage: str, opacity: float) -> str:
+    """Photo, one mask a stage (only the chosen one visible) and their legends."""
+    if session.current is None:
+        return empty_state("Drop or paste a photo, or pick an example: its masks appear here.")
+    photo = session.current
+    prediction = photo.prediction
+    masks = "".join(_mask(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
+    legends = "".join(_legend(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
+    width, height = prediction.image.size
+    return f"""
+<div class="ece-segment" style="--photo-ratio:{width / height:.4f}; --mask-opacity:{opacity}">
+  <div class="ece-stack">
+    <img src="{data_uri(prediction.image, file_format="JPEG")}" alt="{escape(photo.name)}, the photo">
+    {masks}
+  </div>
+  <div class="ece-side">{legends}<p class="ece-note">{_note(photo)}</p></div>
+</div>"""
+
+
+def _mask(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str:
+    source = data_uri(indexed_mask(stage.label_map, prediction.class_colors), file_format="PNG")
+    found = ", ".join(f"{prediction.class_names[k]} {stage.area[k]:.0%}" for k in stage.present(min_area=0.005))
+    alt = escape(f"{stage_title(stage.name)} mask: {found}")
+    hidden = "" if shown else " hidden"
+    return f'<img class="ece-mask" data-stage="{stage.name}" src="{source}" alt="{alt}"{hidden}>'
+
+
+def _legend(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str:
+    rows = "".join(
+        f"<tr><td>{color_swatch(prediction.class_colors[prediction.class_names.index(str(row['class']))])}"
+        f"{escape(str(row['class']))}</td><td>{row['area']:.1%}</td><td>{row['confidence']:.0%}</td></tr>"
+        for row in class_table(prediction, stage)
+    )
+    agreement = float((stage.label_map == prediction.label_map).mean())
+    caption = stage_title(stage.name)
+    if stage.name != "final":
+        caption += f" agrees with the final mask on {agreement:.1%} of the pixels"
+    return f"""
+<table class="ece-legend" data-stage="{stage.name}"{"" if shown else " hidden"}>
+  <caption>{caption}</caption>
+  <thead><tr><th>Class</th><th>Area</th><th>Confidence</th></tr></thead>
+  <tbody>{rows}</tbody>
+</table>"""
+
+
+def _note(photo: Photo) -> str:
+    prediction = photo.prediction
+    return f"{escape(photo.name)}: {prediction.note}, explained in {prediction.seconds * 1000:.0f} ms"

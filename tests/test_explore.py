@@ -1,0 +1,87 @@
+"""Points and projections: pure functions on predictions and arrays."""
+
+import numpy as np
+import pytest
+from predictions import make_prediction
+
+from ecenet.explore import projection
+from ecenet.explore.points import embedding_points
+from ecenet.explore.projection import MIN_UMAP_POINTS, project
+
+
+def test_points_are_the_classes_of_the_final_mask_at_every_stage_that_makes_embeddings() -> None:
+    half = np.array([[0, 0], [2, 2]], dtype=np.uint8)
+    points = embedding_points([make_prediction(half), make_prediction(half)])
+
+    assert len(points) == 2 * 2 * 5, "images × classes × (ece and four SAU stages)"
+    assert set(points.class_index) == {0, 2}
+    assert "final" not in points.stage, "final has the embeddings of stage1: it would be drawn twice"
+    first = (points.image == 0) & (points.class_index == 0)
+    assert points.stage[first].tolist() == ["ece", "stage4", "stage3", "stage2", "stage1"]
+
+
+def test_point_carries_the_vector_area_and_confidence_of_its_stage() -> None:
+    prediction = make_prediction(np.array([[0, 1], [1, 1]], dtype=np.uint8))
+    points = embedding_points([prediction])
+    row = int(np.flatnonzero((points.stage == "stage2") & (points.class_index == 1))[0])
+
+    np.testing.assert_array_equal(points.vectors[row], prediction.stages["stage2"].embeddings[1])
+    assert points.area[row] == prediction.stages["stage2"].area[1] == pytest.approx(0.75)
+    assert points.confidence[row] == prediction.stages["stage2"].mean_confidence[1]
+
+
+def test_small_regions_make_no_points() -> None:
+    label_map = np.zeros((20, 20), dtype=np.uint8)
+    label_map[0, 0] = 1
+    assert set(embedding_points([make_prediction(label_map)]).class_index) == {0}
+    assert set(embedding_points([make_prediction(label_map)], min_area=0.0).class_index) == {0, 1}
+
+
+def test_no_photos_make_no_points() -> None:
+    assert len(embedding_points([])) == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, MIN_UMAP_POINTS - 1])
+def test_too_few_points_fall_back_to_pca_and_say_so(count: int) -> None:
+    result = project(np.random.default_rng(0).normal(size=(count, 8)))
+    assert result.coordinates.shape == (count, 2)
+    assert np.isfinite(result.coordinates).all()
+    assert result.method == "PCA"
+    assert str(count) in result.note
+    assert "Add another photo" in result.note
+
+
+def test_pca_keeps_the_distances_of_points_in_a_plane() -> None:
+    plane = np.random.default_rng(0).normal(size=(10, 2))
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0][:2]
+    flat = project(plane @ rotation).coordinates
+
+    def distances(points: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(points[:, None] - points[None], axis=2)
+
+    np.testing.assert_allclose(distances(flat), distances(plane), atol=1e-9)
+
+
+def test_identical_points_project_to_one_place() -> None:
+    assert np.ptp(project(np.ones((5, 4))).coordinates) == pytest.approx(0, abs=1e-9)
+
+
+def test_enough_points_use_pca_until_umap_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "umap_is_loaded", lambda: False)
+    result = project(np.random.default_rng(0).normal(size=(MIN_UMAP_POINTS, 8)))
+    assert result.method == "PCA"
+    assert "still loading" in result.note
+
+
+def test_umap_separates_two_far_groups_and_repeats_itself() -> None:
+    projection.load_umap()
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.eye(8)[:2], 20, axis=0) + rng.normal(scale=0.05, size=(40, 8))
+    result = project(groups, seed=3)
+
+    assert result.method == "UMAP"
+    assert result.note == ""
+    left, right = result.coordinates[:20], result.coordinates[20:]
+    spread = max(np.linalg.norm(part - part.mean(0), axis=1).mean() for part in (left, right))
+    assert np.linalg.norm(left.mean(0) - right.mean(0)) > 2 * spread
+    np.testing.assert_array_equal(project(groups, seed=3).coordinates, result.coordinates)
