@@ -1,11 +1,13 @@
 """ECENet Explorer: `python app.py`, then open http://127.0.0.1:7860. This file only lays out the page."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 import tyro
 
+from ecenet.errors import UserError
 from ecenet.explore.projection import load_umap_in_background
 from ecenet.predictor import Predictor
 from ecenet.ui import embeddings, photos, segment, similarity
@@ -45,12 +47,18 @@ class Options:
 
     weights: str = "voc13"
     """Name of shipped weights, a folder, or a Hub id."""
-    host: str = "127.0.0.1"
-    port: int = 7860
+    host: str | None = None
+    """Address to listen at; 127.0.0.1 by default, or what a Space sets."""
+    port: int | None = None
+    """7860 by default, or the next free one."""
 
 
 def main(options: Options) -> None:
-    app = build_app(Predictor.from_weights(options.weights))
+    try:
+        app = build_app(Predictor.from_weights(options.weights))
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
     load_umap_in_background()
     app.queue(max_size=32).launch(
         server_name=options.host,

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ecenet.config import ModelConfig
 from ecenet.model.ecenet import ECENet, build_model
+from ecenet.outputs import ECENetOutput
 from ecenet.predictor import Predictor
 from ecenet.weights import load_model
 
@@ -33,7 +34,7 @@ def benchmark(*, weights: str | None, size: tuple[int, int], rounds: int) -> dic
     images = predictor.normalise(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=predictor.device))
     features = predictor.extract_features(photo)
 
-    def run_model(take: Callable[[object], object]) -> None:
+    def run_model(take: Callable[[ECENetOutput], object]) -> None:
         with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=predictor.half):
             output = model(images)
         take(output)
@@ -98,7 +99,7 @@ def random_model() -> ECENet:
     )
 
 
-def all_arrays(output: object) -> list[np.ndarray]:
+def all_arrays(output: ECENetOutput) -> list[np.ndarray]:
     """Every tensor of an output as an fp32 array on the host."""
     leaves = tree_leaves(output)
     return [leaf.float().cpu().numpy() for leaf in leaves if isinstance(leaf, torch.Tensor)]

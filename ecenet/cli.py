@@ -98,6 +98,30 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Ship:
+    """Turn a finished run into a checkpoint to share: fp16, with the scores of just these weights in its config."""
+
+    run_folder: tyro.conf.Positional[Path]
+    """Folder of a finished run."""
+    out: Path
+    """Folder of the checkpoint."""
+    data: Path
+    """Folder to measure on."""
+    split: str = "val"
+    classes: int | None = None
+    """Also state the mean over the first so many classes."""
+
+    def run(self) -> None:
+        from ecenet.data.folder import read_folder
+        from ecenet.ship import figures_table, ship
+
+        data = read_folder(self.data, self.split)
+        make_folder(self.out)
+        figures = ship(self.run_folder / "model", self.out, data=data, classes=self.classes)
+        print(figures_table(figures))
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """Time one model in interleaved rounds; figures are medians and ratios of one run."""
 

@@ -1,6 +1,7 @@
-"""The model's configuration: one frozen dataclass; every ablation is a field of it."""
+"""Configurations: frozen dataclasses whose fields explain themselves on the command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 from ecenet.errors import UserError
@@ -24,7 +25,7 @@ class ModelConfig:
     output_stride: int | None = 16
     """Largest stride of a CNN backbone (dilated beyond it); None leaves the backbone as it is, as ViTs need."""
     same_padding: bool = True
-    """TensorFlow-style padding, as the MobileNetV2 weights trained here expect; only for backbones that know `pad_type`."""
+    """TensorFlow-style padding, as the MobileNetV2 weights trained here expect; other families ignore it."""
     embed_dim: int = 96
     """D, the width of features and class embeddings in the head."""
     ffn_ratio: float = 2.0
@@ -41,6 +42,20 @@ class ModelConfig:
     """Ablation. How SAU rewrites the embeddings: gated (the paper), added, or off."""
 
     def __post_init__(self) -> None:
+        for name, kinds, wanted in (
+            ("backbone", (str,), "the name of a timm model"),
+            ("out_indices", (list, tuple), "a list of feature indices"),
+            ("output_stride", (int, type(None)), "8, 16, 32 or null"),
+            ("same_padding", (bool,), "true or false"),
+            ("embed_dim", (int,), "an even number of at least 2"),
+            ("ffn_ratio", (int, float), "a positive number"),
+            ("pool_grids", (list, tuple), "a list of side lengths"),
+            ("reconstruction", (bool,), "true or false"),
+        ):
+            value = getattr(self, name)
+            numbers = value if isinstance(value, (list, tuple)) else ()
+            if not isinstance(value, kinds) or not all(type(number) is int for number in numbers):
+                raise UserError(f"Expected {name} to be {wanted}, got {value!r}; correct the config.")
         # JSON brings lists; the fields are tuples.
         object.__setattr__(self, "out_indices", tuple(self.out_indices))
         object.__setattr__(self, "pool_grids", tuple(self.pool_grids))
@@ -49,18 +64,69 @@ class ModelConfig:
             if value not in get_args(allowed):
                 choices = ", ".join(get_args(allowed))
                 raise UserError(f"Expected {name} to be one of {choices}, got {value!r}; choose one of them.")
-        if not self.out_indices or list(self.out_indices) != sorted(set(self.out_indices)):
+        if not self.out_indices or list(self.out_indices) != sorted(set(self.out_indices)) or self.out_indices[0] < 0:
             raise UserError(
-                f"Expected out_indices to be increasing feature indices, got {self.out_indices}; "
+                f"Expected out_indices to be increasing feature indices from 0, got {self.out_indices}; "
                 "list each index once, shallow to deep."
+            )
+        if self.output_stride not in (None, 8, 16, 32):
+            raise UserError(
+                f"Expected output_stride to be 8, 16, 32 or null, got {self.output_stride}; choose one of them."
             )
         if self.embed_dim < 2 or self.embed_dim % 2:
             raise UserError(
                 f"Expected embed_dim to be an even number of at least 2, got {self.embed_dim}; "
-                "Feature Reconstruction splits it in two."
+                "choose another, since Feature Reconstruction splits it in two."
             )
-        if self.ffn_ratio <= 0 or any(grid < 1 for grid in self.pool_grids):
+        if not self.embed_dim * self.ffn_ratio >= 1 or any(grid < 1 for grid in self.pool_grids):
             raise UserError(
-                f"Expected a positive ffn_ratio and pool_grids of at least 1, "
-                f"got {self.ffn_ratio} and {self.pool_grids}; correct the config."
+                f"Expected ffn_ratio × embed_dim and pool_grids of at least 1, "
+                f"got {self.ffn_ratio} × {self.embed_dim} and {self.pool_grids}; correct the config."
             )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. Everything that decides its result."""
+
+    data: Path
+    """Folder with `images/<split>`, `masks/<split>` and `classes.json`."""
+    out: Path
+    """Run folder; an existing run in it is resumed."""
+    backbone_weights: Path | None = None
+    """safetensors file for the backbone; without it timm's pretrained weights are downloaded."""
+    pretrained: bool = True
+    """Whether to fetch timm's weights where no file is given."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    image_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    image_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    image_size: int = 512
+    """Longest side in pixels at which images are trained on (before scaling) and predicted."""
+    crop_size: int = 384
+    """Side of the square training crops, a multiple of the backbone's stride."""
+    scale: tuple[float, float] = (0.5, 1.75)
+    """Random scaling, relative to `image_size`."""
+    train_split: str = "train"
+    val_split: str = "val"
+    steps: int = 6000
+    batch_size: int = 8
+    lr: float = 1e-3
+    """Peak learning rate of the head (AdamW, poly schedule)."""
+    backbone_lr: float = 4e-5
+    frozen_steps: int = 3000
+    """The backbone learns only after so many steps; until then a step costs less than half."""
+    frozen_batch_norm: bool = True
+    """Keep the backbone's batch-norm statistics and scales: small batches would spoil pretrained ones."""
+    weight_decay: float = 0.01
+    warmup_steps: int = 200
+    stage_weight: float = 0.3
+    """λ_s of method: weight of each stage's cross-entropy."""
+    diversity_weight: float = 0.1
+    """λ_d: weight of Feature Reconstruction's diversity loss; 0 is an ablation of the paper."""
+    ema: float = 0.999
+    """Decay of the averaged weights, which are what is validated and saved."""
+    save_every: int = 200
+    """Steps between checkpoints."""
+    validate_every: int = 1000
+    workers: int = 1
+    seed: int = 0

@@ -1,5 +1,6 @@
 """Score weights on a labelled folder: mIoU of every stage."""
 
+import math
 import time
 from dataclasses import asdict, dataclass
 
@@ -14,10 +15,10 @@ from ecenet.predictor import Predictor
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores in 0 … 1; `per_class` and `pixel_accuracy` are the final stage's. NaN becomes null in JSON."""
+    """Scores in 0 … 1, NaN where nothing was labelled; `per_class` and `pixel_accuracy` are the final stage's."""
 
     miou: float
-    per_class: dict[str, float | None]
+    per_class: dict[str, float]
     pixel_accuracy: float
     stages: dict[str, float]
     images: int
@@ -25,7 +26,14 @@ class Evaluation:
     """Median time from file to prediction of all stages."""
 
     def to_json(self) -> dict[str, object]:
-        return asdict(self)
+        """NaN, which JSON lacks, becomes null."""
+        return {key: _without_nan(value) for key, value in asdict(self).items()}
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def evaluate(
@@ -43,10 +51,13 @@ def evaluate(
     if data.labels.class_names != names:
         raise UserError(
             f"Expected the weights' {len(names)} classes ({', '.join(names[:4])}, …) in {data.root}/classes.json, "
-            f"got {data.labels.num_classes} ({', '.join(data.labels.class_names[:4])}, …); use data with the same classes."
+            f"got {data.labels.num_classes} ({', '.join(data.labels.class_names[:4])}, …); "
+            "use data with the same classes."
         )
     if classes is not None and not 1 <= classes <= len(names):
         raise UserError(f"Expected --classes between 1 and {len(names)}, got {classes}; choose a number in that range.")
+    if limit is not None and limit < 1:
+        raise UserError(f"Expected --limit of at least 1, got {limit}; leave it out to score all images.")
 
     picked = np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)
     confusions: dict[str, np.ndarray] = {}
@@ -64,7 +75,7 @@ def evaluate(
     iou = intersection_over_union(final)
     return Evaluation(
         miou=mean_iou(final, classes=classes),
-        per_class={name: None if np.isnan(value) else float(value) for name, value in zip(names, iou, strict=True)},
+        per_class={name: float(value) for name, value in zip(names, iou, strict=True)},
         pixel_accuracy=pixel_accuracy(final),
         stages={name: mean_iou(confusion, classes=classes) for name, confusion in confusions.items()},
         images=len(picked),

@@ -31,7 +31,7 @@ def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 
         arrays[f"embeddings_{name}"] = stage.embeddings
         if stage.gate is not None:
             arrays[f"gate_{name}"] = stage.gate
-    np.savez_compressed(folder / "arrays.npz", **arrays)
+    np.savez_compressed(folder / "arrays.npz", **arrays)  # type: ignore[arg-type]
     return {
         "folder": folder.name,
         "width": prediction.image.width,

@@ -1,4 +1,4 @@
-"""What the model returns: every stage, always. Named tuples, so that `torch.export` and `torch.compile` can carry them."""
+"""What the model returns: every stage, always. Named tuples, which `torch.export` and `torch.compile` can carry."""
 
 from typing import NamedTuple
 

@@ -84,3 +84,8 @@ class Prediction:
         own = f"{self.image.width}×{self.image.height}"
         seen = f"{width}×{height}"
         return f"{own} image" if own == seen else f"{own} image, analysed at {seen}"
+
+
+def stage_title(name: str) -> str:
+    """`stage4` → `Stage 4`, `ece` → `Coarse (ECE)`, as people read it."""
+    return {"ece": "Coarse (ECE)", "final": "Final"}.get(name) or name.replace("stage", "Stage ")

@@ -27,6 +27,7 @@ class Predictor:
         model: in evaluation mode; it is moved to the device.
         device: chosen by itself when None (CUDA, MPS, CPU).
         half: bf16 autocast; chosen by itself when None, where the hardware computes it natively.
+        image_size: longest side in pixels that the network sees; the model's own when None.
         max_pixels: largest image to accept.
     """
 
@@ -36,11 +37,13 @@ class Predictor:
         *,
         device: torch.device | str | None = None,
         half: bool | None = None,
+        image_size: int | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.device = torch.device(device) if device is not None else best_device()
         self.half = bf16_is_fast(self.device) if half is None else half
-        self.model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.image_size = image_size or model.image_size
         self.max_pixels = max_pixels
         self._mean = torch.tensor(model.image_mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(model.image_std, device=self.device).view(1, 3, 1, 1)
@@ -87,7 +90,7 @@ class Predictor:
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of an image → (height, width) that the network sees: the weights' own longest side
         (or the image's, up to `MAX_WORKING_SIDE`), each side rounded to what the backbone divides by."""
-        longest = self.model.image_size or min(max(size), MAX_WORKING_SIDE)
+        longest = self.image_size or min(max(size), MAX_WORKING_SIDE)
         divisor = self.model.backbone.size_divisor
         width, height = (max(divisor, round(side * longest / max(size) / divisor) * divisor) for side in size)
         return height, width
@@ -112,13 +115,16 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) ->
     detail = (max(1, round(height * factor)), max(1, round(width * factor)))
     logits = resize(stage.mask_logits[:1].float(), detail)[0]
     top, labels = logits.max(dim=0)
-    confidence = (top - logits.logsumexp(dim=0)).exp()
+    # Rounding may lift the difference above 0, and with it a probability above 1.
+    confidence = (top - logits.logsumexp(dim=0)).clamp_max(0).exp().cpu().numpy()
 
-    num_classes = logits.shape[0]
-    counts = torch.bincount(labels.flatten(), minlength=num_classes).float()
-    sums = torch.bincount(labels.flatten(), weights=confidence.flatten(), minlength=num_classes)
     label_map = labels.to(torch.uint8).cpu().numpy()
-    confidence_map = confidence.half().cpu().numpy()
+    confidence_map = confidence.astype(np.float16)
+    # In float64: a float32 sum over millions of pixels would drop what each adds.
+    counts = np.bincount(label_map.ravel(), minlength=len(logits))
+    sums = np.bincount(label_map.ravel(), weights=confidence.ravel(), minlength=len(logits))
+    with np.errstate(invalid="ignore"):
+        mean_confidence = sums / counts
     if detail != (height, width):
         rows = np.arange(height) * detail[0] // height
         columns = np.arange(width) * detail[1] // width
@@ -132,8 +138,8 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) ->
         mask_logits=_array(stage.mask_logits),
         embeddings=_array(stage.embeddings_after),
         gate=None if stage.gate is None else _array(stage.gate),
-        area=(counts / counts.sum()).cpu().numpy(),
-        mean_confidence=(sums / counts).cpu().numpy(),
+        area=counts / counts.sum(),
+        mean_confidence=mean_confidence,
     )
 
 
@@ -146,5 +152,8 @@ def bf16_is_fast(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        return torch.backends.mkldnn.is_available() and torch.cpu.get_capabilities().get("avx512_bf16", False)
+        # Older releases do not tell; fp32 is then the safe choice.
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        native = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+        return torch.backends.mkldnn.is_available() and native
     return False

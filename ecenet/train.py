@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ecenet.config import ModelConfig
+from ecenet.config import TrainConfig
 from ecenet.data.folder import FolderSplit, class_presence, read_folder
 from ecenet.data.sampling import StepSampler, TrainingSamples
 from ecenet.errors import UserError
@@ -23,52 +23,8 @@ from ecenet.model.ecenet import ECENet, build_model
 from ecenet.predictor import Predictor, bf16_is_fast
 from ecenet.weights import best_device, save_model
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One training run. Everything that decides its result."""
-
-    data: Path
-    """Folder with `images/<split>`, `masks/<split>` and `classes.json`."""
-    out: Path
-    """Run folder; an existing run in it is resumed."""
-    backbone_weights: Path | None = None
-    """safetensors file for the backbone; without it timm's pretrained weights are downloaded."""
-    pretrained: bool = True
-    """Whether to fetch timm's weights where no file is given."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    image_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    image_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    image_size: int = 512
-    """Longest side in pixels at which images are trained on (before scaling) and predicted."""
-    crop_size: int = 384
-    """Side of the square training crops, a multiple of the backbone's stride."""
-    scale: tuple[float, float] = (0.5, 1.75)
-    """Random scaling, relative to `image_size`."""
-    train_split: str = "train"
-    val_split: str = "val"
-    steps: int = 6000
-    batch_size: int = 8
-    lr: float = 1e-3
-    """Peak learning rate of the head (AdamW, poly schedule)."""
-    backbone_lr: float = 4e-5
-    frozen_steps: int = 3000
-    """The backbone learns only after so many steps; until then a step costs less than half."""
-    frozen_batch_norm: bool = True
-    """Keep the backbone's batch-norm statistics and scales: small batches would spoil pretrained ones."""
-    weight_decay: float = 0.01
-    warmup_steps: int = 200
-    stage_weight: float = 0.3
-    """λ_s of method: weight of each stage's cross-entropy."""
-    diversity_weight: float = 0.1
-    """λ_d: weight of Feature Reconstruction's diversity loss; 0 is an ablation of the paper."""
-    ema: float = 0.999
-    """Decay of the averaged weights, which are what is validated and saved."""
-    save_every: int = 200
-    """Steps between checkpoints."""
-    validate_every: int = 1000
-    workers: int = 1
-    seed: int = 0
+Batch = tuple[Tensor, Tensor]
+"""(B, 3, S, S) uint8 RGB, (B, S, S) int64 labels."""
 
 
 def train(config: TrainConfig) -> Evaluation:
@@ -78,20 +34,18 @@ def train(config: TrainConfig) -> Evaluation:
     Raises:
         UserError: data or settings that cannot be trained on, found before the first step.
     """
+    check_settings(config)
     train_data, val_data = read_folder(config.data, config.train_split), read_folder(config.data, config.val_split)
-    if config.crop_size % 32 or config.batch_size < 1 or config.steps < 1:
-        raise UserError(
-            f"Expected crop_size in multiples of 32 and at least one step of at least one image, got crop_size "
-            f"{config.crop_size}, steps {config.steps}, batch_size {config.batch_size}; correct the options."
-        )
     presence = class_presence(train_data)
+    class_presence(val_data, min_pixels=1)  # a bad mask would else end the run at its first validation
 
     torch.manual_seed(config.seed)
     device = best_device()
-    model = new_model(config, train_data).to(device, memory_format=torch.channels_last)
+    model = new_model(config, train_data).to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(model, avg_fn=moving_average(config.ema), use_buffers=True)
     optimizer = make_optimizer(model, config)
-    first_step = resume(config.out, model=model, averaged=averaged, optimizer=optimizer)
+    first_step = resume(config, model=model, averaged=averaged, optimizer=optimizer)
+    forget_log(config.out, after=first_step)
 
     batches = DataLoader(
         TrainingSamples(train_data, crop_size=config.crop_size, image_size=config.image_size, scale=config.scale),
@@ -104,9 +58,14 @@ def train(config: TrainConfig) -> Evaluation:
         ),
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
+        # Else each start would draw a number from the global generator, and a resumed run would differ.
+        generator=torch.Generator(),
     )
     predictor = Predictor(model, device=device)
-    progress = tqdm(batches, initial=first_step, total=config.steps, desc="Training", unit="step", mininterval=5)
+    evaluation: Evaluation | None = None
+    progress = tqdm(
+        in_one_sentence(batches), initial=first_step, total=config.steps, desc="Training", unit="step", mininterval=5
+    )
     for step, (pixels, labels) in enumerate(progress, start=first_step):
         backbone_learns = step >= config.frozen_steps
         set_learning_rates(optimizer, config, step)
@@ -126,7 +85,9 @@ def train(config: TrainConfig) -> Evaluation:
             diversity_weight=config.diversity_weight,
         )
         if not torch.isfinite(losses.total):
-            raise UserError(f"Expected a finite loss, got {losses.total.item()} at step {step}; lower lr and resume.")
+            raise UserError(
+                f"Expected a finite loss, got {losses.total.item()} at step {step}; lower lr in a new --out."
+            )
         optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -139,15 +100,41 @@ def train(config: TrainConfig) -> Evaluation:
             progress.set_postfix(figures, refresh=False)
             log(config.out, {"step": done, **figures})
         if done % config.validate_every == 0 or done == config.steps:
-            evaluation = evaluate(Predictor(averaged.module, device=device), val_data)
+            evaluation = evaluate(Predictor(averaged_weights(averaged), device=device), val_data)
             log(config.out, {"step": done, "val": evaluation.to_json()})
             progress.write(f"step {done}: val mIoU {evaluation.miou:.4f}")
         if done % config.save_every == 0 or done == config.steps:
-            save_checkpoint(config.out, step=done, model=model, averaged=averaged, optimizer=optimizer)
+            save_checkpoint(config, step=done, model=model, averaged=averaged, optimizer=optimizer)
 
-    result = evaluate(Predictor(averaged.module, device=device), val_data)
-    save_model(averaged.module, config.out / "model")
-    return result
+    # For a run that was complete already, though perhaps killed while it wrote this.
+    save_model(averaged_weights(averaged), config.out / "model")
+    return evaluation or evaluate(Predictor(averaged_weights(averaged), device=device), val_data)
+
+
+def check_settings(config: TrainConfig) -> None:
+    """Refuse what no run can use, before work is spent on it."""
+    low, high = config.scale
+    rules = [
+        ("crop_size", config.crop_size > 0 and config.crop_size % 32 == 0, "a positive multiple of 32"),
+        ("scale", 0 < low <= high, "two positive numbers, the smaller first"),
+        ("image_std", min(config.image_std) > 0, "positive"),
+        ("ema", 0 <= config.ema < 1, "at least 0 and below 1"),
+    ]
+    for name in ("image_size", "steps", "batch_size", "save_every", "validate_every"):
+        rules.append((name, getattr(config, name) >= 1, "at least 1"))
+    for name in ("lr", "backbone_lr", "weight_decay", "stage_weight", "diversity_weight", "workers", "seed"):
+        rules.append((name, 0 <= getattr(config, name) < float("inf"), "0 or more"))
+    for name, fits, wanted in rules:
+        if not fits:
+            raise UserError(f"Expected {name} to be {wanted}, got {getattr(config, name)}; correct the option.")
+
+
+def in_one_sentence(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches; a `UserError` from a worker process without the traceback that is put around it there."""
+    try:
+        yield from batches
+    except UserError as error:
+        raise UserError(str(error).strip().splitlines()[-1].removeprefix("ecenet.errors.UserError: ")) from None
 
 
 def new_model(config: TrainConfig, data: FolderSplit) -> ECENet:
@@ -201,6 +188,12 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, config: TrainConfig, st
         group["lr"] = group["peak_lr"] * factor
 
 
+def averaged_weights(averaged: AveragedModel) -> ECENet:
+    """The model inside: what is validated and saved."""
+    assert isinstance(averaged.module, ECENet)
+    return averaged.module
+
+
 def freeze_batch_norm(module: nn.Module) -> None:
     """Use the running statistics, and leave them as they are."""
     for child in module.modules():
@@ -209,37 +202,51 @@ def freeze_batch_norm(module: nn.Module) -> None:
 
 
 def save_checkpoint(
-    out: Path, *, step: int, model: ECENet, averaged: AveragedModel, optimizer: torch.optim.Optimizer
+    config: TrainConfig, *, step: int, model: ECENet, averaged: AveragedModel, optimizer: torch.optim.Optimizer
 ) -> None:
     """Write the state beside the old one, then rename: a kill leaves one of the two whole."""
-    out.mkdir(parents=True, exist_ok=True)
+    config.out.mkdir(parents=True, exist_ok=True)
     state = {
+        "settings": lasting_settings(config),
         "step": step,
         "model": model.state_dict(),
         "averaged": averaged.state_dict(),
         "optimizer": optimizer.state_dict(),
         "rng": torch.get_rng_state(),
     }
-    partial = out / "last.pt.part"
+    partial = config.out / "last.pt.part"
     with partial.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(out / "last.pt")
-    save_model(averaged.module, out / "model")
+    partial.replace(config.out / "last.pt")
+    save_model(averaged_weights(averaged), config.out / "model")
 
 
-def resume(out: Path, *, model: ECENet, averaged: AveragedModel, optimizer: torch.optim.Optimizer) -> int:
-    """Restore the run in `out`, if there is one. Returns the step to go on with."""
-    path = out / "last.pt"
+def resume(config: TrainConfig, *, model: ECENet, averaged: AveragedModel, optimizer: torch.optim.Optimizer) -> int:
+    """Restore the run in `config.out`, if there is one. Returns the step to go on with.
+
+    Raises:
+        UserError: the checkpoint is damaged, or its run began with other settings.
+    """
+    path = config.out / "last.pt"
     if not path.is_file():
         return 0
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+        now, then = lasting_settings(config), state["settings"]
+        differing = [f"{name} {then.get(name)} → {now.get(name)}" for name in now if now[name] != then.get(name)]
+        if differing:
+            raise UserError(
+                f"Expected the settings that the run in {config.out} began with, but they differ "
+                f"({', '.join(differing)}); restore them or choose another --out."
+            )
         model.load_state_dict(state["model"])
         averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(
             f"Expected {path} to be a checkpoint of this run, but it is damaged or of another model "
@@ -248,11 +255,19 @@ def resume(out: Path, *, model: ECENet, averaged: AveragedModel, optimizer: torc
     return int(state["step"])
 
 
+def forget_log(out: Path, *, after: int) -> None:
+    """Drop what a killed run logged after its last checkpoint: those steps will be logged again."""
+    path = out / "metrics.jsonl"
+    if path.is_file():
+        whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        path.write_text("".join(line for line in whole if json.loads(line)["step"] <= after))
+
+
 def log(out: Path, entry: dict[str, object]) -> None:
     """Append one line to `metrics.jsonl`."""
     out.mkdir(parents=True, exist_ok=True)
     with (out / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps(entry) + "\n")
+        file.write(json.dumps(entry, allow_nan=False) + "\n")
 
 
 def jsonable(config: TrainConfig) -> dict[str, object]:
@@ -262,3 +277,9 @@ def jsonable(config: TrainConfig) -> dict[str, object]:
     for key in ("data", "out", "model"):
         settings.pop(key)
     return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+
+
+def lasting_settings(config: TrainConfig) -> dict[str, object]:
+    """What a resumed run must share with its start; of the data only the folder's name, so that it may move."""
+    settings = jsonable(config) | asdict(config.model) | {"data": config.data.resolve().name}
+    return {key: value for key, value in settings.items() if key not in ("workers", "save_every", "validate_every")}

@@ -1,16 +1,25 @@
 """Checkpoints are folders with `config.json` and `model.safetensors`: found by name, path or Hub id."""
 
+import copy
+import inspect
 import json
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
 
+from ecenet.config import ModelConfig
 from ecenet.errors import UserError
 from ecenet.model.ecenet import ECENet
+from ecenet.model.tensor_file import read_tensors
 
 WEIGHTS_DIR = Path(__file__).resolve().parent.parent / "weights"
 """Checkpoints that ship with the project."""
+
+CHECKPOINT_FILES = ("config.json", "model.safetensors")
 
 
 def shipped_weights() -> list[str]:
@@ -26,65 +35,87 @@ def load_model(weights: str | Path) -> ECENet:
     Raises:
         UserError: nothing of that name, damaged files, or tensors that do not fit the config.
     """
-    folder = WEIGHTS_DIR / str(weights)
-    if not (folder / "config.json").is_file():
-        folder = Path(weights)
-    is_hub_id = str(weights).count("/") == 1 and not str(weights).startswith((".", "/", "~"))
-    if folder.is_dir():
-        _check_folder(folder)
-        source = str(folder)
-    elif is_hub_id:
-        source = str(weights)
-    else:
-        raise UserError(
-            f"Expected weights by name ({', '.join(shipped_weights()) or 'none shipped'}), folder or Hub id, "
-            f"got {str(weights)!r}; choose one of them."
-        )
-    try:
-        model = ECENet.from_pretrained(source, strict=True)
-    except UserError:
-        raise
-    except (RuntimeError, TypeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"Expected the tensors of {weights} to fit its config.json, but they do not ({reason}); "
-            "use the config and the tensors of one run."
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"Expected {str(weights)!r} to be a folder here or a model on the Hugging Face Hub, but neither answers; "
-            "check the spelling and the network."
-        ) from error
-    return model.float().eval()
-
-
-def save_model(model: ECENet, folder: Path, *, half: bool = False) -> None:
-    """Write `config.json` and `model.safetensors`; fp16 with `half`, as shipped checkpoints are."""
-    dtypes = {key: value.dtype for key, value in model.state_dict().items()}
-    try:
-        if half:
-            model.half()
-        model.save_pretrained(folder)
-    finally:
-        if half:
-            model.to(next(dtype for dtype in dtypes.values() if dtype.is_floating_point))
-
-
-def _check_folder(folder: Path) -> None:
-    for name in ("config.json", "model.safetensors"):
+    folder = _find_folder(weights)
+    for name in CHECKPOINT_FILES:
         if not (folder / name).is_file():
             raise UserError(
                 f"Expected config.json and model.safetensors in {folder}, but {name} is missing; "
                 "give the folder of a complete checkpoint."
             )
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except ValueError as error:
-        raise UserError(f"Expected JSON in {folder}/config.json, but it is damaged; restore the file.") from error
-    if not isinstance(config, dict) or "class_names" not in config:
+    model = ECENet(**_read_config(folder / "config.json"))
+    tensors = read_tensors(folder / "model.safetensors", wanted=model.state_dict(), extra_allowed=False)
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def save_model(model: ECENet, folder: Path, *, half: bool = False) -> None:
+    """Write `config.json` and `model.safetensors`; fp16 with `half`, as shipped checkpoints are."""
+    # A copy, since fp32 weights would not survive the way to fp16 and back.
+    stored = copy.deepcopy(model).half() if half else model
+    config = model._hub_mixin_config
+    assert isinstance(config, dict), "ECENet's keyword arguments"
+    # The recipe may have grown since the model was built.
+    stored.save_pretrained(folder, config={**config, "recipe": model.recipe})
+
+
+def _find_folder(weights: str | Path) -> Path:
+    shipped, folder = WEIGHTS_DIR / str(weights), Path(weights)
+    if (shipped / "config.json").is_file():
+        return shipped
+    if folder.is_dir():
+        return folder
+    is_hub_id = str(weights).count("/") == 1 and not str(weights).startswith((".", "/", "~"))
+    if not is_hub_id:
         raise UserError(
-            f"Expected an ECENet config in {folder}/config.json, but it names no classes; give an ECENet checkpoint."
+            f"Expected weights by name ({', '.join(shipped_weights()) or 'none shipped'}), folder or Hub id, "
+            f"got {str(weights)!r}; choose one of them."
         )
+    try:
+        return Path(snapshot_download(str(weights), allow_patterns=list(CHECKPOINT_FILES)))
+    except (OSError, HFValidationError) as error:
+        raise UserError(
+            f"Expected {str(weights)!r} to be a folder here or a model on the Hugging Face Hub, but neither answers; "
+            "check the spelling and the network."
+        ) from error
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """ECENet's arguments, checked: people edit the file."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"Expected JSON in {path}, but it is damaged; restore the file.") from error
+    if not isinstance(config, dict) or "class_names" not in config:
+        raise UserError(f"Expected an ECENet config in {path}, but it names no classes; give an ECENet checkpoint.")
+
+    arguments = inspect.signature(ECENet).parameters.values()
+    known = {argument.name for argument in arguments} - {"pretrained"}
+    needed = {argument.name for argument in arguments if argument.default is inspect.Parameter.empty}
+    unknown, missing = sorted(config.keys() - known), sorted(needed - config.keys())
+    if unknown or missing:
+        problem = f"{unknown[0]!r} is unknown" if unknown else f"{missing[0]!r} is missing"
+        raise UserError(f"Expected ECENet's {len(known)} settings in {path}, but {problem}; correct the file.")
+
+    ModelConfig(**{field.name: config[field.name] for field in fields(ModelConfig)})
+    names, colors = config["class_names"], config["class_colors"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise UserError(f"Expected class_names in {path} to be a list of names, got {names!r}; correct the file.")
+    if not isinstance(colors, list) or len(colors) != len(names) or not all(_is_triple(color) for color in colors):
+        raise UserError(
+            f"Expected class_colors in {path} to hold three numbers for each of the {len(names)} classes, "
+            f"got {colors!r}; correct the file."
+        )
+    for name in ("image_mean", "image_std"):
+        if not _is_triple(config[name]):
+            raise UserError(f"Expected {name} in {path} to be three numbers, got {config[name]!r}; correct the file.")
+    size = config.get("image_size")
+    if size is not None and (type(size) is not int or size < 1):
+        raise UserError(f"Expected image_size in {path} to be pixels or null, got {size!r}; correct the file.")
+    return config
+
+
+def _is_triple(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(number) in (int, float) for number in value)
 
 
 def best_device() -> torch.device:

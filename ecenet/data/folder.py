@@ -1,6 +1,7 @@
 """The folder layout: `images/<split>/<stem>.jpg`, `masks/<split>/<stem>.png` (8-bit class indices), `classes.json`."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from tqdm import tqdm
 
 from ecenet.data.labels import IGNORE_INDEX, LabelSet, read_labels
 from ecenet.errors import UserError
-from ecenet.images import load_image
+from ecenet.images import image_size, load_image
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
@@ -42,7 +43,7 @@ class FolderSplit:
         try:
             with Image.open(path) as file:
                 mask = np.array(file)
-        except (OSError, SyntaxError, ValueError) as error:
+        except Exception as error:  # on damaged files Pillow's readers raise almost anything
             raise UserError(
                 f"Expected an 8-bit PNG of class indices, but {path} cannot be read; write it again."
             ) from error
@@ -53,10 +54,11 @@ class FolderSplit:
             )
         if size is not None and mask.shape != size[::-1]:
             raise UserError(
-                f"Expected {path.name} to have its image's size {size[0]}×{size[1]}, got {mask.shape[1]}×{mask.shape[0]}; "
-                "export image and mask at one size."
+                f"Expected {path} to have its upright image's size {size[0]}×{size[1]}, "
+                f"got {mask.shape[1]}×{mask.shape[0]}; export image and mask at one size."
             )
-        bad = np.setdiff1d(mask, [*range(self.labels.num_classes), IGNORE_INDEX])
+        present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        bad = present[(present >= self.labels.num_classes) & (present != IGNORE_INDEX)]
         if bad.size:
             raise UserError(
                 f"Expected mask values 0 … {self.labels.num_classes - 1} or {IGNORE_INDEX}, but {path} holds {bad[0]}; "
@@ -69,7 +71,7 @@ def read_folder(root: Path | str, split: str) -> FolderSplit:
     """List one split and pair its files.
 
     Raises:
-        UserError: the folder, the split, or masks are missing.
+        UserError: the folder, the split, or masks are missing, or two images share one mask.
     """
     root = Path(root)
     folder = root / "images" / split
@@ -78,9 +80,16 @@ def read_folder(root: Path | str, split: str) -> FolderSplit:
         found = f"it has the splits {', '.join(splits)}" if splits else "there is no such folder"
         raise UserError(f"Expected images in {folder}, but {found}; check --data and --split.")
     labels = read_labels(root / "classes.json")
-    images = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    # Some systems put hidden twins of each file ("._cat.jpg") beside it.
+    images = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
     if not images:
         raise UserError(f"Expected images in {folder}, but it holds none; put JPEG, PNG or WebP files there.")
+    for first, second in pairwise(sorted(images, key=lambda p: p.stem)):
+        if first.stem == second.stem:
+            raise UserError(
+                f"Expected one image for each mask, but {first.name} and {second.name} in {folder} share "
+                f"{first.stem}.png; remove or rename one."
+            )
     masks = [root / "masks" / split / f"{p.stem}.png" for p in images]
     missing = [p for p in masks if not p.is_file()]
     if missing:
@@ -96,20 +105,24 @@ def class_presence(data: FolderSplit, *, min_pixels: int = 200) -> np.ndarray:
 
     Returns: (images, K) bool, True where a class covers at least `min_pixels` pixels.
     Raises:
-        UserError: names the bad files, up to ten of them, before any work is spent on the rest.
+        UserError: names the bad files, up to ten of them, before any work is spent on the rest; or no mask holds
+            enough of any class to learn from.
     """
     presence = np.zeros((len(data), data.labels.num_classes), dtype=bool)
     problems: list[str] = []
     for index in tqdm(range(len(data)), desc=f"Reading {data.split} masks", unit="mask", leave=False):
         try:
-            with Image.open(data.images[index]) as header:
-                size = header.size
-            mask = data.load_mask(index, size=size)
-        except (UserError, OSError) as error:
+            mask = data.load_mask(index, size=image_size(data.images[index]))
+        except UserError as error:
             problems.append(str(error))
             continue
         presence[index] = np.bincount(mask.ravel(), minlength=256)[: data.labels.num_classes] >= min_pixels
     if problems:
         shown = "\n  ".join(problems[:10])
         raise UserError(f"{len(problems)} of {len(data)} pairs in {data.root} cannot be used:\n  {shown}")
+    if not presence.any():
+        raise UserError(
+            f"Expected masks of {data.split} in {data.root} with at least {min_pixels} pixels of some class, "
+            f"but all {len(data)} hold less (the rest is {IGNORE_INDEX}, ignored); label more pixels."
+        )
     return presence

@@ -1,6 +1,7 @@
 """Class names and colours, as `classes.json` holds them."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +29,10 @@ def read_labels(path: Path) -> LabelSet:
     """Read `{"name": …, "classes": [{"name": …, "color": [r, g, b]}, …]}`.
 
     Raises:
-        UserError: the file is missing, is no JSON, or lacks those fields.
+        UserError: the file is missing, is no JSON, lacks those fields, or names a class twice.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         labels = LabelSet(
             name=str(content.get("name", path.parent.name)),
             class_names=[str(entry["name"]) for entry in content["classes"]],
@@ -42,15 +43,22 @@ def read_labels(path: Path) -> LabelSet:
             f"Expected {path} with the class names and colours, but there is no such file; "
             'write {"classes": [{"name": …, "color": [r, g, b]}, …]}.'
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f'Expected {path} to hold {{"classes": [{{"name": …, "color": [r, g, b]}}, …]}}, '
             f"but it does not ({error}); correct the file."
         ) from error
-    bad = [name for name, color in zip(labels.class_names, labels.class_colors, strict=True) if len(color) != 3]
+    bad = [
+        name
+        for name, color in zip(labels.class_names, labels.class_colors, strict=True)
+        if len(color) != 3 or not all(0 <= value <= 255 for value in color)
+    ]
     if bad or not 2 <= labels.num_classes <= IGNORE_INDEX:
         raise UserError(
-            f"Expected 2 to {IGNORE_INDEX} classes with three colour values each in {path}, "
+            f"Expected 2 to {IGNORE_INDEX} classes with three colour values of 0 … 255 each in {path}, "
             f"got {labels.num_classes} classes{f' and a bad colour for {bad[0]}' if bad else ''}; correct the file."
         )
+    twice = [name for name, count in Counter(labels.class_names).items() if count > 1]
+    if twice:
+        raise UserError(f"Expected each class name once in {path}, but {twice[0]!r} comes again; rename one of them.")
     return labels

@@ -1,6 +1,7 @@
 """Training samples as a pure function of (seed, step): resuming needs no sampler state."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,14 +51,25 @@ class StepSampler(Sampler[list[SampleKey]]):
         return keys
 
 
+class _ScaleJitter(v2.ScaleJitter):
+    """Leaves the narrowest image at least one pixel."""
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = super().make_params(flat_inputs)["size"]
+        return {"size": (max(1, height), max(1, width))}
+
+
 class TrainingSamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Augmented crops: (3, S, S) uint8 RGB and (S, S) int64 labels. The key, not the global generator, decides the augmentation."""
+    """Augmented crops: (3, S, S) uint8 RGB and (S, S) int64 labels.
+
+    The key, not the global generator, decides the augmentation.
+    """
 
     def __init__(self, data: FolderSplit, *, crop_size: int, image_size: int, scale: tuple[float, float]) -> None:
         self.data = data
         self.transform = v2.Compose(
             [
-                v2.ScaleJitter((image_size, image_size), scale_range=scale, antialias=True),
+                _ScaleJitter((image_size, image_size), scale_range=scale, antialias=True),
                 v2.RandomCrop(
                     crop_size,
                     pad_if_needed=True,
@@ -76,6 +88,7 @@ class TrainingSamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         index, seed = key
         image, mask = self.data.load(index)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            # Only the CPU's generator is restored, so only it is seeded.
+            torch.default_generator.manual_seed(seed)
             pixels, labels = self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
         return pixels.as_subclass(torch.Tensor), labels.as_subclass(torch.Tensor).long()

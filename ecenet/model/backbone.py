@@ -1,12 +1,15 @@
 """timm backbones behind one contract: images in, a list of (B, C, h, w) features out, shallow to deep."""
 
 import difflib
+from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from ecenet.errors import UserError
+from ecenet.model.tensor_file import read_tensors
 
 
 class Backbone(nn.Module):
@@ -24,15 +27,13 @@ class Backbone(nn.Module):
         self.channels = channels
         self.strides = strides
         self.size_divisor = max(strides)
+        # Swin and its kin answer channels-last. Shapes would not tell: 96 channels may meet 96 rows.
+        self.channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised images → one (B, C, H/stride, W/stride) tensor a stage."""
         features = self.network(images)
-        # Swin and its kin answer channels-last.
-        return [
-            f if f.shape[1] == channels else f.permute(0, 3, 1, 2)
-            for f, channels in zip(features, self.channels, strict=True)
-        ]
+        return [f.permute(0, 3, 1, 2) for f in features] if self.channels_last else features
 
 
 def build_backbone(
@@ -48,34 +49,37 @@ def build_backbone(
     Raises:
         UserError: the name is unknown to timm, or the network lacks the stages or the stride asked for.
     """
-    architecture = name.split(".")[0].removeprefix("hf-hub:")
+    architecture = name.removeprefix("hf-hub:").split("/")[-1].split(".")[0]
     if not name.startswith("hf-hub:") and not timm.is_model(architecture):
         close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
         hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()."
         raise UserError(f"Expected the name of a timm model as backbone, got {name!r}; {hint}")
 
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     if output_stride is not None:
         options["output_stride"] = output_stride
     if same_padding and architecture.startswith(("mobilenetv2", "mobilenetv3", "efficientnet", "tf_")):
         options["pad_type"] = "same"
     try:
-        network = _create_any_size(name, pretrained=pretrained, out_indices=out_indices, **options)
-    except (IndexError, AssertionError, TypeError, NotImplementedError, RuntimeError) as error:
+        network: Any = _create_any_size(name, pretrained=pretrained, out_indices=out_indices, **options)
+    except (IndexError, AssertionError, TypeError, NotImplementedError, RuntimeError, OSError) as error:
+        raise _explained(error, name=name, out_indices=out_indices, output_stride=output_stride) from error
+    if any(getattr(module, "strict_img_size", False) for module in network.modules()):
         raise UserError(
-            f"Expected {name} to give features {out_indices} at output stride {output_stride}, "
-            f"but timm answered: {error}; choose other out_indices, or output_stride null."
-        ) from error
+            f"Expected a backbone that takes images of any size, got {name}, which takes only one; "
+            "choose another, such as a plain vit_ model."
+        )
     return Backbone(
         network, channels=list(network.feature_info.channels()), strides=list(network.feature_info.reduction())
     )
 
 
-def _create_any_size(name: str, **options: object) -> nn.Module:
+def _create_any_size(name: str, **options: Any) -> nn.Module:
     """timm's features_only network, told (where it must be told) that image sizes vary."""
     # Plain ViTs interpolate their position embedding on request; Swin only drops its size check;
     # CNNs know neither argument.
-    for flexible in ({"dynamic_img_size": True}, {"strict_img_size": False}, {}):
+    attempts: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+    for flexible in attempts:
         try:
             return timm.create_model(name, features_only=True, **options, **flexible)
         except TypeError as error:
@@ -84,23 +88,41 @@ def _create_any_size(name: str, **options: object) -> nn.Module:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def load_backbone_file(backbone: Backbone, path: str) -> None:
+def _explained(error: Exception, *, name: str, out_indices: tuple[int, ...], output_stride: int | None) -> UserError:
+    """What timm's error means for the one who wrote the config."""
+    if isinstance(error, TypeError) and "output_stride" in str(error):
+        return UserError(
+            f"Expected output_stride null for {name}, whose stride cannot be changed, got {output_stride}; "
+            f"set it to null, with out_indices among 0 … {_last_index(name)}."
+        )
+    if isinstance(error, IndexError) or "feature index" in str(error):
+        return UserError(
+            f"Expected out_indices among 0 … {_last_index(name)}, which {name} has, got {out_indices}; "
+            "choose from that range."
+        )
+    if isinstance(error, OSError):
+        return UserError(
+            f"Expected to download the pretrained weights of {name}, but the Hugging Face Hub does not answer; "
+            "check the network, or give the weights as a file."
+        )
+    answer = " ".join(str(error).split()) or type(error).__name__
+    return UserError(
+        f"Expected {name} to give features {out_indices} at output stride {output_stride}, "
+        f"but timm answered: {answer}; choose another backbone, or out_indices and output_stride that it has."
+    )
+
+
+def _last_index(name: str) -> int:
+    with torch.device("meta"):
+        network: Any = timm.create_model(name, features_only=True)
+    return len(network.feature_info) - 1
+
+
+def load_backbone_file(backbone: Backbone, path: Path | str) -> None:
     """Load a safetensors file into the backbone; classifier layers that it has beyond the features are left out.
 
     Raises:
-        UserError: tensors that the backbone needs are missing or have other shapes.
+        UserError: the file cannot be read, or tensors that the backbone needs are missing or have other shapes.
     """
-    from safetensors.torch import load_file
-
-    loaded = load_file(path)
-    wanted = backbone.network.state_dict()
-    missing = [key for key in wanted if key not in loaded]
-    misfits = [key for key in wanted if key in loaded and loaded[key].shape != wanted[key].shape]
-    if missing or misfits:
-        example = (missing + misfits)[0]
-        raise UserError(
-            f"Expected {path} to hold all {len(wanted)} tensors of the backbone, but {len(missing)} are missing and "
-            f"{len(misfits)} have another shape (first: {example}); give the weights of the same timm model."
-        )
-    with torch.no_grad():
-        backbone.network.load_state_dict({key: loaded[key] for key in wanted})
+    network = backbone.network
+    network.load_state_dict(read_tensors(Path(path), wanted=network.state_dict(), extra_allowed=True))

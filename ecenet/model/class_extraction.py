@@ -2,7 +2,10 @@
 
 import torch
 import torch.nn.functional as F
+from timm.layers import LayerNorm2d
 from torch import Tensor, nn
+
+from ecenet.errors import UserError
 
 EPSILON = 1e-6
 
@@ -29,17 +32,27 @@ def pyramid_cells(maps: Tensor, *, grids: tuple[int, ...]) -> Tensor:
 class ClassExtraction(nn.Module):
     """Predict coarse masks, pool features under them, project: one embedding per class.
 
-    Masks, pyramid pooling under them and the projection are the paper's. Ours: the grids, and that each class's
-    weights are normalised jointly over the cells of all grids.
+    Masks, pyramid pooling under them and the projection are the paper's. Ours: the mask's layers (norm and two 1×1
+    convolutions), the grids, that each class's weights are normalised jointly over the cells of all grids, and that the
+    mask's peak joins the embedding: a mean alone cannot tell a class that is there from one that is nowhere, so the
+    network would bend its masks into class codes. Nothing here knows which class is which; only the mask does.
     """
 
-    def __init__(self, *, embed_dim: int, num_classes: int, pool_grids: tuple[int, ...]) -> None:
+    def __init__(self, *, embed_dim: int, num_classes: int, pool_grids: tuple[int, ...], masks_only: bool) -> None:
+        """Args:
+        pool_grids: empty for a plain masked mean.
+        masks_only: leave out the projection, which nothing would train where embeddings are learned.
+        """
         super().__init__()
         self.pool_grids = pool_grids
-        """Empty for a plain masked mean."""
-        self.mask = nn.Conv2d(embed_dim, num_classes, 1)
-        self.project = nn.Linear(embed_dim, embed_dim)
-        self.norm = nn.LayerNorm(embed_dim)
+        self.masks_only = masks_only
+        self.mask = nn.Sequential(
+            LayerNorm2d(embed_dim), nn.Conv2d(embed_dim, embed_dim, 1), nn.GELU(), nn.Conv2d(embed_dim, num_classes, 1)
+        )
+        if not masks_only:
+            self.project = nn.Linear(embed_dim, embed_dim)
+            self.presence = nn.Linear(1, embed_dim, bias=False)
+            self.norm = nn.LayerNorm(embed_dim)
 
     def predict_mask(self, features: Tensor) -> Tensor:
         """(B, D, h, w) → mask logits (B, K, h, w)."""
@@ -52,11 +65,19 @@ class ClassExtraction(nn.Module):
             features: (B, D, h, w).
             mask_probabilities: (B, K, h, w), non-negative.
         Returns: (B, K, D).
+        Raises:
+            UserError: the model's embeddings are learned ones.
         """
+        if self.masks_only:
+            raise UserError(
+                "Expected a model with explicit embeddings, got one with learned ones, which no mask can change; "
+                "use weights whose config says embeddings: explicit."
+            )
         # Sums over thousands of cells want fp32, whatever the autocast.
         with torch.autocast(features.device.type, enabled=False):
             pooled = masked_mean(
                 pyramid_cells(features.float(), grids=self.pool_grids),
                 pyramid_cells(mask_probabilities.float(), grids=self.pool_grids),
             )
-        return self.norm(self.project(pooled))
+            peak = mask_probabilities.float().flatten(2).amax(dim=2, keepdim=True)
+        return self.norm(self.project(pooled) + self.presence(peak))

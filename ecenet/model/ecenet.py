@@ -63,6 +63,7 @@ class ECENet(
         pretrained: bool = False,
     ) -> None:
         super().__init__()
+        assert isinstance(self._hub_mixin_config, dict), "the mixin gathers keyword arguments"
         self._hub_mixin_config.pop("pretrained", None)
         self.class_names = class_names
         self.class_colors = class_colors
@@ -90,6 +91,7 @@ class ECENet(
             embed_dim=embed_dim,
             num_classes=num_classes,
             pool_grids=tuple(pool_grids) if extraction == "pyramid" else (),
+            masks_only=embeddings == "learned",
         )
         if embeddings == "learned":
             self.learned_embeddings = nn.Parameter(torch.randn(num_classes, embed_dim))
@@ -129,7 +131,8 @@ class ECENet(
 
         coarse = self.extract.predict_mask(features[-1])
         if self.explicit:
-            embeddings = self.extract.embed(features[-1], coarse.softmax(dim=1))
+            # Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
+            embeddings = self.extract.embed(features[-1], coarse.softmax(dim=1).detach())
         else:
             embeddings = self.learned_embeddings.expand(coarse.shape[0], -1, -1)
         stages["ece"] = StageOutput(features[-1], coarse, coarse, embeddings, embeddings, None)
@@ -147,13 +150,14 @@ class ECENet(
             before = embeddings
             embeddings, gate = self.update[level - 1](before, enhanced, similarity)
             stages[f"stage{level}"] = StageOutput(enhanced, similarity, similarity, before, embeddings, gate)
-            # A 1×1 convolution of the concatenated stages, done stage by stage: projecting before upsampling is
-            # the same function and cheaper. The same holds for the running sum of masks.
+            # A 1×1 convolution of the concatenated stages, each upsampled grid by grid to the finest: projecting
+            # before upsampling and adding up on the way is the same function and cheaper. So for the sum of masks.
             projected = self.fuse[level - 1](enhanced)
             fused = projected if fused is None else resize(fused, grid) + projected
             masks = similarity if masks is None else resize(masks, grid) + similarity
 
-        assert fused is not None and masks is not None, "a backbone has at least one stage"
+        assert fused is not None, "a backbone has at least one stage"
+        assert masks is not None, "it grows with fused"
         fused = self.fuse_norm(fused)
         class_similarity = dot_product(fused, self.classify(embeddings)) * self.embed_dim**-0.5
         logits = class_similarity + masks / len(features)

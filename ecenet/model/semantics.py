@@ -32,7 +32,7 @@ class SemanticsAttention(nn.Module):
         )
 
     def forward(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Args: features (B, D, h, w), embeddings (B, K, D). Returns: enhanced (B, D, h, w), similarity (B, K, h, w)."""
+        """(B, D, h, w) features, (B, K, D) embeddings → enhanced (B, D, h, w), similarity (B, K, h, w)."""
         similarity = dot_product(self.query_norm(features), self.key(embeddings)) * self.scale
         attention = similarity.softmax(dim=1)
         read = torch.einsum("bkhw,bkd->bdhw", attention, self.value(embeddings))
@@ -63,7 +63,7 @@ class EmbeddingUpdater(nn.Module):
             embeddings: (B, K, D).
             features: (B, D, h, w) enhanced features.
             similarity: (B, K, h, w) the stage's mask logits.
-            gate: forces the gate; broadcastable to (B, K, D), values in [0, 1].
+            gate: forces the gate; broadcastable to (B, K, D), values in [0, 1]. Only where the mode is gated.
         Returns: updated embeddings (B, K, D) and the gate (B, K, D), None unless the mode is gated.
         """
         if self.mode == "off":
@@ -75,7 +75,7 @@ class EmbeddingUpdater(nn.Module):
             return self.norm(embeddings + candidate), None
         if gate is None:
             gate = torch.sigmoid(self.gate(torch.cat([embeddings, pooled], dim=-1)))
-        return self.norm(gate * embeddings + (1 - gate) * candidate), gate
+        return self.norm(gate * embeddings + (1 - gate) * candidate), gate.expand_as(embeddings)
 
 
 def dot_product(features: Tensor, embeddings: Tensor) -> Tensor:

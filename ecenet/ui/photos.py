@@ -33,7 +33,7 @@ def build(session: gr.State, *, predictor: Predictor) -> list[Dependency]:
     examples = example_photos()
     photo = gr.Image(label="Photo", sources=["upload", "clipboard"], type="filepath", height=220, elem_id="photo-input")
     # Gradio would open the file first, and fail with a message of its own: ours tells what to do.
-    photo.preprocess = _uploaded_path  # type: ignore[assignment]
+    photo.preprocess = _uploaded_path  # type: ignore[method-assign]
     thumbnails: dict[str, Any] = {
         "columns": 3,
         "height": "auto",
@@ -60,10 +60,10 @@ def build(session: gr.State, *, predictor: Predictor) -> list[Dependency]:
     clear = gr.Button("Remove all photos", size="sm", visible=False, elem_id="clear-photos")
 
     def add(session: Session, path: str | None) -> Session:
-        return _show_errors(add_photo)(session, path, predictor=predictor) if path else session
+        return show_errors(add_photo)(session, path, predictor=predictor) if path else session
 
     def add_example(session: Session, event: gr.SelectData) -> Session:
-        return _show_errors(add_photo)(session, examples[event.index][0], predictor=predictor)
+        return show_errors(add_photo)(session, examples[event.index][0], predictor=predictor)
 
     def choose(session: Session, event: gr.SelectData) -> Session:
         return session.select(event.index)
@@ -94,13 +94,13 @@ def _show_photos(session: Session) -> tuple[gr.Gallery, gr.Button]:
     return gr.Gallery(thumbnails, selected_index=selected, visible=any_photo), gr.Button(visible=any_photo)
 
 
-def _show_errors(function: Callable[..., Session]) -> Callable[..., Session]:
+def show_errors(function: Callable[..., Session]) -> Callable[..., Session]:
     """Turn a `UserError` into a toast; the session stays as it was."""
 
     def wrapped(*args: object, **kwargs: object) -> Session:
         try:
             return function(*args, **kwargs)
         except UserError as error:
-            raise gr.Error(str(error), title="This photo cannot be used", print_exception=False) from error
+            raise gr.Error(str(error), print_exception=False) from error
 
     return wrapped

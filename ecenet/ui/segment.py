@@ -1,17 +1,24 @@
 """Segment: the masks of every stage over the photo. All stages are sent at once, so that switching asks no server."""
 
 import gradio as gr
+from PIL import Image
 
 from ecenet.export import class_table
+from ecenet.images import thumbnail
 from ecenet.overlay import indexed_mask
 from ecenet.prediction import Prediction, StagePrediction, stage_title
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
 from ecenet.ui.session import Photo, Session
 from ecenet.ui.view import View
 
-SHOW_STAGE = """(stage) => document.querySelectorAll('#segment-view [data-stage]')
-    .forEach(element => { element.hidden = element.dataset.stage !== stage })"""
-SET_OPACITY = "(opacity) => document.querySelector('#segment-view').style.setProperty('--mask-opacity', opacity)"
+SHOW_STAGE = """(stage) => {
+  const view = document.querySelector('#segment-view');
+  view.querySelectorAll('[data-stage]').forEach(e => { e.hidden = e.dataset.stage !== stage });
+  view.querySelectorAll('[data-frame]').forEach(e => e.setAttribute('aria-pressed', e.dataset.frame === stage));
+}"""
+PICK_STAGE = "document.querySelectorAll('#stage-picker input')[{number}].click()"
+SET_OPACITY = """(opacity) =>
+    document.querySelector('#segment-view .ece-segment')?.style.setProperty('--mask-opacity', opacity)"""
 
 
 def build(session: gr.State, *, stage_names: list[str]) -> View:
@@ -24,8 +31,11 @@ def build(session: gr.State, *, stage_names: list[str]) -> View:
             label="Stage, coarse to fine",
             elem_id="stage-picker",
             scale=3,
+            min_width=300,
         )
-        opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Mask opacity", elem_id="mask-opacity", scale=1)
+        opacity = gr.Slider(
+            0, 1, value=0.6, step=0.05, label="Mask opacity", elem_id="mask-opacity", scale=1, min_width=220
+        )
     view = gr.HTML(render_masks(Session(), "final", 0.6), elem_id="segment-view")
     stage.change(None, stage, None, js=SHOW_STAGE)
     opacity.input(None, opacity, None, js=SET_OPACITY)
@@ -40,6 +50,11 @@ def render_masks(session: Session, stage: str, opacity: float) -> str:
     prediction = photo.prediction
     masks = "".join(_mask(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
     legends = "".join(_legend(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
+    thumb = data_uri(thumbnail(prediction.image, max_side=160), file_format="JPEG")
+    frames = "".join(
+        _frame(prediction, item, number=number, thumb=thumb, pressed=name == stage)
+        for number, (name, item) in enumerate(prediction.stages.items())
+    )
     width, height = prediction.image.size
     return f"""
 <div class="ece-segment" style="--photo-ratio:{width / height:.4f}; --mask-opacity:{opacity}">
@@ -48,6 +63,7 @@ def render_masks(session: Session, stage: str, opacity: float) -> str:
     {masks}
   </div>
   <div class="ece-side">{legends}<p class="ece-note">{_note(photo)}</p></div>
+  <div class="ece-film">{frames}</div>
 </div>"""
 
 
@@ -59,16 +75,33 @@ def _mask(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str
     return f'<img class="ece-mask" data-stage="{stage.name}" src="{source}" alt="{alt}"{hidden}>'
 
 
+def _frame(prediction: Prediction, stage: StagePrediction, *, number: int, thumb: str, pressed: bool) -> str:
+    """One picture of the filmstrip, which is also a button for its stage."""
+    small = indexed_mask(stage.label_map, prediction.class_colors)
+    small.thumbnail((160, 160), Image.Resampling.NEAREST)
+    return f"""
+<button type="button" class="ece-frame" data-frame="{stage.name}" aria-pressed="{str(pressed).lower()}"
+  onclick="{PICK_STAGE.format(number=number)}">
+  <span class="ece-stack"><img src="{thumb}" alt=""><img class="ece-mask" src="{data_uri(small, file_format="PNG")}"
+    alt=""></span>
+  {stage_title(stage.name)}<small>{_agreement(prediction, stage):.0%} as final</small>
+</button>"""
+
+
+def _agreement(prediction: Prediction, stage: StagePrediction) -> float:
+    """Share of pixels that have the final mask's class, 0 … 1."""
+    return float((stage.label_map == prediction.label_map).mean())
+
+
 def _legend(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str:
     rows = "".join(
         f"<tr><td>{color_swatch(prediction.class_colors[prediction.class_names.index(str(row['class']))])}"
         f"{escape(str(row['class']))}</td><td>{row['area']:.1%}</td><td>{row['confidence']:.0%}</td></tr>"
         for row in class_table(prediction, stage)
     )
-    agreement = float((stage.label_map == prediction.label_map).mean())
     caption = stage_title(stage.name)
     if stage.name != "final":
-        caption += f" agrees with the final mask on {agreement:.1%} of the pixels"
+        caption += f" agrees with the final mask on {_agreement(prediction, stage):.1%} of the pixels"
     return f"""
 <table class="ece-legend" data-stage="{stage.name}"{"" if shown else " hidden"}>
   <caption>{caption}</caption>

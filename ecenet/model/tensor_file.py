@@ -1,0 +1,38 @@
+"""safetensors files whose tensors must fit."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ecenet.errors import UserError
+
+
+def read_tensors(path: Path, *, wanted: Mapping[str, Tensor], extra_allowed: bool) -> dict[str, Tensor]:
+    """The tensors of a safetensors file that bear the names and shapes of `wanted`, in the file's own dtype.
+
+    Args:
+        wanted: a state dict.
+        extra_allowed: leave out what the file holds beyond `wanted`, instead of refusing it.
+    Raises:
+        UserError: the file cannot be read; tensors are missing, have other shapes, or are left over.
+    """
+    try:
+        loaded = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy or download it again."
+        ) from error
+    missing = [key for key in wanted if key not in loaded]
+    misfits = [key for key in wanted if key in loaded and loaded[key].shape != wanted[key].shape]
+    extra = [] if extra_allowed else [key for key in loaded if key not in wanted]
+    problems = missing + misfits + extra
+    if problems:
+        raise UserError(
+            f"Expected the {len(wanted)} tensors of the configured network in {path}, but {len(missing)} are missing, "
+            f"{len(misfits)} have another shape and {len(extra)} do not belong (first: {problems[0]}); "
+            "give the file and the config of one network."
+        )
+    return {key: loaded[key] for key in wanted}

@@ -1,0 +1,51 @@
+"""A tiny model with random weights, and images for it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ecenet.config import ModelConfig
+from ecenet.model.ecenet import ECENet, build_model
+
+# On tensors this small threads mostly wait for each other, on a busy machine for long.
+torch.set_num_threads(1)
+
+TINY = ModelConfig(embed_dim=16)
+CLASS_NAMES = ["sky", "grass", "road", "car"]
+CLASS_COLORS = [[70, 130, 180], [107, 142, 35], [128, 64, 128], [0, 0, 142]]
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., ECENet]:
+    """Makes tiny models in evaluation mode; arguments are fields of `ModelConfig`. Equal calls give equal weights."""
+
+    def make(**overrides: Any) -> ECENet:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = build_model(
+                replace(TINY, **overrides),
+                class_names=CLASS_NAMES,
+                class_colors=CLASS_COLORS,
+                image_mean=[0.5, 0.5, 0.5],
+                image_std=[0.25, 0.25, 0.25],
+                image_size=96,
+                recipe={"data": "none", "steps": 0},
+            )
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture
+def tiny_model(make_model: Callable[..., ECENet]) -> ECENet:
+    return make_model()
+
+
+@pytest.fixture
+def images() -> Tensor:
+    """(2, 3, 64, 96): two different, normalised images."""
+    return torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))

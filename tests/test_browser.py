@@ -1,0 +1,169 @@
+"""The app as a person meets it: a real server, a real Chromium. Screenshots are kept in `artifacts/`."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import skimage.data
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parent.parent
+PHOTOS = Path(skimage.data.__file__).parent
+ARTIFACTS = ROOT / "artifacts"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+LONG = 120_000
+"""Milliseconds: first predictions and UMAP's import on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    ARTIFACTS.mkdir(exist_ok=True)
+    with (ARTIFACTS / "app.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_until_ready(url, server)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert server.poll() is None, f"the app ended: {(ARTIFACTS / 'app.log').read_text()}"
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError("the app did not answer within three minutes")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(LONG)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("#photo-input")
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+def upload(page: Page, path: Path) -> None:
+    page.set_input_files("#photo-input input[type=file]", path)
+
+
+def shown_stage(page: Page) -> str | None:
+    return page.locator("#segment-view img[data-stage]:visible").get_attribute("data-stage")
+
+
+def test_from_a_photo_to_masks_similarity_and_embeddings(page: Page) -> None:
+    expect(page.locator("#segment-view")).to_contain_text("Drop or paste a photo")
+
+    upload(page, PHOTOS / "chelsea.png")
+    legend = page.locator("#segment-view .ece-legend:visible")
+    expect(legend).to_contain_text("cat", timeout=LONG)
+    assert shown_stage(page) == "final"
+    page.screenshot(path=ARTIFACTS / "segment.png")
+
+    for title, name in (("Coarse (ECE)", "ece"), ("Stage 4", "stage4"), ("Stage 1", "stage1")):
+        page.get_by_label(title, exact=True).check()
+        expect(page.locator(f"#segment-view img.ece-mask[data-stage={name}]")).to_be_visible()
+        assert shown_stage(page) == name
+        expect(legend).to_contain_text("cat")
+
+    page.locator("#segment-view [data-frame=stage3]").click()
+    expect(page.locator("#segment-view img.ece-mask[data-stage=stage3]")).to_be_visible()
+    expect(page.get_by_label("Stage 3", exact=True)).to_be_checked()
+    page.get_by_label("Stage 1", exact=True).check()
+
+    # The stage and the opacity that were chosen hold for the next photo too.
+    upload(page, PHOTOS / "astronaut.png")
+    expect(legend).to_contain_text("person", timeout=LONG)
+    assert shown_stage(page) == "stage1"
+
+    page.get_by_role("tab", name="Similarity").click()
+    maps = page.locator("#similarity-view figure")
+    expect(maps).to_have_count(6)
+    picture = maps.first.locator("img").get_attribute("src")
+    page.locator("#class-picker input").click()
+    page.get_by_role("option", name="background", exact=True).click()
+    expect(page.locator("#similarity-view .ece-scale")).to_contain_text("background")
+    assert maps.first.locator("img").get_attribute("src") != picture
+    page.screenshot(path=ARTIFACTS / "similarity.png")
+
+    page.get_by_role("tab", name="Class embeddings").click()
+    expect(page.locator("#projection-note")).to_contain_text(re.compile("UMAP of|UMAP</strong> of"), timeout=LONG)
+    expect(page.locator("#embedding-plot .js-plotly-plot")).to_be_visible()
+    page.locator("#color-by").get_by_label("Stage").check()
+    expect(page.locator("#embedding-plot .legend")).to_contain_text("Stage 4")
+    page.screenshot(path=ARTIFACTS / "embeddings.png")
+
+
+def test_opacity_changes_the_mask_without_asking_the_server(page: Page) -> None:
+    page.locator("#examples .thumbnail-item").first.click()
+    mask = page.locator("#segment-view img.ece-mask[data-stage=final]")
+    expect(mask).to_be_visible(timeout=LONG)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/queue/join" in request.url else None)
+    page.locator("#mask-opacity input[type=range]").fill("0.2")
+    expect(mask).to_have_css("opacity", "0.2")
+    assert not asked
+
+
+def test_a_file_that_is_no_image_is_told_so_and_the_photos_stay(page: Page, tmp_path: Path) -> None:
+    page.locator("#examples .thumbnail-item").first.click()
+    expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat", timeout=LONG)
+    for name, content in (
+        ("empty.png", b""),
+        ("text.jpg", b"this is no image"),
+        ("cut.png", (PHOTOS / "chelsea.png").read_bytes()[:20_000]),
+    ):
+        (tmp_path / name).write_bytes(content)
+        upload(page, tmp_path / name)
+        toast = page.locator(".toast-message-text", has_text=name)
+        expect(toast).to_contain_text("Expected", timeout=LONG)
+        expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat")
+        expect(page.locator("#session-photos .thumbnail-item")).to_have_count(1)
+
+
+def test_the_page_fits_a_phone(browser: Browser, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    context.set_default_timeout(LONG)
+    page = context.new_page()
+    page.goto(address)
+    page.locator("#examples .thumbnail-item").first.click()
+    expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat", timeout=LONG)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing may stick out sideways"
+    page.screenshot(path=ARTIFACTS / "phone.png", full_page=True)
+    context.close()

@@ -1,0 +1,59 @@
+"""The weights that ship find what a person sees in photos that they were not trained on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+from ecenet.images import ImageSource
+from ecenet.prediction import Prediction
+from ecenet.predictor import Predictor
+from ecenet.weights import WEIGHTS_DIR, shipped_weights
+
+PHOTOS = Path(skimage.data.__file__).parent
+MAX_CHECKPOINT_BYTES = 10_000_000
+"""A Space refuses larger plain files."""
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor.from_weights("voc13")
+
+
+def share(prediction: Prediction, stage: str, class_name: str) -> float:
+    return float(prediction.stages[stage].area[prediction.class_names.index(class_name)])
+
+
+def test_the_cat_is_found_at_every_stage(predictor: Predictor) -> None:
+    prediction = predictor.predict(PHOTOS / "chelsea.png")
+    for name in prediction.stages:
+        assert share(prediction, name, "cat") > 0.4, f"{name}: the cat fills most of the photo"
+    center = prediction.label_map[150, 225]
+    assert prediction.class_names[center] == "cat"
+
+
+def test_the_person_is_found_and_nothing_else_is_large(predictor: Predictor) -> None:
+    prediction = predictor.predict(PHOTOS / "astronaut.png")
+    assert share(prediction, "final", "person") > 0.25
+    others = [k for k in prediction.final.present() if prediction.class_names[k] not in ("person", "background")]
+    assert prediction.final.area[others].sum() < 0.05
+
+
+def test_bf16_and_fp32_agree(predictor: Predictor) -> None:
+    source: ImageSource = PHOTOS / "chelsea.png"
+    maps = [Predictor(predictor.model, half=half).predict(source).label_map for half in (False, True)]
+    assert np.mean(maps[0] == maps[1]) > 0.98
+
+
+@pytest.mark.parametrize("name", shipped_weights())
+def test_checkpoint_is_small_and_explained(name: str) -> None:
+    folder = WEIGHTS_DIR / name
+    assert (folder / "model.safetensors").stat().st_size < MAX_CHECKPOINT_BYTES
+    card = (folder / "README.md").read_text()
+    for word in ("mIoU", "licen", "python -m ecenet"):
+        assert word in card, f"the model card says nothing of {word}"
+
+
+def test_voc13_is_shipped() -> None:
+    assert "voc13" in shipped_weights()
