@@ -116,7 +116,7 @@ class TrainConfig:
     frozen_steps: int = 3000
     """The backbone learns only after so many steps; until then a step costs less than half."""
     frozen_batch_norm: bool = True
-    """Keep the backbone's batch-norm statistics and scales: small batches would spoil pretrained ones."""
+    """Keep the backbone's batch-norm statistics: small batches would spoil pretrained ones. Scales and biases learn."""
     weight_decay: float = 0.01
     warmup_steps: int = 200
     stage_weight: float = 0.3

@@ -11,9 +11,6 @@ from PIL import Image
 from ecenet.config import ModelConfig
 from ecenet.model.ecenet import ECENet, build_model
 
-# On tensors this small threads mostly wait for each other, on a busy machine for long.
-torch.set_num_threads(1)
-
 CLASS_NAMES = ["sky", "grass", "cat"]
 CLASS_COLORS = [[70, 130, 180], [60, 160, 60], [220, 120, 40]]
 

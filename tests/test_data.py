@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import CLASS_NAMES, noise_image, write_classes, write_folder, write_pair
 from PIL import Image
 
 from ecenet.data.folder import FolderSplit, class_presence, read_folder
 from ecenet.data.labels import LabelSet, read_labels
 from ecenet.errors import UserError
-from tests.helpers import CLASS_NAMES, noise_image, write_classes, write_folder, write_pair
 
 PLAIN = np.ones((16, 16), dtype=np.uint8)
 

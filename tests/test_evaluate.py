@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import small_model, write_classes, write_folder, write_pair
 from PIL import Image
 
 from ecenet.data.folder import FolderSplit, read_folder
@@ -13,7 +14,6 @@ from ecenet.errors import UserError
 from ecenet.evaluate import evaluate
 from ecenet.metrics import confusion_matrix, mean_iou
 from ecenet.predictor import Predictor
-from tests.helpers import small_model, write_classes, write_folder, write_pair
 
 
 @pytest.fixture(scope="module")

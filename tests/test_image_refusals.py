@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import encode, gradient
 from PIL import Image
 
 from ecenet.errors import UserError
 from ecenet.images import image_size, load_image
-from tests.helpers import encode, gradient
 
 RGB = np.asarray(gradient())
 

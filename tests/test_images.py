@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import encode, gradient
 from PIL import Image
 
 from ecenet.images import image_size, load_image, thumbnail
-from tests.helpers import encode, gradient
 
 WHITE, RED, BLACK = (255, 255, 255), (255, 0, 0), (0, 0, 0)
 

@@ -5,10 +5,10 @@ import pytest
 import sklearn.metrics
 import torch
 import torch.nn.functional as F
+from helpers import small_model
 
 from ecenet.losses import cross_entropy, segmentation_losses, subsample
 from ecenet.metrics import confusion_matrix, intersection_over_union, mean_iou, pixel_accuracy
-from tests.helpers import small_model
 
 # Rows: target, columns: predicted. Class 3 neither occurs nor is predicted.
 BY_HAND = np.array([[5, 1, 0, 0], [2, 3, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]])

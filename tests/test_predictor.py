@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from helpers import CLASS_COLORS, CLASS_NAMES, noise_image, small_model
 from PIL import Image
 
 from ecenet.errors import UserError
 from ecenet.outputs import StageOutput
 from ecenet.prediction import Prediction
 from ecenet.predictor import MAX_DETAIL_SIDE, MAX_WORKING_SIDE, Predictor, _summarise_stage
-from tests.helpers import CLASS_COLORS, CLASS_NAMES, noise_image, small_model
 
 
 @pytest.fixture(scope="module")

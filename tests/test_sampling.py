@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import write_classes, write_folder, write_pair
 from PIL import Image
 
 from ecenet.data.folder import read_folder
 from ecenet.data.sampling import SampleKey, StepSampler, TrainingSamples
-from tests.helpers import write_classes, write_folder, write_pair
 
 PRESENCE = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 0]], dtype=bool)
 

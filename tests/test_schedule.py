@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import small_model
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ecenet.config import TrainConfig
 from ecenet.train import freeze_batch_norm, make_optimizer, moving_average, set_learning_rates
-from tests.helpers import small_model
 
 CONFIG = TrainConfig(
     data=Path("data"), out=Path("run"), lr=1e-2, backbone_lr=1e-4, steps=10, warmup_steps=4, weight_decay=0.1
