@@ -110,6 +110,8 @@ class Ship:
     split: str = "val"
     classes: int | None = None
     """Also state the mean over the first so many classes."""
+    image_size: int | None = None
+    """Longest side in pixels to predict at, instead of the one trained around."""
 
     def run(self) -> None:
         from ecenet.data.folder import read_folder
@@ -117,7 +119,7 @@ class Ship:
 
         data = read_folder(self.data, self.split)
         make_folder(self.out)
-        figures = ship(self.run_folder / "model", self.out, data=data, classes=self.classes)
+        figures = ship(self.run_folder / "model", self.out, data=data, classes=self.classes, image_size=self.image_size)
         print(figures_table(figures))
 
 

@@ -9,16 +9,19 @@ from ecenet.predictor import Predictor
 from ecenet.weights import load_model, save_model
 
 
-def ship(source: Path, out: Path, *, data: FolderSplit, classes: int | None) -> dict[str, Any]:
+def ship(source: Path, out: Path, *, data: FolderSplit, classes: int | None, image_size: int | None) -> dict[str, Any]:
     """Write `out` as fp16 and put its own scores into its config's recipe.
 
     Args:
         source: folder of the trained model.
         data: labelled split to measure on.
         classes: also measure the mean over the first so many classes.
+        image_size: longest side in pixels to predict at, instead of the one trained around.
     Returns: the figures, JSON-able: split, images, and mIoU by stage over all and over the first classes.
     """
-    save_model(load_model(source), out, half=True)
+    trained = load_model(source)
+    trained.image_size = image_size or trained.image_size
+    save_model(trained, out, half=True)
     model = load_model(out)
     predictor = Predictor(model)
     every = evaluate(predictor, data).to_json()
@@ -26,6 +29,7 @@ def ship(source: Path, out: Path, *, data: FolderSplit, classes: int | None) -> 
         "data": data.labels.name,
         "split": data.split,
         "images": every["images"],
+        "image_size": model.image_size,
         "pixel_accuracy": every["pixel_accuracy"],
         "per_class": every["per_class"],
         f"miou_{model.num_classes}": every["stages"],

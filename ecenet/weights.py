@@ -54,8 +54,8 @@ def save_model(model: ECENet, folder: Path, *, half: bool = False) -> None:
     stored = copy.deepcopy(model).half() if half else model
     config = model._hub_mixin_config
     assert isinstance(config, dict), "ECENet's keyword arguments"
-    # The recipe may have grown since the model was built.
-    stored.save_pretrained(folder, config={**config, "recipe": model.recipe})
+    # These two may have changed since the model was built.
+    stored.save_pretrained(folder, config={**config, "recipe": model.recipe, "image_size": model.image_size})
 
 
 def _find_folder(weights: str | Path) -> Path:

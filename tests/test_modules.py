@@ -109,7 +109,6 @@ def test_folded_attention_is_attention_with_four_projections() -> None:
     with torch.no_grad():
         attend.key.weight.copy_(query.T @ key)
         attend.value.weight.copy_(out @ value)
-        attend.key.bias.zero_()
         attend.value.bias.zero_()
     cells = attend.query_norm(features).flatten(2).transpose(1, 2)
     q, k, v = cells @ query.T, embeddings @ key.T, embeddings @ value.T
@@ -125,7 +124,7 @@ def test_attention_with_its_own_weights_is_softmax_of_scaled_products() -> None:
     attend = SemanticsAttention(embed_dim=8, ffn_ratio=1.0)
     features, embeddings = torch.randn(1, 8, 2, 3), torch.randn(1, 4, 8)
     enhanced, similarity = attend(features, embeddings)
-    queries, keys = attend.query_norm(features)[0], embeddings[0] @ attend.key.weight.T + attend.key.bias
+    queries, keys = attend.query_norm(features)[0], embeddings[0] @ attend.key.weight.T
     values = embeddings[0] @ attend.value.weight.T + attend.value.bias
     for row, column in ((0, 0), (1, 2)):
         scores = keys @ queries[:, row, column] / 8**0.5

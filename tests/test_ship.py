@@ -34,13 +34,14 @@ def test_shipped_weights_are_fp16_and_carry_their_own_scores(
 ) -> None:
     run, out = tmp_path / "run", tmp_path / "out"
     save_model(small_model(), run / "model")
-    assert main(["ship", str(run), "--out", str(out), "--data", str(data), "--classes", "2"]) == 0
+    assert main(["ship", str(run), "--out", str(out), "--data", str(data), "--classes", "2", "--image-size", "96"]) == 0
 
     sizes = [(folder / "model.safetensors").stat().st_size for folder in (run / "model", out)]
     assert sizes[1] < 0.55 * sizes[0]
     figures = json.loads((out / "config.json").read_text())["recipe"]["figures"]
     measured = evaluate(Predictor(load_model(out)), read_folder(data, "val"))
     assert figures["miou_3"]["final"] == pytest.approx(measured.miou)
+    assert load_model(out).image_size == 96, "the size that it was measured at"
     assert set(figures["miou_2"]) == {"ece", "stage4", "stage3", "stage2", "stage1", "final"}
     assert "| final |" in capsys.readouterr().out
 

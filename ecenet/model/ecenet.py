@@ -99,7 +99,7 @@ class ECENet(
         self.update = nn.ModuleList(EmbeddingUpdater(embed_dim=embed_dim, mode=updater) for _ in range(depth))
         self.fuse = nn.ModuleList(nn.Conv2d(embed_dim, embed_dim, 1) for _ in range(depth))
         self.fuse_norm = LayerNorm2d(embed_dim)
-        self.classify = nn.Linear(embed_dim, embed_dim)
+        self.classify = nn.Linear(embed_dim, embed_dim, bias=False)
         self.explicit = embeddings == "explicit"
         self.reconstruction = reconstruction
         self.embed_dim = embed_dim

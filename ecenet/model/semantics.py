@@ -21,7 +21,8 @@ class SemanticsAttention(nn.Module):
         hidden = int(embed_dim * ffn_ratio)
         self.scale = embed_dim**-0.5
         self.query_norm = LayerNorm2d(embed_dim)
-        self.key = nn.Linear(embed_dim, embed_dim)
+        # A bias would add one number to all classes of a cell, which no softmax over classes can see.
+        self.key = nn.Linear(embed_dim, embed_dim, bias=False)
         self.value = nn.Linear(embed_dim, embed_dim)
         self.norm = LayerNorm2d(embed_dim)
         self.ffn = nn.Sequential(
