@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 import tyro
+from PIL import Image
 
 from ecenet.errors import UserError
 from ecenet.explore.projection import load_umap_in_background
@@ -55,10 +56,13 @@ class Options:
 
 def main(options: Options) -> None:
     try:
-        app = build_app(Predictor.from_weights(options.weights))
+        predictor = Predictor.from_weights(options.weights)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
+    # The first pass sets up kernels: better now than while somebody waits.
+    predictor.predict(Image.new("RGB", (480, 360)))
+    app = build_app(predictor)
     load_umap_in_background()
     app.queue(max_size=32).launch(
         server_name=options.host,

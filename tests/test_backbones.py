@@ -87,7 +87,7 @@ def test_vit_base_computes_finite_features() -> None:
 
 def test_channels_last_features_are_turned_even_when_rows_are_as_many_as_channels() -> None:
     """Swin answers (B, h, w, C); at 384 pixels its first stage has 96 rows and 96 channels."""
-    backbone = backbone_of("swin_tiny_patch4_window7_224", (0, 1), None)
+    backbone = backbone_of("swin_tiny_patch4_window7_224", (0, 1), None).eval()
     image = torch.randn(1, 3, 384, 64)
     with torch.no_grad():
         features, raw = backbone(image), backbone.network(image)

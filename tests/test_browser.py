@@ -126,6 +126,7 @@ def test_from_a_photo_to_masks_similarity_and_embeddings(page: Page) -> None:
     expect(page.locator("#projection-note")).to_contain_text(re.compile("UMAP of|UMAP</strong> of"), timeout=LONG)
     expect(page.locator("#embedding-plot .js-plotly-plot")).to_be_visible()
     page.locator("#color-by").get_by_label("Stage").check()
+    expect(page.locator("#embedding-plot .legend")).not_to_contain_text("background")
     expect(page.locator("#embedding-plot .legend")).to_contain_text("Stage 4")
     page.screenshot(path=ARTIFACTS / "embeddings.png")
 

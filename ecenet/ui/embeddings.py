@@ -16,7 +16,8 @@ def build(session: gr.State) -> View:
     """Lay out the tab."""
     gr.Markdown(
         "One point for each photo, class and stage; a line follows a class from the coarse mask to the finest stage. "
-        "All points share one projection, so distances may be compared across stages and photos."
+        "All points share one projection, so positions mean the same for every stage and photo. It keeps "
+        "neighbourhoods rather than exact distances."
     )
     color_by = gr.Radio([("Class", "class"), ("Stage", "stage")], value="class", label="Colour by", elem_id="color-by")
     note = gr.Markdown(elem_id="projection-note")
