@@ -142,6 +142,22 @@ def test_opacity_changes_the_mask_without_asking_the_server(page: Page) -> None:
     assert not asked
 
 
+PUT_PICTURE_ON_CLIPBOARD = """async () => {
+  const canvas = Object.assign(document.createElement('canvas'), {width: 300, height: 200});
+  canvas.getContext('2d').fillRect(50, 50, 100, 100);
+  const blob = await new Promise(resolve => canvas.toBlob(resolve, 'image/png'));
+  await navigator.clipboard.write([new ClipboardItem({'image/png': blob})]);
+}"""
+
+
+def test_a_picture_can_be_pasted(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(PUT_PICTURE_ON_CLIPBOARD)
+    page.get_by_role("button", name="Paste from clipboard").click()
+    expect(page.locator("#segment-view")).to_contain_text("300×200 image", timeout=LONG)
+    expect(page.locator("#session-photos .thumbnail-item")).to_have_count(1)
+
+
 def test_a_file_that_is_no_image_is_told_so_and_the_photos_stay(page: Page, tmp_path: Path) -> None:
     page.locator("#examples .thumbnail-item").first.click()
     expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat", timeout=LONG)
