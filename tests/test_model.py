@@ -105,7 +105,6 @@ def test_final_prediction_is_a_convolution_of_all_stages_and_the_mean_of_their_m
 
 @each_ablation
 def test_gradients_reach_every_parameter(make_model: MakeModel, overrides: dict[str, Any], images: Tensor) -> None:
-    """Apart from one bias that adds one number to all classes of a cell, which no softmax over classes can see."""
     model = make_model(**overrides).train()
     labels = torch.randint(4, (2, 64, 96), generator=torch.Generator().manual_seed(2))
     losses = segmentation_losses(model(images), labels, stage_weight=0.3, diversity_weight=0.1)
@@ -114,12 +113,10 @@ def test_gradients_reach_every_parameter(make_model: MakeModel, overrides: dict[
     assert [name for name, gradient in gradients.items() if gradient is None] == []
     assert all(gradient.isfinite().all() for gradient in gradients.values())
 
-    # The last update feeds nothing but `classify`.
-    shared_by_classes = {"update.0.norm.bias"} if model.update[0].mode != "off" else set()
     dead = {
         name for name, gradient in gradients.items() if not name.startswith("backbone.") and gradient.abs().max() < 3e-7
     }
-    assert dead == shared_by_classes
+    assert dead == set(), "rounding noise is no gradient"
 
 
 @pytest.mark.parametrize("updater", ["off", "added", "gated"])

@@ -96,7 +96,10 @@ class ECENet(
         if embeddings == "learned":
             self.learned_embeddings = nn.Parameter(torch.randn(num_classes, embed_dim))
         self.attend = nn.ModuleList(SemanticsAttention(embed_dim=embed_dim, ffn_ratio=ffn_ratio) for _ in range(depth))
-        self.update = nn.ModuleList(EmbeddingUpdater(embed_dim=embed_dim, mode=updater) for _ in range(depth))
+        # The last update feeds nothing but `classify`: its bias, too, would add one number to all classes of a cell.
+        self.update = nn.ModuleList(
+            EmbeddingUpdater(embed_dim=embed_dim, mode=updater, norm_bias=level > 0) for level in range(depth)
+        )
         self.fuse = nn.ModuleList(nn.Conv2d(embed_dim, embed_dim, 1) for _ in range(depth))
         self.fuse_norm = LayerNorm2d(embed_dim)
         self.classify = nn.Linear(embed_dim, embed_dim, bias=False)

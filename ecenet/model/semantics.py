@@ -48,12 +48,12 @@ class EmbeddingUpdater(nn.Module):
     candidate C = mask-weighted mean of the enhanced features, g = σ(W[E; C]), E ← norm(g·E + (1−g)·W_c C).
     """
 
-    def __init__(self, *, embed_dim: int, mode: Updater) -> None:
+    def __init__(self, *, embed_dim: int, mode: Updater, norm_bias: bool = True) -> None:
         super().__init__()
         self.mode = mode
         if mode != "off":
             self.candidate = nn.Linear(embed_dim, embed_dim)
-            self.norm = nn.LayerNorm(embed_dim)
+            self.norm = nn.LayerNorm(embed_dim, bias=norm_bias)
         if mode == "gated":
             self.gate = nn.Linear(2 * embed_dim, embed_dim)
 
