@@ -35,7 +35,7 @@ def benchmark(*, weights: str | None, size: tuple[int, int], rounds: int) -> dic
     features = predictor.extract_features(photo)
 
     def run_model(take: Callable[[ECENetOutput], object]) -> None:
-        with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=predictor.half):
+        with torch.inference_mode(), predictor.autocast():
             output = model(images)
         take(output)
 
@@ -84,7 +84,7 @@ def interleaved(candidates: dict[str, Callable[[], object]], *, rounds: int) -> 
 
 
 def run_backbone(predictor: Predictor, images: torch.Tensor) -> None:
-    with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, enabled=predictor.half):
+    with torch.inference_mode(), predictor.autocast():
         predictor.model.backbone(images)
 
 

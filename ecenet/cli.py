@@ -79,8 +79,7 @@ class Evaluate:
         if self.json is None:
             print(scores)
         else:
-            make_folder(self.json.parent)
-            self.json.write_text(scores)
+            write_text(self.json, scores)
             print(f"Wrote {self.json}")
 
 
@@ -142,8 +141,7 @@ class Benchmark:
         text = json.dumps(figures, indent=1)
         print(text)
         if self.json is not None:
-            make_folder(self.json.parent)
-            self.json.write_text(text)
+            write_text(self.json, text)
 
 
 def make_folder(folder: Path) -> None:
@@ -158,3 +156,9 @@ def make_folder(folder: Path) -> None:
         raise UserError(
             f"Expected a folder to write to, but {folder} cannot be one ({error.strerror}); choose another path."
         ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, and the folders above it where they are missing."""
+    make_folder(path.parent)
+    path.write_text(text)

@@ -36,10 +36,21 @@ def _without_nan(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
+@dataclass(frozen=True)
+class PixelCounts:
+    """One pass over the images; scores of any kind follow from it."""
+
+    class_names: list[str]
+    confusions: dict[str, np.ndarray]
+    """(K, K) of each stage."""
+    images: int
+    seconds_per_image: float
+
+
 def evaluate(
     predictor: Predictor, data: FolderSplit, *, classes: int | None = None, limit: int | None = None
 ) -> Evaluation:
-    """Predict every image at its own size and count pixels.
+    """Predict every image at its own size and score every stage.
 
     Args:
         classes: restricts the means to the first so many classes; predictions stay free to be any class.
@@ -47,6 +58,18 @@ def evaluate(
     Raises:
         UserError: the data's classes are not the weights' classes, or a file is bad.
     """
+    check_classes(classes, predictor.model.class_names)
+    return score(count_pixels(predictor, data, limit=limit), classes=classes)
+
+
+def check_classes(classes: int | None, names: list[str]) -> None:
+    """Refuse a number of classes that there is not."""
+    if classes is not None and not 1 <= classes <= len(names):
+        raise UserError(f"Expected --classes between 1 and {len(names)}, got {classes}; choose a number in that range.")
+
+
+def count_pixels(predictor: Predictor, data: FolderSplit, *, limit: int | None = None) -> PixelCounts:
+    """Predict every image at its own size and count pixels; arguments and errors as for `evaluate`."""
     names = predictor.model.class_names
     if data.labels.class_names != names:
         raise UserError(
@@ -54,8 +77,6 @@ def evaluate(
             f"got {data.labels.num_classes} ({', '.join(data.labels.class_names[:4])}, …); "
             "use data with the same classes."
         )
-    if classes is not None and not 1 <= classes <= len(names):
-        raise UserError(f"Expected --classes between 1 and {len(names)}, got {classes}; choose a number in that range.")
     if limit is not None and limit < 1:
         raise UserError(f"Expected --limit of at least 1, got {limit}; leave it out to score all images.")
 
@@ -71,13 +92,18 @@ def evaluate(
             counted = confusion_matrix(target, stage.label_map, num_classes=len(names))
             confusions[name] = confusions.get(name, 0) + counted
 
-    final = confusions["final"]
+    return PixelCounts(names, confusions, images=len(picked), seconds_per_image=float(np.median(seconds)))
+
+
+def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
+    """Means over the first `classes` classes, all by default."""
+    final = counts.confusions["final"]
     iou = intersection_over_union(final)
     return Evaluation(
         miou=mean_iou(final, classes=classes),
-        per_class={name: float(value) for name, value in zip(names, iou, strict=True)},
+        per_class={name: float(value) for name, value in zip(counts.class_names, iou, strict=True)},
         pixel_accuracy=pixel_accuracy(final),
-        stages={name: mean_iou(confusion, classes=classes) for name, confusion in confusions.items()},
-        images=len(picked),
-        seconds_per_image=float(np.median(seconds)),
+        stages={name: mean_iou(confusion, classes=classes) for name, confusion in counts.confusions.items()},
+        images=counts.images,
+        seconds_per_image=counts.seconds_per_image,
     )

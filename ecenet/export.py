@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ecenet.overlay import indexed_mask, overlay
-from ecenet.prediction import Prediction, StagePrediction
+from ecenet.prediction import Prediction
 
 
 def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 0.6) -> dict[str, object]:
@@ -38,23 +38,16 @@ def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 
         "height": prediction.image.height,
         "note": prediction.note,
         "seconds": round(prediction.seconds, 4),
-        "classes": class_table(prediction, prediction.final),
-        "agreement_with_final": {
-            name: float((stage.label_map == prediction.label_map).mean()) for name, stage in prediction.stages.items()
-        },
+        "classes": [
+            {
+                "class": prediction.class_names[k],
+                "area": float(prediction.final.area[k]),
+                "confidence": float(prediction.final.mean_confidence[k]),
+            }
+            for k in prediction.final.present()
+        ],
+        "agreement_with_final": {name: prediction.agreement(name) for name in prediction.stages},
     }
-
-
-def class_table(prediction: Prediction, stage: StagePrediction) -> list[dict[str, object]]:
-    """Classes that a stage shows, largest first: name, area and mean confidence, both 0 … 1."""
-    return [
-        {
-            "class": prediction.class_names[k],
-            "area": float(stage.area[k]),
-            "confidence": float(stage.mean_confidence[k]),
-        }
-        for k in stage.present()
-    ]
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:

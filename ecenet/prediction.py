@@ -77,6 +77,10 @@ class Prediction:
         """(H, W) float16 of the final prediction."""
         return self.final.confidence
 
+    def agreement(self, stage: str) -> float:
+        """Share of pixels that have the final mask's class at a stage, 0 … 1."""
+        return float((self.stages[stage].label_map == self.label_map).mean())
+
     @property
     def note(self) -> str:
         """How the image was looked at, in one line."""

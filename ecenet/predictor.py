@@ -69,14 +69,14 @@ class Predictor:
         height, width = self.working_size(image.size)
         shrunk = image.resize((width, height), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(shrunk)).to(self.device)[None].permute(0, 3, 1, 2)
-        with self._autocast():
+        with self.autocast():
             tensors = self.model.backbone(self.normalise(pixels))
         return ImageFeatures(image, (height, width), tensors)
 
     def predict_features(self, features: ImageFeatures, *, start: float | None = None) -> Prediction:
         """Run the head on kept features."""
         start = time.perf_counter() if start is None else start
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self.autocast():
             output = self.model.forward_head(features.tensors)
         stages = self._summarise(output, size=features.image.size)
         return Prediction(
@@ -100,7 +100,8 @@ class Predictor:
         images = (pixels.float() / 255 - self._mean) / self._std
         return images.contiguous(memory_format=torch.channels_last)
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """The precision that the model runs in: bf16 where `half`, else fp32."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half)
 
     @torch.inference_mode()
@@ -130,12 +131,14 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) ->
         columns = np.arange(width) * detail[1] // width
         label_map = label_map[rows[:, None], columns]
         confidence_map = confidence_map[rows[:, None], columns]
+    mask_logits = _array(stage.mask_logits)
     return StagePrediction(
         name=name,
         label_map=label_map,
         confidence=confidence_map,
-        similarity=_array(stage.similarity),
-        mask_logits=_array(stage.mask_logits),
+        # Mostly one and the same tensor: then one array, too.
+        similarity=mask_logits if stage.similarity is stage.mask_logits else _array(stage.similarity),
+        mask_logits=mask_logits,
         embeddings=_array(stage.embeddings_after),
         gate=None if stage.gate is None else _array(stage.gate),
         area=counts / counts.sum(),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ecenet.data.folder import FolderSplit
-from ecenet.evaluate import evaluate
+from ecenet.evaluate import check_classes, count_pixels, score
 from ecenet.predictor import Predictor
 from ecenet.weights import load_model, save_model
 
@@ -20,11 +20,12 @@ def ship(source: Path, out: Path, *, data: FolderSplit, classes: int | None, ima
     Returns: the figures, JSON-able: split, images, and mIoU by stage over all and over the first classes.
     """
     trained = load_model(source)
+    check_classes(classes, trained.class_names)
     trained.image_size = image_size or trained.image_size
     save_model(trained, out, half=True)
     model = load_model(out)
-    predictor = Predictor(model)
-    every = evaluate(predictor, data).to_json()
+    counts = count_pixels(Predictor(model), data)
+    every = score(counts).to_json()
     figures: dict[str, Any] = {
         "data": data.labels.name,
         "split": data.split,
@@ -35,7 +36,7 @@ def ship(source: Path, out: Path, *, data: FolderSplit, classes: int | None, ima
         f"miou_{model.num_classes}": every["stages"],
     }
     if classes is not None:
-        figures[f"miou_{classes}"] = evaluate(predictor, data, classes=classes).to_json()["stages"]
+        figures[f"miou_{classes}"] = score(counts, classes=classes).to_json()["stages"]
     model.recipe = {**model.recipe, "figures": figures}
     save_model(model, out, half=True)
     return figures

@@ -20,7 +20,7 @@ from ecenet.evaluate import Evaluation, evaluate
 from ecenet.losses import segmentation_losses
 from ecenet.model.backbone import load_backbone_file
 from ecenet.model.ecenet import ECENet, build_model
-from ecenet.predictor import Predictor, bf16_is_fast
+from ecenet.predictor import Predictor
 from ecenet.weights import best_device, save_model
 
 Batch = tuple[Tensor, Tensor]
@@ -74,7 +74,7 @@ def train(config: TrainConfig) -> Evaluation:
             freeze_batch_norm(model.backbone)
 
         images = predictor.normalise(pixels.to(device))
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16_is_fast(device)):
+        with predictor.autocast():
             with torch.set_grad_enabled(backbone_learns):
                 features = model.backbone(images)
             output = model.forward_head(features)
@@ -150,7 +150,7 @@ def new_model(config: TrainConfig, data: FolderSplit) -> ECENet:
         pretrained=config.pretrained and config.backbone_weights is None,
     )
     if config.backbone_weights is not None:
-        load_backbone_file(model.backbone, str(config.backbone_weights))
+        load_backbone_file(model.backbone, config.backbone_weights)
     return model
 
 

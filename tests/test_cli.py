@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from helpers import small_model
+from helpers import small_model, write_folder
 from PIL import Image
 
 from ecenet.__main__ import main
@@ -39,15 +39,7 @@ def test_predict_writes_masks_overlay_stages_arrays_and_summary(tmp_path: Path, 
 
 
 def test_evaluate_writes_the_scores(tmp_path: Path, weights: str) -> None:
-    from helpers import CLASS_COLORS, CLASS_NAMES, noise_image
-
-    for kind in ("images", "masks"):
-        (tmp_path / kind / "val").mkdir(parents=True)
-    noise_image(64, 48).save(tmp_path / "images" / "val" / "one.png")
-    Image.fromarray(np.ones((48, 64), dtype=np.uint8)).save(tmp_path / "masks" / "val" / "one.png")
-    classes = [{"name": n, "color": c} for n, c in zip(CLASS_NAMES, CLASS_COLORS, strict=True)]
-    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
-
+    write_folder(tmp_path, splits=("val",), images=1)
     out = tmp_path / "scores.json"
     options = ["--weights", weights, "--data", str(tmp_path), "--split", "val", "--classes", "2", "--json", str(out)]
     assert main(["evaluate", *options]) == 0

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from predictions import make_prediction
 
-from ecenet.export import class_table, export_prediction, unique_names
+from ecenet.export import export_prediction, unique_names
 
 FINAL = np.array([[0, 1, 1, 1], [2, 2, 1, 1]], dtype=np.uint8)
 COARSE = np.array([[0, 0, 1, 1], [2, 2, 1, 1]], dtype=np.uint8)
@@ -36,9 +36,9 @@ def test_summary_is_json_with_areas_and_agreement(tmp_path: Path) -> None:
     assert summary["agreement_with_final"]["final"] == 1.0
 
 
-def test_class_table_leaves_out_what_is_not_there() -> None:
-    prediction = make_prediction(np.zeros((2, 2), dtype=np.uint8))
-    assert [row["class"] for row in class_table(prediction, prediction.final)] == ["background"]
+def test_summary_leaves_out_classes_that_are_not_there(tmp_path: Path) -> None:
+    summary = json.loads(json.dumps(export_prediction(make_prediction(np.zeros((2, 2), dtype=np.uint8)), tmp_path)))
+    assert [row["class"] for row in summary["classes"]] == ["background"]
 
 
 def test_files_of_one_name_get_folders_of_their_own() -> None:

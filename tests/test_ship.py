@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from helpers import CLASS_COLORS, CLASS_NAMES, noise_image, small_model
-from PIL import Image
+from helpers import small_model, write_folder
 
 from ecenet.__main__ import main
 from ecenet.data.folder import read_folder
@@ -17,16 +15,7 @@ from ecenet.weights import load_model, save_model
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    root = tmp_path / "data"
-    for kind in ("images", "masks"):
-        (root / kind / "val").mkdir(parents=True)
-    for number in range(2):
-        noise_image(64, 48, seed=number).save(root / "images" / "val" / f"{number}.png")
-        mask = np.random.default_rng(number).integers(0, 3, (48, 64), dtype=np.uint8)
-        Image.fromarray(mask).save(root / "masks" / "val" / f"{number}.png")
-    classes = [{"name": n, "color": c} for n, c in zip(CLASS_NAMES, CLASS_COLORS, strict=True)]
-    (root / "classes.json").write_text(json.dumps({"name": "noise", "classes": classes}))
-    return root
+    return write_folder(tmp_path / "data", splits=("val",), images=2)
 
 
 def test_shipped_weights_are_fp16_and_carry_their_own_scores(

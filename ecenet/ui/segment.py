@@ -3,7 +3,6 @@
 import gradio as gr
 from PIL import Image
 
-from ecenet.export import class_table
 from ecenet.images import thumbnail
 from ecenet.overlay import indexed_mask
 from ecenet.prediction import Prediction, StagePrediction, stage_title
@@ -84,24 +83,19 @@ def _frame(prediction: Prediction, stage: StagePrediction, *, number: int, thumb
   onclick="{PICK_STAGE.format(number=number)}">
   <span class="ece-stack"><img src="{thumb}" alt=""><img class="ece-mask" src="{data_uri(small, file_format="PNG")}"
     alt=""></span>
-  {stage_title(stage.name)}<small>{_agreement(prediction, stage):.0%} as final</small>
+  {stage_title(stage.name)}<small>{prediction.agreement(stage.name):.0%} as final</small>
 </button>"""
-
-
-def _agreement(prediction: Prediction, stage: StagePrediction) -> float:
-    """Share of pixels that have the final mask's class, 0 … 1."""
-    return float((stage.label_map == prediction.label_map).mean())
 
 
 def _legend(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str:
     rows = "".join(
-        f"<tr><td>{color_swatch(prediction.class_colors[prediction.class_names.index(str(row['class']))])}"
-        f"{escape(str(row['class']))}</td><td>{row['area']:.1%}</td><td>{row['confidence']:.0%}</td></tr>"
-        for row in class_table(prediction, stage)
+        f"<tr><td>{color_swatch(prediction.class_colors[k])}{escape(prediction.class_names[k])}</td>"
+        f"<td>{stage.area[k]:.1%}</td><td>{stage.mean_confidence[k]:.0%}</td></tr>"
+        for k in stage.present()
     )
     caption = stage_title(stage.name)
     if stage.name != "final":
-        caption += f" agrees with the final mask on {_agreement(prediction, stage):.1%} of the pixels"
+        caption += f" agrees with the final mask on {prediction.agreement(stage.name):.1%} of the pixels"
     return f"""
 <table class="ece-legend" data-stage="{stage.name}"{"" if shown else " hidden"}>
   <caption>{caption}</caption>
