@@ -9,7 +9,7 @@ import tyro
 from PIL import Image
 
 from ecenet.errors import UserError
-from ecenet.explore.projection import load_umap_in_background
+from ecenet.explore.umap_worker import UmapWorker
 from ecenet.predictor import Predictor
 from ecenet.ui import embeddings, photos, segment, similarity
 from ecenet.ui.session import Session
@@ -21,7 +21,7 @@ other from the deepest stage to the finest."""
 SESSION_SECONDS = 3600
 
 
-def build_app(predictor: Predictor) -> gr.Blocks:
+def build_app(predictor: Predictor, *, umap: UmapWorker) -> gr.Blocks:
     """The page: photos on the left, one tab a question on the right."""
     with gr.Blocks(title="ECENet Explorer", analytics_enabled=False, fill_width=True) as app:
         session = gr.State(Session(), time_to_live=SESSION_SECONDS)
@@ -35,7 +35,7 @@ def build_app(predictor: Predictor) -> gr.Blocks:
                 with gr.Tab("Similarity"):
                     views.append(similarity.build(session))
                 with gr.Tab("Class embeddings"):
-                    views.append(embeddings.build(session))
+                    views.append(embeddings.build(session, umap=umap))
         for event in events:
             for view in views:
                 event.success(*view, show_progress="minimal", api_visibility="private")
@@ -62,8 +62,7 @@ def main(options: Options) -> None:
         sys.exit(2)
     # The first pass sets up kernels: better now than while somebody waits.
     predictor.predict(Image.new("RGB", (480, 360)))
-    app = build_app(predictor)
-    load_umap_in_background()
+    app = build_app(predictor, umap=UmapWorker())
     app.queue(max_size=32).launch(
         server_name=options.host,
         server_port=options.port,

@@ -1,6 +1,6 @@
 """A tiny model with random weights, and images for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ecenet.config import ModelConfig
+from ecenet.explore.umap_worker import UmapWorker
 from ecenet.model.ecenet import ECENet, build_model
 
 # On tensors this small threads mostly wait for each other, on a busy machine for long.
@@ -38,6 +39,13 @@ def make_model() -> Callable[..., ECENet]:
         return model.eval()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def umap() -> Iterator[UmapWorker]:
+    worker = UmapWorker()
+    yield worker
+    worker.close()
 
 
 @pytest.fixture

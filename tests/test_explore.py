@@ -1,12 +1,17 @@
 """Points and projections: pure functions on predictions and arrays."""
 
+import os
+import signal
+import sys
+import time
+
 import numpy as np
 import pytest
 from predictions import make_prediction
 
-from ecenet.explore import projection
 from ecenet.explore.points import embedding_points
-from ecenet.explore.projection import MIN_UMAP_POINTS, project
+from ecenet.explore.projection import MIN_UMAP_POINTS, project, umap_coordinates
+from ecenet.explore.umap_worker import UmapWorker
 
 
 def test_points_are_the_classes_of_the_final_mask_at_every_stage_that_makes_embeddings() -> None:
@@ -43,7 +48,7 @@ def test_no_photos_make_no_points() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2, MIN_UMAP_POINTS - 1])
 def test_too_few_points_fall_back_to_pca_and_say_so(count: int) -> None:
-    result = project(np.random.default_rng(0).normal(size=(count, 8)))
+    result = project(np.random.default_rng(0).normal(size=(count, 8)), fit_umap=umap_coordinates)
     assert result.coordinates.shape == (count, 2)
     assert np.isfinite(result.coordinates).all()
     assert result.method == "PCA"
@@ -54,7 +59,7 @@ def test_too_few_points_fall_back_to_pca_and_say_so(count: int) -> None:
 def test_pca_keeps_the_distances_of_points_in_a_plane() -> None:
     plane = np.random.default_rng(0).normal(size=(10, 2))
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0][:2]
-    flat = project(plane @ rotation).coordinates
+    flat = project(plane @ rotation, fit_umap=umap_coordinates).coordinates
 
     def distances(points: np.ndarray) -> np.ndarray:
         return np.linalg.norm(points[:, None] - points[None], axis=2)
@@ -63,25 +68,53 @@ def test_pca_keeps_the_distances_of_points_in_a_plane() -> None:
 
 
 def test_identical_points_project_to_one_place() -> None:
-    assert np.ptp(project(np.ones((5, 4))).coordinates) == pytest.approx(0, abs=1e-9)
+    assert np.ptp(project(np.ones((5, 4)), fit_umap=umap_coordinates).coordinates) == pytest.approx(0, abs=1e-9)
 
 
-def test_enough_points_use_pca_until_umap_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projection, "umap_is_loaded", lambda: False)
-    result = project(np.random.default_rng(0).normal(size=(MIN_UMAP_POINTS, 8)))
+def test_enough_points_use_pca_until_umap_is_there() -> None:
+    result = project(np.random.default_rng(0).normal(size=(MIN_UMAP_POINTS, 8)), fit_umap=lambda vectors: None)
     assert result.method == "PCA"
     assert "still loading" in result.note
 
 
-def test_umap_separates_two_far_groups_and_repeats_itself() -> None:
-    projection.load_umap()
-    rng = np.random.default_rng(0)
-    groups = np.repeat(np.eye(8)[:2], 20, axis=0) + rng.normal(scale=0.05, size=(40, 8))
-    result = project(groups, seed=3)
+@pytest.fixture
+def groups() -> np.ndarray:
+    """Twenty points each in two far directions."""
+    return np.repeat(np.eye(8)[:2], 20, axis=0) + np.random.default_rng(0).normal(scale=0.05, size=(40, 8))
+
+
+def wait_until_ready(worker: UmapWorker) -> None:
+    deadline = time.monotonic() + 240
+    while not worker.ready:
+        assert time.monotonic() < deadline, "UMAP does not load"
+        time.sleep(0.1)
+
+
+def test_umap_separates_two_far_groups_and_repeats_itself(umap: UmapWorker, groups: np.ndarray) -> None:
+    wait_until_ready(umap)
+    result = project(groups, fit_umap=umap.fit)
 
     assert result.method == "UMAP"
     assert result.note == ""
     left, right = result.coordinates[:20], result.coordinates[20:]
     spread = max(np.linalg.norm(part - part.mean(0), axis=1).mean() for part in (left, right))
     assert np.linalg.norm(left.mean(0) - right.mean(0)) > 2 * spread
-    np.testing.assert_array_equal(project(groups, seed=3).coordinates, result.coordinates)
+    np.testing.assert_array_equal(project(groups, fit_umap=umap.fit).coordinates, result.coordinates)
+
+
+def test_umap_is_imported_by_the_worker_and_not_here(umap: UmapWorker) -> None:
+    wait_until_ready(umap)
+    assert "umap" not in sys.modules
+
+
+def test_a_worker_that_is_killed_is_replaced(groups: np.ndarray) -> None:
+    worker = UmapWorker()
+    try:
+        wait_until_ready(worker)
+        (pid,) = worker._executor._processes
+        os.kill(pid, signal.SIGKILL)
+        assert worker.fit(groups) is None, "shown with PCA meanwhile"
+        wait_until_ready(worker)
+        assert worker.fit(groups).shape == (40, 2)
+    finally:
+        worker.close()

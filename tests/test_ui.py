@@ -11,6 +11,7 @@ from predictions import make_prediction
 
 from app import build_app
 from ecenet.errors import UserError
+from ecenet.explore.umap_worker import UmapWorker
 from ecenet.predictor import Predictor
 from ecenet.ui import embeddings, photos, segment, similarity
 from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session, add_photo
@@ -70,10 +71,10 @@ def test_class_choice_stays_where_the_class_is_present_and_moves_where_it_is_not
     assert similarity.render(session, "cat")[0].value == "dog", "cat is not in the final mask"
 
 
-def test_empty_session_says_what_to_do() -> None:
+def test_empty_session_says_what_to_do(umap: UmapWorker) -> None:
     assert "photo" in segment.render_masks(Session(), "final", 0.6)
     assert "photo" in similarity.render_maps(Session(), None)
-    plot, note, _ = embeddings.render(Session(), "class")
+    plot, note, _ = embeddings.render(Session(), "class", umap=umap)
     assert plot is None
     assert "Add a photo" in note
 
@@ -112,5 +113,5 @@ def test_examples_come_from_installed_packages() -> None:
     assert [Path(path).name for path in paths] == ["chelsea.png", "astronaut.png", "china.jpg"]
 
 
-def test_the_page_builds_for_any_weights() -> None:
-    assert isinstance(build_app(Predictor(small_model())), gr.Blocks)
+def test_the_page_builds_for_any_weights(umap: UmapWorker) -> None:
+    assert isinstance(build_app(Predictor(small_model()), umap=umap), gr.Blocks)

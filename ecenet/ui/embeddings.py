@@ -1,10 +1,13 @@
 """Class embeddings: all photos of the session, all stages, in one projection."""
 
+from functools import partial
+
 import gradio as gr
 import plotly.graph_objects as go
 
 from ecenet.explore.points import embedding_points
-from ecenet.explore.projection import project, umap_is_loaded
+from ecenet.explore.projection import project
+from ecenet.explore.umap_worker import UmapWorker
 from ecenet.figures import embedding_map
 from ecenet.ui.session import Session
 from ecenet.ui.view import View
@@ -12,7 +15,7 @@ from ecenet.ui.view import View
 POLL_SECONDS = 3
 
 
-def build(session: gr.State) -> View:
+def build(session: gr.State, *, umap: UmapWorker) -> View:
     """Lay out the tab."""
     gr.Markdown(
         "One point for each photo, class and stage; a line follows a class from the coarse mask to the finest stage. "
@@ -22,21 +25,21 @@ def build(session: gr.State) -> View:
     color_by = gr.Radio([("Class", "class"), ("Stage", "stage")], value="class", label="Colour by", elem_id="color-by")
     note = gr.Markdown(elem_id="projection-note")
     plot = gr.Plot(label="Class embeddings", show_label=False, elem_id="embedding-plot")
-    # UMAP takes seconds to import; until then PCA stands in, and this timer swaps the picture once it is there.
+    # UMAP takes seconds to start; until then PCA stands in, and this timer swaps the picture once it is there.
     waiting = gr.Timer(POLL_SECONDS, active=False)
-    view = View(render, [session, color_by], [plot, note, waiting])
-    color_by.input(render, view.inputs, view.outputs, api_visibility="private")
-    waiting.tick(render, view.inputs, view.outputs, show_progress="hidden", api_visibility="private")
+    view = View(partial(render, umap=umap), [session, color_by], [plot, note, waiting])
+    color_by.input(view.render, view.inputs, view.outputs, api_visibility="private")
+    waiting.tick(view.render, view.inputs, view.outputs, show_progress="hidden", api_visibility="private")
     return view
 
 
-def render(session: Session, color_by: str) -> tuple[go.Figure | None, str, gr.Timer]:
+def render(session: Session, color_by: str, *, umap: UmapWorker) -> tuple[go.Figure | None, str, gr.Timer]:
     """The map, a line about how it was made, and whether to come back for UMAP."""
     if not session.photos:
         return None, "Add a photo first: its class embeddings appear here.", gr.Timer(active=False)
     predictions = [photo.prediction for photo in session.photos]
     points = embedding_points(predictions)
-    projection = project(points.vectors)
+    projection = project(points.vectors, fit_umap=umap.fit)
     figure = embedding_map(
         points,
         projection,
@@ -46,4 +49,4 @@ def render(session: Session, color_by: str) -> tuple[go.Figure | None, str, gr.T
         image_names=[photo.name for photo in session.photos],
     )
     note = f"**{projection.method}** of {len(points)} points from {len(predictions)} photos. {projection.note}"
-    return figure, note, gr.Timer(active=not umap_is_loaded())
+    return figure, note, gr.Timer(active=not umap.ready)
