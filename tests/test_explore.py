@@ -1,9 +1,9 @@
 """Points and projections: pure functions on predictions and arrays."""
 
-import os
-import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,10 +111,30 @@ def test_a_worker_that_is_killed_is_replaced(groups: np.ndarray) -> None:
     worker = UmapWorker()
     try:
         wait_until_ready(worker)
-        (pid,) = worker._executor._processes
-        os.kill(pid, signal.SIGKILL)
+        worker._process.kill()
+        worker._process.wait()
         assert worker.fit(groups) is None, "shown with PCA meanwhile"
         wait_until_ready(worker)
         assert worker.fit(groups).shape == (40, 2)
     finally:
         worker.close()
+
+
+def test_the_worker_ends_with_the_process_that_started_it(umap: UmapWorker) -> None:
+    """A server that is killed can close nothing."""
+    wait_until_ready(umap)  # so that the files it reads are warm
+    code = """
+import os, signal, time
+from ecenet.explore.umap_worker import UmapWorker
+worker = UmapWorker()
+while not worker.ready:
+    time.sleep(0.1)
+print(worker._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    server = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
+    status = Path(f"/proc/{int(server.stdout)}/status")
+    deadline = time.monotonic() + 10
+    while status.exists() and "zombie" not in status.read_text():
+        assert time.monotonic() < deadline, "the worker is still there"
+        time.sleep(0.1)

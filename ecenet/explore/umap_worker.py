@@ -1,57 +1,110 @@
 """UMAP in a process of its own: its import alone takes seconds and would hold up every other thread of this one."""
 
+import atexit
 import contextlib
 import os
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-# The standard library's spawned process would import the whole app again; loky's imports what it runs.
-from joblib.externals.loky import ProcessPoolExecutor
-
 from ecenet.explore.projection import MIN_UMAP_POINTS, umap_coordinates
+
+READY = b"ready\n"
 
 
 class UmapWorker:
-    """One process that fits projections, one after the other. It starts to import UMAP when it is made."""
+    """One process that fits projections, one after the other; it begins to import UMAP at once.
+
+    Arrays go to and fro through its pipes. It ends with the process that started it, however that one ends, since
+    then its input ends.
+    """
 
     def __init__(self) -> None:
+        self._one_at_a_time = threading.Lock()
         self._start()
+        atexit.register(self.close)
 
     def _start(self) -> None:
-        self._executor = ProcessPoolExecutor(max_workers=1)
-        self._imported: Future[object] = self._executor.submit(_first_fit)
+        paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ecenet.explore.umap_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        )
+        self._ready = threading.Event()
+        threading.Thread(target=self._await_ready, args=(self._process, self._ready), daemon=True).start()
+
+    @staticmethod
+    def _await_ready(process: "subprocess.Popen[bytes]", ready: threading.Event) -> None:
+        assert process.stdout is not None
+        if process.stdout.readline() == READY:
+            ready.set()
 
     @property
     def ready(self) -> bool:
         """Whether a fit would begin at once."""
-        return self._imported.done() and self._imported.exception() is None
+        return self._ready.is_set() and self._process.poll() is None
 
-    def fit(self, vectors: np.ndarray, *, seed: int = 0) -> np.ndarray | None:
+    def fit(self, vectors: np.ndarray) -> np.ndarray | None:
         """`umap_coordinates`, or None while the process starts; one that died is started again."""
-        if self._imported.done() and self._imported.exception() is not None:
-            self._start()
-        if not self.ready:
-            return None
-        try:
-            return np.asarray(self._executor.submit(umap_coordinates, vectors, seed=seed).result())
-        except BrokenProcessPool:
-            self._start()
-            return None
+        with self._one_at_a_time:
+            if self._process.poll() is not None:
+                self._start()
+            if not self.ready:
+                return None
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            try:
+                pickle.dump(vectors, self._process.stdin)
+                self._process.stdin.flush()
+                return np.asarray(pickle.load(self._process.stdout))
+            except (OSError, EOFError, pickle.UnpicklingError):  # the process died over it
+                self._process.kill()
+                self._start()
+                return None
 
     def close(self) -> None:
         """End the process, whatever it is at."""
-        self._executor.shutdown(wait=True, kill_workers=True)
+        self._process.kill()
+        self._process.wait()
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """What the process does: say that UMAP is there, then answer each array with its coordinates."""
+    _first_fit()
+    answers.write(READY)
+    answers.flush()
+    while True:
+        try:
+            vectors = pickle.load(requests)
+        except EOFError:  # the input has ended
+            return
+        pickle.dump(umap_coordinates(vectors), answers)
+        answers.flush()
 
 
 def _first_fit() -> None:
     """Import UMAP and compile what its first fit compiles, on time that nobody else wants."""
-    linux = hasattr(os, "SCHED_IDLE")
-    if linux:
+    idle = hasattr(os, "SCHED_IDLE")
+    if idle:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     umap_coordinates(np.random.default_rng(0).normal(size=(MIN_UMAP_POINTS, 4)).astype(np.float32))
-    if linux:
+    if idle:
         # Not every user may; fits then wait for idle time, too.
         with contextlib.suppress(PermissionError):
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+if __name__ == "__main__":
+    # Ctrl-C reaches the whole group; this process ends with its input instead.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = sys.stdout.buffer
+    sys.stdout = sys.stderr  # whatever a library prints must not mix with the answers
+    serve(sys.stdin.buffer, answers)
