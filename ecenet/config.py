@@ -9,6 +9,7 @@ from ecenet.errors import UserError
 Embeddings = Literal["explicit", "learned"]
 Extraction = Literal["pyramid", "mean"]
 Updater = Literal["off", "added", "gated"]
+StageLoss = Literal["cross_entropy", "dice_focal"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ class TrainConfig:
     """Side of the square training crops, a multiple of the backbone's stride."""
     scale: tuple[float, float] = (0.5, 1.75)
     """Random scaling, relative to `image_size`."""
+    paste: float = 0.0
+    """Share of samples that get a rare class's region of another image pasted over them."""
     train_split: str = "train"
     val_split: str = "val"
     steps: int = 6000
@@ -115,14 +118,24 @@ class TrainConfig:
     backbone_lr: float = 4e-5
     frozen_steps: int = 3000
     """The backbone learns only after so many steps; until then a step costs less than half."""
+    frozen_stages: int = 0
+    """So many leading backbone stages of `out_indices` never learn: the shallowest cost the most."""
     frozen_batch_norm: bool = True
     """Keep the backbone's batch-norm statistics: small batches would spoil pretrained ones. Scales and biases learn."""
     weight_decay: float = 0.01
     warmup_steps: int = 200
     stage_weight: float = 0.3
-    """λ_s of method: weight of each stage's cross-entropy."""
+    """λ_s: weight of each stage's loss."""
+    stage_loss: StageLoss = "cross_entropy"
+    """On each stage's mask: cross-entropy, or dice and focal loss as SegViT has them."""
     diversity_weight: float = 0.1
     """λ_d: weight of Feature Reconstruction's diversity loss; 0 is an ablation of the paper."""
+    presence_weight: float = 0.0
+    """λ_p: weight of the loss on which classes an image holds."""
+    class_balance: float = 0.0
+    """Class weights ∝ pixel frequency^−this: 0 weighs all pixels alike, 1 all classes."""
+    hard_pixels: float = 1.0
+    """Share of each image's pixels, the hardest, that the final cross-entropy counts (OHEM)."""
     ema: float = 0.999
     """Decay of the averaged weights, which are what is validated and saved."""
     save_every: int = 200

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from tqdm import tqdm
 
-from ecenet.data.folder import FolderSplit
+from ecenet.data.split import LabelledSplit
 from ecenet.errors import UserError
 from ecenet.metrics import confusion_matrix, intersection_over_union, mean_iou, pixel_accuracy
 from ecenet.predictor import Predictor
@@ -48,7 +48,7 @@ class PixelCounts:
 
 
 def evaluate(
-    predictor: Predictor, data: FolderSplit, *, classes: int | None = None, limit: int | None = None
+    predictor: Predictor, data: LabelledSplit, *, classes: int | None = None, limit: int | None = None
 ) -> Evaluation:
     """Predict every image at its own size and score every stage.
 
@@ -68,7 +68,7 @@ def check_classes(classes: int | None, names: list[str]) -> None:
         raise UserError(f"Expected --classes between 1 and {len(names)}, got {classes}; choose a number in that range.")
 
 
-def count_pixels(predictor: Predictor, data: FolderSplit, *, limit: int | None = None) -> PixelCounts:
+def count_pixels(predictor: Predictor, data: LabelledSplit, *, limit: int | None = None) -> PixelCounts:
     """Predict every image at its own size and count pixels; arguments and errors as for `evaluate`."""
     names = predictor.model.class_names
     if data.labels.class_names != names:

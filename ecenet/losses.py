@@ -1,4 +1,8 @@
-"""What training minimises: final cross-entropy + λ_s Σ stage cross-entropies + λ_d diversity."""
+"""What training minimises: final cross-entropy + λ_s Σ stage losses + λ_p presence + λ_d diversity.
+
+Every term is a sum over images divided by something that the whole batch shares, so that a batch split over
+processes or accumulated in parts has the same loss and the same gradient.
+"""
 
 from typing import NamedTuple
 
@@ -6,9 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ecenet.config import StageLoss
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.model.ecenet import resize
 from ecenet.outputs import ECENetOutput
+
+FOCAL_POWER = 2.0
 
 
 class Losses(NamedTuple):
@@ -17,11 +24,21 @@ class Losses(NamedTuple):
     total: Tensor
     final: Tensor
     stages: Tensor
+    presence: Tensor
     diversity: Tensor
 
 
 def segmentation_losses(
-    output: ECENetOutput, labels: Tensor, *, stage_weight: float, diversity_weight: float
+    output: ECENetOutput,
+    labels: Tensor,
+    *,
+    stage_weight: float,
+    diversity_weight: float,
+    presence_weight: float = 0.0,
+    stage_loss: StageLoss = "cross_entropy",
+    hard_pixels: float = 1.0,
+    class_weights: Tensor | None = None,
+    labelled_share: Tensor | None = None,
 ) -> Losses:
     """Supervise the final logits at the labels' size, each stage at its own grid.
 
@@ -30,23 +47,112 @@ def segmentation_losses(
     Args:
         output: of a batch.
         labels: (B, H, W) int64 class indices, 255 = ignore.
+        hard_pixels: share of each image's pixels, the hardest, that the final cross-entropy counts.
+        class_weights: (K,) of the cross-entropies; 1 for all by default.
+        labelled_share: () share of pixels with a label in the whole batch of which this is a part; measured here by
+            default.
     """
-    final = cross_entropy(resize(output.logits, labels.shape[-2:]), labels)
-    stages = torch.stack(
-        [
-            cross_entropy(stage.mask_logits, subsample(labels, stage.mask_logits.shape[-2:]))
-            for name, stage in output.stages.items()
-            if name != "final"
-        ]
-    ).sum()
-    total = final + stage_weight * stages + diversity_weight * output.diversity
-    return Losses(total, final, stages, output.diversity)
+    if labelled_share is None:
+        labelled_share = share_labelled(labels)
+    final = cross_entropy(
+        resize(output.logits, labels.shape[-2:]),
+        labels,
+        class_weights=class_weights,
+        labelled_share=labelled_share,
+        hard_pixels=hard_pixels,
+    )
+    stages = final.new_zeros(())
+    for name, stage in output.stages.items():
+        if name == "final":
+            continue
+        targets = subsample(labels, stage.mask_logits.shape[-2:])
+        if stage_loss == "cross_entropy":
+            stages = stages + cross_entropy(
+                stage.mask_logits, targets, class_weights=class_weights, labelled_share=labelled_share
+            )
+        else:
+            focal = cross_entropy(
+                stage.mask_logits,
+                targets,
+                class_weights=class_weights,
+                labelled_share=labelled_share,
+                focal_power=FOCAL_POWER,
+            )
+            stages = stages + focal + dice(stage.mask_logits, targets)
+    presence = class_presence_loss(output.logits, labels) if presence_weight else final.new_zeros(())
+    total = final + stage_weight * stages + presence_weight * presence + diversity_weight * output.diversity
+    return Losses(total, final, stages, presence, output.diversity)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over labelled pixels; 0 where there are none. (B, K, h, w), (B, h, w) → ()."""
-    summed = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE_INDEX, reduction="sum")
-    return summed / (labels != IGNORE_INDEX).sum().clamp_min(1)
+def share_labelled(labels: Tensor) -> Tensor:
+    """() float, share of pixels that have a label."""
+    return (labels != IGNORE_INDEX).float().mean()
+
+
+def cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    labelled_share: Tensor | None = None,
+    class_weights: Tensor | None = None,
+    hard_pixels: float = 1.0,
+    focal_power: float = 0.0,
+) -> Tensor:
+    """Mean over the labelled pixels of the whole batch; 0 where there are none. (B, K, h, w), (B, h, w) → ().
+
+    Args:
+        hard_pixels: below 1, only so large a share of each image's pixels counts, those with the largest loss.
+        focal_power: above 0, each pixel's loss is multiplied by (1 − p)^power.
+    """
+    if labelled_share is None:
+        labelled_share = share_labelled(labels)
+    logits = logits.float()
+    losses = F.cross_entropy(logits, labels, weight=class_weights, ignore_index=IGNORE_INDEX, reduction="none")
+    if focal_power:
+        valid = labels.where(labels != IGNORE_INDEX, 0)
+        losses = losses * (1 - logits.softmax(dim=1).gather(1, valid[:, None])[:, 0]) ** focal_power
+    count = losses[0].numel()
+    if hard_pixels < 1:
+        count = max(1, round(hard_pixels * count))
+        losses = losses.flatten(1).topk(count, dim=1, sorted=False).values
+    return losses.sum() / (labelled_share * count * len(labels)).clamp_min(1e-6)
+
+
+def dice(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 − Dice of every class that an image holds, its mean per image, their mean. (B, K, h, w), (B, h, w) → ()."""
+    labelled = (labels != IGNORE_INDEX)[:, None]
+    targets = F.one_hot(labels.where(labelled[:, 0], 0), logits.shape[1]).permute(0, 3, 1, 2) * labelled
+    probabilities = logits.float().softmax(dim=1) * labelled
+    overlap = (probabilities * targets).sum(dim=(2, 3))
+    total = probabilities.sum(dim=(2, 3)) + targets.sum(dim=(2, 3))
+    present = targets.amax(dim=(2, 3)).float()
+    missed = (1 - (2 * overlap + 1) / (total + 1)) * present
+    return (missed.sum(dim=1) / present.sum(dim=1).clamp_min(1)).mean()
+
+
+def class_presence_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Does the image hold the class? Binary cross-entropy of each class's highest probability in the labelled part.
+
+    Ours. (B, K, h, w), (B, H, W) → ().
+    """
+    cells = subsample(labels, logits.shape[-2:])
+    labelled = (cells != IGNORE_INDEX)[:, None]
+    peaks = (logits.float().softmax(dim=1) * labelled).amax(dim=(2, 3)).clamp(1e-6, 1 - 1e-6)
+    targets = (F.one_hot(cells.where(labelled[:, 0], 0), logits.shape[1]) * labelled[:, 0, ..., None]).amax(dim=(1, 2))
+    # Written out, since autocast refuses binary_cross_entropy.
+    return -(targets * peaks.log() + (1 - targets) * (1 - peaks).log()).mean()
+
+
+def balanced_class_weights(pixels: Tensor, *, balance: float) -> Tensor:
+    """Weights ∝ frequency^−balance whose mean over all pixels is 1; a class without pixels gets the largest.
+
+    Args:
+        pixels: (K,) labelled pixels of each class.
+        balance: 0 weighs all pixels alike, 1 all classes.
+    """
+    frequency = pixels.double() / pixels.sum()
+    weights = frequency.clamp_min(frequency[frequency > 0].min()) ** -balance
+    return (weights / (weights * frequency).sum()).float()
 
 
 def subsample(labels: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from ecenet.data.folder import FolderSplit
+from ecenet.data.split import LabelledSplit
 from ecenet.evaluate import check_classes, count_pixels, score
 from ecenet.predictor import Predictor
 from ecenet.weights import load_model, save_model
 
 
-def ship(source: Path, out: Path, *, data: FolderSplit, classes: int | None, image_size: int | None) -> dict[str, Any]:
+def ship(
+    source: Path, out: Path, *, data: LabelledSplit, classes: int | None, image_size: int | None
+) -> dict[str, Any]:
     """Write `out` as fp16 and put its own scores into its config's recipe.
 
     Args:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ecenet.config import TrainConfig
-from ecenet.data.folder import FolderSplit, class_presence, read_folder
+from ecenet.data.folder import read_folder
 from ecenet.data.sampling import StepSampler, TrainingSamples
+from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from ecenet.errors import UserError
 from ecenet.evaluate import Evaluation, evaluate
-from ecenet.losses import segmentation_losses
+from ecenet.losses import balanced_class_weights, segmentation_losses
 from ecenet.model.backbone import load_backbone_file
 from ecenet.model.ecenet import ECENet, build_model
 from ecenet.predictor import Predictor
@@ -36,8 +38,9 @@ def train(config: TrainConfig) -> Evaluation:
     """
     check_settings(config)
     train_data, val_data = read_folder(config.data, config.train_split), read_folder(config.data, config.val_split)
-    presence = class_presence(train_data)
-    class_presence(val_data, min_pixels=1)  # a bad mask would else end the run at its first validation
+    pixels_of_image = class_pixels(train_data)
+    presence = class_presence(train_data, pixels_of_image)
+    class_pixels(val_data)  # a bad mask would else end the run at its first validation
 
     torch.manual_seed(config.seed)
     device = best_device()
@@ -55,6 +58,8 @@ def train(config: TrainConfig) -> Evaluation:
             first_step=first_step,
             last_step=config.steps,
             seed=config.seed,
+            paste=config.paste,
+            pixels=pixels_of_image.sum(axis=0),
         ),
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
@@ -62,6 +67,9 @@ def train(config: TrainConfig) -> Evaluation:
         generator=torch.Generator(),
     )
     predictor = Predictor(model, device=device)
+    class_weights = balanced_class_weights(torch.from_numpy(pixels_of_image.sum(axis=0)), balance=config.class_balance)
+    class_weights = class_weights.to(device)
+    never_learns = leading_stages(model, config.frozen_stages)
     evaluation: Evaluation | None = None
     progress = tqdm(
         in_one_sentence(batches), initial=first_step, total=config.steps, desc="Training", unit="step", mininterval=5
@@ -74,15 +82,21 @@ def train(config: TrainConfig) -> Evaluation:
             freeze_batch_norm(model.backbone)
 
         images = predictor.normalise(pixels.to(device))
+        for parameter in model.backbone.parameters():
+            parameter.requires_grad_(backbone_learns)
+        for parameter in never_learns:
+            parameter.requires_grad_(False)
         with predictor.autocast():
-            with torch.set_grad_enabled(backbone_learns):
-                features = model.backbone(images)
-            output = model.forward_head(features)
+            output = model(images)
         losses = segmentation_losses(
             output,
             labels.to(device),
             stage_weight=config.stage_weight,
             diversity_weight=config.diversity_weight,
+            presence_weight=config.presence_weight,
+            stage_loss=config.stage_loss,
+            hard_pixels=config.hard_pixels,
+            class_weights=class_weights,
         )
         if not torch.isfinite(losses.total):
             raise UserError(
@@ -137,7 +151,7 @@ def in_one_sentence(batches: Iterable[Batch]) -> Iterator[Batch]:
         raise UserError(str(error).strip().splitlines()[-1].removeprefix("ecenet.errors.UserError: ")) from None
 
 
-def new_model(config: TrainConfig, data: FolderSplit) -> ECENet:
+def new_model(config: TrainConfig, data: LabelledSplit) -> ECENet:
     """A model for the data's classes, its backbone pretrained."""
     model = build_model(
         config.model,
@@ -152,6 +166,17 @@ def new_model(config: TrainConfig, data: FolderSplit) -> ECENet:
     if config.backbone_weights is not None:
         load_backbone_file(model.backbone, config.backbone_weights)
     return model
+
+
+def leading_stages(model: ECENet, count: int) -> list[nn.Parameter]:
+    """Parameters of the backbone up to and with its `count`th stage of `out_indices`."""
+    if count == 0:
+        return []
+    network: Any = model.backbone.network
+    last = f"{network.feature_info.module_name()[count - 1]}."
+    names = [name for name, _ in network.named_parameters()]
+    end = max(index for index, name in enumerate(names) if name.startswith(last)) + 1
+    return [parameter for _, parameter in network.named_parameters()][:end]
 
 
 def make_optimizer(model: ECENet, config: TrainConfig) -> torch.optim.AdamW:

@@ -8,8 +8,9 @@ import pytest
 from helpers import CLASS_NAMES, noise_image, write_classes, write_folder, write_pair
 from PIL import Image
 
-from ecenet.data.folder import FolderSplit, class_presence, read_folder
+from ecenet.data.folder import read_folder
 from ecenet.data.labels import LabelSet, read_labels
+from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from ecenet.errors import UserError
 
 PLAIN = np.ones((16, 16), dtype=np.uint8)
@@ -163,11 +164,19 @@ def test_class_presence_counts_pixels_of_each_class(folder: Path) -> None:
     mask[5:9] = 255
     write_pair(folder, "train", "b", mask)
     data = read_folder(folder, "train")
-    assert class_presence(data, min_pixels=10).tolist() == [[False, True, False], [True, True, True]]
-    assert class_presence(data, min_pixels=11).tolist() == [[False, True, False], [True, False, True]]
+    pixels = class_pixels(data)
+    assert pixels.tolist() == [[0, 256, 0], [102, 10, 64]]
+    assert class_presence(data, pixels, min_pixels=10).tolist() == [
+        [False, True, False],
+        [True, True, True],
+    ]
+    assert class_presence(data, pixels, min_pixels=11).tolist() == [
+        [False, True, False],
+        [True, False, True],
+    ]
 
 
-def test_class_presence_names_every_bad_file_at_once(folder: Path) -> None:
+def test_reading_masks_names_every_bad_file_at_once(folder: Path) -> None:
     for name in ("b", "c", "d", "e"):
         write_pair(folder, "train", name, PLAIN)
     (folder / "masks" / "train" / "a.png").write_bytes(b"no PNG")
@@ -175,7 +184,7 @@ def test_class_presence_names_every_bad_file_at_once(folder: Path) -> None:
     noise_image(16, 20).save(folder / "images" / "train" / "c.png")
     (folder / "images" / "train" / "d.png").write_bytes(b"no image")
     with pytest.raises(UserError) as caught:
-        class_presence(read_folder(folder, "train"))
+        class_pixels(read_folder(folder, "train"))
     first, *rest = str(caught.value).splitlines()
     assert "4 of 5" in first
     assert [line.strip()[:8] for line in rest] == ["Expected"] * 4
@@ -187,7 +196,7 @@ def test_a_long_list_of_bad_files_is_cut_at_ten(folder: Path) -> None:
     for index in range(12):
         write_pair(folder, "train", f"bad{index:02}", PLAIN * 9)
     with pytest.raises(UserError, match="12 of 13") as caught:
-        class_presence(read_folder(folder, "train"))
+        class_pixels(read_folder(folder, "train"))
     assert len(str(caught.value).splitlines()) == 11
 
 
@@ -200,7 +209,7 @@ def test_a_mask_has_the_size_of_its_upright_image(folder: Path, suffix: str) -> 
     noise_image(24, 16).save(path, exif=exif)
 
     data = read_folder(folder, "turned")
-    assert class_presence(data).tolist() == [[False, True, False]]
+    assert class_presence(data, class_pixels(data)).tolist() == [[False, True, False]]
     image, mask = data.load(0)
     assert image.size == mask.shape[::-1] == (16, 24)
 
@@ -212,6 +221,6 @@ def test_masks_with_nothing_to_learn_are_refused(tmp_path: Path, label: int | st
     if label == "few":
         mask[0] = 1
     write_pair(tmp_path, "train", "a", mask)
-    data: FolderSplit = read_folder(tmp_path, "train")
+    data: LabelledSplit = read_folder(tmp_path, "train")
     with pytest.raises(UserError, match="200 pixels of some class"):
-        class_presence(data)
+        class_presence(data, class_pixels(data))

@@ -9,7 +9,7 @@ import pytest
 from helpers import small_model, write_classes, write_folder, write_pair
 from PIL import Image
 
-from ecenet.data.folder import FolderSplit, read_folder
+from ecenet.data.folder import LabelledSplit, read_folder
 from ecenet.errors import UserError
 from ecenet.evaluate import evaluate
 from ecenet.metrics import confusion_matrix, mean_iou
@@ -22,7 +22,7 @@ def predictor() -> Predictor:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> FolderSplit:
+def data(tmp_path_factory: pytest.TempPathFactory) -> LabelledSplit:
     return read_folder(write_folder(tmp_path_factory.mktemp("data"), splits=("val",), images=4), "val")
 
 
@@ -31,7 +31,7 @@ def strict_json(value: object) -> dict[str, object]:
     return json.loads(json.dumps(value, allow_nan=False))
 
 
-def test_scores_are_those_of_all_pixels_together(predictor: Predictor, data: FolderSplit) -> None:
+def test_scores_are_those_of_all_pixels_together(predictor: Predictor, data: LabelledSplit) -> None:
     result = evaluate(predictor, data)
     pairs = [(data.load(index)[1], predictor.predict(data.images[index])) for index in range(4)]
     for name in predictor.model.stage_names:
@@ -45,7 +45,7 @@ def test_scores_are_those_of_all_pixels_together(predictor: Predictor, data: Fol
     assert 0 < result.miou < 1
 
 
-def test_the_models_own_predictions_score_one(predictor: Predictor, data: FolderSplit, tmp_path: Path) -> None:
+def test_the_models_own_predictions_score_one(predictor: Predictor, data: LabelledSplit, tmp_path: Path) -> None:
     shutil.copytree(data.root, tmp_path / "own")
     own = read_folder(tmp_path / "own", "val")
     for image, mask in zip(own.images, own.masks, strict=True):
@@ -55,7 +55,7 @@ def test_the_models_own_predictions_score_one(predictor: Predictor, data: Folder
     assert set(strict_json(result.to_json())["per_class"].values()) <= {1, None}
 
 
-def test_the_result_is_json_with_these_keys(predictor: Predictor, data: FolderSplit) -> None:
+def test_the_result_is_json_with_these_keys(predictor: Predictor, data: LabelledSplit) -> None:
     result = strict_json(evaluate(predictor, data).to_json())
     assert set(result) == {"miou", "per_class", "pixel_accuracy", "stages", "images", "seconds_per_image"}
     assert result["images"] == 4
@@ -73,15 +73,15 @@ def test_nothing_labelled_is_null_in_json(predictor: Predictor, tmp_path: Path) 
     assert set(result["stages"].values()) == {None}
 
 
-def test_the_mean_can_be_restricted_to_the_first_classes(predictor: Predictor, data: FolderSplit) -> None:
+def test_the_mean_can_be_restricted_to_the_first_classes(predictor: Predictor, data: LabelledSplit) -> None:
     every, first = evaluate(predictor, data), evaluate(predictor, data, classes=1)
     assert first.miou == every.per_class["sky"]
     assert first.per_class == every.per_class
     assert first.pixel_accuracy == every.pixel_accuracy
 
 
-def test_a_limit_takes_images_evenly_from_first_to_last(predictor: Predictor, data: FolderSplit) -> None:
-    ends = FolderSplit(data.root, data.split, data.labels, data.images[::3], data.masks[::3])
+def test_a_limit_takes_images_evenly_from_first_to_last(predictor: Predictor, data: LabelledSplit) -> None:
+    ends = LabelledSplit(data.root, data.split, data.labels, data.images[::3], data.masks[::3])
     assert evaluate(predictor, data, limit=2).per_class == pytest.approx(
         evaluate(predictor, ends).per_class, nan_ok=True
     )
@@ -94,7 +94,7 @@ def test_a_limit_takes_images_evenly_from_first_to_last(predictor: Predictor, da
     [({"classes": 0}, "0"), ({"classes": 4}, "1 and 3"), ({"limit": 0}, "0"), ({"limit": -1}, "-1")],
 )
 def test_options_out_of_range_are_refused(
-    predictor: Predictor, data: FolderSplit, options: dict[str, int], named: str
+    predictor: Predictor, data: LabelledSplit, options: dict[str, int], named: str
 ) -> None:
     with pytest.raises(UserError, match=named):
         evaluate(predictor, data, **options)

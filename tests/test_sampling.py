@@ -33,7 +33,7 @@ def test_a_batch_depends_on_seed_and_step_not_on_where_the_run_began() -> None:
 
 
 def test_every_sample_has_its_own_augmentation() -> None:
-    seeds = [seed for batch in batches(0, 50) for _, seed in batch]
+    seeds = [seed for batch in batches(0, 50) for _, seed, _, _ in batch]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -59,19 +59,19 @@ def samples(root: Path, *, crop_size: int = 48, scale: tuple[float, float] = (0.
 def test_the_key_alone_decides_a_sample(tmp_path: Path) -> None:
     data = samples(write_folder(tmp_path, splits=("train",), images=2))
     torch.manual_seed(1)
-    first = data[0, 7]
+    first = data[SampleKey(0, 7)]
     torch.manual_seed(2)
-    again = data[0, 7]
+    again = data[SampleKey(0, 7)]
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
-    for other in (data[0, 8], data[1, 7]):
+    for other in (data[SampleKey(0, 8)], data[SampleKey(1, 7)]):
         assert not torch.equal(first[0], other[0])
 
 
 def test_a_sample_has_the_crops_size_and_plain_tensors(tmp_path: Path) -> None:
     data = samples(write_folder(tmp_path, splits=("train",), images=1))
     assert len(data) == 1
-    pixels, labels = data[0, 0]
+    pixels, labels = data[SampleKey(0, 0)]
     assert type(pixels) is type(labels) is torch.Tensor
     assert (pixels.shape, pixels.dtype) == ((3, 48, 48), torch.uint8)
     assert (labels.shape, labels.dtype) == ((48, 48), torch.int64)
@@ -82,7 +82,7 @@ def test_the_global_generators_are_left_as_they_are(tmp_path: Path) -> None:
     torch.manual_seed(5)
     np.random.seed(5)
     before, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()
-    data[0, 3]
+    data[SampleKey(0, 3)]
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(np.random.get_state()[1], before_numpy)
 
@@ -99,7 +99,7 @@ def test_image_and_mask_stay_aligned_and_padding_is_ignored(tmp_path: Path) -> N
 
     padded = labelled = mirrored = 0
     for seed in range(60):
-        pixels, labels = data[0, seed]
+        pixels, labels = data[SampleKey(0, seed)]
         grey = pixels.float().mean(dim=0)
         ignored = labels == 255
         padded += int(ignored.any())
@@ -124,7 +124,7 @@ def test_image_and_mask_stay_aligned_and_padding_is_ignored(tmp_path: Path) -> N
 def test_padding_is_labelled_255_and_nothing_else_is(tmp_path: Path) -> None:
     write_classes(tmp_path)
     write_pair(tmp_path, "train", "a", np.ones((32, 64), np.uint8))
-    _, labels = samples(tmp_path, crop_size=96, scale=(1.0, 1.0))[0, 0]
+    _, labels = samples(tmp_path, crop_size=96, scale=(1.0, 1.0))[SampleKey(0, 0)]
     assert (labels == 1).sum() == 32 * 64
     assert (labels == 255).sum() == 96 * 96 - 32 * 64
 
@@ -132,5 +132,5 @@ def test_padding_is_labelled_255_and_nothing_else_is(tmp_path: Path) -> None:
 def test_a_very_narrow_image_can_be_trained_on(tmp_path: Path) -> None:
     write_classes(tmp_path)
     write_pair(tmp_path, "train", "ribbon", np.ones((8, 2000), np.uint8))
-    _, labels = samples(tmp_path, scale=(0.5, 0.5))[0, 0]
+    _, labels = samples(tmp_path, scale=(0.5, 0.5))[SampleKey(0, 0)]
     assert sorted(labels.unique().tolist()) == [1, 255]

@@ -1,7 +1,7 @@
 """Training samples as a pure function of (seed, step): resuming needs no sampler state."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -9,11 +9,20 @@ from torch.utils.data import Dataset, Sampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ecenet.data.folder import FolderSplit
 from ecenet.data.labels import IGNORE_INDEX
+from ecenet.data.split import LabelledSplit
 
-SampleKey = tuple[int, int]
-"""Index of the image, seed of its augmentation."""
+
+class SampleKey(NamedTuple):
+    """Everything that decides a sample."""
+
+    image: int
+    """Of the image."""
+    seed: int
+    """Of the augmentation."""
+    donor: int = -1
+    """Image whose region is pasted over this one; none where negative."""
+    donor_class: int = -1
 
 
 class StepSampler(Sampler[list[SampleKey]]):
@@ -21,9 +30,28 @@ class StepSampler(Sampler[list[SampleKey]]):
 
     Half of the images are drawn evenly, half by class: a class is drawn with the square root of its image count
     as weight, then an image that holds it. Rare classes come more often without being learnt by heart.
+
+    Args:
+        presence: (images, K) bool, which image holds which class.
+        batch_size: of the whole step, over all processes.
+        paste: share of samples with a donor. Its class is drawn with the inverse square root of its pixels as weight.
+        pixels: (K,) labelled pixels of each class.
+        part: which of `parts` equal parts of each batch to yield, one a process.
     """
 
-    def __init__(self, *, presence: np.ndarray, batch_size: int, first_step: int, last_step: int, seed: int) -> None:
+    def __init__(
+        self,
+        *,
+        presence: np.ndarray,
+        batch_size: int,
+        first_step: int,
+        last_step: int,
+        seed: int,
+        paste: float = 0.0,
+        pixels: np.ndarray | None = None,
+        part: int = 0,
+        parts: int = 1,
+    ) -> None:
         self.members = [np.flatnonzero(column) for column in presence.T]
         counts = np.array([len(indices) for indices in self.members], dtype=float)
         self.class_weights = np.sqrt(counts) / np.sqrt(counts).sum()
@@ -31,24 +59,37 @@ class StepSampler(Sampler[list[SampleKey]]):
         self.batch_size = batch_size
         self.steps = range(first_step, last_step)
         self.seed = seed
+        self.paste = paste
+        rarity = np.where(counts > 0, 1.0 if pixels is None else np.maximum(pixels, 1) ** -0.5, 0.0)
+        self.donor_weights = rarity / rarity.sum()
+        self.part = slice(part * batch_size // parts, (part + 1) * batch_size // parts)
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         for step in self.steps:
-            yield self.batch(step)
+            yield self.batch(step)[self.part]
 
     def batch(self, step: int) -> list[SampleKey]:
+        """Of the whole step."""
         rng = np.random.default_rng((self.seed, step))
         keys: list[SampleKey] = []
         for position in range(self.batch_size):
             if position % 2 == 0:
                 index = int(rng.integers(self.images))
             else:
-                index = int(rng.choice(self.members[rng.choice(len(self.members), p=self.class_weights)]))
-            keys.append((index, int(rng.integers(2**31))))
+                index = self._image_of(int(rng.choice(len(self.members), p=self.class_weights)), rng)
+            seed = int(rng.integers(2**31))
+            donor = donor_class = -1
+            if rng.random() < self.paste:
+                donor_class = int(rng.choice(len(self.members), p=self.donor_weights))
+                donor = self._image_of(donor_class, rng)
+            keys.append(SampleKey(index, seed, donor, donor_class))
         return keys
+
+    def _image_of(self, class_index: int, rng: np.random.Generator) -> int:
+        return int(rng.choice(self.members[class_index]))
 
 
 class _ScaleJitter(v2.ScaleJitter):
@@ -65,7 +106,7 @@ class TrainingSamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     The key, not the global generator, decides the augmentation.
     """
 
-    def __init__(self, data: FolderSplit, *, crop_size: int, image_size: int, scale: tuple[float, float]) -> None:
+    def __init__(self, data: LabelledSplit, *, crop_size: int, image_size: int, scale: tuple[float, float]) -> None:
         self.data = data
         self.transform = v2.Compose(
             [
@@ -85,7 +126,14 @@ class TrainingSamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return len(self.data)
 
     def __getitem__(self, key: SampleKey) -> tuple[torch.Tensor, torch.Tensor]:
-        index, seed = key
+        pixels, labels = self._augmented(key.image, seed=key.seed)
+        if key.donor >= 0:
+            donor_pixels, donor_labels = self._augmented(key.donor, seed=key.seed ^ 1)
+            region = donor_labels == key.donor_class
+            pixels, labels = torch.where(region, donor_pixels, pixels), torch.where(region, donor_labels, labels)
+        return pixels, labels
+
+    def _augmented(self, index: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         image, mask = self.data.load(index)
         with torch.random.fork_rng(devices=[]):
             # Only the CPU's generator is restored, so only it is seeded.

@@ -1,0 +1,114 @@
+"""One split of a labelled data set, whatever the layout it came in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from ecenet.data.labels import IGNORE_INDEX, LabelSet
+from ecenet.errors import UserError
+from ecenet.images import image_size, load_image
+
+
+@dataclass(frozen=True)
+class LabelledSplit:
+    """One split of a data set: pairs of files, nothing loaded yet."""
+
+    root: Path
+    split: str
+    labels: LabelSet
+    images: list[Path]
+    masks: list[Path]
+    decode: Callable[[Path], np.ndarray]
+    """Reads a mask file as an (H, W) uint8 array of class indices, 255 = ignore."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def load(self, index: int) -> tuple[Image.Image, np.ndarray]:
+        """RGB image and its (H, W) uint8 mask.
+
+        Raises:
+            UserError: a file is damaged, sizes differ, or a mask value is neither a class nor 255.
+        """
+        image = load_image(self.images[index])
+        return image, self.load_mask(index, size=image.size)
+
+    def load_mask(self, index: int, *, size: tuple[int, int] | None = None) -> np.ndarray:
+        """(H, W) uint8 class indices; `size` is the (width, height) that its image has."""
+        path = self.masks[index]
+        mask = self.decode(path)
+        if size is not None and mask.shape != size[::-1]:
+            raise UserError(
+                f"Expected {path} to have its upright image's size {size[0]}×{size[1]}, "
+                f"got {mask.shape[1]}×{mask.shape[0]}; export image and mask at one size."
+            )
+        present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        bad = present[(present >= self.labels.num_classes) & (present != IGNORE_INDEX)]
+        if bad.size:
+            raise UserError(
+                f"Expected mask values 0 … {self.labels.num_classes - 1} or {IGNORE_INDEX}, but {path} holds {bad[0]}; "
+                "correct the mask or classes.json."
+            )
+        return mask
+
+
+def read_indices(path: Path) -> np.ndarray:
+    """An 8-bit single-channel image as it is: (H, W) uint8.
+
+    Raises:
+        UserError: the file cannot be read, or is of another kind.
+    """
+    try:
+        with Image.open(path) as file:
+            mask = np.array(file)
+    except Exception as error:  # on damaged files Pillow's readers raise almost anything
+        raise UserError(
+            f"Expected an 8-bit PNG of class indices, but {path} cannot be read; write it again."
+        ) from error
+    if mask.ndim != 2 or mask.dtype != np.uint8:
+        raise UserError(
+            f"Expected an 8-bit single-channel mask, but {path} has shape {mask.shape} and type {mask.dtype}; "
+            "save class indices, not colours."
+        )
+    return mask
+
+
+def class_pixels(data: LabelledSplit) -> np.ndarray:
+    """Read every mask once: how much of each class does each image hold?
+
+    Returns: (images, K) int64 pixels.
+    Raises:
+        UserError: names the bad files, up to ten of them, before any work is spent on the rest.
+    """
+    pixels = np.zeros((len(data), data.labels.num_classes), dtype=np.int64)
+    problems: list[str] = []
+    for index in tqdm(range(len(data)), desc=f"Reading {data.split} masks", unit="mask", leave=False):
+        try:
+            mask = data.load_mask(index, size=image_size(data.images[index]))
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        pixels[index] = np.bincount(mask.ravel(), minlength=256)[: data.labels.num_classes]
+    if problems:
+        shown = "\n  ".join(problems[:10])
+        raise UserError(f"{len(problems)} of {len(data)} pairs in {data.root} cannot be used:\n  {shown}")
+    return pixels
+
+
+def class_presence(data: LabelledSplit, pixels: np.ndarray, *, min_pixels: int = 200) -> np.ndarray:
+    """(images, K) bool, True where a class covers at least `min_pixels` of `pixels`.
+
+    Raises:
+        UserError: no mask holds enough of any class to learn from.
+    """
+    presence: np.ndarray = pixels >= min_pixels
+    if not presence.any():
+        raise UserError(
+            f"Expected masks of {data.split} in {data.root} with at least {min_pixels} pixels of some class, "
+            f"but all {len(data)} hold less (the rest is {IGNORE_INDEX}, ignored); label more pixels."
+        )
+    return presence
