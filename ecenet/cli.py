@@ -65,17 +65,34 @@ class Evaluate:
     """Look at so many images only, evenly spread."""
     image_size: int | None = None
     """Longest side in pixels that the network sees; the weights' own by default."""
+    scales: tuple[float, ...] = (1.0,)
+    """Average the probabilities of the image at these multiples of that size."""
+    flip: bool = False
+    """Average with the mirrored image as well."""
+    window: int | None = None
+    """Side in pixels of windows that slide over the image and overlap by half; the whole image at once without it."""
+    boundary: bool = False
+    """Measure Boundary IoU, too; it takes its time."""
     json: Path | None = None
     """File to write the scores to; they are printed without it."""
 
     def run(self) -> None:
+        from ecenet.averaging import Averaging
         from ecenet.data.folder import read_folder
         from ecenet.evaluate import evaluate
         from ecenet.predictor import Predictor
 
         data = read_folder(self.data, self.split)
         predictor = Predictor.from_weights(self.weights, image_size=self.image_size)
-        scores = json.dumps(evaluate(predictor, data, classes=self.classes, limit=self.limit).to_json(), indent=1)
+        result = evaluate(
+            predictor,
+            data,
+            classes=self.classes,
+            limit=self.limit,
+            boundary=self.boundary,
+            averaging=Averaging(self.scales, self.flip, self.window),
+        )
+        scores = json.dumps(result.to_json(), indent=1)
         if self.json is None:
             print(scores)
         else:

@@ -1,26 +1,46 @@
-"""Score weights on a labelled folder: mIoU of every stage."""
+"""Score weights on a labelled folder: mIoU of every stage, and what else is reported."""
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from ecenet.averaging import Averaging, averaged_label_maps
 from ecenet.data.split import LabelledSplit
 from ecenet.errors import UserError
-from ecenet.metrics import confusion_matrix, intersection_over_union, mean_iou, pixel_accuracy
+from ecenet.metrics import (
+    boundary_counts,
+    boundary_mean_iou,
+    confusion_matrix,
+    inner_band,
+    intersection_over_union,
+    mean_accuracy,
+    mean_iou,
+    pixel_accuracy,
+)
 from ecenet.predictor import Predictor
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores in 0 … 1, NaN where nothing was labelled; `per_class` and `pixel_accuracy` are the final stage's."""
+    """Scores in 0 … 1, NaN where nothing was labelled; those that are no dictionary by stage are the final stage's."""
 
     miou: float
     per_class: dict[str, float]
     pixel_accuracy: float
+    mean_accuracy: float
     stages: dict[str, float]
+    """mIoU by stage."""
+    stage_pixel_accuracy: dict[str, float]
+    stage_mean_accuracy: dict[str, float]
+    boundary_miou: dict[str, float]
+    """By stage; NaN where it was not measured."""
+    confusion: list[list[int]]
+    """K×K pixels of the final stage, rows = target, columns = predicted."""
     images: int
     seconds_per_image: float
     """Median time from file to prediction of all stages."""
@@ -43,23 +63,33 @@ class PixelCounts:
     class_names: list[str]
     confusions: dict[str, np.ndarray]
     """(K, K) of each stage."""
-    images: int
-    seconds_per_image: float
+    boundaries: dict[str, np.ndarray] = field(default_factory=dict)
+    """(2, K) `boundary_counts` of each stage; empty where they were not measured."""
+    seconds: list[float] = field(default_factory=list)
+    """Of each image, from file to prediction of all stages."""
 
 
 def evaluate(
-    predictor: Predictor, data: LabelledSplit, *, classes: int | None = None, limit: int | None = None
+    predictor: Predictor,
+    data: LabelledSplit,
+    *,
+    classes: int | None = None,
+    limit: int | None = None,
+    boundary: bool = False,
+    averaging: Averaging | None = None,
 ) -> Evaluation:
     """Predict every image at its own size and score every stage.
 
     Args:
         classes: restricts the means to the first so many classes; predictions stay free to be any class.
         limit: look at so many images only, evenly spread.
+        boundary: measure Boundary IoU as well, which takes its time.
+        averaging: average several looks at each image; one look by default.
     Raises:
-        UserError: the data's classes are not the weights' classes, or a file is bad.
+        UserError: the data's classes are not the weights' classes, a file is bad, or an option is out of range.
     """
     check_classes(classes, predictor.model.class_names)
-    return score(count_pixels(predictor, data, limit=limit), classes=classes)
+    return score(count_pixels(predictor, data, limit=limit, boundary=boundary, averaging=averaging), classes=classes)
 
 
 def check_classes(classes: int | None, names: list[str]) -> None:
@@ -68,8 +98,22 @@ def check_classes(classes: int | None, names: list[str]) -> None:
         raise UserError(f"Expected --classes between 1 and {len(names)}, got {classes}; choose a number in that range.")
 
 
-def count_pixels(predictor: Predictor, data: LabelledSplit, *, limit: int | None = None) -> PixelCounts:
-    """Predict every image at its own size and count pixels; arguments and errors as for `evaluate`."""
+def count_pixels(
+    predictor: Predictor,
+    data: LabelledSplit,
+    *,
+    limit: int | None = None,
+    boundary: bool = False,
+    averaging: Averaging | None = None,
+    part: int = 0,
+    parts: int = 1,
+) -> PixelCounts:
+    """Predict every image at its own size and count pixels; other arguments and errors as for `evaluate`.
+
+    Args:
+        part, parts: look at every `parts`-th image only, from the `part`-th on, so that several processes can share
+            the work; `merge` sums what they counted. A part may have no image at all.
+    """
     names = predictor.model.class_names
     if data.labels.class_names != names:
         raise UserError(
@@ -79,20 +123,47 @@ def count_pixels(predictor: Predictor, data: LabelledSplit, *, limit: int | None
         )
     if limit is not None and limit < 1:
         raise UserError(f"Expected --limit of at least 1, got {limit}; leave it out to score all images.")
+    if not 0 <= part < parts:
+        raise UserError(f"Expected a part from 0 to one below the number of parts, got {part} of {parts}; correct it.")
+    averaging = averaging or Averaging()
+    averaging.check(predictor)
 
-    picked = np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)
-    confusions: dict[str, np.ndarray] = {}
+    picked = np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)[part::parts]
+    confusions = {name: np.zeros((len(names), len(names)), np.int64) for name in predictor.model.stage_names}
+    boundaries = {name: np.zeros((2, len(names)), np.int64) for name in confusions if boundary}
     seconds = []
-    for index in tqdm(picked, desc=f"Evaluating {data.split}", unit="image", leave=False):
+    for index in tqdm(picked, desc=f"Evaluating {data.split}", unit="image", leave=False, disable=part > 0):
         start = time.perf_counter()
-        prediction = predictor.predict(data.images[index])
+        label_maps = _label_maps(predictor, data.images[index], averaging)
         seconds.append(time.perf_counter() - start)
-        target = data.load_mask(index, size=prediction.image.size)
-        for name, stage in prediction.stages.items():
-            counted = confusion_matrix(target, stage.label_map, num_classes=len(names))
-            confusions[name] = confusions.get(name, 0) + counted
+        height, width = label_maps["final"].shape
+        target = data.load_mask(index, size=(width, height))
+        for name, label_map in label_maps.items():
+            confusions[name] += confusion_matrix(target, label_map, num_classes=len(names))
+        if boundary:
+            band = inner_band(target)
+            for name, label_map in label_maps.items():
+                boundaries[name] += boundary_counts(target, label_map, target_band=band, num_classes=len(names))
 
-    return PixelCounts(names, confusions, images=len(picked), seconds_per_image=float(np.median(seconds)))
+    return PixelCounts(names, confusions, boundaries, seconds)
+
+
+def _label_maps(predictor: Predictor, path: Path, averaging: Averaging) -> dict[str, np.ndarray]:
+    """Stage → (H, W) uint8."""
+    if averaging != Averaging():
+        return averaged_label_maps(predictor, path, averaging)
+    return {name: stage.label_map for name, stage in predictor.predict(path).stages.items()}
+
+
+def merge(parts: Sequence[PixelCounts]) -> PixelCounts:
+    """The counts of all parts of one evaluation together; at least one part, all counted with the same options."""
+    first = parts[0]
+    return PixelCounts(
+        first.class_names,
+        {name: np.sum([part.confusions[name] for part in parts], axis=0) for name in first.confusions},
+        {name: np.sum([part.boundaries[name] for part in parts], axis=0) for name in first.boundaries},
+        [seconds for part in parts for seconds in part.seconds],
+    )
 
 
 def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
@@ -103,7 +174,17 @@ def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
         miou=mean_iou(final, classes=classes),
         per_class={name: float(value) for name, value in zip(counts.class_names, iou, strict=True)},
         pixel_accuracy=pixel_accuracy(final),
+        mean_accuracy=mean_accuracy(final, classes=classes),
         stages={name: mean_iou(confusion, classes=classes) for name, confusion in counts.confusions.items()},
-        images=counts.images,
-        seconds_per_image=counts.seconds_per_image,
+        stage_pixel_accuracy={name: pixel_accuracy(confusion) for name, confusion in counts.confusions.items()},
+        stage_mean_accuracy={
+            name: mean_accuracy(confusion, classes=classes) for name, confusion in counts.confusions.items()
+        },
+        boundary_miou={
+            name: boundary_mean_iou(counts.boundaries[name], classes=classes) if counts.boundaries else float("nan")
+            for name in counts.confusions
+        },
+        confusion=final.tolist(),
+        images=len(counts.seconds),
+        seconds_per_image=float(np.median(counts.seconds)) if counts.seconds else float("nan"),
     )

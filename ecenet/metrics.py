@@ -1,8 +1,14 @@
-"""Segmentation metrics from a confusion matrix."""
+"""Segmentation metrics from pixel counts that add up over images."""
+
+import math
 
 import numpy as np
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from ecenet.data.labels import IGNORE_INDEX
+
+BOUNDARY_SHARE = 0.02
+"""Width of the band along a boundary, as a share of the image diagonal (Cheng et al. 2021)."""
 
 
 def confusion_matrix(target: np.ndarray, predicted: np.ndarray, *, num_classes: int) -> np.ndarray:
@@ -18,18 +24,74 @@ def confusion_matrix(target: np.ndarray, predicted: np.ndarray, *, num_classes: 
 
 def intersection_over_union(confusion: np.ndarray) -> np.ndarray:
     """(K,) IoU in 0 … 1; NaN for a class that is neither labelled nor predicted."""
-    correct = np.diag(confusion).astype(float)
-    union = confusion.sum(0) + confusion.sum(1) - correct
-    return np.divide(correct, union, out=np.full(len(correct), np.nan), where=union > 0)
+    correct = np.diag(confusion)
+    return _share(correct, confusion.sum(0) + confusion.sum(1) - correct)
 
 
 def mean_iou(confusion: np.ndarray, *, classes: int | None = None) -> float:
     """Mean IoU over the first `classes` classes (all by default) that occur; NaN if none does."""
-    iou = intersection_over_union(confusion)[:classes]
-    return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+    return _mean(intersection_over_union(confusion)[:classes])
+
+
+def mean_accuracy(confusion: np.ndarray, *, classes: int | None = None) -> float:
+    """Mean, over the first `classes` classes (all by default) that are labelled, of the share of a class's pixels
+    that are right (its recall); NaN if none is labelled."""
+    return _mean(_share(np.diag(confusion), confusion.sum(1))[:classes])
 
 
 def pixel_accuracy(confusion: np.ndarray) -> float:
     """Share of labelled pixels that are right, 0 … 1; NaN without labelled pixels."""
     total = confusion.sum()
     return float(np.trace(confusion) / total) if total else float("nan")
+
+
+def inner_band(label_map: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels within d of the boundary of their own class, from inside; the image's border is a boundary.
+
+    The band of Boundary IoU (Cheng et al. 2021, arXiv 2103.16562): d is 2 % of the image diagonal and at least one
+    pixel, distance is measured in steps of the 8-neighbourhood, as in the reference implementation. Ours: all classes
+    at once, since a pixel is in its class's band where the (2d + 1)² window around it holds anything else.
+
+    Args:
+        label_map: (H, W) uint8; 255 stands for nothing and is in no band.
+    """
+    side = 2 * max(1, round(BOUNDARY_SHARE * math.hypot(*label_map.shape))) + 1
+    lowest = minimum_filter(label_map, size=side, mode="constant", cval=IGNORE_INDEX)
+    highest = maximum_filter(label_map, size=side, mode="constant", cval=IGNORE_INDEX)
+    return (lowest != highest) & (label_map != IGNORE_INDEX)
+
+
+def boundary_counts(
+    target: np.ndarray, predicted: np.ndarray, *, target_band: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """(2, K) int64: intersection and union of each class's inner bands in target and prediction; they add up over
+    images.
+
+    Ours: where the target is 255 the prediction is made to hold nothing, too. Else a prediction that is right wherever
+    it can be judged would have no boundary along ignored regions, where the target has one.
+
+    Args:
+        target, predicted: (H, W) uint8.
+        target_band: (H, W) bool, `inner_band(target)`: the same for every stage's prediction.
+    """
+    judged = np.where(target == IGNORE_INDEX, target, predicted).astype(np.uint8)
+    band = inner_band(judged)
+    both = np.bincount(target[target_band & band & (target == judged)], minlength=num_classes)
+    sizes = [np.bincount(labels, minlength=num_classes) for labels in (target[target_band], judged[band])]
+    return np.stack([both, sizes[0] + sizes[1] - both])
+
+
+def boundary_mean_iou(counts: np.ndarray, *, classes: int | None = None) -> float:
+    """Mean Boundary IoU of `boundary_counts` over the first `classes` classes (all by default) that occur; NaN if none
+    does."""
+    return _mean(_share(counts[0], counts[1])[:classes])
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """(K,) quotients, NaN where the whole is nothing."""
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+def _mean(values: np.ndarray) -> float:
+    """Mean of those that are not NaN; NaN if all are."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

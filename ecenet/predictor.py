@@ -66,11 +66,10 @@ class Predictor:
     def extract_features(self, source: ImageSource) -> ImageFeatures:
         """Run the backbone only."""
         image = load_image(source, max_pixels=self.max_pixels)
-        height, width = self.working_size(image.size)
-        shrunk = image.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(shrunk)).to(self.device)[None].permute(0, 3, 1, 2)
+        seen = self.working_image(image)
         with self.autocast():
-            tensors = self.model.backbone(self.normalise(pixels))
+            tensors = self.model.backbone(seen)
+        height, width = seen.shape[-2:]
         return ImageFeatures(image, (height, width), tensors)
 
     def predict_features(self, features: ImageFeatures, *, start: float | None = None) -> Prediction:
@@ -87,10 +86,16 @@ class Predictor:
             seconds=time.perf_counter() - start,
         )
 
-    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) of an image → (height, width) that the network sees: the weights' own longest side
-        (or the image's, up to `MAX_WORKING_SIDE`), each side rounded to what the backbone divides by."""
-        longest = self.image_size or min(max(size), MAX_WORKING_SIDE)
+    def working_image(self, image: Image.Image, *, scale: float = 1.0) -> Tensor:
+        """RGB image → (1, 3, h, w) normalised float32, as the network sees it; `scale` as for `working_size`."""
+        height, width = self.working_size(image.size, scale=scale)
+        resized = image.resize((width, height), Image.Resampling.BILINEAR)
+        return self.normalise(torch.from_numpy(np.array(resized)).to(self.device)[None].permute(0, 3, 1, 2))
+
+    def working_size(self, size: tuple[int, int], *, scale: float = 1.0) -> tuple[int, int]:
+        """(width, height) of an image → (height, width) that the network sees: `scale` times the weights' own longest
+        side (or the image's, up to `MAX_WORKING_SIDE`), each side rounded to what the backbone divides by."""
+        longest = scale * (self.image_size or min(max(size), MAX_WORKING_SIDE))
         divisor = self.model.backbone.size_divisor
         width, height = (max(divisor, round(side * longest / max(size) / divisor) * divisor) for side in size)
         return height, width
@@ -111,10 +116,7 @@ class Predictor:
 
 def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) -> StagePrediction:
     """First image of the batch, as arrays; `size` is the image's (width, height)."""
-    width, height = size
-    factor = min(1.0, MAX_DETAIL_SIDE / max(size))
-    detail = (max(1, round(height * factor)), max(1, round(width * factor)))
-    logits = resize(stage.mask_logits[:1].float(), detail)[0]
+    logits = resize(stage.mask_logits[:1].float(), detail_size(size))[0]
     top, labels = logits.max(dim=0)
     # Rounding may lift the difference above 0, and with it a probability above 1.
     confidence = (top - logits.logsumexp(dim=0)).clamp_max(0).exp().cpu().numpy()
@@ -126,16 +128,11 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) ->
     sums = np.bincount(label_map.ravel(), weights=confidence.ravel(), minlength=len(logits))
     with np.errstate(invalid="ignore"):
         mean_confidence = sums / counts
-    if detail != (height, width):
-        rows = np.arange(height) * detail[0] // height
-        columns = np.arange(width) * detail[1] // width
-        label_map = label_map[rows[:, None], columns]
-        confidence_map = confidence_map[rows[:, None], columns]
     mask_logits = _array(stage.mask_logits)
     return StagePrediction(
         name=name,
-        label_map=label_map,
-        confidence=confidence_map,
+        label_map=repeat_to(label_map, size),
+        confidence=repeat_to(confidence_map, size),
         # Mostly one and the same tensor: then one array, too.
         similarity=mask_logits if stage.similarity is stage.mask_logits else _array(stage.similarity),
         mask_logits=mask_logits,
@@ -144,6 +141,22 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) ->
         area=counts / counts.sum(),
         mean_confidence=mean_confidence,
     )
+
+
+def detail_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of an image → (height, width) that its masks are computed at: its own up to `MAX_DETAIL_SIDE`."""
+    factor = min(1.0, MAX_DETAIL_SIDE / max(size))
+    return max(1, round(size[1] * factor)), max(1, round(size[0] * factor))
+
+
+def repeat_to(detail: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) at `detail_size` → (H, W) at the image's (width, height) by repeating; itself where nothing changes."""
+    width, height = size
+    if detail.shape == (height, width):
+        return detail
+    rows = np.arange(height) * detail.shape[0] // height
+    columns = np.arange(width) * detail.shape[1] // width
+    return detail[rows[:, None], columns]
 
 
 def _array(batch: Tensor) -> np.ndarray:
