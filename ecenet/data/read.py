@@ -1,0 +1,40 @@
+"""One split of a data set in any layout that this package reads."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from ecenet.data.ade20k import read_ade20k
+from ecenet.data.camvid import read_camvid
+from ecenet.data.cityscapes import read_cityscapes
+from ecenet.data.folder import read_folder
+from ecenet.data.pascal_context import read_pascal_context
+from ecenet.data.split import LabelledSplit
+from ecenet.data.voc2012 import read_voc2012
+from ecenet.errors import UserError
+
+Layout = Literal["folder", "ade20k", "pascal-context-59", "pascal-context-60", "cityscapes", "voc2012", "camvid"]
+"""How a data set lies on disk: our own folders, or as its publisher unpacks."""
+
+
+def read_data(root: Path | str, split: str, *, layout: Layout) -> LabelledSplit:
+    """List one split and pair its files; nothing is loaded yet.
+
+    Raises:
+        UserError: something that the layout promises is missing.
+    """
+    match layout:
+        case "folder":
+            return read_folder(root, split)
+        case "ade20k":
+            return read_ade20k(root, split)
+        case "pascal-context-59":
+            return read_pascal_context(root, split)
+        case "pascal-context-60":
+            return read_pascal_context(root, split, background=True)
+        case "cityscapes":
+            return read_cityscapes(root, split)
+        case "voc2012":
+            return read_voc2012(root, split)
+        case "camvid":
+            return read_camvid(root, split)
+    raise UserError(f"Expected one of the layouts {', '.join(get_args(Layout))}, got {layout!r}; choose one of them.")
