@@ -1,6 +1,7 @@
 """The parts of training that can be worked out by hand."""
 
-from pathlib import Path
+from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -8,12 +9,21 @@ from helpers import small_model
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from ecenet.config import TrainConfig
-from ecenet.train import freeze_batch_norm, make_optimizer, moving_average, set_learning_rates
-
-CONFIG = TrainConfig(
-    data=Path("data"), out=Path("run"), lr=1e-2, backbone_lr=1e-4, steps=10, warmup_steps=4, weight_decay=0.1
+from ecenet.config import ModelConfig
+from ecenet.errors import UserError
+from ecenet.model.ecenet import ECENet
+from ecenet.optimizer import (
+    freeze_batch_norm,
+    leading_stages,
+    learning_rate_factor,
+    make_optimizer,
+    moving_average,
+    set_learning_rates,
 )
+
+
+def optimizer_for(model: ECENet, **options: float) -> torch.optim.AdamW:
+    return make_optimizer(model, **{"lr": 1e-2, "backbone_lr": 1e-4, "weight_decay": 0.1} | options)
 
 
 def test_the_average_forgets_its_random_start_and_then_slows_down() -> None:
@@ -46,27 +56,26 @@ def test_the_average_takes_statistics_too_and_counters_as_they_are() -> None:
 
 
 def test_the_learning_rate_rises_linearly_and_falls_to_zero() -> None:
-    optimizer = make_optimizer(small_model(), CONFIG)
-    rates = []
-    for step in range(11):
-        set_learning_rates(optimizer, CONFIG, step)
-        rates.append({group["peak_lr"]: group["lr"] for group in optimizer.param_groups})
-    head = [rate[CONFIG.lr] for rate in rates]
-    assert head[:4] == pytest.approx([1e-2 * (s + 1) / 4 * (1 - s / 10) ** 0.9 for s in range(4)])
-    assert head[4:] == pytest.approx([1e-2 * (1 - s / 10) ** 0.9 for s in range(4, 11)])
-    assert head[10] == 0
-    assert [rate[CONFIG.backbone_lr] for rate in rates] == pytest.approx([rate / 100 for rate in head])
+    factors = [learning_rate_factor(step, steps=10, warmup_steps=4, schedule="poly") for step in range(11)]
+    assert factors[:4] == pytest.approx([(s + 1) / 4 * (1 - s / 10) ** 0.9 for s in range(4)])
+    assert factors[4:] == pytest.approx([(1 - s / 10) ** 0.9 for s in range(4, 11)])
+    assert factors[10] == 0
 
 
-def test_no_warm_up_starts_at_the_peak() -> None:
-    optimizer = make_optimizer(small_model(), CONFIG)
-    set_learning_rates(optimizer, TrainConfig(data=Path("d"), out=Path("r"), warmup_steps=0), 0)
-    assert [group["lr"] for group in optimizer.param_groups] == [group["peak_lr"] for group in optimizer.param_groups]
+def test_the_cosine_has_its_half_in_the_middle() -> None:
+    factors = [learning_rate_factor(step, steps=10, warmup_steps=0, schedule="cosine") for step in (0, 5, 10)]
+    assert factors == pytest.approx([1, 0.5, 0])
+
+
+def test_every_group_has_its_share_of_its_own_peak() -> None:
+    optimizer = optimizer_for(small_model())
+    set_learning_rates(optimizer, 0.25)
+    assert {(group["peak_lr"], group["lr"]) for group in optimizer.param_groups} == {(1e-2, 2.5e-3), (1e-4, 2.5e-5)}
 
 
 def test_every_weight_is_in_one_group_and_only_matrices_decay() -> None:
     model = small_model()
-    groups = make_optimizer(model, CONFIG).param_groups
+    groups = optimizer_for(model).param_groups
     assert len(groups) == 4
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
     found = {id(parameter): group for group in groups for parameter in group["params"]}
@@ -74,6 +83,58 @@ def test_every_weight_is_in_one_group_and_only_matrices_decay() -> None:
         group = found[id(parameter)]
         assert group["peak_lr"] == (1e-4 if name.startswith("backbone.") else 1e-2)
         assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
+
+
+def vit() -> ECENet:
+    return small_model(
+        config=ModelConfig(backbone="vit_tiny_patch16_224", out_indices=(2, 5, 8, 11), output_stride=None, embed_dim=8)
+    )
+
+
+def test_layers_further_from_the_head_learn_more_slowly() -> None:
+    model = vit()
+    groups = optimizer_for(model, layer_decay=0.5).param_groups
+    peak = {id(parameter): group["peak_lr"] for group in groups for parameter in group["params"]}
+    assert len(peak) == sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    rates = {name: peak[id(parameter)] for name, parameter in model.named_parameters()}
+    blocks = [rates[f"backbone.network.model.blocks.{block}.attn.qkv.weight"] for block in range(12)]
+    assert [later / earlier for earlier, later in pairwise(blocks)] == pytest.approx([2.0] * 11)
+    assert rates["backbone.network.model.pos_embed"] == pytest.approx(blocks[0] / 2)
+    assert max(blocks) <= 1e-4
+    assert rates["classify.weight"] == 1e-2
+    decays = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
+    assert decays[id(dict(model.named_parameters())["backbone.network.model.pos_embed"])] == 0
+
+
+def test_a_backbone_without_named_layers_has_no_layer_decay() -> None:
+    with pytest.raises(UserError, match="such as a ViT, got EfficientNetFeatures; leave layer_decay at 1"):
+        optimizer_for(small_model(), layer_decay=0.5)
+
+
+@pytest.mark.parametrize(
+    ("model", "last", "next_one"),
+    [
+        (small_model, "blocks.1.", "blocks.2."),
+        (vit, "model.blocks.2.", "model.blocks.3."),
+        (
+            lambda: small_model(
+                config=ModelConfig(backbone="convnext_atto", out_indices=(0, 1, 2, 3), output_stride=None, embed_dim=8)
+            ),
+            "stages_0.",
+            "stages_1.",
+        ),
+    ],
+    ids=["mobilenet", "vit", "convnext"],
+)
+def test_leading_stages_end_with_the_first_feature(model: Callable[[], ECENet], last: str, next_one: str) -> None:
+    built = model()
+    frozen = {id(parameter) for parameter in leading_stages(built, 1)}
+    names = [name for name, p in built.backbone.network.named_parameters() if id(p) in frozen]
+    assert any(name.startswith(last) for name in names)
+    assert not any(name.startswith(next_one) for name in names)
+    first = next(iter(dict(built.backbone.network.named_parameters())))
+    assert first in names
+    assert leading_stages(built, 0) == []
 
 
 def test_only_batch_norms_are_frozen() -> None:

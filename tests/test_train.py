@@ -104,14 +104,14 @@ def test_the_saved_model_is_the_average_not_the_last_weights(whole: Path) -> Non
 def test_a_killed_and_resumed_run_ends_bit_for_bit_like_a_whole_one(
     config: TrainConfig, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def kill_at_step_5(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int) -> None:
+    def kill_at_step_5(step: int, **options: Any) -> float:
         if step == 5:
             raise KeyboardInterrupt
-        set_learning_rates(optimizer, config, step)
+        return learning_rate_factor(step, **options)
 
-    set_learning_rates = ecenet.train.set_learning_rates
+    learning_rate_factor = ecenet.train.learning_rate_factor
     killed = replace(config, out=tmp_path / "run")
-    monkeypatch.setattr(ecenet.train, "set_learning_rates", kill_at_step_5)
+    monkeypatch.setattr(ecenet.train, "learning_rate_factor", kill_at_step_5)
     with pytest.raises(KeyboardInterrupt):
         train(killed)
     monkeypatch.undo()

@@ -1,0 +1,36 @@
+"""Training batches from worker processes, for one process of a run or one of several."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ecenet.data.sampling import StepSampler, TrainingSamples
+from ecenet.errors import UserError
+
+Batch = tuple[Tensor, Tensor]
+"""(B, 3, S, S) uint8 RGB, (B, S, S) int64 labels."""
+
+
+def training_batches(
+    samples: TrainingSamples, sampler: StepSampler, *, workers: int, pin_memory: bool
+) -> Iterator[Batch]:
+    """The sampler's batches, in its order.
+
+    Raises:
+        UserError: an image turned out damaged; one sentence, without the traceback that a worker puts around it.
+    """
+    loader = DataLoader(
+        samples,
+        batch_sampler=sampler,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pin_memory,
+        # Else each start would draw a number from the global generator, and a resumed run would differ.
+        generator=torch.Generator(),
+    )
+    try:
+        yield from loader
+    except UserError as error:
+        raise UserError(str(error).strip().splitlines()[-1].removeprefix("ecenet.errors.UserError: ")) from None
