@@ -1,19 +1,23 @@
-"""The command line: `python -m ecenet predict | evaluate | train | ship | benchmark`. `--help` tells more."""
+"""The command line: `python -m ecenet predict | evaluate | train | recipes | runs | ship | benchmark`."""
 
 import sys
 
 import tyro
 
-from ecenet.cli import Benchmark, Evaluate, Predict, Ship, Train
+from ecenet.cli import Benchmark, Evaluate, Predict, Recipes, Runs, Ship, Train
 from ecenet.errors import UserError
+from ecenet.recipes import with_preset
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0, or 2 for input that cannot be used."""
-    command = tyro.cli(
-        Predict | Evaluate | Train | Ship | Benchmark, prog="python -m ecenet", description=__doc__, args=arguments
-    )
     try:
+        command = tyro.cli(
+            Predict | Evaluate | Train | Recipes | Runs | Ship | Benchmark,
+            prog="python -m ecenet",
+            description=__doc__,
+            args=with_preset(sys.argv[1:] if arguments is None else arguments),
+        )
         command.run()
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ import tyro
 from tqdm import tqdm
 
 from ecenet.config import TrainConfig
+from ecenet.data.read import Layout
 from ecenet.errors import UserError
 
 
@@ -55,7 +56,9 @@ class Evaluate:
     """Score weights on a labelled folder."""
 
     data: Path
-    """Folder with `images/<split>`, `masks/<split>` and `classes.json`."""
+    """Folder of the data set."""
+    layout: Layout = "folder"
+    """How the data lies there: `images/<split>`, `masks/<split>` and `classes.json`, or as its publisher has it."""
     weights: str = "voc13"
     """Name of shipped weights, a folder, or a Hub id."""
     split: str = "val"
@@ -78,11 +81,11 @@ class Evaluate:
 
     def run(self) -> None:
         from ecenet.averaging import Averaging
-        from ecenet.data.folder import read_folder
+        from ecenet.data.read import read_data
         from ecenet.evaluate import evaluate
         from ecenet.predictor import Predictor
 
-        data = read_folder(self.data, self.split)
+        data = read_data(self.data, self.split, layout=self.layout)
         predictor = Predictor.from_weights(self.weights, image_size=self.image_size)
         result = evaluate(
             predictor,
@@ -102,15 +105,41 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Train:
-    """Train on a labelled folder, or go on with the run in `--out`."""
+    """Train on a labelled data set, or go on with the run in `--out`."""
 
     config: tyro.conf.OmitArgPrefixes[TrainConfig]
+    preset: str | None = None
+    """Begin from a recipe's settings (`python -m ecenet recipes` lists them); other options override it."""
 
     def run(self) -> None:
         from ecenet.train import train
 
         result = train(self.config)
         print(f"val mIoU {result.miou:.4f}; weights are in {self.config.out / 'model'}")
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """List the presets of `train`, with what to expect of each."""
+
+    def run(self) -> None:
+        from ecenet.recipes import recipes_table
+
+        print(recipes_table())
+
+
+@dataclass(frozen=True)
+class Runs:
+    """List training runs, the newest first."""
+
+    folder: tyro.conf.Positional[Path] = Path("runs")
+    """Where to look."""
+
+    def run(self) -> None:
+        from ecenet.runs import list_runs, runs_table
+
+        runs = list_runs(self.folder)
+        print(runs_table(runs) if runs else f"No runs in {self.folder}.")
 
 
 @dataclass(frozen=True)
@@ -123,6 +152,8 @@ class Ship:
     """Folder of the checkpoint."""
     data: Path
     """Folder to measure on."""
+    layout: Layout = "folder"
+    """How the data lies there."""
     split: str = "val"
     classes: int | None = None
     """Also state the mean over the first so many classes."""
@@ -130,10 +161,10 @@ class Ship:
     """Longest side in pixels to predict at, instead of the one trained around."""
 
     def run(self) -> None:
-        from ecenet.data.folder import read_folder
+        from ecenet.data.read import read_data
         from ecenet.ship import figures_table, ship
 
-        data = read_folder(self.data, self.split)
+        data = read_data(self.data, self.split, layout=self.layout)
         make_folder(self.out)
         figures = ship(self.run_folder / "model", self.out, data=data, classes=self.classes, image_size=self.image_size)
         print(figures_table(figures))

@@ -8,6 +8,7 @@ last.pt        everything that resuming needs
 """
 
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -42,12 +43,17 @@ class RunSummary:
     data: str
     started: str
     """ISO 8601, UTC."""
-    command: str
-    """What resumes it."""
+    arguments: tuple[str, ...]
+    """After `python -m ecenet`, in `directory`: the same words resume it."""
+    directory: Path
 
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def command(self) -> str:
+        return shlex.join(["python", "-m", "ecenet", *self.arguments])
 
 
 def describe_run(out: Path, *, settings: dict[str, Any], class_names: list[str]) -> None:
@@ -56,7 +62,8 @@ def describe_run(out: Path, *, settings: dict[str, Any], class_names: list[str])
     if path.is_file():
         return
     description = {
-        "command": shlex.join(["python", "-m", "ecenet", *sys.argv[1:]]),
+        "arguments": sys.argv[1:],
+        "directory": str(Path.cwd()),
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
         "versions": {name: version(name) for name in ("torch", "torchvision", "timm", "accelerate")},
@@ -95,6 +102,7 @@ def locked(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / "run.lock", timeout=3):
+            (out / "pid").write_text(str(os.getpid()))
             yield
     except Timeout as error:
         raise UserError(
@@ -161,7 +169,8 @@ def summarise_run(out: Path) -> RunSummary | None:
             miou=max(validated, default=None),
             data=str(settings["data"]),
             started=description["started"],
-            command=description["command"],
+            arguments=tuple(description["arguments"]),
+            directory=Path(description["directory"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -237,7 +237,8 @@ def validate(
     state.best = max(state.best, evaluation.miou)
     if accelerator.is_main_process:
         snapshot = take_snapshot(predictor, data)
-        log(config.out, {"step": state.step, "val": evaluation.to_json(), "separation": snapshot.separation})
+        scores = {key: value for key, value in evaluation.to_json().items() if key != "confusion"}
+        log(config.out, {"step": state.step, "val": scores, "separation": snapshot.separation})
         accelerator.log({f"val/{stage}": miou for stage, miou in evaluation.stages.items()}, step=state.step)
         save_snapshot(config.out, snapshot, step=state.step)
         for folder in ("model", "best") if best else ("model",):

@@ -1,0 +1,218 @@
+"""Recipes: named settings for `train --preset NAME`, with what to expect and whether it was measured."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ecenet.errors import UserError
+
+SIX_E_MINUS_5 = {"lr": 6e-4, "backbone_lr": 6e-5, "weight_decay": 0.01, "schedule": "poly", "warmup_steps": 1500}
+"""AdamW 6e-5 and 0.01 are the paper's, as far as is known; the head's tenfold rate and the warm-up are ours."""
+VIT_BASE = {
+    "backbone": "vit_base_patch16_384.augreg_in21k_ft_in1k",
+    "out_indices": (5, 7, 11),
+    "output_stride": None,
+    "embed_dim": 256,
+}
+VIT_LARGE = {
+    "backbone": "vit_large_patch16_384.augreg_in21k_ft_in1k",
+    "out_indices": (7, 15, 23),
+    "output_stride": None,
+    "embed_dim": 256,
+}
+FROM_THE_START = {"frozen_steps": 0, "batch_size": 16, "stage_loss": "dice_focal", "workers": 8}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A row of `python -m ecenet recipes`."""
+
+    name: str
+    summary: str
+    measured: bool
+    miou: str
+    """Expected, in percent, with its source where we did not measure it."""
+    run_time: str
+    needs: str
+    """What to give besides the preset."""
+    options: Mapping[str, Any]
+    """Fields of `TrainConfig` and its `ModelConfig`."""
+
+    @property
+    def command(self) -> str:
+        return f"python -m ecenet train --preset {self.name} {self.needs} --out runs/{self.name}"
+
+
+NOT_RUN = "not run"
+RECIPES = [
+    Recipe(
+        name="ade20k-vit-base",
+        summary="ADE20K, 150 classes, ViT-B/16 at 512²",
+        measured=False,
+        miou="not run (anchor: SegViT has 51.3)",
+        run_time=NOT_RUN,
+        needs="--data ADEChallengeData2016",
+        options={
+            **VIT_BASE,
+            **SIX_E_MINUS_5,
+            **FROM_THE_START,
+            "layout": "ade20k",
+            "image_size": 683,
+            "crop_size": 512,
+            "scale": (0.5, 2.0),
+            "steps": 160_000,
+        },
+    ),
+    Recipe(
+        name="ade20k-vit-large",
+        summary="ADE20K, 150 classes, ViT-L/16 at 640²",
+        measured=False,
+        miou="not run (anchor: SegViT has 54.6)",
+        run_time=NOT_RUN,
+        needs="--data ADEChallengeData2016",
+        options={
+            **VIT_LARGE,
+            **SIX_E_MINUS_5,
+            **FROM_THE_START,
+            "layout": "ade20k",
+            "image_size": 853,
+            "crop_size": 640,
+            "scale": (0.5, 2.0),
+            "steps": 160_000,
+        },
+    ),
+    Recipe(
+        name="pascal-context-vit-large",
+        summary="PASCAL-Context, 59 classes, ViT-L/16 at 480²",
+        measured=False,
+        miou="not run (the paper reports 65.9)",
+        run_time=NOT_RUN,
+        needs="--data VOCdevkit",
+        options={
+            **VIT_LARGE,
+            **SIX_E_MINUS_5,
+            **FROM_THE_START,
+            "layout": "pascal-context-59",
+            "image_size": 512,
+            "crop_size": 480,
+            "scale": (0.5, 2.0),
+            "steps": 80_000,
+        },
+    ),
+    Recipe(
+        name="cityscapes-vit-large",
+        summary="Cityscapes, 19 classes, ViT-L/16 at 768²",
+        measured=False,
+        miou=NOT_RUN,
+        run_time=NOT_RUN,
+        needs="--data cityscapes",
+        options={
+            **VIT_LARGE,
+            **SIX_E_MINUS_5,
+            **FROM_THE_START,
+            "layout": "cityscapes",
+            "image_size": 2048,
+            "crop_size": 768,
+            "scale": (0.5, 2.0),
+            "steps": 80_000,
+        },
+    ),
+    Recipe(
+        name="voc13-mobilenetv2",
+        summary="Everyday photos, 13 classes, MobileNetV2: the shipped voc13",
+        measured=False,
+        miou=NOT_RUN,
+        run_time=NOT_RUN,
+        needs="--data voc13 --backbone-weights mobilenetv2_100_voc.safetensors",
+        options={
+            "image_size": 448,
+            "crop_size": 352,
+            "scale": (0.6, 1.75),
+            "steps": 3000,
+            "frozen_steps": 0,
+            "frozen_stages": 1,
+            "backbone_lr": 1.5e-4,
+            "class_balance": 0.3,
+            "paste": 0.3,
+            "ema": 0.998,
+        },
+    ),
+    Recipe(
+        name="camvid-mobilenetv2",
+        summary="Street scenes, 11 classes, MobileNetV2: the shipped camvid",
+        measured=False,
+        miou=NOT_RUN,
+        run_time=NOT_RUN,
+        needs="--data camvid --backbone-weights mobilenetv2_100_voc.safetensors",
+        options={
+            "image_size": 480,
+            "crop_size": 352,
+            "scale": (0.75, 2.0),
+            "steps": 2800,
+            "frozen_steps": 0,
+            "frozen_stages": 1,
+            "backbone_lr": 2e-4,
+            "class_balance": 0.4,
+            "paste": 0.3,
+            "ema": 0.997,
+        },
+    ),
+]
+
+
+def find_recipe(name: str) -> Recipe:
+    """Raises:
+    UserError: there is none of that name.
+    """
+    for recipe in RECIPES:
+        if recipe.name == name:
+            return recipe
+    names = [recipe.name for recipe in RECIPES]
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else "choose one of them."
+    raise UserError(f"Expected a preset ({', '.join(names)}), got {name!r}; {hint}")
+
+
+def with_preset(arguments: Sequence[str]) -> list[str]:
+    """Command-line words with those of `--preset NAME` put before the user's own, which therefore win.
+
+    Raises:
+        UserError: there is no such preset.
+    """
+    words = list(arguments)
+    names = [
+        word.partition("=")[2] or following
+        for word, following in zip(words, [*words[1:], ""], strict=True)
+        if word == "--preset" or word.startswith("--preset=")
+    ]
+    if not names or "train" not in words:
+        return words
+    own = words.index("train") + 1
+    return [*words[:own], *option_words(find_recipe(names[-1]).options), *words[own:]]
+
+
+def option_words(options: Mapping[str, Any]) -> list[str]:
+    """`{"crop_size": 352}` → `["--crop-size", "352"]`."""
+    words: list[str] = []
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, (tuple, list)):
+            words += [f"--{flag}", *map(str, value)]
+        else:
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+def recipes_table() -> str:
+    """Text for a terminal: each preset, what to expect, its command."""
+    blocks = []
+    for recipe in RECIPES:
+        state = "measured" if recipe.measured else "not run"
+        blocks.append(
+            f"{recipe.name} · {state}\n  {recipe.summary}\n  mIoU {recipe.miou}; run time {recipe.run_time}\n"
+            f"  {recipe.command}"
+        )
+    return "\n\n".join(blocks)

@@ -1,0 +1,58 @@
+"""The same batch gives the same training, whether one process takes it whole, in parts, or shares it with another."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import write_folder
+from processes import arguments, finish, start
+
+from ecenet.runs import read_metrics
+from ecenet.weights import load_model
+
+TWO_PROCESSES = (
+    *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no"),
+)
+EVERY_LOSS = {
+    **{"steps": 20, "validate_every": 20, "presence_weight": 0.1, "class_balance": 0.5, "hard_pixels": 0.5},
+    **{"stage_loss": "dice_focal", "paste": 0.5, "frozen_stages": 1, "frozen_steps": 10},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of which some have far fewer labelled pixels than others: their mean must not be a mean of means."""
+    return write_folder(tmp_path_factory.mktemp("data"), images=5)
+
+
+@pytest.fixture(scope="module")
+def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "alone"
+    finish(start(arguments(data, out, **EVERY_LOSS)))
+    return out
+
+
+@pytest.mark.parametrize("kind", ["two processes", "accumulated"])
+def test_a_batch_that_is_split_gives_the_same_losses_and_scores(
+    data: Path, alone: Path, tmp_path: Path, kind: str
+) -> None:
+    parts: dict[str, Any] = {"accumulate": 2} if kind == "accumulated" else {}
+    launcher = TWO_PROCESSES if kind == "two processes" else ()
+    finish(start(arguments(data, tmp_path / "run", **EVERY_LOSS | parts), launcher=launcher))
+
+    ours, theirs = read_metrics(tmp_path / "run"), read_metrics(alone)
+    assert [entry["step"] for entry in ours] == [entry["step"] for entry in theirs] == [20, 20]
+    for name in ("total", "final", "stages", "presence", "diversity"):
+        assert ours[0][name] == pytest.approx(theirs[0][name], abs=1e-4)
+    assert ours[1]["val"]["stages"] == pytest.approx(theirs[1]["val"]["stages"], abs=5e-3)
+    assert ours[1]["val"]["images"] == 5
+    weights = [load_model(run / "model").state_dict() for run in (tmp_path / "run", alone)]
+    largest = max(float((value - weights[1][key]).abs().max()) for key, value in weights[0].items())
+    assert largest < 1e-3
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(data: Path, tmp_path: Path) -> None:
+    output = finish(start(arguments(data, tmp_path / "run", batch_size=3, accumulate=2)), code=2)
+    assert "multiple of processes × accumulate = 2, got 3; choose 4" in output
