@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from ecenet.errors import UserError
@@ -169,7 +170,7 @@ def find_recipe(name: str) -> Recipe:
         if recipe.name == name:
             return recipe
     names = [recipe.name for recipe in RECIPES]
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]}?" if close else "choose one of them."
     raise UserError(f"Expected a preset ({', '.join(names)}), got {name!r}; {hint}")
 
@@ -181,11 +182,8 @@ def with_preset(arguments: Sequence[str]) -> list[str]:
         UserError: there is no such preset.
     """
     words = list(arguments)
-    names = [
-        word.partition("=")[2] or following
-        for word, following in zip(words, [*words[1:], ""], strict=True)
-        if word == "--preset" or word.startswith("--preset=")
-    ]
+    names = [following for word, following in pairwise(words) if word == "--preset"]
+    names += [word.partition("=")[2] for word in words if word.startswith("--preset=")]
     if not names or "train" not in words:
         return words
     own = words.index("train") + 1

@@ -134,3 +134,43 @@ def test_a_very_narrow_image_can_be_trained_on(tmp_path: Path) -> None:
     write_pair(tmp_path, "train", "ribbon", np.ones((8, 2000), np.uint8))
     _, labels = samples(tmp_path, scale=(0.5, 0.5))[SampleKey(0, 0)]
     assert sorted(labels.unique().tolist()) == [1, 255]
+
+
+def test_pasted_samples_have_a_donor_that_holds_the_class_and_rare_classes_come_first() -> None:
+    pixels = np.array([10_000, 100, 0, 400])
+    sampler = StepSampler(
+        presence=PRESENCE, batch_size=4, first_step=0, last_step=1000, seed=0, paste=0.25, pixels=pixels
+    )
+    keys = [key for batch in sampler for key in batch]
+    pasted = [key for key in keys if key.donor >= 0]
+    assert len(pasted) / len(keys) == pytest.approx(0.25, abs=0.03)
+    assert all(PRESENCE[key.donor, key.donor_class] for key in pasted)
+    shares = np.bincount([key.donor_class for key in pasted], minlength=4) / len(pasted)
+    weights = np.array([1 / 100, 1 / 10, 0, 1 / 20])
+    assert np.abs(shares - weights / weights.sum()).max() < 0.04
+
+
+def test_parts_of_a_batch_are_the_whole_batch() -> None:
+    def sampler(part: int, parts: int) -> StepSampler:
+        return StepSampler(presence=PRESENCE, batch_size=6, first_step=3, last_step=5, seed=0, part=part, parts=parts)
+
+    whole = list(sampler(0, 1))
+    parts = [list(sampler(part, 3)) for part in range(3)]
+    assert [[key for part in parts for key in part[step]] for step in range(2)] == whole
+
+
+def test_a_donors_region_covers_image_and_mask_alike(tmp_path: Path) -> None:
+    write_classes(tmp_path)
+    write_pair(tmp_path, "train", "a", np.zeros((48, 48), np.uint8), image=Image.new("RGB", (48, 48), (10, 10, 10)))
+    donor = np.ones((48, 48), np.uint8)
+    donor[:, :24] = 2
+    write_pair(tmp_path, "train", "b", donor, image=Image.new("RGB", (48, 48), (250, 250, 250)))
+    data = samples(tmp_path, scale=(0.75, 0.75))
+
+    plain, _ = data[SampleKey(0, 7)]
+    pixels, labels = data[SampleKey(0, 7, 1, 2)]
+    pasted = labels == 2
+    assert 0.4 < pasted.float().mean() < 0.6, "half of the donor, whatever its crop"
+    assert (pixels[:, pasted].float().mean(dim=1) > 100).all(), "bright, whatever its colours became"
+    assert torch.equal(pixels[:, ~pasted], plain[:, ~pasted])
+    assert 1 not in labels

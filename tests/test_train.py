@@ -219,9 +219,28 @@ def test_the_backbone_and_its_statistics_rest_until_they_may_learn(
     assert changed_parts(changes) == expected
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(config: TrainConfig, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"finite loss, got nan at step \d"):
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_its_images(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"finite loss, got nan at step \d from \d\.png, \d\.png; look at these files"):
         train(replace(config, out=tmp_path, lr=1e30, warmup_steps=0))
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "accumulate", "remedy"),
+    [
+        (8, 1, "add --accumulate 2, which takes 4 at once"),
+        (12, 4, "add --accumulate 6, which takes 2 at once"),
+        (2, 2, "lower --crop-size below 32"),
+    ],
+)
+def test_a_device_that_is_too_small_is_told_which_parts_to_try(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int, accumulate: int, remedy: str
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(ecenet.train, "segmentation_losses", full)
+    with pytest.raises(UserError, match=f"holds {batch_size // accumulate} crops of 32×32 at once.*{remedy}"):
+        train(replace(config, out=tmp_path, batch_size=batch_size, accumulate=accumulate))
 
 
 @pytest.mark.parametrize(
@@ -244,6 +263,12 @@ def test_a_loss_that_is_not_finite_ends_the_run(config: TrainConfig, tmp_path: P
         {"ema": 1.0},
         {"workers": -1},
         {"seed": -1},
+        {"accumulate": 0},
+        {"paste": 1.5},
+        {"hard_pixels": 0.0},
+        {"layer_decay": 0.0},
+        {"clip_grad": 0.0},
+        {"frozen_stages": 5},
         {"image_std": (0.5, 0.0, 0.5)},
     ],
     ids=str,
