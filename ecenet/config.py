@@ -44,6 +44,8 @@ class ModelConfig:
     """Ablation. pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid."""
     updater: Updater = "gated"
     """Ablation. How SAU rewrites the embeddings: gated (the paper), added, or off."""
+    dropout: float = 0.0
+    """Share of the backbone's channels that training drops: for a backbone that has seen the training photos before."""
 
     def __post_init__(self) -> None:
         for name, kinds, wanted in (
@@ -55,6 +57,7 @@ class ModelConfig:
             ("ffn_ratio", (int, float), "a positive number"),
             ("pool_grids", (list, tuple), "a list of side lengths"),
             ("reconstruction", (bool,), "true or false"),
+            ("dropout", (int, float), "at least 0 and below 1"),
         ):
             value = getattr(self, name)
             numbers = value if isinstance(value, (list, tuple)) else ()
@@ -82,6 +85,8 @@ class ModelConfig:
                 f"Expected embed_dim to be an even number of at least 2, got {self.embed_dim}; "
                 "choose another, since Feature Reconstruction splits it in two."
             )
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"Expected dropout of at least 0 and below 1, got {self.dropout}; correct the config.")
         if not self.embed_dim * self.ffn_ratio >= 1 or any(grid < 1 for grid in self.pool_grids):
             raise UserError(
                 f"Expected ffn_ratio × embed_dim and pool_grids of at least 1, "

@@ -96,7 +96,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         problem = f"{unknown[0]!r} is unknown" if unknown else f"{missing[0]!r} is missing"
         raise UserError(f"Expected ECENet's {len(known)} settings in {path}, but {problem}; correct the file.")
 
-    ModelConfig(**{field.name: config[field.name] for field in fields(ModelConfig)})
+    ModelConfig(**{field.name: config[field.name] for field in fields(ModelConfig) if field.name in config})
     names, colors = config["class_names"], config["class_colors"]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"Expected class_names in {path} to be a list of names, got {names!r}; correct the file.")

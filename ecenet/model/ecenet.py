@@ -58,6 +58,7 @@ class ECENet(
         class_colors: list[list[int]],
         image_mean: list[float],
         image_std: list[float],
+        dropout: float = 0.0,
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
         pretrained: bool = False,
@@ -81,6 +82,7 @@ class ECENet(
             pretrained=pretrained,
         )
         depth = len(self.backbone.channels)
+        self.dropout = nn.Dropout2d(dropout)
         self.reconstruct = nn.ModuleList(
             FeatureReconstruction(in_channels=channels, embed_dim=embed_dim)
             if reconstruction
@@ -171,7 +173,7 @@ class ECENet(
         """Feature Reconstruction of every stage, and its mean diversity loss (only computed in training)."""
         features: list[Tensor] = []
         diversity = backbone_features[0].new_zeros(())
-        for module, feature in zip(self.reconstruct, backbone_features, strict=True):
+        for module, feature in zip(self.reconstruct, map(self.dropout, backbone_features), strict=True):
             if not self.reconstruction:
                 features.append(module(feature))
                 continue
