@@ -184,10 +184,9 @@ def with_preset(arguments: Sequence[str]) -> list[str]:
     words = list(arguments)
     names = [following for word, following in pairwise(words) if word == "--preset"]
     names += [word.partition("=")[2] for word in words if word.startswith("--preset=")]
-    if not names or "train" not in words:
+    if not names or words[0] not in ("train", "compare"):
         return words
-    own = words.index("train") + 1
-    return [*words[:own], *option_words(find_recipe(names[-1]).options), *words[own:]]
+    return [words[0], *option_words(find_recipe(names[-1]).options), *words[1:]]
 
 
 def option_words(options: Mapping[str, Any]) -> list[str]:
