@@ -206,6 +206,18 @@ class Benchmark:
             write_text(self.json, text)
 
 
+@dataclass(frozen=True)
+class BenchmarkTraining:
+    """Time training: real data against one repeated batch, two processes against one; takes the options of `train`."""
+
+    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+
+    def run(self) -> None:
+        from ecenet.benchmark_training import loading_ratio, process_ratio
+
+        print(json.dumps(loading_ratio(self.config) | process_ratio(self.config), indent=1))
+
+
 def make_folder(folder: Path) -> None:
     """Create it with its parents.
 
