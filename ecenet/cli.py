@@ -80,11 +80,14 @@ class Evaluate:
     """File to write the scores to; they are printed without it."""
 
     def run(self) -> None:
+        from accelerate import PartialState
+
         from ecenet.averaging import Averaging
         from ecenet.data.read import read_data
         from ecenet.evaluate import evaluate
         from ecenet.predictor import Predictor
 
+        state = PartialState()  # before the predictor, whose device it chooses
         data = read_data(self.data, self.split, layout=self.layout)
         predictor = Predictor.from_weights(self.weights, image_size=self.image_size)
         result = evaluate(
@@ -95,6 +98,8 @@ class Evaluate:
             boundary=self.boundary,
             averaging=Averaging(self.scales, self.flip, self.window),
         )
+        if not state.is_main_process:
+            return
         scores = json.dumps(result.to_json(), indent=1)
         if self.json is None:
             print(scores)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from ecenet.averaging import Averaging, averaged_label_maps
@@ -80,6 +82,8 @@ def evaluate(
 ) -> Evaluation:
     """Predict every image at its own size and score every stage.
 
+    Under a launcher the processes share the images, and each returns the scores of all.
+
     Args:
         classes: restricts the means to the first so many classes; predictions stay free to be any class.
         limit: look at so many images only, evenly spread.
@@ -89,7 +93,17 @@ def evaluate(
         UserError: the data's classes are not the weights' classes, a file is bad, or an option is out of range.
     """
     check_classes(classes, predictor.model.class_names)
-    return score(count_pixels(predictor, data, limit=limit, boundary=boundary, averaging=averaging), classes=classes)
+    state = PartialState()
+    counts = count_pixels(
+        predictor,
+        data,
+        limit=limit,
+        boundary=boundary,
+        averaging=averaging,
+        part=state.process_index,
+        parts=state.num_processes,
+    )
+    return score(merge(gather_object([counts])), classes=classes)
 
 
 def check_classes(classes: int | None, names: list[str]) -> None:

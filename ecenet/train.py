@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, gather_object
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
@@ -23,7 +23,7 @@ from ecenet.data.read import read_data
 from ecenet.data.sampling import StepSampler, TrainingSamples
 from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from ecenet.errors import UserError
-from ecenet.evaluate import Evaluation, count_pixels, merge, score
+from ecenet.evaluate import Evaluation, evaluate
 from ecenet.losses import Losses, balanced_class_weights, segmentation_losses, share_labelled
 from ecenet.model.backbone import load_backbone_file
 from ecenet.model.ecenet import ECENet, build_model
@@ -227,10 +227,7 @@ def validate(
     """Score the averaged weights at every stage, the photos spread over the processes; with `progress`, also log it,
     keep the weights and, if they are the best yet, keep them as such."""
     predictor = make_predictor(config, accelerator, averaged_weights(state.averaged))
-    counts = count_pixels(predictor, data, part=accelerator.process_index, parts=accelerator.num_processes)
-    if accelerator.num_processes > 1:
-        counts = merge(gather_object([counts]))
-    evaluation = score(counts)
+    evaluation = evaluate(predictor, data)
     if progress is None:
         return evaluation
     best = state.best < evaluation.miou

@@ -1,5 +1,6 @@
 """The same batch gives the same training, whether one process takes it whole, in parts, or shares it with another."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,13 @@ def test_a_batch_that_is_split_gives_the_same_losses_and_scores(
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(data: Path, tmp_path: Path) -> None:
     output = finish(start(arguments(data, tmp_path / "run", batch_size=3, accumulate=2)), code=2)
     assert "multiple of processes × accumulate = 2, got 3; choose 4" in output
+
+
+def test_two_processes_score_what_one_scores(data: Path, alone: Path, tmp_path: Path) -> None:
+    scores = []
+    for name, launcher in (("one", ()), ("two", TWO_PROCESSES)):
+        words = ["evaluate", "--weights", str(alone / "model"), "--data", str(data), "--json", str(tmp_path / name)]
+        finish(start(words, launcher=launcher))
+        scores.append(json.loads((tmp_path / name).read_text()) | {"seconds_per_image": None})
+    assert scores[0] == scores[1]
+    assert scores[0]["images"] == 5
