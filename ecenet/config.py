@@ -112,8 +112,10 @@ class TrainConfig:
     pretrained: bool = True
     """Whether to fetch timm's weights where no file is given."""
     model: ModelConfig = field(default_factory=ModelConfig)
-    image_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    image_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    image_mean: tuple[float, float, float] | None = None
+    """Of RGB values in 0 … 1; by default what timm's weights expect, or 0.5 where the backbone comes otherwise."""
+    image_std: tuple[float, float, float] | None = None
+    """As `image_mean`."""
 
     image_size: int = 512
     """Longest side in pixels at which images are trained on (before scaling) and predicted."""
@@ -186,7 +188,7 @@ class TrainConfig:
         rules = [
             ("crop_size", self.crop_size > 0 and self.crop_size % 32 == 0, "a positive multiple of 32"),
             ("scale", 0 < low <= high, "two positive numbers, the smaller first"),
-            ("image_std", min(self.image_std) > 0, "positive"),
+            ("image_std", self.image_std is None or min(self.image_std) > 0, "positive"),
             ("ema", 0 <= self.ema < 1, "at least 0 and below 1"),
             ("layer_decay", 0 < self.layer_decay <= 1, "above 0 and at most 1"),
             ("hard_pixels", 0 < self.hard_pixels <= 1, "above 0 and at most 1"),

@@ -25,7 +25,7 @@ from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from ecenet.errors import UserError
 from ecenet.evaluate import Evaluation, evaluate
 from ecenet.losses import Losses, balanced_class_weights, segmentation_losses, share_labelled
-from ecenet.model.backbone import load_backbone_file
+from ecenet.model.backbone import load_backbone_file, timm_normalisation
 from ecenet.model.ecenet import ECENet, build_model
 from ecenet.optimizer import (
     averaged_weights,
@@ -252,15 +252,17 @@ def make_predictor(config: TrainConfig, accelerator: Accelerator, model: ECENet)
 
 def new_model(config: TrainConfig, data: LabelledSplit) -> ECENet:
     """A model for the data's classes, its backbone pretrained."""
+    from_timm = config.pretrained and config.backbone_weights is None
+    mean, std = timm_normalisation(config.model.backbone) if from_timm else ([0.5] * 3, [0.5] * 3)
     model = build_model(
         config.model,
         class_names=data.labels.class_names,
         class_colors=data.labels.class_colors,
-        image_mean=list(config.image_mean),
-        image_std=list(config.image_std),
+        image_mean=list(config.image_mean or mean),
+        image_std=list(config.image_std or std),
         image_size=config.image_size,
         recipe={"data": data.labels.name, "train": jsonable(config)},
-        pretrained=config.pretrained and config.backbone_weights is None,
+        pretrained=from_timm,
     )
     if config.backbone_weights is not None:
         load_backbone_file(model.backbone, config.backbone_weights)

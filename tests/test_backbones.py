@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ecenet.errors import UserError
 from ecenet.losses import segmentation_losses
-from ecenet.model.backbone import Backbone, build_backbone
+from ecenet.model.backbone import Backbone, build_backbone, timm_normalisation
 from ecenet.model.ecenet import ECENet
 
 FAMILIES: list[tuple[str, tuple[int, ...], int | None, list[int]]] = [
@@ -139,3 +139,15 @@ def test_pretrained_weights_without_network_or_of_no_such_tag(tmp_path: Any, mon
         backbone_of("resnet18", (1,), None, pretrained=True)
     with pytest.raises(UserError, match=r"Invalid pretrained tag \(nope\)"):
         backbone_of("resnet18.nope", (1,), None, pretrained=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [
+        ("mobilenetv2_100", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ("vit_base_patch16_384.augreg_in21k_ft_in1k", [0.5] * 3, [0.5] * 3),
+        ("hf-hub:someone/something", [0.5] * 3, [0.5] * 3),
+    ],
+)
+def test_images_are_normalised_as_timms_weights_expect(name: str, mean: list[float], std: list[float]) -> None:
+    assert timm_normalisation(name) == (mean, std)

@@ -126,3 +126,11 @@ def load_backbone_file(backbone: Backbone, path: Path | str) -> None:
     """
     network = backbone.network
     network.load_state_dict(read_tensors(Path(path), wanted=network.state_dict(), extra_allowed=True))
+
+
+def timm_normalisation(name: str) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of RGB values in 0 … 1 that timm's weights of that name were trained with."""
+    pretrained = timm.get_pretrained_cfg(name.removeprefix("hf-hub:"), allow_unregistered=True)
+    if pretrained is None:
+        return [0.5] * 3, [0.5] * 3
+    return list(pretrained.mean), list(pretrained.std)
