@@ -1,6 +1,8 @@
 """ECENet Explorer: `python app.py`, then open http://127.0.0.1:7860. This file only lays out the page."""
 
+import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from PIL import Image
 
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
-from ecenet.predictor import Predictor
-from ecenet.ui import embeddings, photos, segment, similarity
-from ecenet.ui.session import Session
+from ecenet.runs import RUNS_DIR
+from ecenet.ui import embeddings, models, photos, segment, similarity, train
+from ecenet.ui.session import new_session
+from ecenet.ui.shelf import ModelShelf
 
 INTRODUCTION = """# ECENet Explorer
 Upload a photo and watch a segmentation network make up its mind. [ECENet](https://arxiv.org/abs/2308.12894) draws a
@@ -21,24 +24,40 @@ other from the deepest stage to the finest."""
 SESSION_SECONDS = 3600
 
 
-def build_app(predictor: Predictor, *, umap: UmapWorker) -> gr.Blocks:
-    """The page: photos on the left, one tab a question on the right."""
+def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.Blocks:
+    """The page: model and photos on the left, one tab a question on the right.
+
+    Args:
+        runs: folder of the runs that the Train tab starts and shows; None switches the tab off.
+    """
     with gr.Blocks(title="ECENet Explorer", analytics_enabled=False, fill_width=True) as app:
-        session = gr.State(Session(), time_to_live=SESSION_SECONDS)
+        fresh = new_session(shelf)
+        session = gr.State(fresh, time_to_live=SESSION_SECONDS)
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
-                events = photos.build(session, predictor=predictor)
+                picker = models.build(session, shelf=shelf)
+                events = [picker.chosen, *photos.build(session, shelf=shelf)]
             with gr.Column(scale=4, min_width=340), gr.Tabs():
                 with gr.Tab("Segment"):
-                    views = [segment.build(session, stage_names=predictor.model.stage_names)]
+                    views = [segment.build(session, stage_names=fresh.stage_names)]
                 with gr.Tab("Similarity"):
                     views.append(similarity.build(session))
                 with gr.Tab("Class embeddings"):
                     views.append(embeddings.build(session, umap=umap))
+                with gr.Tab("Train") as train_tab:
+                    if runs is None:
+                        train.build_closed()
+                    else:
+                        training = train.build(runs=runs)
         for event in events:
             for view in views:
                 event.success(*view, show_progress="minimal", api_visibility="private")
+        app.load(*picker.refresh, show_progress="hidden", api_visibility="private")
+        if runs is not None:
+            for refreshes in (app.load, train_tab.select):
+                refreshes(*training.view, show_progress="hidden", api_visibility="private")
+            training.finished.change(*picker.refresh, show_progress="hidden", api_visibility="private")
     return app
 
 
@@ -47,22 +66,33 @@ class Options:
     """Serve the explorer."""
 
     weights: str = "voc13"
-    """Name of shipped weights, a folder, or a Hub id."""
+    """What is chosen first: name of shipped weights, a folder, or a Hub id."""
+    runs: Path = RUNS_DIR
+    """Folder of training runs: the Train tab puts them there, the model list offers the finished ones."""
+    public: bool = False
+    """Strangers can reach this: no training. A Space and a share link are public anyway."""
     host: str | None = None
     """Address to listen at; 127.0.0.1 by default, or what a Space sets."""
     port: int | None = None
     """7860 by default, or the next free one."""
 
 
+def is_public(options: Options, environment: Mapping[str, str]) -> bool:
+    """Whether strangers may reach the app: asked for, on a Space, or through Gradio's share link."""
+    return options.public or "SPACE_ID" in environment or environment.get("GRADIO_SHARE", "").lower() == "true"
+
+
 def main(options: Options) -> None:
+    shelf = ModelShelf(options.weights, runs=options.runs)
     try:
-        predictor = Predictor.from_weights(options.weights)
+        predictor = shelf.open(shelf.initial)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
     # The first pass sets up kernels: better now than while somebody waits.
     predictor.predict(Image.new("RGB", (480, 360)))
-    app = build_app(predictor, umap=UmapWorker())
+    public = is_public(options, os.environ)
+    app = build_app(shelf, umap=UmapWorker(), runs=None if public else options.runs)
     app.queue(max_size=32).launch(
         server_name=options.host,
         server_port=options.port,

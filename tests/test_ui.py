@@ -15,6 +15,9 @@ from ecenet.explore.umap_worker import UmapWorker
 from ecenet.predictor import Predictor
 from ecenet.ui import embeddings, photos, segment, similarity
 from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session, add_photo
+from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.toast import show_errors
+from ecenet.weights import save_model
 
 FINAL = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 COARSE = np.array([[2, 2, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
@@ -104,7 +107,7 @@ def test_a_bad_photo_leaves_the_session_as_it_was_and_becomes_a_toast(tmp_path: 
     with pytest.raises(UserError, match="empty"):
         add_photo(session, str(tmp_path / "empty.png"), predictor=Predictor(small_model()))
     with pytest.raises(gr.Error, match="empty"):
-        photos.show_errors(add_photo)(session, str(tmp_path / "empty.png"), predictor=Predictor(small_model()))
+        show_errors(add_photo)(session, str(tmp_path / "empty.png"), predictor=Predictor(small_model()))
     assert len(session.photos) == 1
 
 
@@ -113,5 +116,9 @@ def test_examples_come_from_installed_packages() -> None:
     assert [Path(path).name for path in paths] == ["chelsea.png", "astronaut.png", "china.jpg"]
 
 
-def test_the_page_builds_for_any_weights(umap: UmapWorker) -> None:
-    assert isinstance(build_app(Predictor(small_model()), umap=umap), gr.Blocks)
+def test_the_page_builds_for_any_weights(tmp_path: Path, umap: UmapWorker) -> None:
+    save_model(small_model(), tmp_path / "weights")
+    shelf = ModelShelf(tmp_path / "weights", runs=tmp_path / "runs")
+    app = build_app(shelf, umap=umap, runs=tmp_path / "runs")
+    assert isinstance(app, gr.Blocks)
+    assert all(event.api_visibility == "private" for event in app.fns.values())

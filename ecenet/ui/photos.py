@@ -1,6 +1,5 @@
 """The photos of a session: upload, paste, examples, and choosing among them."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,11 @@ import sklearn.datasets
 from gradio.data_classes import ImageData
 from gradio.events import Dependency
 
-from ecenet.errors import UserError
 from ecenet.images import thumbnail
-from ecenet.predictor import Predictor
 from ecenet.ui.session import MAX_PHOTOS, Session, add_photo
+from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.toast import show_errors
+from ecenet.ui.view import MODEL_QUEUE
 
 
 def example_photos() -> list[tuple[str, str]]:
@@ -28,7 +28,7 @@ def example_photos() -> list[tuple[str, str]]:
     return [(str(path), caption) for path, caption in photos if path.is_file()]
 
 
-def build(session: gr.State, *, predictor: Predictor) -> list[Dependency]:
+def build(session: gr.State, *, shelf: ModelShelf) -> list[Dependency]:
     """Lay out the panel. Returns the events after which the session has changed."""
     examples = example_photos()
     photo = gr.Image(label="Photo", sources=["upload", "clipboard"], type="filepath", height=220, elem_id="photo-input")
@@ -59,24 +59,24 @@ def build(session: gr.State, *, predictor: Predictor) -> list[Dependency]:
     )
     clear = gr.Button("Remove all photos", size="sm", visible=False, elem_id="clear-photos")
 
+    @show_errors
     def add(session: Session, path: str | None) -> Session:
-        return show_errors(add_photo)(session, path, predictor=predictor) if path else session
+        return add_photo(session, path, predictor=shelf.open(session.model)) if path else session
 
     def add_example(session: Session, event: gr.SelectData) -> Session:
-        return show_errors(add_photo)(session, examples[event.index][0], predictor=predictor)
+        return add(session, examples[event.index][0])
 
     def choose(session: Session, event: gr.SelectData) -> Session:
         return session.select(event.index)
 
-    model: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
-    added = photo.upload(add, [session, photo], session, **model)
+    added = photo.upload(add, [session, photo], session, **MODEL_QUEUE)
     # The input is emptied only after success: a photo that failed stays where its owner can see it.
     added.success(lambda: None, None, photo, show_progress="hidden", api_visibility="private")
     events = [
         added,
-        example_gallery.select(add_example, session, session, **model),
+        example_gallery.select(add_example, session, session, **MODEL_QUEUE),
         gallery.select(choose, session, session, show_progress="hidden", api_visibility="private"),
-        clear.click(Session, None, session, show_progress="hidden", api_visibility="private"),
+        clear.click(Session.without_photos, session, session, show_progress="hidden", api_visibility="private"),
     ]
     for event in events:
         event.success(_show_photos, session, [gallery, clear], show_progress="hidden", api_visibility="private")
@@ -92,15 +92,3 @@ def _show_photos(session: Session) -> tuple[gr.Gallery, gr.Button]:
     any_photo = bool(thumbnails)
     selected = session.selected if any_photo else None
     return gr.Gallery(thumbnails, selected_index=selected, visible=any_photo), gr.Button(visible=any_photo)
-
-
-def show_errors(function: Callable[..., Session]) -> Callable[..., Session]:
-    """Turn a `UserError` into a toast; the session stays as it was."""
-
-    def wrapped(*args: object, **kwargs: object) -> Session:
-        try:
-            return function(*args, **kwargs)
-        except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-
-    return wrapped

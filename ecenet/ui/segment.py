@@ -1,5 +1,7 @@
 """Segment: the masks of every stage over the photo. All stages are sent at once, so that switching asks no server."""
 
+from collections.abc import Sequence
+
 import gradio as gr
 from PIL import Image
 
@@ -20,7 +22,7 @@ SET_OPACITY = """(opacity) =>
     document.querySelector('#segment-view .ece-segment')?.style.setProperty('--mask-opacity', opacity)"""
 
 
-def build(session: gr.State, *, stage_names: list[str]) -> View:
+def build(session: gr.State, *, stage_names: Sequence[str]) -> View:
     """Lay out the tab."""
     gr.Markdown("How the prediction grows from the coarse mask to the final one. Colours mean the same at every stage.")
     with gr.Row():
@@ -38,7 +40,16 @@ def build(session: gr.State, *, stage_names: list[str]) -> View:
     view = gr.HTML(render_masks(Session(), "final", 0.6), elem_id="segment-view")
     stage.change(None, stage, None, js=SHOW_STAGE)
     opacity.input(None, opacity, None, js=SET_OPACITY)
-    return View(render_masks, [session, stage, opacity], [view])
+    return View(render, [session, stage, opacity], [stage, view])
+
+
+def render(session: Session, stage: str, opacity: float) -> tuple[gr.Radio, str]:
+    """The model's stages, and the masks of one of them; the choice stays where the model has that stage."""
+    choices = [(stage_title(name), name) for name in session.stage_names]
+    if stage in session.stage_names:
+        # Without a value: another may have been picked while this was drawn.
+        return gr.Radio(choices), render_masks(session, stage, opacity)
+    return gr.Radio(choices, value="final"), render_masks(session, "final", opacity)
 
 
 def render_masks(session: Session, stage: str, opacity: float) -> str:

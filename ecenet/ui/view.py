@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 from gradio.blocks import Block
 
+MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+"""Options of events that run a model: one at a time."""
+
 
 class View(NamedTuple):
     """One function, its inputs and its outputs, to be run whenever the session has changed."""
