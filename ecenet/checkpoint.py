@@ -20,7 +20,7 @@ FORMAT = "ecenet-run-1"
 
 @dataclass
 class RunState:
-    """What a run is made of besides its settings and its data; `step` and `best` change, the rest is changed in place.
+    """What a run is made of besides its data; `step` and `best` change, the rest is changed in place.
 
     Random numbers and the sampler's position need no place here: both follow from the seed and the step.
     """
@@ -28,13 +28,15 @@ class RunState:
     model: ECENet
     averaged: AveragedModel
     optimizer: torch.optim.Optimizer
+    settings: dict[str, Any]
+    """JSON-able: what a resumed run must share with its start."""
     step: int = 0
     """Steps done."""
     best: float = -1.0
     """Best validated mIoU so far."""
 
 
-def save_checkpoint(path: Path, state: RunState, *, settings: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, state: RunState) -> None:
     """Write beside the old file, flush to the disk, then rename: a kill at any moment leaves one of the two whole.
 
     Raises:
@@ -46,7 +48,7 @@ def save_checkpoint(path: Path, state: RunState, *, settings: dict[str, Any]) ->
             torch.save(
                 {
                     "format": FORMAT,
-                    "settings": settings,
+                    "settings": state.settings,
                     "step": state.step,
                     "best": state.best,
                     "model": state.model.state_dict(),
@@ -59,7 +61,7 @@ def save_checkpoint(path: Path, state: RunState, *, settings: dict[str, Any]) ->
             os.fsync(file.fileno())
 
 
-def load_checkpoint(path: Path, state: RunState, *, settings: dict[str, Any]) -> None:
+def load_checkpoint(path: Path, state: RunState) -> None:
     """Restore what `save_checkpoint` wrote.
 
     Raises:
@@ -77,8 +79,8 @@ def load_checkpoint(path: Path, state: RunState, *, settings: dict[str, Any]) ->
             f"Expected {path} to be a checkpoint of an ECENet run ({FORMAT}), but it is of another kind; "
             "choose another --out or remove the file."
         )
-    then = stored["settings"]
-    differing = [f"{name} {then.get(name)} → {settings[name]}" for name in settings if settings[name] != then.get(name)]
+    now, then = state.settings, stored["settings"]
+    differing = [f"{name} {then.get(name)} → {now[name]}" for name in now if now[name] != then.get(name)]
     if differing:
         raise UserError(
             f"Expected the settings that the run in {path.parent} began with, but they differ "

@@ -56,7 +56,7 @@ class RunSummary:
         return shlex.join(["python", "-m", "ecenet", *self.arguments])
 
 
-def describe_run(out: Path, *, settings: dict[str, Any], class_names: list[str]) -> None:
+def describe_run(out: Path, *, settings: dict[str, Any]) -> None:
     """Write `run.json`, once: resuming leaves it as it is."""
     path = out / "run.json"
     if path.is_file():
@@ -68,7 +68,6 @@ def describe_run(out: Path, *, settings: dict[str, Any], class_names: list[str])
         "commit": _commit(),
         "versions": {name: version(name) for name in ("torch", "torchvision", "timm", "accelerate")},
         "python": platform.python_version(),
-        "class_names": class_names,
         "settings": settings,
     }
     partial = path.with_suffix(".part")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
@@ -75,6 +75,8 @@ def train(config: TrainConfig) -> Evaluation:
 
     torch.manual_seed(config.seed)
     model = new_model(config, train_data).to(accelerator.device).to(memory_format=torch.channels_last)
+    if accelerator.num_processes > 1 and accelerator.device.type == "cuda" and not config.frozen_batch_norm:
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)
     state = RunState(
         model,
         AveragedModel(model, avg_fn=moving_average(config.ema), use_buffers=True),
@@ -85,12 +87,13 @@ def train(config: TrainConfig) -> Evaluation:
             weight_decay=config.weight_decay,
             layer_decay=config.layer_decay,
         ),
+        lasting_settings(config, class_names=train_data.labels.class_names),
     )
     with locked(config.out) if accelerator.is_main_process else contextlib.nullcontext():
         if (config.out / "last.pt").is_file():
-            load_checkpoint(config.out / "last.pt", state, settings=lasting_settings(config))
+            load_checkpoint(config.out / "last.pt", state)
         if accelerator.is_main_process:
-            describe_run(config.out, settings=lasting_settings(config), class_names=train_data.labels.class_names)
+            describe_run(config.out, settings=state.settings)
             forget_log(config.out, after=state.step)
         if config.tensorboard:
             accelerator.init_trackers("tensorboard")
@@ -210,7 +213,7 @@ def fit(
                     evaluation = validate(config, accelerator, state, val_data, progress=progress)
             if main and (last or done % config.save_every == 0):
                 with warned(progress, unless=last):
-                    save_checkpoint(config.out / "last.pt", state, settings=lasting_settings(config))
+                    save_checkpoint(config.out / "last.pt", state)
             if stop_asked > 0:
                 raise KeyboardInterrupt
     return evaluation
@@ -278,9 +281,9 @@ def jsonable(config: TrainConfig) -> dict[str, object]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
 
 
-def lasting_settings(config: TrainConfig) -> dict[str, Any]:
+def lasting_settings(config: TrainConfig, *, class_names: list[str]) -> dict[str, Any]:
     """What a resumed run must share with its start; of the data only the folder's name, so that it may move."""
     model = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config.model).items()}
-    settings = jsonable(config) | model | {"data": config.data.resolve().name}
+    settings = jsonable(config) | model | {"data": config.data.resolve().name, "class_names": class_names}
     free = ("workers", "save_every", "validate_every", "tensorboard")
     return {key: value for key, value in settings.items() if key not in free}

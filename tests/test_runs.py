@@ -49,7 +49,7 @@ def run(config: TrainConfig) -> Path:
 def test_the_folder_says_how_it_came_about(run: Path) -> None:
     description = json.loads((run / "run.json").read_text())
     assert description["settings"]["steps"] == 20
-    assert description["class_names"] == ["sky", "grass", "cat"]
+    assert description["settings"]["class_names"] == ["sky", "grass", "cat"]
     assert description["versions"]["torch"] == torch.__version__.split("+")[0]
     assert set(description) >= {"arguments", "directory", "commit", "started"}
 

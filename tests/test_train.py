@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import write_folder, write_pair
+from helpers import write_classes, write_folder, write_pair
 from torch import Tensor
 
 import ecenet.train
@@ -173,6 +173,14 @@ def test_a_run_may_be_resumed_after_its_data_moved(config: TrainConfig, whole: P
     train(replace(config, data=moved, out=run))
     with pytest.raises(UserError, match=r"data \S+ → renamed"):
         train(replace(config, data=shutil.copytree(moved, tmp_path / "renamed"), out=run))
+
+
+def test_a_run_is_not_resumed_with_other_classes(config: TrainConfig, whole: Path, tmp_path: Path) -> None:
+    changed = shutil.copytree(config.data, tmp_path / config.data.name)
+    write_classes(changed, names=["sky", "grass", "dog"])
+    run = shutil.copytree(whole, tmp_path / "run")
+    with pytest.raises(UserError, match=r"class_names \['sky', 'grass', 'cat'\] → \['sky', 'grass', 'dog'\]"):
+        train(replace(config, data=changed, out=run))
 
 
 def test_a_learning_rate_of_zero_leaves_every_weight_as_it_was(config: TrainConfig, tmp_path: Path) -> None:
