@@ -92,6 +92,9 @@ def main(options: Options) -> None:
     # The first pass sets up kernels: better now than while somebody waits.
     predictor.predict(Image.new("RGB", (480, 360)))
     public = is_public(options, os.environ)
+    host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    if not public and host not in ("127.0.0.1", "localhost", "::1"):
+        print(f"Whoever reaches {host} can train here and read this machine's folders; --public switches that off.")
     app = build_app(shelf, umap=UmapWorker(), runs=None if public else options.runs)
     app.queue(max_size=32).launch(
         server_name=options.host,

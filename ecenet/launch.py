@@ -21,7 +21,7 @@ from filelock import FileLock
 from ecenet.errors import UserError, disk_errors
 from ecenet.request import RunRequest, check_settings, command_words
 from ecenet.runs import is_running
-from ecenet.watch import LAUNCH, LOG, STOP, RunState, is_launched, process_id, run_states, write_launch
+from ecenet.watch import LAUNCH, LOG, STOP, RunReport, is_launched, process_id, run_reports, write_launch
 
 NICE = 5
 """Lower priority than the app's, so that photos are still segmented while a run has every core."""
@@ -98,13 +98,13 @@ def resume_run(name: str | None, *, root: Path) -> None:
         _launch(run.folder, arguments=list(run.arguments), directory=run.directory, fresh=False)
 
 
-def find_run(name: str | None, *, root: Path) -> RunState:
+def find_run(name: str | None, *, root: Path) -> RunReport:
     """One of the listed runs; a name is never used as a path.
 
     Raises:
         UserError: there is none of that name.
     """
-    for run in run_states(root):
+    for run in run_reports(root):
         if run.name == name:
             return run
     raise UserError(f"Expected a run of the list, got {str(name)[:80]!r}; choose one of the list.")
@@ -129,7 +129,7 @@ def _one_at_a_time(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     try:
-        for run in run_states(root):
+        for run in run_reports(root):
             if run.active:
                 raise UserError(
                     f"Expected no other run on this machine, but {run.name} is {run.state}; "

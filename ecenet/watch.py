@@ -30,7 +30,7 @@ _probing = threading.Lock()
 
 
 @dataclass(frozen=True)
-class RunState:
+class RunReport:
     """One run, as the Train tab shows it."""
 
     name: str
@@ -62,15 +62,15 @@ class Pace:
     seconds_left: float
 
 
-def run_states(root: Path) -> list[RunState]:
+def run_reports(root: Path) -> list[RunReport]:
     """Every run below a folder, the newest first."""
     folders = {path.parent for kind in ("run.json", LAUNCH) for path in root.glob(f"**/{kind}")}
-    states = [state for folder in sorted(folders) if (state := run_state(folder, root=root))]
+    states = [state for folder in sorted(folders) if (state := run_report(folder, root=root))]
     return sorted(states, key=lambda run: run.started, reverse=True)
 
 
-def run_state(folder: Path, *, root: Path) -> RunState | None:
-    """None where the folder holds no run."""
+def run_report(folder: Path, *, root: Path) -> RunReport | None:
+    """None where the folder holds no run; its name is its path below `root`."""
     with _probing:
         summary = summarise_run(folder)
         trained = is_running(folder)
@@ -92,9 +92,9 @@ def run_state(folder: Path, *, root: Path) -> RunState | None:
 
 def _described(
     folder: Path, summary: RunSummary | None, launch: dict[str, Any] | None, *, name: str
-) -> RunState | None:
+) -> RunReport | None:
     if summary is not None:
-        return RunState(
+        return RunReport(
             name=name,
             folder=folder,
             state="stopped",
@@ -108,7 +108,7 @@ def _described(
     if launch is None:
         return None
     arguments, directory = tuple(launch["arguments"]), Path(launch["directory"])
-    return RunState(name, folder, "stopped", arguments, directory, launch["started"])
+    return RunReport(name, folder, "stopped", arguments, directory, launch["started"])
 
 
 def read_launch(folder: Path) -> dict[str, Any] | None:
@@ -167,16 +167,17 @@ def last_error(folder: Path) -> str:
     lines = log_lines(folder, count=10_000)
     if lines and lines[-1] == "Stopped.":
         return ""
-    errors = [line for line in lines if re.match(r"(Error: |[\w.]+(Error|Exception)\b)", line)]
+    errors = [number for number, line in enumerate(lines) if re.match(r"(Error: |[\w.]+(Error|Exception)\b)", line)]
     if errors:
-        return errors[-1].removeprefix("Error: ")
+        return " ".join(line.strip() for line in lines[errors[-1] :])[:400].removeprefix("Error: ")
     return "It ended without a word, as a process does when the system runs out of memory."
 
 
 def log_lines(folder: Path, *, count: int = LOG_LINES) -> list[str]:
     """The last lines that the last process printed; of a progress bar only its last state."""
     try:
-        text = (folder / LOG).read_text(errors="replace")
+        # As bytes: reading text would turn the carriage returns of progress bars into lines.
+        text = (folder / LOG).read_bytes().decode(errors="replace")
     except OSError:
         return []
     lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n")]
@@ -189,7 +190,7 @@ def sample_pictures(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(path.stem.rpartition("-")[2]), path) for path in folder.glob("samples/step-*.jpg"))
 
 
-def pace(run: RunState) -> Pace | None:
+def pace(run: RunReport) -> Pace | None:
     """How fast the run is going; None before it has logged twice."""
     logged = [entry for entry in read_metrics(run.folder) if entry.get("seconds")][-PACE_ENTRIES - 1 :]
     if len(logged) < 2 or run.steps is None:

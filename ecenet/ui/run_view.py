@@ -3,12 +3,12 @@
 import base64
 
 from ecenet.ui.html import empty_state, escape
-from ecenet.watch import RunState, log_lines, pace, sample_pictures
+from ecenet.watch import RunReport, log_lines, pace, sample_pictures
 
 NO_RUNS = "No runs yet: fill in the form and start one, or train on the command line."
 
 
-def status(run: RunState | None) -> str:
+def status(run: RunReport | None) -> str:
     """State, steps, pace, best score."""
     if run is None:
         return empty_state(NO_RUNS)
@@ -24,7 +24,7 @@ def status(run: RunState | None) -> str:
 </div>"""
 
 
-def _facts(run: RunState) -> list[str]:
+def _facts(run: RunReport) -> list[str]:
     facts = []
     if run.steps is not None:
         facts.append(f"step {run.step} of {run.steps}")
@@ -36,7 +36,7 @@ def _facts(run: RunState) -> list[str]:
     return facts
 
 
-def _remark(run: RunState) -> str:
+def _remark(run: RunReport) -> str:
     match run.state:
         case "starting":
             return "Loading the network and reading every mask once; the first step follows."
@@ -58,7 +58,7 @@ def _duration(seconds: float) -> str:
     return f"about {minutes} min" if minutes < 100 else f"about {minutes // 60} h {minutes % 60} min"
 
 
-def log_end(run: RunState | None) -> str:
+def log_end(run: RunReport | None) -> str:
     """What a failed run printed last; nothing for others."""
     if run is None or run.state != "failed":
         return ""
@@ -66,7 +66,7 @@ def log_end(run: RunState | None) -> str:
     return f'<p class="ece-note">The end of its log:</p><pre class="ece-log" tabindex="0">{lines}</pre>'
 
 
-def sample(run: RunState | None, number: int) -> str:
+def sample(run: RunReport | None, number: int) -> str:
     """The picture of one validation, counted from 1; the last where there are fewer."""
     pictures = sample_pictures(run.folder) if run is not None else []
     if not pictures:

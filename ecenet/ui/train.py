@@ -15,7 +15,7 @@ from ecenet.runs import read_metrics
 from ecenet.ui import run_view
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import View
-from ecenet.watch import RunState, run_states, sample_pictures
+from ecenet.watch import RunReport, run_reports, sample_pictures
 
 POLL_SECONDS = 2.5
 NO_PRESET = "none"
@@ -88,7 +88,7 @@ def build(*, runs: Path) -> TrainTab:
     @show_errors
     def begin(*values: Any) -> gr.Dropdown:
         name = start_run(_request(*values), root=runs)
-        return gr.Dropdown(_entries(run_states(runs)), value=name)
+        return gr.Dropdown(_entries(run_reports(runs)), value=name)
 
     @show_errors
     def end(name: str | None) -> None:
@@ -99,7 +99,7 @@ def build(*, runs: Path) -> TrainTab:
         resume_run(name, root=runs)
 
     private: dict[str, Any] = {"api_visibility": "private"}
-    start.click(begin, form, chosen, **private).success(*view, **HIDDEN)
+    start.click(begin, form, chosen, scroll_to_output=True, **private).success(*view, **HIDDEN)
     stop.click(end, chosen, None, **private).then(*view, **HIDDEN)
     resume.click(go_on, chosen, None, **private).then(*view, **HIDDEN)
     return TrainTab(view, finished)
@@ -109,7 +109,7 @@ def _form() -> tuple[list[Any], gr.Button]:
     """Fields in the order of `_request`, and the button."""
     presets = [("none: the defaults of train", NO_PRESET), *((recipe.name, recipe.name) for recipe in RECIPES)]
     layouts = [(LAYOUT_TITLES.get(layout, layout), layout) for layout in get_args(Layout)]
-    name = gr.Textbox(label="Run name", placeholder="mine-1", max_length=64, elem_id="run-name")
+    name = gr.Textbox(label="Run name", placeholder="mine-1", max_length=64, max_lines=1, elem_id="run-name")
     data = gr.Textbox(
         label="Data folder", placeholder="/data/camvid", info="On the machine that serves this page", elem_id="run-data"
     )
@@ -129,7 +129,7 @@ def _form() -> tuple[list[Any], gr.Button]:
         )
         with gr.Row():
             numbers = [
-                gr.Number(None, label=label, precision=0, minimum=1, min_width=90, elem_id=f"run-{key}")
+                gr.Number(None, label=label, precision=0, minimum=1, min_width=110, elem_id=f"run-{key}")
                 for label, key in (("Steps", "steps"), ("Batch", "batch"), ("Crop", "crop"))
             ]
         more = gr.Textbox(
@@ -167,7 +167,7 @@ def describe_preset(name: str) -> tuple[gr.Markdown, str]:
 
 def refresh(chosen: str | None, number: float, seen: Seen, *, root: Path) -> list[Any]:
     """Everything that has changed since `seen`; one value for each output of the view."""
-    states = run_states(root)
+    states = run_reports(root)
     run = next((state for state in states if state.name == chosen), states[0] if states else None)
     entries = read_metrics(run.folder) if run else []
     pictures = len(sample_pictures(run.folder)) if run else 0
@@ -210,12 +210,12 @@ def refresh(chosen: str | None, number: float, seen: Seen, *, root: Path) -> lis
 
 def replay(chosen: str | None, number: float, *, root: Path) -> str:
     """The picture that the slider points at."""
-    return run_view.sample(next((run for run in run_states(root) if run.name == chosen), None), int(number))
+    return run_view.sample(next((run for run in run_reports(root) if run.name == chosen), None), int(number))
 
 
 def _plot(figure: Any) -> gr.Plot:
     return gr.Plot(figure, visible=bool(figure.data))
 
 
-def _entries(states: list[RunState]) -> list[tuple[str, str]]:
+def _entries(states: list[RunReport]) -> list[tuple[str, str]]:
     return [(f"{state.name} · {state.state}", state.name) for state in states]
