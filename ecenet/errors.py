@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """Something the user gave cannot be used.
 
     The message is one sentence that says what was expected, what came and what to do.

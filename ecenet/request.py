@@ -109,8 +109,8 @@ def check_settings(words: list[str], *, directory: Path | None = None) -> TrainC
 def _parse(words: list[str]) -> TrainConfig:
     try:
         return _config(words)
-    except SystemExit as error:
-        _raise_own(error)
+    except SystemExit:
+        pass
     # tyro says what is wrong on standard error alone, which all threads share; so each option is tried by itself.
     begins = [number for number, word in enumerate(words) if word.startswith("--")]
     groups = [words[begin:end] for begin, end in zip(begins, [*begins[1:], len(words)], strict=False)]
@@ -123,14 +123,6 @@ def _parse(words: list[str]) -> TrainConfig:
                 "correct it, `train --help` tells how."
             ) from None
     raise UserError(f"Expected options that fit together, got {shlex.join(words)!r}; correct them.")
-
-
-def _raise_own(error: BaseException | None) -> None:
-    """Raise the `UserError` that tyro took for a reason to exit, if there is one."""
-    while error is not None:
-        if isinstance(error, UserError):
-            raise error
-        error = error.__cause__ or error.__context__
 
 
 def _config(words: list[str]) -> TrainConfig:
