@@ -25,7 +25,8 @@ from ecenet.optimizer import freeze_batch_norm, make_optimizer
 from ecenet.predictor import Predictor
 from ecenet.recipes import option_words
 from ecenet.runs import read_metrics
-from ecenet.train import LOG_EVERY, new_model
+from ecenet.start import new_model
+from ecenet.train import LOG_EVERY
 
 BLOCK = 5
 """Steps that are timed together: loading runs ahead of the step, so single steps would tell little."""

@@ -31,7 +31,7 @@ from ecenet.model.ecenet import resize
 from ecenet.model.tensor_file import read_tensors
 from ecenet.optimizer import freeze_batch_norm, learning_rate_factor, moving_average, set_learning_rates
 from ecenet.predictor import Predictor
-from ecenet.train import new_model
+from ecenet.start import new_model
 
 Decoder = Literal["ecenet", "deeplabv3plus", "fpn", "upernet"]
 

@@ -107,6 +107,8 @@ class TrainConfig:
     train_split: str = "train"
     val_split: str = "val"
 
+    start_from: str | None = None
+    """Weights to go on from (name, folder or Hub id); with other classes, all but the layer that tells them apart."""
     backbone_weights: Path | None = None
     """safetensors file for the backbone; without it timm's pretrained weights are downloaded."""
     pretrained: bool = True

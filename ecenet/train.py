@@ -5,7 +5,6 @@ Several processes: `accelerate launch -m ecenet train …`, with the launcher's 
 
 import contextlib
 import time
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,7 @@ from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from ecenet.errors import UserError
 from ecenet.evaluate import Evaluation, evaluate
 from ecenet.losses import Losses, balanced_class_weights, segmentation_losses, share_labelled
-from ecenet.model.backbone import load_backbone_file, timm_normalisation
-from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.ecenet import ECENet
 from ecenet.optimizer import (
     averaged_weights,
     freeze_batch_norm,
@@ -39,6 +37,7 @@ from ecenet.optimizer import (
 from ecenet.predictor import Predictor
 from ecenet.runs import describe_run, forget_log, locked, log
 from ecenet.snapshots import save_snapshot, take_snapshot
+from ecenet.start import lasting_settings, new_model
 from ecenet.stopping import stop_signals, too_large, warned
 
 LOG_EVERY = 20
@@ -251,39 +250,3 @@ def make_predictor(config: TrainConfig, accelerator: Accelerator, model: ECENet)
     """Images and precision for training and validation alike."""
     half = {"auto": None, "bf16": True, "fp32": False}[config.precision]
     return Predictor(model, device=accelerator.device, half=half)
-
-
-def new_model(config: TrainConfig, data: LabelledSplit) -> ECENet:
-    """A model for the data's classes, its backbone pretrained."""
-    from_timm = config.pretrained and config.backbone_weights is None
-    mean, std = timm_normalisation(config.model.backbone) if from_timm else ([0.5] * 3, [0.5] * 3)
-    model = build_model(
-        config.model,
-        class_names=data.labels.class_names,
-        class_colors=data.labels.class_colors,
-        image_mean=list(config.image_mean or mean),
-        image_std=list(config.image_std or std),
-        image_size=config.image_size,
-        recipe={"data": data.labels.name, "train": jsonable(config)},
-        pretrained=from_timm,
-    )
-    if config.backbone_weights is not None:
-        load_backbone_file(model.backbone, config.backbone_weights)
-    return model
-
-
-def jsonable(config: TrainConfig) -> dict[str, object]:
-    """The settings for `config.json`, without the paths of one machine."""
-    settings = asdict(config)
-    settings["backbone_weights"] = config.backbone_weights.name if config.backbone_weights else None
-    for key in ("data", "out", "model"):
-        settings.pop(key)
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
-
-
-def lasting_settings(config: TrainConfig, *, class_names: list[str]) -> dict[str, Any]:
-    """What a resumed run must share with its start; of the data only the folder's name, so that it may move."""
-    model = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config.model).items()}
-    settings = jsonable(config) | model | {"data": config.data.resolve().name, "class_names": class_names}
-    free = ("workers", "save_every", "validate_every", "tensorboard")
-    return {key: value for key, value in settings.items() if key not in free}

@@ -21,6 +21,9 @@ WEIGHTS_DIR = Path(__file__).resolve().parent.parent / "weights"
 
 CHECKPOINT_FILES = ("config.json", "model.safetensors")
 
+CLASS_TENSORS = ("extract.mask.3.weight", "extract.mask.3.bias", "learned_embeddings")
+"""What has a row for each class."""
+
 
 def shipped_weights() -> list[str]:
     """Names of the checkpoints in `weights/`."""
@@ -56,6 +59,29 @@ def save_model(model: ECENet, folder: Path, *, half: bool = False) -> None:
     assert isinstance(config, dict), "ECENet's keyword arguments"
     # These two may have changed since the model was built.
     stored.save_pretrained(folder, config={**config, "recipe": model.recipe, "image_size": model.image_size})
+
+
+def copy_weights(source: ECENet, model: ECENet) -> None:
+    """Begin a training where another ended; both need one architecture.
+
+    With the same classes in the same order every tensor is copied. With others the ones that belong to classes keep
+    their new values; those are few, since nothing behind the coarse mask knows which class is which.
+
+    Raises:
+        UserError: the architectures differ.
+    """
+    tensors, wanted = source.state_dict(), model.state_dict()
+    if source.class_names != model.class_names:
+        for name in CLASS_TENSORS:
+            tensors.pop(name, None)
+    misfits = [name for name in tensors if name not in wanted or tensors[name].shape != wanted[name].shape]
+    missing = [name for name in wanted if name not in tensors and name not in CLASS_TENSORS]
+    if misfits or missing:
+        raise UserError(
+            f"Expected weights of the configured architecture to start from, but {len(misfits + missing)} tensors "
+            f"do not fit (first: {(misfits + missing)[0]}); give the model options that they were trained with."
+        )
+    model.load_state_dict(wanted | tensors)
 
 
 def _find_folder(weights: str | Path) -> Path:

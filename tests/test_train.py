@@ -17,7 +17,8 @@ from ecenet.data.folder import read_folder
 from ecenet.errors import UserError
 from ecenet.evaluate import evaluate
 from ecenet.predictor import Predictor
-from ecenet.train import new_model, train
+from ecenet.start import new_model
+from ecenet.train import train
 from ecenet.weights import load_model
 
 
