@@ -1,5 +1,6 @@
 """The weights that ship find what a person sees in photos that they were not trained on."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import skimage.data
 from ecenet.images import ImageSource
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
-from ecenet.weights import WEIGHTS_DIR, shipped_weights
+from ecenet.weights import WEIGHTS_DIR, load_model, shipped_weights
 
 PHOTOS = Path(skimage.data.__file__).parent
 MAX_CHECKPOINT_BYTES = 10_000_000
@@ -56,5 +57,21 @@ def test_checkpoint_is_small_and_explained(name: str) -> None:
         assert word in card, f"the model card says nothing of {word}"
 
 
-def test_voc13_is_shipped() -> None:
-    assert "voc13" in shipped_weights()
+@pytest.mark.parametrize("name", shipped_weights())
+def test_the_card_tells_the_figures_that_were_measured(name: str) -> None:
+    """Of the best stage of each mean, as `ship` wrote them into the config."""
+    folder = WEIGHTS_DIR / name
+    figures = json.loads((folder / "config.json").read_text())["recipe"]["figures"]
+    card = (folder / "README.md").read_text()
+    means = [stages for key, stages in figures.items() if key.startswith("miou_")]
+    assert means
+    for stages in means:
+        for stage in ("ece", "final"):
+            assert f"{100 * stages[stage]:.1f}" in card
+
+
+@pytest.mark.parametrize(("name", "classes"), [("camvid", 11), ("voc13", 13)])
+def test_shipped_weights_are_small_networks(name: str, classes: int) -> None:
+    model = load_model(name)
+    assert model.num_classes == classes
+    assert sum(parameter.numel() for parameter in model.parameters()) < 5e6
