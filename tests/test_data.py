@@ -165,7 +165,7 @@ def test_class_presence_counts_pixels_of_each_class(folder: Path) -> None:
     write_pair(folder, "train", "b", mask)
     data = read_folder(folder, "train")
     pixels = class_pixels(data)
-    assert pixels.tolist() == [[0, 256, 0], [102, 10, 64]]
+    assert pixels.tolist() == [[0, 256, 0], [118, 10, 64]]
     assert class_presence(data, pixels, min_pixels=10).tolist() == [
         [False, True, False],
         [True, True, True],

@@ -50,7 +50,7 @@ def test_embedding_map_draws_every_point_once_and_follows_each_class_through_the
     points = embedding_points([make_prediction(LABELS), make_prediction(LABELS)])
     figure = embedding_map(
         points,
-        project(points.vectors),
+        project(points.vectors, fit_umap=lambda vectors: None),
         color_by=color_by,
         class_names=CLASS_NAMES,
         class_colors=CLASS_COLORS,
