@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 from tqdm import tqdm
@@ -164,6 +165,8 @@ class Ship:
     """Also state the mean over the first so many classes."""
     image_size: int | None = None
     """Longest side in pixels to predict at, instead of the one trained around."""
+    which: Literal["best", "model"] = "best"
+    """Weights of the best validation, or of the last."""
 
     def run(self) -> None:
         from ecenet.data.read import read_data
@@ -171,7 +174,9 @@ class Ship:
 
         data = read_data(self.data, self.split, layout=self.layout)
         make_folder(self.out)
-        figures = ship(self.run_folder / "model", self.out, data=data, classes=self.classes, image_size=self.image_size)
+        figures = ship(
+            self.run_folder / self.which, self.out, data=data, classes=self.classes, image_size=self.image_size
+        )
         print(figures_table(figures))
 
 
