@@ -121,7 +121,7 @@ RECIPES = [
     ),
     Recipe(
         name="voc13-mobilenetv2",
-        summary="Everyday photos, 13 classes, MobileNetV2: the second half of what made the shipped voc13 (see its card)",
+        summary="Everyday photos, 13 classes, MobileNetV2: the second half of the shipped voc13's way (see its card)",
         measured=False,
         miou=NOT_RUN,
         run_time=NOT_RUN,

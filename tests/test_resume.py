@@ -108,7 +108,8 @@ def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(data: Path, whole
     process.communicate()
     before = (run / "last.pt").read_bytes()
 
-    output = finish(start(words, max_file_bytes=len(before) // 2), code=2)
+    full = arguments(data, run, **RUN | {"save_every": 20})  # fewer attempts
+    output = finish(start(full, max_file_bytes=len(before) // 2), code=2)
     assert "Warning: Expected to write" in output, "the run goes on while it can"
     assert "the disk refused" in output.splitlines()[-1]
     assert "make room and run the same command again" in output.splitlines()[-1]

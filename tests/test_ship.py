@@ -22,10 +22,10 @@ def test_shipped_weights_are_fp16_and_carry_their_own_scores(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, out = tmp_path / "run", tmp_path / "out"
-    save_model(small_model(), run / "model")
+    save_model(small_model(), run / "best")
     assert main(["ship", str(run), "--out", str(out), "--data", str(data), "--classes", "2", "--image-size", "96"]) == 0
 
-    sizes = [(folder / "model.safetensors").stat().st_size for folder in (run / "model", out)]
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (run / "best", out)]
     assert sizes[1] < 0.55 * sizes[0]
     figures = json.loads((out / "config.json").read_text())["recipe"]["figures"]
     measured = evaluate(Predictor(load_model(out)), read_folder(data, "val"))
