@@ -1,6 +1,5 @@
 """How fast training goes: does loading starve the step, and what do two processes gain over one?"""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,18 +13,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ecenet.child import child_environment
 from ecenet.config import TrainConfig
-from ecenet.data.loading import Batch, training_batches
+from ecenet.data.loading import Batch
 from ecenet.data.read import read_data
-from ecenet.data.sampling import StepSampler, TrainingSamples
 from ecenet.data.split import class_pixels, class_presence
 from ecenet.errors import UserError
-from ecenet.losses import segmentation_losses
 from ecenet.optimizer import freeze_batch_norm, make_optimizer
 from ecenet.predictor import Predictor
 from ecenet.recipes import option_words
 from ecenet.runs import read_metrics
-from ecenet.start import new_model
+from ecenet.start import configured_losses, make_batches, make_class_weights, make_sampler, new_model
 from ecenet.train import LOG_EVERY
 
 BLOCK = 5
@@ -37,30 +35,23 @@ def loading_ratio(config: TrainConfig, *, blocks: int = 8) -> dict[str, float]:
     data = read_data(config.data, config.train_split, layout=config.layout)
     predictor = Predictor(new_model(config, data))
     model = predictor.model
-    optimizer = make_optimizer(model, lr=0, backbone_lr=0, weight_decay=0)
-    sampler = StepSampler(
-        presence=class_presence(data, class_pixels(data)),
-        batch_size=config.batch_size,
-        first_step=0,
-        last_step=BLOCK * (blocks + 2),
-        seed=config.seed,
-    )
-    samples = TrainingSamples(data, crop_size=config.crop_size, image_size=config.image_size, scale=config.scale)
-    real = training_batches(samples, sampler, workers=config.workers, pin_memory=predictor.device.type == "cuda")
+    optimizer = make_optimizer(model, model.backbone, lr=0, backbone_lr=0, weight_decay=0)
+    pixels = class_pixels(data)
+    weights = make_class_weights(config, pixels, device=predictor.device)
+    timed = replace(config, steps=BLOCK * (blocks + 2))
+    sampler = make_sampler(timed, class_presence(data, pixels), pixels)
+    real = make_batches(timed, data, sampler, device=predictor.device)
     repeated = repeat(next(real))
 
     def seconds(batches: Iterator[Batch]) -> float:
         start = time.perf_counter()
         for _ in range(BLOCK):
-            pixels, labels = next(batches)
+            images, labels = next(batches)
             model.train()
             freeze_batch_norm(model.backbone)
             with predictor.autocast():
-                output = model(predictor.normalise(pixels.to(predictor.device)))
-            loss = segmentation_losses(
-                output, labels.to(predictor.device), stage_weight=config.stage_weight, diversity_weight=0.1
-            ).total
-            loss.backward()
+                output = model(predictor.normalise(images.to(predictor.device)))
+            configured_losses(config, output, labels.to(predictor.device), class_weights=weights).total.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         if predictor.device.type == "cuda":
@@ -110,13 +101,17 @@ def _run_training(config: TrainConfig, *, processes: int, threads: int) -> None:
         "workers": 0,
         "pretrained": False,
     }
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
-    launcher += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
-    command = [*launcher, "-m", "ecenet", "train", *option_words(options)]
+    environment = child_environment(OMP_NUM_THREADS=str(threads), CUDA_VISIBLE_DEVICES="")
+    command = [*cpu_launcher(processes), "-m", "ecenet", "train", *option_words(options)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(
             f"Expected a training in {processes} processes to end well, but it did not: "
             f"{done.stderr.strip().splitlines()[-1]}; run it by hand."
         )
+
+
+def cpu_launcher(processes: int) -> list[str]:
+    """The words before `-m MODULE …` that run a module in several CPU processes of this machine."""
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
+    return [*launcher, "--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]

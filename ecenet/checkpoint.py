@@ -2,8 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from ecenet.errors import UserError, disk_errors
+from ecenet.files import replaced
 from ecenet.model.ecenet import ECENet
 from ecenet.weights import CHECKPOINT_FILES, save_model
 
@@ -44,7 +43,7 @@ def save_checkpoint(path: Path, state: RunState) -> None:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _replaced(path) as partial, partial.open("wb") as file:
+        with replaced(path) as partial, partial.open("wb") as file:
             torch.save(
                 {
                     "format": FORMAT,
@@ -114,14 +113,3 @@ def save_weights(folder: Path, model: ECENet) -> None:
                 (partial / name).replace(folder / name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """A path to write to that takes the place of `path` on success and vanishes on failure."""
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

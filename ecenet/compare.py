@@ -4,54 +4,53 @@ The decoders are those of `segmentation_models_pytorch`, which only this needs. 
 `compare.json`, so that a comparison that was stopped goes on with the next one.
 """
 
-import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from ecenet.benchmark import interleaved
 from ecenet.config import TrainConfig
-from ecenet.data.loading import training_batches
 from ecenet.data.read import read_data
-from ecenet.data.sampling import StepSampler, TrainingSamples
 from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from ecenet.errors import UserError, disk_errors
-from ecenet.images import load_image
-from ecenet.losses import balanced_class_weights, cross_entropy, segmentation_losses
+from ecenet.files import replaced
+from ecenet.images import image_size, load_image
+from ecenet.losses import cross_entropy
 from ecenet.metrics import confusion_matrix, mean_iou
 from ecenet.model.ecenet import resize
 from ecenet.model.tensor_file import read_tensors
-from ecenet.optimizer import freeze_batch_norm, learning_rate_factor, moving_average, set_learning_rates
+from ecenet.optimizer import (
+    freeze_batch_norm,
+    learning_rate_factor,
+    make_optimizer,
+    moving_average,
+    set_learning_rates,
+)
+from ecenet.outputs import ECENetOutput
 from ecenet.predictor import Predictor
-from ecenet.start import new_model
+from ecenet.start import configured_losses, make_batches, make_class_weights, make_sampler, new_model
 
 Decoder = Literal["ecenet", "deeplabv3plus", "fpn", "upernet"]
 
 
-class Contender(nn.Module):
-    """A backbone with any decoder: `backbone` is what learns at its own rate, `logits` what is scored."""
+class Contender(NamedTuple):
+    """A network of any decoder, which answers with logits or an `ECENetOutput`, and the part that is its backbone."""
 
-    def __init__(self, network: nn.Module, backbone: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.backbone = [backbone]  # hidden from `parameters`, which `network` has already
+    network: nn.Module
+    backbone: nn.Module
 
-    def forward(self, images: Tensor) -> Any:
-        """What the loss takes: an `ECENetOutput`, or logits."""
-        return self.network(images)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) → (B, K, h, w)."""
-        output = self.network(images)
-        return output if isinstance(output, Tensor) else output.logits
+def logits_of(output: Tensor | ECENetOutput) -> Tensor:
+    """(B, K, h, w)."""
+    return output if isinstance(output, Tensor) else output.logits
 
 
 def compare(
@@ -77,16 +76,16 @@ def compare(
             continue
         averaged = train_contender(contender, config, train_data, pixels, preparation, title=name)
         results[name] = {
-            "miou": score_contender(averaged, val_data, preparation),
+            "miou": score_network(averaged, val_data, preparation),
             "steps": config.steps,
-            "parameters": sum(parameter.numel() for parameter in contender.parameters()),
-            "gflops": gigaflops(contender, preparation, val_data),
+            "parameters": sum(parameter.numel() for parameter in averaged.parameters()),
+            "gflops": gigaflops(averaged, preparation, val_data),
         }
         _write(path, results)
     images = preparation.working_image(load_image(val_data.images[0]))
     times = interleaved(
         {
-            name: _timed(contender.eval().to(preparation.device), images, preparation)
+            name: _timed(contender.network.eval().to(preparation.device), images, preparation)
             for name, contender in contenders.items()
         },
         rounds=rounds,
@@ -138,90 +137,72 @@ def train_contender(
     preparation: Predictor,
     *,
     title: str,
-) -> Contender:
-    """The settings of `config` for any decoder; what only ECENet has a loss for, it has here, too."""
+) -> nn.Module:
+    """The settings of `config` for any decoder; ECENet has the losses that only it can have, too.
+
+    Two settings are left out: every backbone learns from the first step on, in all its stages.
+
+    Returns: the network with averaged weights.
+    """
     device = preparation.device
-    contender.to(device).to(memory_format=torch.channels_last).train()
-    (backbone,) = contender.backbone
-    inner = {id(parameter) for parameter in backbone.parameters()}
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in contender.parameters() if id(p) not in inner], "peak_lr": config.lr},
-            {"params": list(backbone.parameters()), "peak_lr": config.backbone_lr},
-        ],
-        weight_decay=config.weight_decay,
+    network = contender.network.to(device).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(
+        network, contender.backbone, lr=config.lr, backbone_lr=config.backbone_lr, weight_decay=config.weight_decay
     )
-    average = moving_average(config.ema)
-    averaged = copy.deepcopy(contender).eval()
-    weights = balanced_class_weights(torch.from_numpy(pixels.sum(axis=0)), balance=config.class_balance).to(device)
-    sampler = StepSampler(
-        presence=class_presence(data, pixels),
-        batch_size=config.batch_size,
-        first_step=0,
-        last_step=config.steps,
-        seed=config.seed,
-        paste=config.paste,
-        pixels=pixels.sum(axis=0),
-    )
-    samples = TrainingSamples(data, crop_size=config.crop_size, image_size=config.image_size, scale=config.scale)
-    batches = training_batches(samples, sampler, workers=config.workers, pin_memory=device.type == "cuda")
+    averaged = AveragedModel(network, avg_fn=moving_average(config.ema), use_buffers=True)
+    weights = make_class_weights(config, pixels, device=device)
+    sampler = make_sampler(config, class_presence(data, pixels), pixels)
+    batches = make_batches(config, data, sampler, device=device)
     for step, (images, labels) in enumerate(tqdm(batches, total=config.steps, desc=title, unit="step")):
         labels = labels.to(device)
-        contender.train()
-        freeze_batch_norm(backbone)
+        network.train()
+        freeze_batch_norm(contender.backbone)
         factor = learning_rate_factor(
             step, steps=config.steps, warmup_steps=config.warmup_steps, schedule=config.schedule
         )
         set_learning_rates(optimizer, factor)
         with preparation.autocast():
-            output = contender(preparation.normalise(images.to(device)))
+            output = network(preparation.normalise(images.to(device)))
         if isinstance(output, Tensor):
-            loss = cross_entropy(resize(output, labels.shape[-2:]), labels, class_weights=weights)
+            logits = resize(output, labels.shape[-2:])
+            loss = cross_entropy(logits, labels, class_weights=weights, hard_pixels=config.hard_pixels)
         else:
-            loss = segmentation_losses(
-                output,
-                labels,
-                stage_weight=config.stage_weight,
-                diversity_weight=config.diversity_weight,
-                class_weights=weights,
-            ).total
+            loss = configured_losses(config, output, labels, class_weights=weights).total
         loss.backward()
-        nn.utils.clip_grad_norm_(contender.parameters(), config.clip_grad)
+        nn.utils.clip_grad_norm_(network.parameters(), config.clip_grad)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for old, new in zip(averaged.state_dict().values(), contender.state_dict().values(), strict=True):
-                old.copy_(average(old, new, step))
-    return averaged
+        averaged.update_parameters(network)
+    return averaged.module.eval()
 
 
 @torch.inference_mode()
-def score_contender(contender: Contender, data: LabelledSplit, preparation: Predictor) -> float:
+def score_network(network: nn.Module, data: LabelledSplit, preparation: Predictor) -> float:
     """mIoU over every class, each photo at its own size."""
     classes = data.labels.num_classes
     confusion = np.zeros((classes, classes), dtype=np.int64)
     for index in tqdm(range(len(data)), desc=f"Scoring {data.split}", unit="image", leave=False):
         image, target = data.load(index)
         with preparation.autocast():
-            logits = contender.logits(preparation.working_image(image))
+            logits = logits_of(network(preparation.working_image(image)))
         labels = resize(logits.float(), target.shape)[0].argmax(dim=0).cpu().numpy()
         confusion += confusion_matrix(target, labels, num_classes=classes)
     return mean_iou(confusion)
 
 
-def gigaflops(contender: Contender, preparation: Predictor, data: LabelledSplit) -> float:
+def gigaflops(network: nn.Module, preparation: Predictor, data: LabelledSplit) -> float:
     """Of one photo at the size that the network sees; a multiplication and its addition count as two."""
-    width, height = Image.open(data.images[0]).size
-    images = torch.zeros(1, 3, *preparation.working_size((width, height)), device=preparation.device)
+    size = preparation.working_size(image_size(data.images[0]))
+    images = torch.zeros(1, 3, *size, device=preparation.device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        contender.eval().logits(images)
+        network.eval()(images)
     return counter.get_total_flops() / 1e9
 
 
-def _timed(contender: Contender, images: Tensor, preparation: Predictor) -> Callable[[], object]:
+def _timed(network: nn.Module, images: Tensor, preparation: Predictor) -> Callable[[], object]:
     def run() -> None:
         with torch.inference_mode(), preparation.autocast():
-            contender.logits(images)
+            network(images)
 
     return run
 
@@ -229,7 +210,8 @@ def _timed(contender: Contender, images: Tensor, preparation: Predictor) -> Call
 def _write(path: Path, results: dict[str, Any]) -> None:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(results, indent=1))
+        with replaced(path) as partial:
+            partial.write_text(json.dumps(results, indent=1))
 
 
 def comparison_table(results: dict[str, Any]) -> str:

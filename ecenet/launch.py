@@ -18,6 +18,7 @@ from typing import IO
 
 from filelock import FileLock
 
+from ecenet.child import child_environment
 from ecenet.errors import UserError, disk_errors
 from ecenet.request import RunRequest, check_settings, command_words
 from ecenet.runs import is_running
@@ -158,11 +159,10 @@ def _launch(folder: Path, *, arguments: list[str], directory: Path, fresh: bool)
 
 
 def _detached(arguments: list[str], *, directory: Path, log: IO[str]) -> "subprocess.Popen[bytes]":
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
         [sys.executable, "-m", "ecenet", *arguments],
         cwd=directory,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"},
+        env=child_environment(PYTHONUNBUFFERED="1"),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,

@@ -66,19 +66,15 @@ def segmentation_losses(
         if name == "final":
             continue
         targets = subsample(labels, stage.mask_logits.shape[-2:])
-        if stage_loss == "cross_entropy":
-            stages = stages + cross_entropy(
-                stage.mask_logits, targets, class_weights=class_weights, labelled_share=labelled_share
-            )
-        else:
-            focal = cross_entropy(
-                stage.mask_logits,
-                targets,
-                class_weights=class_weights,
-                labelled_share=labelled_share,
-                focal_power=FOCAL_POWER,
-            )
-            stages = stages + focal + dice(stage.mask_logits, targets)
+        stages = stages + cross_entropy(
+            stage.mask_logits,
+            targets,
+            class_weights=class_weights,
+            labelled_share=labelled_share,
+            focal_power=FOCAL_POWER if stage_loss == "dice_focal" else 0.0,
+        )
+        if stage_loss == "dice_focal":
+            stages = stages + dice(stage.mask_logits, targets)
     presence = class_presence_loss(output.logits, labels) if presence_weight else final.new_zeros(())
     total = final + stage_weight * stages + presence_weight * presence + diversity_weight * output.diversity
     return Losses(total, final, stages, presence, output.diversity)

@@ -1,7 +1,7 @@
 """How weights move: parameter groups, learning rates, the moving average, and what stays frozen."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -17,24 +17,31 @@ POLY_POWER = 0.9
 
 
 def make_optimizer(
-    model: ECENet, *, lr: float, backbone_lr: float, weight_decay: float, layer_decay: float = 1.0
+    model: nn.Module,
+    backbone: nn.Module,
+    *,
+    lr: float,
+    backbone_lr: float,
+    weight_decay: float,
+    layer_decay: float = 1.0,
 ) -> torch.optim.AdamW:
     """AdamW: backbone and head, each with weight decay (matrices) or without (norms, biases).
 
     Args:
+        backbone: the part of `model` that has a rate of its own.
         layer_decay: below 1, each backbone layer has its own rate: times this for each layer further from the head.
     Raises:
         UserError: the backbone names no layers.
     """
-    groups: dict[tuple[float, bool], list[Tensor]] = {}
+    backbone_groups: list[dict[str, Any]] = []
     if layer_decay < 1:
-        backbone_groups = _layer_groups(model, lr=backbone_lr, weight_decay=weight_decay, layer_decay=layer_decay)
-    else:
-        backbone_groups = []
+        backbone_groups = _layer_groups(backbone, lr=backbone_lr, weight_decay=weight_decay, layer_decay=layer_decay)
     grouped = {id(parameter) for group in backbone_groups for parameter in group["params"]}
-    for name, parameter in model.named_parameters():
+    inner = {id(parameter) for parameter in backbone.parameters()}
+    groups: dict[tuple[float, bool], list[Tensor]] = {}
+    for parameter in model.parameters():
         if id(parameter) not in grouped:
-            peak = backbone_lr if name.startswith("backbone.") else lr
+            peak = backbone_lr if id(parameter) in inner else lr
             groups.setdefault((peak, parameter.ndim > 1), []).append(parameter)
     return torch.optim.AdamW(
         [
@@ -45,8 +52,8 @@ def make_optimizer(
     )
 
 
-def _layer_groups(model: ECENet, *, lr: float, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
-    network: Any = model.backbone.network
+def _layer_groups(backbone: nn.Module, *, lr: float, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
+    network: Any = backbone.network
     network = getattr(network, "model", network)  # timm wraps a ViT whose features it gathers
     if not hasattr(network, "group_matcher"):
         raise UserError(
@@ -103,6 +110,14 @@ def leading_stages(model: ECENet, count: int) -> list[nn.Parameter]:
     named = list(network.named_parameters())
     end = max(index for index, (name, _) in enumerate(named) if last in f".{name}".replace("_", ".")) + 1
     return [parameter for _, parameter in named[:end]]
+
+
+def choose_learners(backbone: nn.Module, *, learns: bool, never: Iterable[nn.Parameter]) -> None:
+    """Whether the backbone learns, but for the parameters that never do."""
+    for parameter in backbone.parameters():
+        parameter.requires_grad_(learns)
+    for parameter in never:
+        parameter.requires_grad_(False)
 
 
 def freeze_batch_norm(module: nn.Module) -> None:

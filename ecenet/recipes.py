@@ -8,22 +8,6 @@ from typing import Any
 
 from ecenet.errors import UserError
 
-SIX_E_MINUS_5 = {"lr": 6e-4, "backbone_lr": 6e-5, "weight_decay": 0.01, "schedule": "poly", "warmup_steps": 1500}
-"""AdamW 6e-5 and 0.01 are the paper's, as far as is known; the head's tenfold rate and the warm-up are ours."""
-VIT_BASE = {
-    "backbone": "vit_base_patch16_384.augreg_in21k_ft_in1k",
-    "out_indices": (5, 7, 11),
-    "output_stride": None,
-    "embed_dim": 256,
-}
-VIT_LARGE = {
-    "backbone": "vit_large_patch16_384.augreg_in21k_ft_in1k",
-    "out_indices": (7, 15, 23),
-    "output_stride": None,
-    "embed_dim": 256,
-}
-FROM_THE_START = {"frozen_steps": 0, "batch_size": 16, "stage_loss": "dice_focal", "workers": 8}
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -46,78 +30,73 @@ class Recipe:
 
 
 NOT_RUN = "not run"
+PAPER_OPTIONS = {
+    "output_stride": None,
+    "embed_dim": 256,
+    "lr": 6e-4,
+    "backbone_lr": 6e-5,
+    "weight_decay": 0.01,
+    "schedule": "poly",
+    "warmup_steps": 1500,
+    "frozen_steps": 0,
+    "batch_size": 16,
+    "stage_loss": "dice_focal",
+    "workers": 8,
+    "scale": (0.5, 2.0),
+}
+"""AdamW 6e-5 and 0.01, poly and batches of 16 are the paper's, as far as is known; the head's tenfold rate, the warm-up
+and the losses are ours."""
+LAYERS = {"base": (5, 7, 11), "large": (7, 15, 23)}
+"""Blocks of a ViT that make stages."""
+
+
+def _paper_recipe(name: str, *, summary: str, miou: str, needs: str, **options: Any) -> Recipe:
+    """One of the paper's settings; its name ends with the size of the ViT."""
+    size = name.rpartition("-")[2]
+    vit = {"backbone": f"vit_{size}_patch16_384.augreg_in21k_ft_in1k", "out_indices": LAYERS[size]}
+    return Recipe(name, summary, False, miou, NOT_RUN, needs, {**vit, **PAPER_OPTIONS, **options})
+
+
 RECIPES = [
-    Recipe(
-        name="ade20k-vit-base",
+    _paper_recipe(
+        "ade20k-vit-base",
         summary="ADE20K, 150 classes, ViT-B/16 at 512²",
-        measured=False,
         miou="not run (anchor: SegViT has 51.3)",
-        run_time=NOT_RUN,
         needs="--data ADEChallengeData2016",
-        options={
-            **VIT_BASE,
-            **SIX_E_MINUS_5,
-            **FROM_THE_START,
-            "layout": "ade20k",
-            "image_size": 683,
-            "crop_size": 512,
-            "scale": (0.5, 2.0),
-            "steps": 160_000,
-        },
+        layout="ade20k",
+        image_size=683,
+        crop_size=512,
+        steps=160_000,
     ),
-    Recipe(
-        name="ade20k-vit-large",
+    _paper_recipe(
+        "ade20k-vit-large",
         summary="ADE20K, 150 classes, ViT-L/16 at 640²",
-        measured=False,
         miou="not run (anchor: SegViT has 54.6)",
-        run_time=NOT_RUN,
         needs="--data ADEChallengeData2016",
-        options={
-            **VIT_LARGE,
-            **SIX_E_MINUS_5,
-            **FROM_THE_START,
-            "layout": "ade20k",
-            "image_size": 853,
-            "crop_size": 640,
-            "scale": (0.5, 2.0),
-            "steps": 160_000,
-        },
+        layout="ade20k",
+        image_size=853,
+        crop_size=640,
+        steps=160_000,
     ),
-    Recipe(
-        name="pascal-context-vit-large",
+    _paper_recipe(
+        "pascal-context-vit-large",
         summary="PASCAL-Context, 59 classes, ViT-L/16 at 480²",
-        measured=False,
         miou="not run (the paper reports 65.9)",
-        run_time=NOT_RUN,
         needs="--data VOCdevkit",
-        options={
-            **VIT_LARGE,
-            **SIX_E_MINUS_5,
-            **FROM_THE_START,
-            "layout": "pascal-context-59",
-            "image_size": 512,
-            "crop_size": 480,
-            "scale": (0.5, 2.0),
-            "steps": 80_000,
-        },
+        layout="pascal-context-59",
+        image_size=512,
+        crop_size=480,
+        steps=80_000,
     ),
-    Recipe(
-        name="cityscapes-vit-large",
+    _paper_recipe(
+        "cityscapes-vit-large",
         summary="Cityscapes, 19 classes, ViT-L/16 at 768²",
-        measured=False,
         miou=NOT_RUN,
-        run_time=NOT_RUN,
         needs="--data cityscapes",
-        options={
-            **VIT_LARGE,
-            **SIX_E_MINUS_5,
-            **FROM_THE_START,
-            "layout": "cityscapes",
-            "image_size": 2048,
-            "crop_size": 768,
-            "scale": (0.5, 2.0),
-            "steps": 80_000,
-        },
+        layout="cityscapes",
+        image_size=2048,
+        crop_size=768,
+        steps=80_000,
     ),
     Recipe(
         name="voc13-mobilenetv2",

@@ -24,6 +24,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from ecenet.errors import UserError, disk_errors
+from ecenet.files import replaced
 
 RUNS_DIR = Path("runs")
 """Where runs are looked for."""
@@ -70,9 +71,8 @@ def describe_run(out: Path, *, settings: dict[str, Any]) -> None:
         "python": platform.python_version(),
         "settings": settings,
     }
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(description, indent=1))
-    partial.replace(path)
+    with replaced(path) as partial:
+        partial.write_text(json.dumps(description, indent=1))
 
 
 def _commit() -> str | None:
@@ -146,9 +146,8 @@ def forget_log(out: Path, *, after: int) -> None:
     kept = [entry for entry in read_metrics(out) if entry["step"] <= after]
     path = out / "metrics.jsonl"
     if path.is_file():
-        partial = path.with_suffix(".part")
-        partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
-        partial.replace(path)
+        with replaced(path) as partial:
+            partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
 
 
 def summarise_run(out: Path) -> RunSummary | None:

@@ -1,13 +1,22 @@
-"""What a run starts from: its model, and the settings that it must keep."""
+"""What a training starts from: its model, batches and losses as the settings have them, and what a run must keep."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from ecenet.config import TrainConfig
+from ecenet.data.loading import Batch, training_batches
+from ecenet.data.sampling import StepSampler, TrainingSamples
 from ecenet.data.split import LabelledSplit
+from ecenet.losses import Losses, balanced_class_weights, segmentation_losses
 from ecenet.model.backbone import load_backbone_file, timm_normalisation
 from ecenet.model.ecenet import ECENet, build_model
+from ecenet.outputs import ECENetOutput
 from ecenet.weights import copy_weights, load_model
 
 
@@ -33,6 +42,64 @@ def new_model(config: TrainConfig, data: LabelledSplit) -> ECENet:
     if source is not None:
         copy_weights(source, model)
     return model
+
+
+def make_sampler(
+    config: TrainConfig,
+    presence: np.ndarray,
+    pixels: np.ndarray,
+    *,
+    first_step: int = 0,
+    part: int = 0,
+    parts: int = 1,
+) -> StepSampler:
+    """Every step that is left; `presence` and `pixels` are (images, K), the rest as for `StepSampler`."""
+    return StepSampler(
+        presence=presence,
+        batch_size=config.batch_size,
+        first_step=first_step,
+        last_step=config.steps,
+        seed=config.seed,
+        paste=config.paste,
+        pixels=pixels.sum(axis=0),
+        part=part,
+        parts=parts,
+    )
+
+
+def make_batches(
+    config: TrainConfig, data: LabelledSplit, sampler: StepSampler, *, device: torch.device
+) -> Iterator[Batch]:
+    """The sampler's batches, augmented; errors as for `training_batches`."""
+    samples = TrainingSamples(data, crop_size=config.crop_size, image_size=config.image_size, scale=config.scale)
+    return training_batches(samples, sampler, workers=config.workers, pin_memory=device.type == "cuda")
+
+
+def make_class_weights(config: TrainConfig, pixels: np.ndarray, *, device: torch.device) -> Tensor:
+    """(K,) weights of the cross-entropies; `pixels` is (images, K)."""
+    return balanced_class_weights(torch.from_numpy(pixels.sum(axis=0)), balance=config.class_balance).to(device)
+
+
+def configured_losses(
+    config: TrainConfig,
+    output: ECENetOutput,
+    labels: Tensor,
+    *,
+    class_weights: Tensor,
+    labelled_share: Tensor | None = None,
+) -> Losses:
+    """`segmentation_losses` with the weights and kinds of `config`."""
+    return segmentation_losses(
+        output,
+        labels,
+        stage_weight=config.stage_weight,
+        stage_loss=config.stage_loss,
+        diversity_weight=config.diversity_weight,
+        presence_weight=config.presence_weight,
+        hard_pixels=config.hard_pixels,
+        class_weights=class_weights,
+        labelled_share=labelled_share,
+    )
 
 
 def jsonable(config: TrainConfig) -> dict[str, object]:

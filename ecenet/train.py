@@ -17,16 +17,16 @@ from tqdm import tqdm
 
 from ecenet.checkpoint import RunState, load_checkpoint, save_checkpoint, save_weights
 from ecenet.config import TrainConfig
-from ecenet.data.loading import training_batches
 from ecenet.data.read import read_data
-from ecenet.data.sampling import StepSampler, TrainingSamples
+from ecenet.data.sampling import StepSampler
 from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from ecenet.errors import UserError
 from ecenet.evaluate import Evaluation, evaluate
-from ecenet.losses import Losses, balanced_class_weights, segmentation_losses, share_labelled
+from ecenet.losses import Losses, share_labelled
 from ecenet.model.ecenet import ECENet
 from ecenet.optimizer import (
     averaged_weights,
+    choose_learners,
     freeze_batch_norm,
     leading_stages,
     learning_rate_factor,
@@ -37,7 +37,14 @@ from ecenet.optimizer import (
 from ecenet.predictor import Predictor
 from ecenet.runs import describe_run, forget_log, locked, log
 from ecenet.snapshots import save_snapshot, take_snapshot
-from ecenet.start import lasting_settings, new_model
+from ecenet.start import (
+    configured_losses,
+    lasting_settings,
+    make_batches,
+    make_class_weights,
+    make_sampler,
+    new_model,
+)
 from ecenet.stopping import stop_signals, too_large, warned
 
 LOG_EVERY = 20
@@ -81,6 +88,7 @@ def train(config: TrainConfig) -> Evaluation:
         AveragedModel(model, avg_fn=moving_average(config.ema), use_buffers=True),
         make_optimizer(
             model,
+            model.backbone,
             lr=config.lr,
             backbone_lr=config.backbone_lr,
             weight_decay=config.weight_decay,
@@ -96,24 +104,21 @@ def train(config: TrainConfig) -> Evaluation:
             forget_log(config.out, after=state.step)
         if config.tensorboard:
             accelerator.init_trackers("tensorboard")
-        sampler = StepSampler(
-            presence=presence,
-            batch_size=config.batch_size,
+        sampler = make_sampler(
+            config,
+            presence,
+            pixels,
             first_step=state.step,
-            last_step=config.steps,
-            seed=config.seed,
-            paste=config.paste,
-            pixels=pixels.sum(axis=0),
             part=accelerator.process_index,
             parts=accelerator.num_processes,
         )
-        weights = balanced_class_weights(torch.from_numpy(pixels.sum(axis=0)), balance=config.class_balance)
-        weights = weights.to(accelerator.device)
+        weights = make_class_weights(config, pixels, device=accelerator.device)
         evaluation = fit(config, accelerator, state, sampler, train_data, val_data, class_weights=weights)
-        evaluation = evaluation or validate(config, accelerator, state, val_data)
-        if accelerator.is_main_process:
-            # Also for a run that was complete already, though perhaps killed while it wrote these.
-            save_weights(config.out / "model", averaged_weights(state.averaged))
+        if evaluation is None:  # the run was complete already
+            averaged = averaged_weights(state.averaged)
+            evaluation = evaluate(make_predictor(config, accelerator, averaged), val_data)
+            if accelerator.is_main_process:
+                save_weights(config.out / "model", averaged)
         accelerator.end_training()
     return evaluation
 
@@ -131,12 +136,10 @@ def fit(
     """Every step that is left. Returns: the last validation; None where no step was left."""
     model, optimizer, main = state.model, state.optimizer, accelerator.is_main_process
     never_learns = leading_stages(model, config.frozen_stages)
-    for parameter in never_learns:
-        parameter.requires_grad_(False)
+    choose_learners(model.backbone, learns=True, never=never_learns)
     network = accelerator.prepare_model(torch.compile(model) if config.compile else model)
     predictor = make_predictor(config, accelerator, model)
-    samples = TrainingSamples(train_data, crop_size=config.crop_size, image_size=config.image_size, scale=config.scale)
-    batches = training_batches(samples, sampler, workers=config.workers, pin_memory=accelerator.device.type == "cuda")
+    batches = make_batches(config, train_data, sampler, device=accelerator.device)
     validate_every = config.validate_every or -(-len(train_data) // config.batch_size)
     progress = tqdm(
         batches, initial=state.step, total=config.steps, desc="Training", unit="step", mininterval=5, disable=not main
@@ -155,10 +158,7 @@ def fit(
             model.train()
             if config.frozen_batch_norm or not backbone_learns:
                 freeze_batch_norm(model.backbone)
-            for parameter in model.backbone.parameters():
-                parameter.requires_grad_(backbone_learns)
-            for parameter in never_learns:
-                parameter.requires_grad_(False)
+            choose_learners(model.backbone, learns=backbone_learns, never=never_learns)
 
             labels = labels.to(accelerator.device)
             agreed = torch.stack([share_labelled(labels), torch.tensor(float(stop.is_set()), device=labels.device)])
@@ -171,16 +171,8 @@ def fit(
                     with contextlib.nullcontext() if whole else accelerator.no_sync(network):
                         with predictor.autocast():
                             output = network(predictor.normalise(part_pixels.to(accelerator.device)))
-                        losses = segmentation_losses(
-                            output,
-                            part_labels,
-                            stage_weight=config.stage_weight,
-                            stage_loss=config.stage_loss,
-                            diversity_weight=config.diversity_weight,
-                            presence_weight=config.presence_weight,
-                            hard_pixels=config.hard_pixels,
-                            class_weights=class_weights,
-                            labelled_share=labelled_share,
+                        losses = configured_losses(
+                            config, output, part_labels, class_weights=class_weights, labelled_share=labelled_share
                         )
                         accelerator.backward(losses.total / len(parts))
                     figures += torch.stack(losses).detach() / len(parts)
@@ -224,14 +216,12 @@ def validate(
     state: RunState,
     data: LabelledSplit,
     *,
-    progress: Any = None,
+    progress: Any,
 ) -> Evaluation:
-    """Score the averaged weights at every stage, the photos spread over the processes; with `progress`, also log it,
-    keep the weights and, if they are the best yet, keep them as such."""
+    """Score the averaged weights at every stage, the photos spread over the processes; log it, keep the weights and,
+    if they are the best yet, keep them as such."""
     predictor = make_predictor(config, accelerator, averaged_weights(state.averaged))
     evaluation = evaluate(predictor, data)
-    if progress is None:
-        return evaluation
     best = state.best < evaluation.miou
     state.best = max(state.best, evaluation.miou)
     if accelerator.is_main_process:

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
+from ecenet.files import replaced
 from ecenet.runs import RunSummary, is_running, read_metrics, summarise_run
 
 LAUNCH, LOG, STOP = "launch.json", "train.log", "stop"
@@ -125,9 +126,8 @@ def write_launch(folder: Path, *, arguments: list[str], directory: Path, pid: in
     """Whole or not at all."""
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     launch = {"arguments": arguments, "directory": str(directory), "started": started, "pid": pid}
-    partial = folder / f"{LAUNCH}.part"
-    partial.write_text(json.dumps(launch, indent=1))
-    partial.replace(folder / LAUNCH)
+    with replaced(folder / LAUNCH) as partial:
+        partial.write_text(json.dumps(launch, indent=1))
 
 
 def is_launched(folder: Path) -> bool:

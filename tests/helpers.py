@@ -2,13 +2,15 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from ecenet.config import ModelConfig
+from ecenet.config import ModelConfig, TrainConfig
 from ecenet.model.ecenet import ECENet, build_model
 
 CLASS_NAMES = ["sky", "grass", "cat"]
@@ -75,3 +77,19 @@ def write_folder(root: Path, *, splits: tuple[str, ...] = ("train", "val"), imag
             mask[:2] = mask[:, :2] = 255
             write_pair(root, split, f"{index}", mask, image=image)
     return root
+
+
+def tiny_training(data: Path, out: Path, **changes: Any) -> TrainConfig:
+    """Six small steps on a folder such as `write_folder` makes."""
+    config = TrainConfig(
+        data=data,
+        out=out,
+        pretrained=False,
+        model=ModelConfig(embed_dim=8),
+        image_size=64,
+        crop_size=32,
+        steps=6,
+        batch_size=2,
+        workers=0,
+    )
+    return replace(config, **changes)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import write_folder
+from helpers import tiny_training, write_folder
 
-from ecenet.compare import compare, comparison_table, make_contender
-from ecenet.config import ModelConfig, TrainConfig
+from ecenet.compare import compare, comparison_table, logits_of, make_contender
+from ecenet.config import TrainConfig
 from ecenet.data.folder import read_folder
 
 DECODERS = ("ecenet", "deeplabv3plus", "fpn", "upernet")
@@ -16,18 +16,8 @@ DECODERS = ("ecenet", "deeplabv3plus", "fpn", "upernet")
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        data=write_folder(tmp_path / "data", images=2),
-        out=tmp_path / "out",
-        pretrained=False,
-        model=ModelConfig(embed_dim=8),
-        image_size=64,
-        crop_size=64,
-        steps=2,
-        batch_size=2,
-        warmup_steps=0,
-        workers=0,
-    )
+    data = write_folder(tmp_path / "data", images=2)
+    return tiny_training(data, tmp_path / "out", crop_size=64, steps=2, warmup_steps=0)
 
 
 def test_every_decoder_is_trained_scored_and_timed_and_those_done_are_kept(config: TrainConfig) -> None:
@@ -48,18 +38,16 @@ def test_every_decoder_is_trained_scored_and_timed_and_those_done_are_kept(confi
 
 def test_every_decoder_starts_from_the_same_backbone(config: TrainConfig) -> None:
     data = read_folder(config.data, "train")
-    ours = make_contender("ecenet", config, data).backbone[0].network.state_dict()
+    ours = make_contender("ecenet", config, data).backbone.network.state_dict()
     for name in DECODERS[1:]:
-        theirs = make_contender(name, config, data).backbone[0].model.state_dict()
+        theirs = make_contender(name, config, data).backbone.model.state_dict()
         assert set(ours) <= set(theirs), name
         assert all(theirs[key].shape == value.shape for key, value in ours.items())
 
 
-def test_a_step_moves_backbone_and_decoder(config: TrainConfig) -> None:
-    from ecenet.compare import Contender
-
+def test_a_peers_backbone_is_a_part_of_it(config: TrainConfig) -> None:
     contender = make_contender("fpn", config, read_folder(config.data, "train"))
-    assert isinstance(contender, Contender)
-    inner = {id(parameter) for parameter in contender.backbone[0].parameters()}
-    assert 0 < len(inner) < len(list(contender.parameters()))
-    assert contender.logits(torch.randn(1, 3, 64, 64)).shape[:2] == (1, 3)
+    inner = {id(parameter) for parameter in contender.backbone.parameters()}
+    whole = {id(parameter) for parameter in contender.network.parameters()}
+    assert inner < whole
+    assert logits_of(contender.network(torch.randn(1, 3, 64, 64))).shape[:2] == (1, 3)

@@ -1,7 +1,6 @@
 """The same batch gives the same training, whether one process takes it whole, in parts, or shares it with another."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,11 @@ import pytest
 from helpers import write_folder
 from processes import arguments, finish, start
 
+from ecenet.benchmark_training import cpu_launcher
 from ecenet.runs import read_metrics
 from ecenet.weights import load_model
 
-TWO_PROCESSES = (
-    *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"),
-    *("--mixed_precision", "no", "--dynamo_backend", "no"),
-)
+TWO_PROCESSES = tuple(cpu_launcher(2))
 EVERY_LOSS = {
     **{"steps": 20, "validate_every": 20, "presence_weight": 0.1, "class_balance": 0.5, "hard_pixels": 0.5},
     **{"stage_loss": "dice_focal", "paste": 0.5, "frozen_stages": 1, "frozen_steps": 10},

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import write_folder
+from helpers import tiny_training, write_folder
 from PIL import Image
 
 from ecenet.__main__ import main
-from ecenet.config import ModelConfig, TrainConfig
+from ecenet.config import TrainConfig
 from ecenet.errors import UserError
 from ecenet.explore.points import EmbeddingPoints
 from ecenet.runs import is_running, list_runs, locked, read_metrics, summarise_run
@@ -24,20 +24,8 @@ from ecenet.train import train
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     root = tmp_path_factory.mktemp("runs")
-    return TrainConfig(
-        data=write_folder(root / "data", images=3),
-        out=root / "runs" / "first",
-        pretrained=False,
-        model=ModelConfig(embed_dim=8),
-        image_size=64,
-        crop_size=32,
-        steps=20,
-        batch_size=2,
-        frozen_steps=20,
-        validate_every=10,
-        workers=0,
-        tensorboard=True,
-    )
+    data = write_folder(root / "data", images=3)
+    return tiny_training(data, root / "runs" / "first", steps=20, frozen_steps=20, validate_every=10, tensorboard=True)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from ecenet.optimizer import (
 
 
 def optimizer_for(model: ECENet, **options: float) -> torch.optim.AdamW:
-    return make_optimizer(model, **{"lr": 1e-2, "backbone_lr": 1e-4, "weight_decay": 0.1} | options)
+    return make_optimizer(model, model.backbone, **{"lr": 1e-2, "backbone_lr": 1e-4, "weight_decay": 0.1} | options)
 
 
 def test_the_average_forgets_its_random_start_and_then_slows_down() -> None:

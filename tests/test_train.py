@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import write_classes, write_folder
+from helpers import tiny_training, write_classes, write_folder
 from torch import Tensor
 
 import ecenet.train
@@ -31,21 +31,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def config(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """Six small steps; the backbone joins in at the fourth."""
-    return TrainConfig(
-        data=data,
-        out=tmp_path_factory.mktemp("runs") / "whole",
-        pretrained=False,
-        model=ModelConfig(embed_dim=8),
-        image_size=64,
-        crop_size=32,
-        steps=6,
-        batch_size=2,
-        frozen_steps=3,
-        warmup_steps=2,
-        save_every=3,
-        validate_every=2,
-        workers=0,
-    )
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return tiny_training(data, out, frozen_steps=3, warmup_steps=2, save_every=3, validate_every=2)
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +233,6 @@ def test_a_device_that_is_too_small_is_told_which_parts_to_try(
     def full(*args: object, **kwargs: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(ecenet.train, "segmentation_losses", full)
+    monkeypatch.setattr(ecenet.train, "configured_losses", full)
     with pytest.raises(UserError, match=f"holds {batch_size // accumulate} crops of 32×32 at once.*{remedy}"):
         train(replace(config, out=tmp_path, batch_size=batch_size, accumulate=accumulate))

@@ -6,26 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import write_folder, write_pair
+from helpers import tiny_training, write_folder, write_pair
 
-from ecenet.config import ModelConfig, TrainConfig
+from ecenet.config import TrainConfig
 from ecenet.errors import UserError
 from ecenet.train import train
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        data=write_folder(tmp_path / "tiny", images=2),
-        out=tmp_path / "run",
-        pretrained=False,
-        model=ModelConfig(embed_dim=8),
-        image_size=64,
-        crop_size=32,
-        steps=6,
-        batch_size=2,
-        workers=0,
-    )
+    return tiny_training(write_folder(tmp_path / "tiny", images=2), tmp_path / "run")
 
 
 @pytest.mark.parametrize(

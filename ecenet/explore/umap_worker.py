@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from ecenet.child import child_environment
 from ecenet.explore.projection import MIN_UMAP_POINTS, umap_coordinates
 
 READY = b"ready\n"
@@ -31,12 +31,11 @@ class UmapWorker:
         atexit.register(self.close)
 
     def _start(self) -> None:
-        paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ecenet.explore.umap_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            env=child_environment(),
         )
         self._ready = threading.Event()
         threading.Thread(target=self._await_ready, args=(self._process, self._ready), daemon=True).start()
