@@ -1,7 +1,6 @@
 """How fast training goes: does loading starve the step, and what do two processes gain over one?"""
 
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from ecenet.data.split import class_pixels, class_presence
 from ecenet.errors import UserError
 from ecenet.optimizer import freeze_batch_norm, make_optimizer
 from ecenet.predictor import Predictor
+from ecenet.processes import launcher
 from ecenet.recipes import option_words
 from ecenet.runs import read_metrics
 from ecenet.start import configured_losses, make_batches, make_class_weights, make_sampler, new_model
@@ -102,16 +102,10 @@ def _run_training(config: TrainConfig, *, processes: int, threads: int) -> None:
         "pretrained": False,
     }
     environment = child_environment(OMP_NUM_THREADS=str(threads), CUDA_VISIBLE_DEVICES="")
-    command = [*cpu_launcher(processes), "-m", "ecenet", "train", *option_words(options)]
+    command = [*launcher(processes), "-m", "ecenet", "train", *option_words(options)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(
             f"Expected a training in {processes} processes to end well, but it did not: "
             f"{done.stderr.strip().splitlines()[-1]}; run it by hand."
         )
-
-
-def cpu_launcher(processes: int) -> list[str]:
-    """The words before `-m MODULE …` that run a module in several CPU processes of this machine."""
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
-    return [*launcher, "--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]

@@ -81,14 +81,13 @@ class Evaluate:
     """File to write the scores to; they are printed without it."""
 
     def run(self) -> None:
-        from accelerate import PartialState
-
         from ecenet.averaging import Averaging
         from ecenet.data.read import read_data
         from ecenet.evaluate import evaluate
         from ecenet.predictor import Predictor
+        from ecenet.processes import this_process
 
-        state = PartialState()  # before the predictor, whose device it chooses
+        state = this_process()  # before the predictor, whose device it chooses
         data = read_data(self.data, self.split, layout=self.layout)
         predictor = Predictor.from_weights(self.weights, image_size=self.image_size)
         result = evaluate(

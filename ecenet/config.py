@@ -125,6 +125,8 @@ class TrainConfig:
     """Side of the square training crops, a multiple of the backbone's stride."""
     scale: tuple[float, float] = (0.5, 1.75)
     """Random scaling, relative to `image_size`."""
+    color: float = 0.4
+    """Strength of the jitter of brightness, contrast, saturation and hue, 0 … 1."""
     paste: float = 0.0
     """Share of samples that get a rare class's region of another image pasted over them."""
 
@@ -195,6 +197,7 @@ class TrainConfig:
             ("layer_decay", 0 < self.layer_decay <= 1, "above 0 and at most 1"),
             ("hard_pixels", 0 < self.hard_pixels <= 1, "above 0 and at most 1"),
             ("clip_grad", self.clip_grad > 0, "positive"),
+            ("color", 0 <= self.color <= 1, "between 0 and 1"),
             ("paste", 0 <= self.paste <= 1, "between 0 and 1"),
             ("frozen_stages", 0 <= self.frozen_stages <= len(self.model.out_indices), "at most the number of stages"),
             ("validate_every", self.validate_every is None or self.validate_every >= 1, "at least 1"),

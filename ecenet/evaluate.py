@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
@@ -25,6 +24,7 @@ from ecenet.metrics import (
     pixel_accuracy,
 )
 from ecenet.predictor import Predictor
+from ecenet.processes import this_process
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def evaluate(
         UserError: the data's classes are not the weights' classes, a file is bad, or an option is out of range.
     """
     check_classes(classes, predictor.model.class_names)
-    state = PartialState()
+    state = this_process()
     counts = count_pixels(
         predictor,
         data,

@@ -57,7 +57,7 @@ class RunSummary:
         return shlex.join(["python", "-m", "ecenet", *self.arguments])
 
 
-def describe_run(out: Path, *, settings: dict[str, Any]) -> None:
+def describe_run(out: Path, *, settings: dict[str, Any], processes: int) -> None:
     """Write `run.json`, once: resuming leaves it as it is."""
     path = out / "run.json"
     if path.is_file():
@@ -69,6 +69,7 @@ def describe_run(out: Path, *, settings: dict[str, Any]) -> None:
         "commit": _commit(),
         "versions": {name: version(name) for name in ("torch", "torchvision", "timm", "accelerate")},
         "python": platform.python_version(),
+        "processes": processes,
         "settings": settings,
     }
     with replaced(path) as partial:

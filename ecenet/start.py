@@ -71,7 +71,9 @@ def make_batches(
     config: TrainConfig, data: LabelledSplit, sampler: StepSampler, *, device: torch.device
 ) -> Iterator[Batch]:
     """The sampler's batches, augmented; errors as for `training_batches`."""
-    samples = TrainingSamples(data, crop_size=config.crop_size, image_size=config.image_size, scale=config.scale)
+    samples = TrainingSamples(
+        data, crop_size=config.crop_size, image_size=config.image_size, scale=config.scale, color=config.color
+    )
     return training_batches(samples, sampler, workers=config.workers, pin_memory=device.type == "cuda")
 
 

@@ -1,6 +1,6 @@
 """Training: setup → fit → validate, one visible loop, resumable at any step, alone or in several processes.
 
-Several processes: `accelerate launch -m ecenet train …`, with the launcher's options for GPUs and nodes.
+Several processes: `torchrun --nproc-per-node 4 -m ecenet train …`, or `accelerate launch`, for GPUs, nodes or CPUs.
 """
 
 import contextlib
@@ -35,6 +35,7 @@ from ecenet.optimizer import (
     set_learning_rates,
 )
 from ecenet.predictor import Predictor
+from ecenet.processes import only_cpu
 from ecenet.runs import describe_run, forget_log, locked, log
 from ecenet.snapshots import save_snapshot, take_snapshot
 from ecenet.start import (
@@ -67,6 +68,7 @@ def train(config: TrainConfig) -> Evaluation:
     class_pixels(val_data)  # a bad mask would else end the run at its first validation
 
     accelerator = Accelerator(
+        cpu=only_cpu(),
         log_with="tensorboard" if config.tensorboard else None,
         project_dir=config.out,
         # While the backbone is frozen, its weights have no gradient to wait for.
@@ -100,7 +102,7 @@ def train(config: TrainConfig) -> Evaluation:
         if (config.out / "last.pt").is_file():
             load_checkpoint(config.out / "last.pt", state)
         if accelerator.is_main_process:
-            describe_run(config.out, settings=state.settings)
+            describe_run(config.out, settings=state.settings, processes=accelerator.num_processes)
             forget_log(config.out, after=state.step)
         if config.tensorboard:
             accelerator.init_trackers("tensorboard")

@@ -8,11 +8,11 @@ import pytest
 from helpers import write_folder
 from processes import arguments, finish, start
 
-from ecenet.benchmark_training import cpu_launcher
+from ecenet.processes import launcher
 from ecenet.runs import read_metrics
 from ecenet.weights import load_model
 
-TWO_PROCESSES = tuple(cpu_launcher(2))
+TWO_PROCESSES = tuple(launcher(2))
 EVERY_LOSS = {
     **{"steps": 20, "validate_every": 20, "presence_weight": 0.1, "class_balance": 0.5, "hard_pixels": 0.5},
     **{"stage_loss": "dice_focal", "paste": 0.5, "frozen_stages": 1, "frozen_steps": 10},
@@ -37,9 +37,11 @@ def test_a_batch_that_is_split_gives_the_same_losses_and_scores(
     data: Path, alone: Path, tmp_path: Path, kind: str
 ) -> None:
     parts: dict[str, Any] = {"accumulate": 2} if kind == "accumulated" else {}
-    launcher = TWO_PROCESSES if kind == "two processes" else ()
-    finish(start(arguments(data, tmp_path / "run", **EVERY_LOSS | parts), launcher=launcher))
+    words = TWO_PROCESSES if kind == "two processes" else ()
+    finish(start(arguments(data, tmp_path / "run", **EVERY_LOSS | parts), launcher=words))
 
+    processes = json.loads((tmp_path / "run" / "run.json").read_text())["processes"]
+    assert processes == (2 if kind == "two processes" else 1)
     ours, theirs = read_metrics(tmp_path / "run"), read_metrics(alone)
     assert [entry["step"] for entry in ours] == [entry["step"] for entry in theirs] == [20, 20]
     for name in ("total", "final", "stages", "presence", "diversity"):
@@ -52,15 +54,17 @@ def test_a_batch_that_is_split_gives_the_same_losses_and_scores(
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(data: Path, tmp_path: Path) -> None:
-    output = finish(start(arguments(data, tmp_path / "run", batch_size=3, accumulate=2)), code=2)
-    assert "multiple of processes × accumulate = 2, got 3; choose 4" in output
+    output = finish(
+        start(arguments(data, tmp_path / "run", batch_size=6, accumulate=2), launcher=TWO_PROCESSES), code=1
+    )
+    assert "multiple of processes × accumulate = 4, got 6; choose 8" in output
 
 
 def test_two_processes_score_what_one_scores(data: Path, alone: Path, tmp_path: Path) -> None:
     scores = []
-    for name, launcher in (("one", ()), ("two", TWO_PROCESSES)):
+    for name, words_before in (("one", ()), ("two", TWO_PROCESSES)):
         words = ["evaluate", "--weights", str(alone / "model"), "--data", str(data), "--json", str(tmp_path / name)]
-        finish(start(words, launcher=launcher))
+        finish(start(words, launcher=words_before))
         scores.append(json.loads((tmp_path / name).read_text()) | {"seconds_per_image": None})
     assert scores[0] == scores[1]
     assert scores[0]["images"] == 5

@@ -1,5 +1,6 @@
 """Training samples: what a step sees depends on the seed and the step, on nothing else."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 import torch
 from helpers import write_classes, write_folder, write_pair
 from PIL import Image
+from torchvision import tv_tensors
 
 from ecenet.data.folder import read_folder
-from ecenet.data.sampling import SampleKey, StepSampler, TrainingSamples
+from ecenet.data.sampling import HueRotation, SampleKey, StepSampler, TrainingSamples
 
 PRESENCE = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 0]], dtype=bool)
 
@@ -52,8 +54,10 @@ def test_half_is_drawn_evenly_half_by_class_and_a_class_without_images_never() -
     assert np.abs(by_class - expected).max() < 0.03
 
 
-def samples(root: Path, *, crop_size: int = 48, scale: tuple[float, float] = (0.5, 1.75)) -> TrainingSamples:
-    return TrainingSamples(read_folder(root, "train"), crop_size=crop_size, image_size=64, scale=scale)
+def samples(
+    root: Path, *, crop_size: int = 48, scale: tuple[float, float] = (0.5, 1.75), color: float = 0.4
+) -> TrainingSamples:
+    return TrainingSamples(read_folder(root, "train"), crop_size=crop_size, image_size=64, scale=scale, color=color)
 
 
 def test_the_key_alone_decides_a_sample(tmp_path: Path) -> None:
@@ -119,6 +123,32 @@ def test_image_and_mask_stay_aligned_and_padding_is_ignored(tmp_path: Path) -> N
     assert 20 < padded < 60
     assert labelled > 60
     assert 15 < mirrored < 45
+
+
+def test_a_third_of_a_turn_of_the_hue_exchanges_the_channels_and_grey_stays() -> None:
+    image = tv_tensors.Image(torch.tensor([[[200, 90]], [[100, 90]], [[30, 90]]], dtype=torch.uint8))
+    mask = tv_tensors.Mask(torch.tensor([[1, 2]], dtype=torch.uint8))
+    rotation = HueRotation(18)
+    turned = rotation.transform(image, {"angle": 2 * math.pi / 3})
+    assert turned[:, 0, 0].tolist() == [30, 200, 100], "red's value is now green's"
+    assert turned[:, 0, 1].tolist() == [90, 90, 90]
+    assert rotation.transform(mask, {"angle": 1.0}) is mask
+    angles = [rotation.make_params([])["angle"] for _ in range(200)]
+    assert -math.radians(18) <= min(angles) < -0.2 < 0.2 < max(angles) <= math.radians(18)
+
+
+def test_the_strength_of_the_colour_jitter_is_a_setting(tmp_path: Path) -> None:
+    write_classes(tmp_path)
+    image = Image.new("RGB", (64, 64), (200, 120, 60))
+    write_pair(tmp_path, "train", "a", np.zeros((64, 64), np.uint8), image=image)
+    for color, farthest in ((0.0, range(0, 1)), (0.1, range(5, 60)), (0.8, range(90, 256))):
+        data = samples(tmp_path, scale=(1, 1), color=color)
+        # One sample in twenty is grey, which no strength decides.
+        colours = [pixels[:, 24, 24] for pixels, _ in (data[SampleKey(0, seed)] for seed in range(40))]
+        coloured = [
+            int((one.int() - torch.tensor([200, 120, 60])).abs().max()) for one in colours if len(set(one.tolist())) > 1
+        ]
+        assert max(coloured) in farthest
 
 
 def test_padding_is_labelled_255_and_nothing_else_is(tmp_path: Path) -> None:
