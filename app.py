@@ -14,6 +14,7 @@ from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.runs import RUNS_DIR
 from ecenet.ui import embeddings, models, photos, segment, similarity, train
+from ecenet.ui.selection import Selection
 from ecenet.ui.session import new_session
 from ecenet.ui.shelf import ModelShelf
 
@@ -33,31 +34,33 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
     with gr.Blocks(title="ECENet Explorer", analytics_enabled=False, fill_width=True) as app:
         fresh = new_session(shelf)
         session = gr.State(fresh, time_to_live=SESSION_SECONDS)
+        selection = gr.State(Selection(), time_to_live=SESSION_SECONDS)
+        shown = gr.State(Selection().shown())
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
-                picker = models.build(session, shelf=shelf)
-                events = [picker.chosen, *photos.build(session, shelf=shelf)]
+                model_list = models.build(session, selection, shelf=shelf)
+                views = [photos.build(session, selection, shelf=shelf)]
             with gr.Column(scale=4, min_width=340), gr.Tabs():
                 with gr.Tab("Segment"):
-                    views = [segment.build(session, stage_names=fresh.stage_names)]
+                    views += segment.build(session, selection, stage_names=fresh.stage_names)
                 with gr.Tab("Similarity"):
-                    views.append(similarity.build(session))
+                    views.append(similarity.build(session, selection))
                 with gr.Tab("Class embeddings"):
-                    views.append(embeddings.build(session, umap=umap))
+                    views.append(embeddings.build(session, selection, umap=umap))
                 with gr.Tab("Train") as train_tab:
                     if runs is None:
                         train.build_closed()
                     else:
                         training = train.build(runs=runs)
-        for event in events:
-            for view in views:
-                event.success(*view, show_progress="minimal", api_visibility="private")
-        app.load(*picker.refresh, show_progress="hidden", api_visibility="private")
+        selection.change(Selection.shown, selection, shown, show_progress="hidden", api_visibility="private")
+        for view in views:
+            view.after((shown if view.follows == "photo" else selection).change, show_progress="minimal")
+        model_list.after(app.load)
         if runs is not None:
-            for refreshes in (app.load, train_tab.select):
-                refreshes(*training.view, show_progress="hidden", api_visibility="private")
-            training.finished.change(*picker.refresh, show_progress="hidden", api_visibility="private")
+            for event in (app.load, train_tab.select):
+                training.view.after(event)
+            model_list.after(training.finished.change)
     return app
 
 

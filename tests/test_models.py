@@ -3,6 +3,7 @@
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -15,8 +16,10 @@ from ecenet.config import ModelConfig
 from ecenet.errors import UserError
 from ecenet.predictor import Predictor
 from ecenet.ui import models, segment
+from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session, add_photo, choose_model, new_session
 from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.toast import show_errors
 from ecenet.weights import save_model, shipped_weights
 
 SHALLOW = ModelConfig(embed_dim=16, out_indices=(2, 3))
@@ -110,20 +113,19 @@ def test_a_choice_segments_every_photo_again_and_the_stages_follow(own: Path, tm
     session = new_session(shelf)
     for _ in range(2):
         session = add_photo(session, photo_file(tmp_path), predictor=shelf.open(session.model))
-    session = session.select(0)
 
     chosen = choose_model(session, "run:two", shelf=shelf)
     assert [photo.name for photo in chosen.photos] == ["noise", "noise"]
-    assert chosen.selected == 0
     assert chosen.model == "run:two"
     assert chosen.stage_names == ("ece", "stage2", "stage1", "final")
     assert all(tuple(photo.prediction.stages) == chosen.stage_names for photo in chosen.photos)
 
-    radio, page = segment.render(chosen, "stage4", 0.6)
+    selection = Selection(stage="stage4")
+    radio = segment.render_picker(chosen, selection, "stage4")
     assert radio.value == "final", "the shallow model has no stage 4"
     assert [value for _, value in radio.choices] == list(chosen.stage_names)
-    assert "stage4" not in page
-    assert "value" not in segment.render(chosen, "stage1", 0.6)[0].constructor_args, "the choice stays"
+    assert "stage4" not in segment.render(chosen, selection, 0.6)
+    assert chosen.stage(replace(selection, stage="stage1")) == "stage1", "the choice stays"
 
 
 def test_a_choice_that_fails_leaves_the_session_and_becomes_a_toast(own: Path, tmp_path: Path) -> None:
@@ -132,10 +134,9 @@ def test_a_choice_that_fails_leaves_the_session_and_becomes_a_toast(own: Path, t
     shelf = ModelShelf(own, runs=tmp_path / "runs")
     before = new_session(shelf).with_photo(Photo("p", make_prediction(np.zeros((2, 2), dtype=np.uint8))))
     with gr.Blocks():
-        picker = models.build(gr.State(Session()), shelf=shelf)
-    choose = picker.chosen.fn
+        picker = models.build(gr.State(Session()), gr.State(Selection()), shelf=shelf)
     with pytest.raises(gr.Error, match="safetensors"):
-        choose(before, "run:broken")
+        show_errors(choose_model)(before, "run:broken", shelf=shelf)
     assert before.photos[0].prediction.class_names != CLASS_NAMES
     assert before.model == "own"
-    assert picker.refresh.render(before).value == "own", "the picker goes back to what the photos were segmented by"
+    assert picker.render(before).value == "own", "the picker goes back to what the photos were segmented by"

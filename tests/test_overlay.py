@@ -7,7 +7,7 @@ from predictions import CLASS_COLORS, CLASS_NAMES, make_prediction
 
 from ecenet.explore.points import embedding_points
 from ecenet.explore.projection import project
-from ecenet.figures import embedding_map
+from ecenet.figures.embeddings import embedding_map
 from ecenet.overlay import heat_colors, indexed_mask, overlay, similarity_overlay
 
 LABELS = np.array([[0, 1], [2, 2]], dtype=np.uint8)

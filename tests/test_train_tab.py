@@ -10,8 +10,8 @@ import pytest
 from helpers import noise_image, small_model
 
 from app import Options, build_app, is_public
-from ecenet.curves import MAX_POINTS, loss_curves, miou_curves, separation_curves, thinned
 from ecenet.explore.umap_worker import UmapWorker
+from ecenet.figures.training import MAX_POINTS, loss_curves, miou_curves, separation_curves, thinned
 from ecenet.recipes import RECIPES
 from ecenet.ui import run_view, train
 from ecenet.ui.shelf import ModelShelf

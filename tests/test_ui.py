@@ -1,19 +1,21 @@
 """What the tabs draw, as text: present classes, one scale, safe names. The browser test sees it as a picture."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 import pytest
 from helpers import noise_image, small_model
-from predictions import make_prediction
+from predictions import STAGES, make_prediction
 
 from app import build_app
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.predictor import Predictor
 from ecenet.ui import embeddings, photos, segment, similarity
+from ecenet.ui.selection import Selection, pixel_of
 from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session, add_photo
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
@@ -23,12 +25,16 @@ FINAL = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 COARSE = np.array([[2, 2, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 
 
+def photo_with(name: str = "photo") -> Photo:
+    return Photo(name, make_prediction(FINAL, stages={"ece": COARSE}))
+
+
 def session_with(name: str = "photo") -> Session:
-    return Session().with_photo(Photo(name, make_prediction(FINAL, stages={"ece": COARSE})))
+    return Session(stage_names=tuple(STAGES)).with_photo(photo_with(name))
 
 
 def test_every_stage_is_sent_and_only_the_chosen_one_is_shown() -> None:
-    page = segment.render_masks(session_with(), "stage2", 0.3)
+    page = segment.render_masks(photo_with(), "stage2", 0.3)
     masks = re.findall(r'<img class="ece-mask" data-stage="(\w+)"[^>]*?( hidden)?>', page)
     assert [stage for stage, _ in masks] == ["ece", "stage4", "stage3", "stage2", "stage1", "final"]
     assert [stage for stage, hidden in masks if not hidden] == ["stage2"]
@@ -36,7 +42,7 @@ def test_every_stage_is_sent_and_only_the_chosen_one_is_shown() -> None:
 
 
 def test_legend_names_only_the_classes_that_a_stage_shows() -> None:
-    page = segment.render_masks(session_with(), "final", 0.6)
+    page = segment.render_masks(photo_with(), "final", 0.6)
     legends = dict(re.findall(r'<table class="ece-legend" data-stage="(\w+)".*?<tbody>(.*?)</tbody>', page, re.DOTALL))
     assert "cat" in legends["ece"]
     assert "cat" not in legends["final"]
@@ -46,7 +52,7 @@ def test_legend_names_only_the_classes_that_a_stage_shows() -> None:
 
 
 def test_filmstrip_shows_every_stage_with_its_agreement_and_marks_the_chosen_one() -> None:
-    page = segment.render_masks(session_with(), "ece", 0.6)
+    page = segment.render_masks(photo_with(), "ece", 0.6)
     frames = re.findall(r'data-frame="(\w+)" aria-pressed="(\w+)".*?<small>(.*?)</small>', page, re.DOTALL)
     assert frames[0] == ("ece", "true", "75% as final")
     assert frames[1:] == [
@@ -55,50 +61,80 @@ def test_filmstrip_shows_every_stage_with_its_agreement_and_marks_the_chosen_one
 
 
 def test_file_names_cannot_inject_html() -> None:
-    page = segment.render_masks(session_with('"><script>alert(1)</script>'), "final", 0.6)
+    page = segment.render_masks(photo_with('"><script>alert(1)</script>'), "final", 0.6)
     assert "<script>" not in page
 
 
 def test_similarity_maps_share_one_scale_over_all_stages() -> None:
-    session = session_with()
-    page = similarity.render_maps(session, "dog")
+    prediction = photo_with().prediction
+    page = similarity.render_maps(prediction, "dog")
     assert page.count("<figure>") == 6
-    assert similarity.similarity_range(session.photos[0].prediction, 1) == (-5.0, 5.0)
+    assert similarity.similarity_range(prediction, 1) == (-5.0, 5.0)
     assert ">-5.0<" in page
     assert ">5.0<" in page
 
 
-def test_class_choice_stays_where_the_class_is_present_and_moves_where_it_is_not() -> None:
+def test_a_class_can_be_asked_for_and_the_largest_is_shown_otherwise() -> None:
     session = session_with()
-    assert similarity.render(session, "background")[0].value == "background"
-    assert similarity.render(session, "cat")[0].value == "dog", "cat is not in the final mask"
+    for asked, shown in (("background", "background"), ("cat", "cat"), (None, "dog"), ("zebra", "dog")):
+        assert similarity.render(session, Selection(class_name=asked))[0].value == shown
+
+
+def test_on_the_way_to_another_photo_the_class_stays_where_that_photo_has_it_at_any_stage() -> None:
+    elsewhere = make_prediction(np.zeros((2, 4), dtype=np.uint8))
+    selection = Selection(photo=0, stage="stage3", class_name="cat", pixel=(1, 1), revision=5)
+    there = selection.look_at_photo(1, photo_with().prediction)
+    assert there == Selection(photo=1, stage="stage3", class_name="cat", pixel=None, revision=5), (
+        "its coarse mask has one"
+    )
+    assert selection.look_at_photo(1, elsewhere).class_name is None
+
+
+def test_pixels_outside_the_photo_are_refused() -> None:
+    prediction = photo_with().prediction
+    assert pixel_of(prediction, 3, 1) == (3, 1)
+    for x, y in ((4, 0), (0, 2), (-1, 0), (1.5, 0), ("1", 0), (None, None), (True, 0), ([1], 0)):
+        with pytest.raises(UserError, match="x in 0 … 3 and y in 0 … 1"):
+            pixel_of(prediction, x, y)
+
+
+def test_a_click_on_the_same_photo_does_not_draw_it_again() -> None:
+    selection = Selection()
+    assert replace(selection, stage="ece", class_name="dog", pixel=(0, 0)).shown() == selection.shown()
+    assert selection.look_at_photo(1, photo_with().prediction).shown() != selection.shown()
+    assert selection.look_again().shown() != selection.shown(), "the session has changed"
+
+
+def test_a_stage_that_was_picked_meanwhile_is_not_taken_back() -> None:
+    session = session_with()
+    assert "value" not in segment.render_picker(session, Selection(stage="ece"), "ece").constructor_args
+    assert segment.render_picker(session, Selection(stage="ece"), "final").value == "ece"
+    assert segment.render_picker(session, Selection(stage="stage9"), "stage9").value == "final"
 
 
 def test_empty_session_says_what_to_do(umap: UmapWorker) -> None:
-    assert "photo" in segment.render_masks(Session(), "final", 0.6)
-    assert "photo" in similarity.render_maps(Session(), None)
-    plot, note, _ = embeddings.render(Session(), "class", umap=umap)
+    assert "photo" in segment.render_masks(None, "final", 0.6)
+    assert "photo" in similarity.render_maps(None, None)
+    plot, note, _ = embeddings.render(Session(), Selection(), "class", umap=umap)
     assert plot is None
     assert "Add a photo" in note
 
 
-def test_session_keeps_the_newest_photos_and_ignores_a_choice_that_is_none() -> None:
+def test_session_keeps_the_newest_photos_and_shows_the_last_for_a_choice_that_is_none() -> None:
     session = Session()
     for number in range(MAX_PHOTOS + 3):
         session = session.with_photo(Photo(str(number), make_prediction(FINAL)))
     assert len(session.photos) == MAX_PHOTOS
-    assert session.current is not None
-    assert session.current.name == str(MAX_PHOTOS + 2)
-    assert session.select(99) is session
-    assert session.select(-1) is session
-    assert session.select(0).current is session.photos[0]
+    assert session.photos[-1].name == str(MAX_PHOTOS + 2)
+    assert session.photo(Selection(photo=3)) is session.photos[3]
+    assert session.photo(Selection(photo=99)) is session.photos[-1]
+    assert Session().photo(Selection()) is None
 
 
 def test_large_photos_are_scaled_down_on_arrival(tmp_path: Path) -> None:
     noise_image(2000, 500).save(tmp_path / "wide.png")
     session = add_photo(Session(), str(tmp_path / "wide.png"), predictor=Predictor(small_model()))
-    assert session.current is not None
-    assert session.current.prediction.image.size == (MAX_PHOTO_SIDE, MAX_PHOTO_SIDE // 4)
+    assert session.photos[0].prediction.image.size == (MAX_PHOTO_SIDE, MAX_PHOTO_SIDE // 4)
 
 
 def test_a_bad_photo_leaves_the_session_as_it_was_and_becomes_a_toast(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ecenet.child import child_environment
 from ecenet.explore.projection import MIN_UMAP_POINTS, umap_coordinates
 
 READY = b"ready\n"
+IDLE_SECONDS = 30
 
 
 class UmapWorker:
@@ -90,15 +91,22 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _first_fit() -> None:
-    """Import UMAP and compile what its first fit compiles, on time that nobody else wants."""
-    idle = hasattr(os, "SCHED_IDLE")
-    if idle:
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    """Import UMAP and compile what its first fit compiles; at first on time that nobody else wants."""
+    _schedule("SCHED_IDLE")
+    # On a busy machine there may be no such time.
+    patience = threading.Timer(IDLE_SECONDS, _schedule, ["SCHED_OTHER"])
+    patience.daemon = True
+    patience.start()
     umap_coordinates(np.random.default_rng(0).normal(size=(MIN_UMAP_POINTS, 4)).astype(np.float32))
-    if idle:
-        # Not every user may; fits then wait for idle time, too.
+    patience.cancel()
+    _schedule("SCHED_OTHER")
+
+
+def _schedule(policy: str) -> None:
+    """Of the main thread, where the system has such policies; not every user may leave the idle one."""
+    if hasattr(os, policy):
         with contextlib.suppress(PermissionError):
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+            os.sched_setscheduler(threading.main_thread().native_id or 0, getattr(os, policy), os.sched_param(0))
 
 
 if __name__ == "__main__":

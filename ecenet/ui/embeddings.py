@@ -8,14 +8,15 @@ import plotly.graph_objects as go
 from ecenet.explore.points import embedding_points
 from ecenet.explore.projection import project
 from ecenet.explore.umap_worker import UmapWorker
-from ecenet.figures import embedding_map
+from ecenet.figures.embeddings import embedding_map
+from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session
 from ecenet.ui.view import View
 
 POLL_SECONDS = 3
 
 
-def build(session: gr.State, *, umap: UmapWorker) -> View:
+def build(session: gr.State, selection: gr.State, *, umap: UmapWorker) -> View:
     """Lay out the tab."""
     gr.Markdown(
         "One point for each photo, class and stage; a line follows a class from the coarse mask to the finest stage. "
@@ -27,13 +28,15 @@ def build(session: gr.State, *, umap: UmapWorker) -> View:
     plot = gr.Plot(label="Class embeddings", show_label=False, elem_id="embedding-plot")
     # UMAP takes seconds to start; until then PCA stands in, and this timer swaps the picture once it is there.
     waiting = gr.Timer(POLL_SECONDS, active=False)
-    view = View(partial(render, umap=umap), [session, color_by], [plot, note, waiting])
-    color_by.input(view.render, view.inputs, view.outputs, api_visibility="private")
-    waiting.tick(view.render, view.inputs, view.outputs, show_progress="hidden", api_visibility="private")
+    view = View(partial(render, umap=umap), [session, selection, color_by], [plot, note, waiting])
+    view.after(color_by.input, show_progress="minimal")
+    view.after(waiting.tick)
     return view
 
 
-def render(session: Session, color_by: str, *, umap: UmapWorker) -> tuple[go.Figure | None, str, gr.Timer]:
+def render(
+    session: Session, selection: Selection, color_by: str, *, umap: UmapWorker
+) -> tuple[go.Figure | None, str, gr.Timer]:
     """The map, a line about how it was made, and whether to come back for UMAP."""
     if not session.photos:
         return None, "Add a photo first: its class embeddings appear here.", gr.Timer(active=False)

@@ -7,13 +7,13 @@ import gradio as gr
 import skimage.data
 import sklearn.datasets
 from gradio.data_classes import ImageData
-from gradio.events import Dependency
 
 from ecenet.images import thumbnail
+from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTOS, Session, add_photo
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import MODEL_QUEUE
+from ecenet.ui.view import MODEL_QUEUE, View
 
 
 def example_photos() -> list[tuple[str, str]]:
@@ -28,8 +28,8 @@ def example_photos() -> list[tuple[str, str]]:
     return [(str(path), caption) for path, caption in photos if path.is_file()]
 
 
-def build(session: gr.State, *, shelf: ModelShelf) -> list[Dependency]:
-    """Lay out the panel. Returns the events after which the session has changed."""
+def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
+    """Lay out the panel."""
     examples = example_photos()
     photo = gr.Image(label="Photo", sources=["upload", "clipboard"], type="filepath", height=220, elem_id="photo-input")
     # Gradio would open the file first, and fail with a message of its own: ours tells what to do.
@@ -60,35 +60,40 @@ def build(session: gr.State, *, shelf: ModelShelf) -> list[Dependency]:
     clear = gr.Button("Remove all photos", size="sm", visible=False, elem_id="clear-photos")
 
     @show_errors
-    def add(session: Session, path: str | None) -> Session:
-        return add_photo(session, path, predictor=shelf.open(session.model)) if path else session
+    def add(session: Session, selection: Selection, path: str | None) -> tuple[Session, Selection]:
+        if not path:
+            return session, selection
+        session = add_photo(session, path, predictor=shelf.open(session.model))
+        newest = len(session.photos) - 1
+        return session, selection.look_at_photo(newest, session.photos[newest].prediction).look_again()
 
-    def add_example(session: Session, event: gr.SelectData) -> Session:
-        return add(session, examples[event.index][0])
+    def add_example(session: Session, selection: Selection, event: gr.SelectData) -> tuple[Session, Selection]:
+        return add(session, selection, examples[event.index][0])
 
-    def choose(session: Session, event: gr.SelectData) -> Session:
-        return session.select(event.index)
+    def choose(session: Session, selection: Selection, event: gr.SelectData) -> Selection:
+        if not 0 <= event.index < len(session.photos):
+            return selection
+        return selection.look_at_photo(event.index, session.photos[event.index].prediction)
 
-    added = photo.upload(add, [session, photo], session, **MODEL_QUEUE)
+    def remove_all(session: Session, selection: Selection) -> tuple[Session, Selection]:
+        return session.without_photos(), selection.look_again()
+
+    both = [session, selection]
+    added = photo.upload(add, [*both, photo], both, **MODEL_QUEUE)
     # The input is emptied only after success: a photo that failed stays where its owner can see it.
     added.success(lambda: None, None, photo, show_progress="hidden", api_visibility="private")
-    events = [
-        added,
-        example_gallery.select(add_example, session, session, **MODEL_QUEUE),
-        gallery.select(choose, session, session, show_progress="hidden", api_visibility="private"),
-        clear.click(Session.without_photos, session, session, show_progress="hidden", api_visibility="private"),
-    ]
-    for event in events:
-        event.success(_show_photos, session, [gallery, clear], show_progress="hidden", api_visibility="private")
-    return events
+    example_gallery.select(add_example, both, both, **MODEL_QUEUE)
+    gallery.select(choose, both, selection, show_progress="hidden", api_visibility="private")
+    clear.click(remove_all, both, both, show_progress="hidden", api_visibility="private")
+    return View(_show_photos, both, [gallery, clear], "photo")
 
 
 def _uploaded_path(payload: ImageData | None) -> str | None:
     return payload.path if payload else None
 
 
-def _show_photos(session: Session) -> tuple[gr.Gallery, gr.Button]:
+def _show_photos(session: Session, selection: Selection) -> tuple[gr.Gallery, gr.Button]:
     thumbnails = [(thumbnail(photo.prediction.image, max_side=256), photo.name) for photo in session.photos]
     any_photo = bool(thumbnails)
-    selected = session.selected if any_photo else None
+    selected = min(selection.photo, len(thumbnails) - 1) if any_photo else None
     return gr.Gallery(thumbnails, selected_index=selected, visible=any_photo), gr.Button(visible=any_photo)

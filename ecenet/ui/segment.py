@@ -1,6 +1,7 @@
 """Segment: the masks of every stage over the photo. All stages are sent at once, so that switching asks no server."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import gradio as gr
 from PIL import Image
@@ -9,6 +10,7 @@ from ecenet.images import thumbnail
 from ecenet.overlay import indexed_mask
 from ecenet.prediction import Prediction, StagePrediction, stage_title
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
+from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
 from ecenet.ui.view import View
 
@@ -22,7 +24,7 @@ SET_OPACITY = """(opacity) =>
     document.querySelector('#segment-view .ece-segment')?.style.setProperty('--mask-opacity', opacity)"""
 
 
-def build(session: gr.State, *, stage_names: Sequence[str]) -> View:
+def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str]) -> list[View]:
     """Lay out the tab."""
     gr.Markdown("How the prediction grows from the coarse mask to the final one. Colours mean the same at every stage.")
     with gr.Row():
@@ -37,26 +39,44 @@ def build(session: gr.State, *, stage_names: Sequence[str]) -> View:
         opacity = gr.Slider(
             0, 1, value=0.6, step=0.05, label="Mask opacity", elem_id="mask-opacity", scale=1, min_width=220
         )
-    view = gr.HTML(render_masks(Session(), "final", 0.6), elem_id="segment-view")
+    view = gr.HTML(render_masks(None, "final", 0.6), elem_id="segment-view")
     stage.change(None, stage, None, js=SHOW_STAGE)
     opacity.input(None, opacity, None, js=SET_OPACITY)
-    return View(render, [session, stage, opacity], [stage, view])
+    stage.input(
+        choose_stage,
+        [selection, stage],
+        selection,
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    return [
+        View(render_picker, [session, selection, stage], [stage]),
+        View(render, [session, selection, opacity], [view], "photo"),
+    ]
 
 
-def render(session: Session, stage: str, opacity: float) -> tuple[gr.Radio, str]:
-    """The model's stages, and the masks of one of them; the choice stays where the model has that stage."""
+def choose_stage(selection: Selection, stage: str) -> Selection:
+    return replace(selection, stage=stage)
+
+
+def render_picker(session: Session, selection: Selection, picked: str) -> gr.Radio:
+    """The model's stages, and the selected one."""
+    stage = session.stage(selection)
     choices = [(stage_title(name), name) for name in session.stage_names]
-    if stage in session.stage_names:
-        # Without a value: another may have been picked while this was drawn.
-        return gr.Radio(choices), render_masks(session, stage, opacity)
-    return gr.Radio(choices, value="final"), render_masks(session, "final", opacity)
+    # Without a value where nothing changes: another may have been picked while this was drawn.
+    return gr.Radio(choices) if picked == stage else gr.Radio(choices, value=stage)
 
 
-def render_masks(session: Session, stage: str, opacity: float) -> str:
+def render(session: Session, selection: Selection, opacity: float) -> str:
+    """The photo with the masks of all stages."""
+    return render_masks(session.photo(selection), session.stage(selection), opacity)
+
+
+def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
     """Photo, one mask a stage (only the chosen one visible) and their legends."""
-    if session.current is None:
+    if photo is None:
         return empty_state("Drop or paste a photo, or pick an example: its masks appear here.")
-    photo = session.current
     prediction = photo.prediction
     masks = "".join(_mask(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
     legends = "".join(_legend(prediction, item, shown=name == stage) for name, item in prediction.stages.items())

@@ -1,4 +1,4 @@
-"""What one visitor has before them: their photos, which one is looked at, and the model that segments them."""
+"""What one visitor has: their photos, and the model that segments them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from pathlib import Path
 from ecenet.images import load_image, thumbnail
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
+from ecenet.ui.selection import Selection
 from ecenet.ui.shelf import ModelShelf
 
 MAX_PHOTOS = 20
@@ -28,26 +29,24 @@ class Session:
     """Never changed in place: an error on the way leaves the old one whole."""
 
     photos: tuple[Photo, ...] = ()
-    selected: int = 0
     model: str = ""
     """Key of the `ModelShelf`; every photo has been segmented by it."""
     stage_names: tuple[str, ...] = ()
     """The model's, coarse to fine."""
 
-    @property
-    def current(self) -> Photo | None:
-        return self.photos[self.selected] if self.photos else None
+    def photo(self, selection: Selection) -> Photo | None:
+        """The selected one, or the last where there are fewer; None without any."""
+        return self.photos[min(selection.photo, len(self.photos) - 1)] if self.photos else None
+
+    def stage(self, selection: Selection) -> str:
+        """The selected one, or the final one where the model has no such stage."""
+        return selection.stage if selection.stage in self.stage_names else "final"
 
     def with_photo(self, photo: Photo) -> "Session":
-        """Add a photo and look at it."""
-        photos = (*self.photos, photo)[-MAX_PHOTOS:]
-        return replace(self, photos=photos, selected=len(photos) - 1)
+        return replace(self, photos=(*self.photos, photo)[-MAX_PHOTOS:])
 
     def without_photos(self) -> "Session":
-        return replace(self, photos=(), selected=0)
-
-    def select(self, index: int) -> "Session":
-        return replace(self, selected=index) if 0 <= index < len(self.photos) else self
+        return replace(self, photos=())
 
 
 def new_session(shelf: ModelShelf) -> Session:
@@ -56,7 +55,7 @@ def new_session(shelf: ModelShelf) -> Session:
 
 
 def add_photo(session: Session, path: str, *, predictor: Predictor) -> Session:
-    """Segment the photo at `path` and look at it.
+    """Segment the photo at `path`.
 
     Raises:
         UserError: it is no usable image.

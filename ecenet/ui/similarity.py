@@ -1,16 +1,19 @@
 """Similarity: one class's maps at every stage, side by side, on one scale."""
 
+from dataclasses import replace
+
 import gradio as gr
 import numpy as np
 
 from ecenet.overlay import heat_gradient, similarity_overlay
 from ecenet.prediction import Prediction, stage_title
 from ecenet.ui.html import data_uri, empty_state, escape
+from ecenet.ui.selection import Selection, shown_class
 from ecenet.ui.session import Session
 from ecenet.ui.view import View
 
 
-def build(session: gr.State) -> View:
+def build(session: gr.State, selection: gr.State) -> View:
     """Lay out the tab."""
     gr.Markdown(
         "How much each place looks like one class, before any softmax. At stages 4 to 1 the map is the similarity of "
@@ -18,28 +21,30 @@ def build(session: gr.State) -> View:
         "final logits."
     )
     chosen = gr.Dropdown([], label="Class (largest first)", elem_id="class-picker", interactive=True)
-    view = gr.HTML(render_maps(Session(), None), elem_id="similarity-view")
-    chosen.input(render_maps, [session, chosen], view, show_progress="hidden", api_visibility="private")
-    return View(render, [session, chosen], [chosen, view])
+    view = gr.HTML(render_maps(None, None), elem_id="similarity-view")
+    chosen.input(choose_class, [selection, chosen], selection, show_progress="hidden", api_visibility="private")
+    return View(render, [session, selection], [chosen, view])
 
 
-def render(session: Session, chosen: str | None) -> tuple[gr.Dropdown, str]:
-    """The classes of the photo looked at, and the maps of one of them; the choice stays where it can."""
-    if session.current is None:
-        return gr.Dropdown(choices=[], value=None), render_maps(session, None)
-    prediction = session.current.prediction
+def choose_class(selection: Selection, chosen: str) -> Selection:
+    return replace(selection, class_name=chosen)
+
+
+def render(session: Session, selection: Selection) -> tuple[gr.Dropdown, str]:
+    """The classes of the photo looked at, largest first, and the maps of the chosen one."""
+    photo = session.photo(selection)
+    if photo is None:
+        return gr.Dropdown(choices=[], value=None), render_maps(None, None)
+    prediction = photo.prediction
     names = [prediction.class_names[k] for k in np.argsort(-prediction.final.area, kind="stable")]
-    present = [prediction.class_names[k] for k in prediction.final.present(min_area=0.005)]
-    if chosen not in present:
-        chosen = next((name for name in present if name != "background"), names[0])
-    return gr.Dropdown(choices=names, value=chosen), render_maps(session, chosen)
+    chosen = shown_class(prediction, selection.class_name)
+    return gr.Dropdown(choices=names, value=chosen), render_maps(prediction, chosen)
 
 
-def render_maps(session: Session, chosen: str | None) -> str:
+def render_maps(prediction: Prediction | None, chosen: str | None) -> str:
     """One heat map a stage, and the common scale with its numbers."""
-    if session.current is None or chosen is None:
+    if prediction is None or chosen is None:
         return empty_state("Add a photo first: the similarity maps of its classes appear here.")
-    prediction = session.current.prediction
     k = prediction.class_names.index(chosen)
     low, high = similarity_range(prediction, k)
     panels = "".join(

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, get_args
 
 import gradio as gr
 
-from ecenet.curves import loss_curves, miou_curves, separation_curves
 from ecenet.data.read import Layout
+from ecenet.figures.training import loss_curves, miou_curves, separation_curves
 from ecenet.launch import resume_run, start_run, stop_run
 from ecenet.recipes import RECIPES, find_recipe
 from ecenet.request import RunRequest
@@ -81,8 +81,8 @@ def build(*, runs: Path) -> TrainTab:
         [chosen, number, seen],
         [chosen, stop, resume, status, log, *plots, number, picture, timer, seen, finished],
     )
-    timer.tick(*view, **HIDDEN)
-    chosen.input(*view, **HIDDEN)
+    view.after(timer.tick)
+    view.after(chosen.input)
     number.input(partial(replay, root=runs), [chosen, number], picture, trigger_mode="always_last", **HIDDEN)
 
     @show_errors
@@ -99,9 +99,9 @@ def build(*, runs: Path) -> TrainTab:
         resume_run(name, root=runs)
 
     private: dict[str, Any] = {"api_visibility": "private"}
-    start.click(begin, form, chosen, scroll_to_output=True, **private).success(*view, **HIDDEN)
-    stop.click(end, chosen, None, **private).then(*view, **HIDDEN)
-    resume.click(go_on, chosen, None, **private).then(*view, **HIDDEN)
+    view.after(start.click(begin, form, chosen, scroll_to_output=True, **private).success)
+    view.after(stop.click(end, chosen, None, **private).then)
+    view.after(resume.click(go_on, chosen, None, **private).then)
     return TrainTab(view, finished)
 
 

@@ -1,7 +1,7 @@
 """What a tab gives back to the layout: how to draw it again."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gradio.blocks import Block
 
@@ -10,8 +10,14 @@ MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1
 
 
 class View(NamedTuple):
-    """One function, its inputs and its outputs, to be run whenever the session has changed."""
+    """One function, its inputs and its outputs, to be run whenever what it follows has changed."""
 
     render: Callable[..., Any]
     inputs: Sequence[Block]
     outputs: Sequence[Block]
+    follows: Literal["selection", "photo"] = "selection"
+    """`photo`: only where another photo, or another model's, is to be shown; not for a click on the same one."""
+
+    def after(self, event: Callable[..., Any], *, show_progress: Literal["minimal", "hidden"] = "hidden") -> None:
+        """Draw it after an event, such as `button.click`."""
+        event(self.render, self.inputs, self.outputs, show_progress=show_progress, api_visibility="private")

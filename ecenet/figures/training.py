@@ -5,7 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ecenet.figures import GRID_COLOR
+from ecenet.figures.embeddings import GRID_COLOR
 from ecenet.prediction import stage_title
 
 LINE_COLORS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#9d755d")

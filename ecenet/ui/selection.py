@@ -1,0 +1,67 @@
+"""What a visitor looks at: one photo, stage, class and pixel, which every view follows."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ecenet.errors import UserError
+from ecenet.prediction import Prediction
+
+MIN_AREA = 0.005
+"""Share of a photo below which a class does not count as being there."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Apart from the session, so that a click and an upload that ends meanwhile cannot undo each other.
+
+    It may name what the session has not, or has no longer; the views then show what is nearest.
+    """
+
+    photo: int = 0
+    """Index into the session's photos."""
+    stage: str = "final"
+    class_name: str | None = None
+    """None: the largest class of the photo."""
+    pixel: tuple[int, int] | None = None
+    """(x, y) in the photo."""
+    revision: int = 0
+    """Counts the changes of the session: who listens to the selection hears of those, too."""
+
+    def look_at_photo(self, index: int, prediction: Prediction) -> "Selection":
+        """Another photo: the stage stays, the class where that photo has it at any stage, the pixel goes."""
+        areas = [stage.area for stage in prediction.stages.values()]
+        present = {prediction.class_names[k] for k in np.flatnonzero(np.max(areas, axis=0) > MIN_AREA)}
+        class_name = self.class_name if self.class_name in present else None
+        return replace(self, photo=index, class_name=class_name, pixel=None)
+
+    def shown(self) -> tuple[int, int]:
+        """Changes when another photo, or another model's picture of it, is to be shown."""
+        return self.revision, self.photo
+
+    def look_again(self) -> "Selection":
+        """After the session has changed: the same place in it."""
+        return replace(self, revision=self.revision + 1)
+
+
+def shown_class(prediction: Prediction, chosen: str | None) -> str:
+    """The chosen class where the model knows it, else the photo's largest one, background last."""
+    if chosen in prediction.class_names:
+        return chosen
+    present = [prediction.class_names[k] for k in prediction.final.present()]
+    return next((name for name in present if name != "background"), present[0])
+
+
+def pixel_of(prediction: Prediction, x: object, y: object) -> tuple[int, int]:
+    """A pixel that a browser asks for, checked.
+
+    Raises:
+        UserError: it is not two whole numbers inside the photo.
+    """
+    width, height = prediction.image.size
+    if not (type(x) is int and type(y) is int and 0 <= x < width and 0 <= y < height):
+        raise UserError(
+            f"Expected a pixel of the photo, x in 0 … {width - 1} and y in 0 … {height - 1}, got {str((x, y))[:60]}; "
+            "click on the photo."
+        )
+    return x, y
