@@ -65,19 +65,10 @@ def test_file_names_cannot_inject_html() -> None:
     assert "<script>" not in page
 
 
-def test_similarity_maps_share_one_scale_over_all_stages() -> None:
-    prediction = photo_with().prediction
-    page = similarity.render_maps(prediction, "dog")
-    assert page.count("<figure>") == 6
-    assert similarity.similarity_range(prediction, 1) == (-5.0, 5.0)
-    assert ">-5.0<" in page
-    assert ">5.0<" in page
-
-
 def test_a_class_can_be_asked_for_and_the_largest_is_shown_otherwise() -> None:
     session = session_with()
     for asked, shown in (("background", "background"), ("cat", "cat"), (None, "dog"), ("zebra", "dog")):
-        assert similarity.render(session, Selection(class_name=asked))[0].value == shown
+        assert similarity.render(session, Selection(class_name=asked), "stages")[0].value == shown
 
 
 def test_on_the_way_to_another_photo_the_class_stays_where_that_photo_has_it_at_any_stage() -> None:
@@ -114,7 +105,7 @@ def test_a_stage_that_was_picked_meanwhile_is_not_taken_back() -> None:
 
 def test_empty_session_says_what_to_do(umap: UmapWorker) -> None:
     assert "photo" in segment.render_masks(None, "final", 0.6)
-    assert "photo" in similarity.render_maps(None, None)
+    assert "photo" in similarity.render(Session(), Selection(), "stages")[1]
     plot, note, _ = embeddings.render(Session(), Selection(), "class", umap=umap)
     assert plot is None
     assert "Add a photo" in note

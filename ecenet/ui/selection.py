@@ -52,6 +52,29 @@ def shown_class(prediction: Prediction, chosen: str | None) -> str:
     return next((name for name in present if name != "background"), present[0])
 
 
+def class_of(prediction: Prediction, index: object) -> str:
+    """A class that a browser asks for, checked.
+
+    Raises:
+        UserError: it is no index of a class.
+    """
+    count = len(prediction.class_names)
+    if not (type(index) is int and 0 <= index < count):
+        raise UserError(f"Expected a class, 0 … {count - 1}, got {str(index)[:60]}; choose one that is shown.")
+    return prediction.class_names[index]
+
+
+def stage_of(prediction: Prediction, name: object) -> str:
+    """A stage that a browser asks for, checked.
+
+    Raises:
+        UserError: the model has no such stage.
+    """
+    if not (isinstance(name, str) and name in prediction.stages):
+        raise UserError(f"Expected a stage, one of {', '.join(prediction.stages)}, got {str(name)[:60]}; choose one.")
+    return name
+
+
 def pixel_of(prediction: Prediction, x: object, y: object) -> tuple[int, int]:
     """A pixel that a browser asks for, checked.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ecenet.errors import UserError
 from ecenet.images import load_image, thumbnail
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
@@ -37,6 +38,17 @@ class Session:
     def photo(self, selection: Selection) -> Photo | None:
         """The selected one, or the last where there are fewer; None without any."""
         return self.photos[min(selection.photo, len(self.photos) - 1)] if self.photos else None
+
+    def required_photo(self, selection: Selection) -> Photo:
+        """The same where there must be one.
+
+        Raises:
+            UserError: there is none.
+        """
+        photo = self.photo(selection)
+        if photo is None:
+            raise UserError("Expected a photo, but there is none yet; add one first.")
+        return photo
 
     def stage(self, selection: Selection) -> str:
         """The selected one, or the final one where the model has no such stage."""

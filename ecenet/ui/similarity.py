@@ -1,73 +1,169 @@
-"""Similarity: one class's maps at every stage, side by side, on one scale."""
+"""Similarity: one class at every stage, or every class at one stage, on one scale; and what the gates let through."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 import gradio as gr
 import numpy as np
 
+from ecenet.explore.similarity import classes_seen, common_scale, overwritten, similarity_arrays
 from ecenet.overlay import heat_gradient, similarity_overlay
 from ecenet.prediction import Prediction, stage_title
-from ecenet.ui.html import data_uri, empty_state, escape
-from ecenet.ui.selection import Selection, shown_class
+from ecenet.ui import download
+from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
+from ecenet.ui.selection import MIN_AREA, Selection, class_of, shown_class, stage_of
 from ecenet.ui.session import Session
-from ecenet.ui.view import View
+from ecenet.ui.toast import show_errors
+from ecenet.ui.view import View, event_data
+
+MAX_CLASSES = 24
+"""Maps of one stage that are shown at once."""
+Rows = Literal["stages", "classes"]
+CLICK = """element.addEventListener('click', event => {
+  const picked = event.target.closest('[data-stage][data-class]');
+  if (picked) trigger('place', {stage: picked.dataset.stage, class_index: Number(picked.dataset.class)});
+});"""
 
 
 def build(session: gr.State, selection: gr.State) -> View:
     """Lay out the tab."""
     gr.Markdown(
-        "How much each place looks like one class, before any softmax. At stages 4 to 1 the map is the similarity of "
+        "How much each place looks like a class, before any softmax. At stages 4 to 1 the map is the similarity of "
         "features and class embedding, which *is* the mask that emerges; the first is ECE's coarse mask, the last the "
-        "final logits."
+        "final logits. Click a map to look at its class and stage in every tab."
     )
-    chosen = gr.Dropdown([], label="Class (largest first)", elem_id="class-picker", interactive=True)
-    view = gr.HTML(render_maps(None, None), elem_id="similarity-view")
+    with gr.Row():
+        rows = gr.Radio(
+            [("one class, every stage", "stages"), ("every class, one stage", "classes")],
+            value="stages",
+            label="Maps of",
+            elem_id="map-rows",
+            scale=2,
+            min_width=300,
+        )
+        chosen = gr.Dropdown([], label="Class (largest first)", elem_id="class-picker", interactive=True, min_width=160)
+    maps = gr.HTML(empty(), elem_id="similarity-view", js_on_load=CLICK)
+    gates = gr.HTML("", elem_id="gate-view", js_on_load=CLICK)
+    download.build("Download the arrays (.npz)", save_arrays, [session, selection], elem_id="download-maps")
+
+    view = View(render, [session, selection, rows], [chosen, maps, gates])
+    view.after(rows.input)
     chosen.input(choose_class, [selection, chosen], selection, show_progress="hidden", api_visibility="private")
-    return View(render, [session, selection], [chosen, view])
+    for clicked in (maps.place, gates.place):
+        clicked(choose_place, [session, selection], selection, show_progress="hidden", api_visibility="private")
+    return view
 
 
 def choose_class(selection: Selection, chosen: str) -> Selection:
     return replace(selection, class_name=chosen)
 
 
-def render(session: Session, selection: Selection) -> tuple[gr.Dropdown, str]:
-    """The classes of the photo looked at, largest first, and the maps of the chosen one."""
+@show_errors
+def choose_place(session: Session, selection: Selection, event: gr.EventData) -> Selection:
+    """The class and the stage of the map or the gate that was clicked."""
     photo = session.photo(selection)
     if photo is None:
-        return gr.Dropdown(choices=[], value=None), render_maps(None, None)
+        return selection
+    clicked = event_data(event)
+    return replace(
+        selection,
+        stage=stage_of(photo.prediction, clicked.get("stage")),
+        class_name=class_of(photo.prediction, clicked.get("class_index")),
+    )
+
+
+def render(session: Session, selection: Selection, rows: Rows) -> tuple[gr.Dropdown, str, str]:
+    """The classes of the photo looked at, largest first; the maps; the gates."""
+    photo = session.photo(selection)
+    if photo is None:
+        return gr.Dropdown(choices=[], value=None), empty(), ""
     prediction = photo.prediction
     names = [prediction.class_names[k] for k in np.argsort(-prediction.final.area, kind="stable")]
-    chosen = shown_class(prediction, selection.class_name)
-    return gr.Dropdown(choices=names, value=chosen), render_maps(prediction, chosen)
+    chosen, stage = shown_class(prediction, selection.class_name), session.stage(selection)
+    return (
+        gr.Dropdown(choices=names, value=chosen),
+        render_maps(prediction, class_name=chosen, stage=stage, rows=rows),
+        render_gates(prediction, class_name=chosen, stage=stage),
+    )
 
 
-def render_maps(prediction: Prediction | None, chosen: str | None) -> str:
-    """One heat map a stage, and the common scale with its numbers."""
-    if prediction is None or chosen is None:
-        return empty_state("Add a photo first: the similarity maps of its classes appear here.")
-    k = prediction.class_names.index(chosen)
-    low, high = similarity_range(prediction, k)
+def empty() -> str:
+    return empty_state("Add a photo first: the similarity maps of its classes appear here.")
+
+
+def render_maps(prediction: Prediction, *, class_name: str, stage: str, rows: Rows) -> str:
+    """One heat map a stage or a class, and their common scale with its numbers; the selected one is marked."""
+    selected = prediction.class_names.index(class_name)
+    if rows == "stages":
+        places = [(name, selected) for name in prediction.stages]
+        meaning = f"similarity to <b>{escape(class_name)}</b>"
+    else:
+        shown = classes_seen(prediction, min_area=MIN_AREA, limit=MAX_CLASSES)
+        places = [(stage, k) for k in dict.fromkeys([*shown, selected])]
+        meaning = f"similarity at <b>{stage_title(stage)}</b>"
+    low, high = common_scale([prediction.stages[name].mask_logits[k] for name, k in places])
     panels = "".join(
-        f'<figure><img src="{_heat(prediction, name, k, low=low, high=high)}" '
-        f'alt="{escape(f"Similarity to {chosen} at {stage_title(name)}")}">'
-        f"<figcaption>{stage_title(name)} <small>{stage.mask_logits.shape[2]}×{stage.mask_logits.shape[1]}, "
-        f"{stage.mask_logits[k].min():.1f} … {stage.mask_logits[k].max():.1f}</small></figcaption></figure>"
-        for name, stage in prediction.stages.items()
+        _panel(
+            prediction, name, k, low=low, high=high, by_class=rows == "classes", current=(name, k) == (stage, selected)
+        )
+        for name, k in places
     )
     return f"""
 <div class="ece-scale" role="img" aria-label="Colour scale from {low:.1f} to {high:.1f}">
   <span>{low:.1f}</span><div style="background:{heat_gradient()}"></div><span>{high:.1f}</span>
-  <span>similarity to <b>{escape(chosen)}</b></span>
+  <span>{meaning}</span>
 </div>
 <div class="ece-grid">{panels}</div>"""
 
 
-def similarity_range(prediction: Prediction, k: int) -> tuple[float, float]:
-    """Ends of the scale that all stages of one class share: the lowest 1st and the highest 99th percentile."""
-    ends = [np.percentile(stage.mask_logits[k], [1, 99]) for stage in prediction.stages.values()]
-    return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+def _panel(
+    prediction: Prediction, stage: str, k: int, *, low: float, high: float, by_class: bool, current: bool
+) -> str:
+    """One map, which is also a button for its place."""
+    values = prediction.stages[stage].mask_logits[k]
+    name = prediction.class_names[k]
+    picture = data_uri(similarity_overlay(prediction.image, values, low=low, high=high), file_format="JPEG")
+    title = f"{color_swatch(prediction.class_colors[k])}{escape(name)}" if by_class else stage_title(stage)
+    return f"""
+<button type="button" class="ece-map" data-stage="{stage}" data-class="{k}" aria-pressed="{str(current).lower()}">
+  <img src="{picture}" alt="{escape(f"Similarity to {name} at {stage_title(stage)}")}">
+  <span>{title} <small>{values.shape[1]}×{values.shape[0]}, {values.min():.1f} … {values.max():.1f}</small></span>
+</button>"""
 
 
-def _heat(prediction: Prediction, stage: str, k: int, *, low: float, high: float) -> str:
-    picture = similarity_overlay(prediction.image, prediction.stages[stage].mask_logits[k], low=low, high=high)
-    return data_uri(picture, file_format="JPEG")
+def render_gates(prediction: Prediction, *, class_name: str, stage: str) -> str:
+    """A table of classes and stages: how much of the embedding the mask's evidence overwrote there."""
+    shares = overwritten(prediction)
+    if not shares:
+        return ""
+    selected = prediction.class_names.index(class_name)
+    shown = classes_seen(prediction, min_area=MIN_AREA, limit=MAX_CLASSES)
+    heads = "".join(f'<th scope="col">{stage_title(name)}</th>' for name in shares)
+    lines = ""
+    for k in dict.fromkeys([*shown, selected]):
+        cells = [
+            _gate_cell(name, k, share[k], current=(name, k) == (stage, selected)) for name, share in shares.items()
+        ]
+        label = f"{color_swatch(prediction.class_colors[k])}{escape(prediction.class_names[k])}"
+        lines += f'<tr><th scope="row">{label}</th>{"".join(cells)}</tr>'
+    return f"""
+<table class="ece-gates">
+  <caption>Gate: share of each class embedding that a stage overwrote with its mask's evidence</caption>
+  <thead><tr><th></th>{heads}</tr></thead><tbody>{lines}</tbody>
+</table>"""
+
+
+def _gate_cell(stage: str, k: int, share: float, *, current: bool) -> str:
+    return (
+        f'<td><button type="button" data-stage="{stage}" data-class="{k}" aria-pressed="{str(current).lower()}" '
+        f'style="--share:{share:.3f}">{share:.0%}</button></td>'
+    )
+
+
+def save_arrays(session: Session, selection: Selection) -> Path:
+    """The photo's maps and gates as a file for numpy."""
+    photo = session.required_photo(selection)
+    path = download.new_file(f"{download.file_stem(photo.name)}-maps.npz")
+    np.savez_compressed(path, **similarity_arrays(photo.prediction))  # type: ignore[arg-type]  # none is its option
+    return path

@@ -3,10 +3,16 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+import gradio as gr
 from gradio.blocks import Block
 
 MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
 """Options of events that run a model: one at a time."""
+
+
+def event_data(event: gr.EventData) -> dict[str, Any]:
+    """What a browser sent along with an event; empty where that is no object. Nothing in it can be trusted."""
+    return event._data if isinstance(event._data, dict) else {}
 
 
 class View(NamedTuple):
