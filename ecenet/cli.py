@@ -151,8 +151,8 @@ class Runs:
 class Ship:
     """Turn a finished run into a checkpoint to share: fp16, with the scores of just these weights in its config."""
 
-    run_folder: tyro.conf.Positional[Path]
-    """Folder of a finished run."""
+    run_folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of finished runs; the weights of several that began from the same ones are averaged."""
     out: Path
     """Folder of the checkpoint."""
     data: Path
@@ -173,9 +173,8 @@ class Ship:
 
         data = read_data(self.data, self.split, layout=self.layout)
         make_folder(self.out)
-        figures = ship(
-            self.run_folder / self.which, self.out, data=data, classes=self.classes, image_size=self.image_size
-        )
+        sources = [folder / self.which for folder in self.run_folders]
+        figures = ship(sources, self.out, data=data, classes=self.classes, image_size=self.image_size)
         print(figures_table(figures))
 
 

@@ -1,27 +1,32 @@
 """From a run to a checkpoint that can be shared: half the size, with the figures measured on just these weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ecenet.data.split import LabelledSplit
+from ecenet.errors import UserError
 from ecenet.evaluate import check_classes, count_pixels, score
+from ecenet.model.ecenet import ECENet
 from ecenet.predictor import Predictor
 from ecenet.weights import load_model, save_model
 
 
 def ship(
-    source: Path, out: Path, *, data: LabelledSplit, classes: int | None, image_size: int | None
+    sources: Sequence[Path], out: Path, *, data: LabelledSplit, classes: int | None, image_size: int | None
 ) -> dict[str, Any]:
     """Write `out` as fp16 and put its own scores into its config's recipe.
 
     Args:
-        source: folder of the trained model.
+        sources: folders of trained models; the weights of several are averaged.
         data: labelled split to measure on.
         classes: also measure the mean over the first so many classes.
         image_size: longest side in pixels to predict at, instead of the one trained around.
     Returns: the figures, JSON-able: split, images, and mIoU by stage over all and over the first classes.
     """
-    trained = load_model(source)
+    trained = load_average(sources)
     check_classes(classes, trained.class_names)
     trained.image_size = image_size or trained.image_size
     save_model(trained, out, half=True)
@@ -42,6 +47,30 @@ def ship(
     model.recipe = {**model.recipe, "figures": figures}
     save_model(model, out, half=True)
     return figures
+
+
+def load_average(folders: Sequence[Path]) -> ECENet:
+    """One model whose weights are the mean of several that began from the same ones (a "model soup"); with the
+    settings of the first.
+
+    Raises:
+        UserError: they are not of one architecture and the same classes.
+    """
+    models = [load_model(folder) for folder in folders]
+    first, states = models[0], [model.state_dict() for model in models]
+    for folder, model, state in zip(folders, models, states, strict=True):
+        shapes = {name: tensor.shape for name, tensor in state.items()}
+        if model.class_names != first.class_names or shapes != {name: t.shape for name, t in states[0].items()}:
+            raise UserError(
+                f"Expected models of one architecture and the same classes to average, but {folder} differs from "
+                f"{folders[0]}; average runs that began from the same weights."
+            )
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(dim=0) if tensor.is_floating_point() else tensor
+        for name, tensor in states[0].items()
+    }
+    first.load_state_dict(mean)
+    return first
 
 
 def figures_table(figures: dict[str, Any]) -> str:

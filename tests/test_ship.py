@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from helpers import small_model, write_folder
 
 from ecenet.__main__ import main
+from ecenet.config import ModelConfig
 from ecenet.data.folder import read_folder
 from ecenet.evaluate import evaluate
 from ecenet.predictor import Predictor
+from ecenet.ship import load_average
 from ecenet.weights import load_model, save_model
 
 
@@ -33,6 +36,30 @@ def test_shipped_weights_are_fp16_and_carry_their_own_scores(
     assert load_model(out).image_size == 96, "the size that it was measured at"
     assert set(figures["miou_2"]) == {"ece", "stage4", "stage3", "stage2", "stage1", "final"}
     assert "| final |" in capsys.readouterr().out
+
+
+def test_several_runs_are_averaged(tmp_path: Path, data: Path) -> None:
+    models = [small_model(seed=seed) for seed in (0, 1)]
+    for number, model in enumerate(models):
+        save_model(model, tmp_path / f"{number}" / "model")
+    averaged = load_average([tmp_path / "0" / "model", tmp_path / "1" / "model"]).state_dict()
+    for name, tensor in models[0].state_dict().items():
+        other = models[1].state_dict()[name]
+        expected = (tensor + other) / 2 if tensor.is_floating_point() else tensor
+        assert torch.allclose(averaged[name], expected, atol=1e-6), name
+    alone = load_average([tmp_path / "0" / "model"]).state_dict()
+    assert all(torch.equal(tensor, alone[name]) for name, tensor in models[0].state_dict().items())
+
+
+def test_runs_of_different_models_are_not_averaged(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_model(small_model(), tmp_path / "a" / "best")
+    save_model(small_model(config=ModelConfig(embed_dim=8)), tmp_path / "b" / "best")
+    words = ["ship", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "out"), "--data", str(data)]
+    assert main(words) == 2
+    assert "of one architecture" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_run_without_a_model_is_told_so(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
