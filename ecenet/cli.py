@@ -179,6 +179,39 @@ class Ship:
 
 
 @dataclass(frozen=True)
+class Embed:
+    """Write every class embedding of a labelled split, and how its mask fared, to one Parquet file."""
+
+    data: Path
+    """Folder of the data set."""
+    out: Path
+    """The file, .parquet."""
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    layout: Layout = "folder"
+    """How the data lies there."""
+    split: str = "val"
+    limit: int | None = None
+    """Look at so many images only, evenly spread."""
+    half: bool = False
+    """Embeddings as fp16: half the size."""
+
+    def run(self) -> None:
+        from ecenet.bank import bank_summary, embed_split, write_bank
+        from ecenet.data.read import read_data
+        from ecenet.predictor import Predictor
+        from ecenet.processes import this_process
+
+        state = this_process()  # before the predictor, whose device it chooses
+        data = read_data(self.data, self.split, layout=self.layout)
+        make_folder(self.out.parent)
+        bank = embed_split(Predictor.from_weights(self.weights), data, limit=self.limit)
+        if state.is_main_process:
+            write_bank(bank, self.out, half=self.half)
+            print(f"Wrote {bank_summary(bank)} to {self.out}")
+
+
+@dataclass(frozen=True)
 class Compare:
     """Train ECENet and other decoders alike and score them; takes the options of `train`, presets too."""
 

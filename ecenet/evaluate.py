@@ -128,21 +128,14 @@ def count_pixels(
         part, parts: look at every `parts`-th image only, from the `part`-th on, so that several processes can share
             the work; `merge` sums what they counted. A part may have no image at all.
     """
+    check_labels(predictor, data)
     names = predictor.model.class_names
-    if data.labels.class_names != names:
-        raise UserError(
-            f"Expected the weights' {len(names)} classes ({', '.join(names[:4])}, …) in {data.root}/classes.json, "
-            f"got {data.labels.num_classes} ({', '.join(data.labels.class_names[:4])}, …); "
-            "use data with the same classes."
-        )
-    if limit is not None and limit < 1:
-        raise UserError(f"Expected --limit of at least 1, got {limit}; leave it out to score all images.")
     if not 0 <= part < parts:
         raise UserError(f"Expected a part from 0 to one below the number of parts, got {part} of {parts}; correct it.")
     averaging = averaging or Averaging()
     averaging.check(predictor)
 
-    picked = np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)[part::parts]
+    picked = picked_images(data, limit=limit)[part::parts]
     confusions = {name: np.zeros((len(names), len(names)), np.int64) for name in predictor.model.stage_names}
     boundaries = {name: np.zeros((2, len(names)), np.int64) for name in confusions if boundary}
     seconds = []
@@ -160,6 +153,28 @@ def count_pixels(
                 boundaries[name] += boundary_counts(target, label_map, target_band=band, num_classes=len(names))
 
     return PixelCounts(names, confusions, boundaries, seconds)
+
+
+def check_labels(predictor: Predictor, data: LabelledSplit) -> None:
+    """Refuse data whose classes are not the weights' classes."""
+    names = predictor.model.class_names
+    if data.labels.class_names != names:
+        raise UserError(
+            f"Expected the weights' {len(names)} classes ({', '.join(names[:4])}, …) in {data.root}/classes.json, "
+            f"got {data.labels.num_classes} ({', '.join(data.labels.class_names[:4])}, …); "
+            "use data with the same classes."
+        )
+
+
+def picked_images(data: LabelledSplit, *, limit: int | None) -> np.ndarray:
+    """Indices of `limit` images, evenly spread; of all without a limit.
+
+    Raises:
+        UserError: the limit is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"Expected --limit of at least 1, got {limit}; leave it out to look at all images.")
+    return np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)
 
 
 def _label_maps(predictor: Predictor, path: Path, averaging: Averaging) -> dict[str, np.ndarray]:

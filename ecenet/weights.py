@@ -1,6 +1,7 @@
 """Checkpoints are folders with `config.json` and `model.safetensors`: found by name, path or Hub id."""
 
 import copy
+import hashlib
 import inspect
 import json
 from dataclasses import fields
@@ -59,6 +60,15 @@ def save_model(model: ECENet, folder: Path, *, half: bool = False) -> None:
     assert isinstance(config, dict), "ECENet's keyword arguments"
     # These two may have changed since the model was built.
     stored.save_pretrained(folder, config={**config, "recipe": model.recipe, "image_size": model.image_size})
+
+
+def weights_hash(model: ECENet) -> str:
+    """Twelve hexadecimal digits that change with any number in the model: what results were made with."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def copy_weights(source: ECENet, model: ECENet) -> None:

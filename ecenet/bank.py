@@ -1,0 +1,205 @@
+"""An embedding bank: every class embedding of a labelled split and how its mask fared, in one Parquet file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from accelerate.utils import gather_object
+from tqdm import tqdm
+
+from ecenet.data.split import LabelledSplit
+from ecenet.errors import UserError, disk_errors
+from ecenet.evaluate import check_labels, picked_images
+from ecenet.files import replaced
+from ecenet.metrics import confusion_matrix
+from ecenet.prediction import Prediction
+from ecenet.predictor import Predictor
+from ecenet.processes import this_process
+from ecenet.weights import weights_hash
+
+FORMAT = 1
+"""Of the file; a change of columns is another one."""
+COLUMNS = ("image", "stage", "class", "area", "confidence", "truth", "iou", "embedding")
+
+
+class Row(NamedTuple):
+    """One class of one image at one stage."""
+
+    image: int
+    stage: str
+    class_index: int
+    area: float
+    confidence: float
+    truth: np.ndarray
+    """(K,) int64."""
+    iou: float
+    embedding: np.ndarray
+    """(D,) float32."""
+
+
+@dataclass(frozen=True)
+class EmbeddingBank:
+    """N rows, one for each image, stage and class that is predicted or true there; K classes, D embedding width."""
+
+    image: np.ndarray
+    """(N,) index into `images`."""
+    stage: np.ndarray
+    """(N,) stage names; `final` has no embeddings of its own and is left out."""
+    class_index: np.ndarray
+    """(N,)."""
+    area: np.ndarray
+    """(N,) share of the image that the stage gives to the class."""
+    confidence: np.ndarray
+    """(N,) mean confidence over those pixels; NaN without any."""
+    truth: np.ndarray
+    """(N, K) labelled pixels of each true class among those pixels: a row of this image's confusion, transposed."""
+    iou: np.ndarray
+    """(N,) intersection over union of the class in this image; NaN where it is neither predicted nor labelled."""
+    embedding: np.ndarray
+    """(N, D) float32."""
+    images: list[str]
+    """File names, relative to the data set."""
+    about: dict[str, Any]
+    """`format`, `class_names`, `class_colors`, `weights_hash`, `data`, `split`."""
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+def embed_split(predictor: Predictor, data: LabelledSplit, *, limit: int | None = None) -> EmbeddingBank:
+    """Predict every image and keep its class embeddings. Under a launcher the processes share the images, and each
+    returns the whole bank.
+
+    Args:
+        limit: look at so many images only, evenly spread.
+    Raises:
+        UserError: the data's classes are not the weights' classes, or a file is bad.
+    """
+    check_labels(predictor, data)
+    state = this_process()
+    rows: list[Row] = []
+    picked = picked_images(data, limit=limit)
+    mine = range(state.process_index, len(picked), state.num_processes)
+    for number in tqdm(mine, desc=f"Embedding {data.split}", unit="image", disable=not state.is_main_process):
+        image, target = data.load(int(picked[number]))
+        rows += embedding_rows(predictor.predict(image), target, image=number)
+    rows = sorted(gather_object(rows), key=lambda row: row.image)  # stable: stages and classes keep their order
+    width, classes = predictor.model.embed_dim, len(predictor.model.class_names)
+    return EmbeddingBank(
+        image=np.array([row.image for row in rows], dtype=np.int64),
+        stage=np.array([row.stage for row in rows], dtype=np.str_),
+        class_index=np.array([row.class_index for row in rows], dtype=np.int64),
+        area=np.array([row.area for row in rows], dtype=np.float64),
+        confidence=np.array([row.confidence for row in rows], dtype=np.float64),
+        truth=np.array([row.truth for row in rows], dtype=np.int64).reshape(len(rows), classes),
+        iou=np.array([row.iou for row in rows], dtype=np.float64),
+        embedding=np.array([row.embedding for row in rows], dtype=np.float32).reshape(len(rows), width),
+        images=[_relative(data.images[index], data.root) for index in picked],
+        about={
+            "format": FORMAT,
+            "class_names": predictor.model.class_names,
+            "class_colors": predictor.model.class_colors,
+            "weights_hash": weights_hash(predictor.model),
+            "data": data.labels.name,
+            "split": data.split,
+        },
+    )
+
+
+def embedding_rows(prediction: Prediction, target: np.ndarray, *, image: int) -> list[Row]:
+    """Rows of one image; `target` is (H, W) uint8 class indices, 255 = ignore."""
+    rows = []
+    classes = len(prediction.class_names)
+    for name, stage in prediction.stages.items():
+        if name == "final":
+            continue
+        confusion = confusion_matrix(target, stage.label_map, num_classes=classes)  # rows are truth
+        hit, true, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+        for k in np.flatnonzero((stage.area > 0) | (true > 0)):
+            union = true[k] + predicted[k] - hit[k]
+            iou = float(hit[k] / union) if union else float("nan")
+            values = (float(stage.area[k]), float(stage.mean_confidence[k]), confusion[:, k], iou)
+            rows.append(Row(image, name, int(k), *values, stage.embeddings[k].astype(np.float32)))
+    return rows
+
+
+def write_bank(bank: EmbeddingBank, path: Path, *, half: bool = False) -> None:
+    """Plain columns, which pandas, DuckDB and Embedding Atlas read as they are; fp16 embeddings with `half`."""
+    names = bank.about["class_names"]
+    element = pa.float16() if half else pa.float32()
+    flat = bank.embedding.astype(np.float16 if half else np.float32).ravel()
+    columns = {
+        "image": pa.array([bank.images[index] for index in bank.image], pa.string()),
+        "stage": pa.array(bank.stage.tolist(), pa.string()),
+        "class": pa.array([names[k] for k in bank.class_index], pa.string()),
+        "area": pa.array(bank.area, pa.float64()),
+        "confidence": pa.array(bank.confidence, pa.float64(), from_pandas=True),
+        "truth": pa.FixedSizeListArray.from_arrays(pa.array(bank.truth.ravel(), pa.int32()), bank.truth.shape[1]),
+        "iou": pa.array(bank.iou, pa.float64(), from_pandas=True),
+        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(flat, element), bank.embedding.shape[1]),
+    }
+    about = json.dumps({**bank.about, "images": bank.images})
+    table = pa.table(columns).replace_schema_metadata({"ecenet": about})
+    with disk_errors(path), replaced(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
+
+
+def read_bank(path: Path, *, weights: str | None = None) -> EmbeddingBank:
+    """Args:
+        weights: hash of the weights that it must have been made with; any by default.
+    Raises:
+        UserError: it is no such file, or was made with other weights.
+    """
+    try:
+        table = pq.read_table(path)
+        about = json.loads((table.schema.metadata or {}).get(b"ecenet", b"{}"))
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise UserError(
+            f"Expected a Parquet file written by `python -m ecenet embed`, but {path.name} cannot be read; "
+            "write it again."
+        ) from error
+    if about.get("format") != FORMAT or any(name not in table.column_names for name in COLUMNS):
+        raise UserError(
+            f"Expected a Parquet file written by `python -m ecenet embed`, but {path.name} is another one; "
+            "give one that this version wrote."
+        )
+    if weights is not None and about["weights_hash"] != weights:
+        raise UserError(
+            f"Expected embeddings of the chosen weights ({weights}), but {path.name} was made with others "
+            f"({about['weights_hash']}); embed the data again or choose those weights."
+        )
+    images = about.pop("images")
+    number = {name: index for index, name in enumerate(images)}
+    index_of = {name: k for k, name in enumerate(about["class_names"])}
+    return EmbeddingBank(
+        image=np.array([number[name] for name in table["image"].to_pylist()], dtype=np.int64),
+        stage=np.array(table["stage"].to_pylist(), dtype=np.str_),
+        class_index=np.array([index_of[name] for name in table["class"].to_pylist()], dtype=np.int64),
+        area=table["area"].to_numpy(),
+        confidence=table["confidence"].to_numpy(),
+        truth=_matrix(table["truth"]).astype(np.int64),
+        iou=table["iou"].to_numpy(),
+        embedding=_matrix(table["embedding"]).astype(np.float32),
+        images=images,
+        about=about,
+    )
+
+
+def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+    """(N, W) of a fixed-size list column."""
+    width = column.type.list_size
+    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(values).reshape(-1, width)
+
+
+def _relative(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+
+
+def bank_summary(bank: EmbeddingBank) -> str:
+    """One line for the command."""
+    return f"{len(bank)} embeddings of {len(bank.images)} images, {len(np.unique(bank.stage))} stages"
