@@ -13,7 +13,7 @@ from PIL import Image
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.runs import RUNS_DIR
-from ecenet.ui import embeddings, models, photos, segment, similarity, train
+from ecenet.ui import bundle, embeddings, models, photos, segment, similarity, train
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import new_session
 from ecenet.ui.shelf import ModelShelf
@@ -40,7 +40,7 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 model_list = models.build(session, selection, shelf=shelf)
-                views = [photos.build(session, selection, shelf=shelf)]
+                views = [photos.build(session, selection, shelf=shelf), bundle.build(session, selection, shelf=shelf)]
             with gr.Column(scale=4, min_width=340), gr.Tabs():
                 with gr.Tab("Segment"):
                     views += segment.build(session, selection, stage_names=fresh.stage_names)

@@ -1,32 +1,38 @@
 """A prediction as files."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from ecenet.overlay import indexed_mask, overlay
-from ecenet.prediction import Prediction
+from ecenet.prediction import Prediction, StagePrediction
 
 
 def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 0.6) -> dict[str, object]:
     """Write one photo's masks, overlay and arrays.
 
     Writes `label_map.png` (palette image of class indices), `overlay.png`, `stages/NAME.png` (palette images, coarse
-    to fine) and `arrays.npz` with `similarity_NAME` (K, h, w), `embeddings_NAME` (K, D) and, where a stage has one,
-    `gate_NAME` (K, D).
+    to fine), `overlays/NAME.jpg`, `coco/NAME.json` (a list of COCO annotations) and `arrays.npz` with
+    `similarity_NAME` (K, h, w), `embeddings_NAME` (K, D) and, where a stage has one, `gate_NAME` (K, D).
 
     Returns: a JSON-able summary: sizes, classes with area and mean confidence, agreement of each stage with the final.
     """
-    (folder / "stages").mkdir(parents=True, exist_ok=True)
+    for name in ("stages", "overlays", "coco"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     colors = prediction.class_colors
     indexed_mask(prediction.label_map, colors).save(folder / "label_map.png")
     overlay(prediction.image, prediction.label_map, colors, opacity=opacity).save(folder / "overlay.png")
     arrays: dict[str, np.ndarray] = {}
     for name, stage in prediction.stages.items():
         indexed_mask(stage.label_map, colors).save(folder / "stages" / f"{name}.png")
+        picture = overlay(prediction.image, stage.label_map, colors, opacity=opacity)
+        picture.save(folder / "overlays" / f"{name}.jpg", quality=90)
+        (folder / "coco" / f"{name}.json").write_text(json.dumps(coco_annotations(prediction, stage)))
         arrays[f"similarity_{name}"] = stage.similarity
         arrays[f"embeddings_{name}"] = stage.embeddings
         if stage.gate is not None:
@@ -48,6 +54,30 @@ def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 
         ],
         "agreement_with_final": {name: prediction.agreement(name) for name in prediction.stages},
     }
+
+
+def coco_annotations(prediction: Prediction, stage: StagePrediction) -> list[dict[str, object]]:
+    """One annotation a class: its mask at the image's size as compressed RLE, in COCO's stuff format.
+
+    `category_id` is the class's index plus one, as COCO counts; `score` its mean confidence.
+    """
+    annotations: list[dict[str, object]] = []
+    for k in stage.present():
+        mask = np.asfortranarray(stage.label_map == k, dtype=np.uint8)
+        encoded = coco_mask.encode(mask)
+        annotations.append(
+            {
+                "id": len(annotations) + 1,
+                "category_id": k + 1,
+                "category": prediction.class_names[k],
+                "segmentation": {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")},
+                "area": int(mask.sum()),
+                "bbox": [float(value) for value in coco_mask.toBbox(encoded)],
+                "iscrowd": 0,
+                "score": float(stage.mean_confidence[k]),
+            }
+        )
+    return annotations
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:

@@ -13,12 +13,14 @@ from ecenet.ui.toast import show_errors
 PRESS = "() => document.querySelector('#{id}-file').click()"
 
 
-def build(label: str, make: Callable[..., Path], inputs: Sequence[Block], *, elem_id: str) -> gr.Button:
+def build(
+    label: str, make: Callable[..., Path], inputs: Sequence[Block], *, elem_id: str, interactive: bool = True
+) -> gr.Button:
     """A button after which `make(*inputs)` writes a file and the browser saves it.
 
     Gradio's own download button must know its file before it is pressed: it stays out of sight and is pressed then.
     """
-    button = gr.Button(label, size="sm", elem_id=elem_id)
+    button = gr.Button(label, size="sm", min_width=110, interactive=interactive, elem_id=elem_id)
     file = gr.DownloadButton(visible="hidden", elem_id=f"{elem_id}-file")
     made = button.click(show_errors(make), inputs, file, api_visibility="private")
     made.success(None, None, None, js=PRESS.format(id=elem_id))

@@ -1,0 +1,126 @@
+"""A session in one zip: what every tool can read of its photos, and a `view.json` that opens it again."""
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from ecenet.errors import UserError
+from ecenet.export import export_prediction, unique_names
+from ecenet.images import load_image
+from ecenet.prediction import Prediction
+
+FORMAT = 1
+VIEW = "view.json"
+MAX_VIEW_BYTES = 1_000_000
+MAX_PHOTO_BYTES = 32_000_000
+"""Unpacked. A zip may promise less than it holds, so that reading stops here."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What `read_bundle` found."""
+
+    photos: list[tuple[str, Image.Image]]
+    """Name and RGB image of each."""
+    view: dict[str, Any]
+    """`model`, `weights_hash`, `selection`, `projection` as they were given to `write_bundle`."""
+
+
+def write_bundle(
+    path: Path,
+    *,
+    photos: Sequence[tuple[str, Prediction]],
+    view: dict[str, Any],
+    track: Callable[[Sequence[tuple[str, Prediction]]], Iterable[tuple[str, Prediction]]] = iter,
+) -> None:
+    """Write masks (palette PNG and COCO RLE), overlays and arrays of every photo and stage, one Parquet table of all
+    class embeddings, the photos themselves and `view.json`.
+
+    Args:
+        view: JSON-able; what is needed to open the session again besides the photos.
+        track: wraps the photos, to show how far it is.
+    """
+    folders = unique_names([Path(name) for name, _ in photos])
+    with tempfile.TemporaryDirectory() as temporary, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+        root = Path(temporary)
+        summaries = []
+        for folder, (name, prediction) in zip(folders, track(photos), strict=True):
+            summary = export_prediction(prediction, root / folder)
+            prediction.image.save(root / folder / "photo.png")
+            summaries.append({"name": name, "file": f"{folder}/photo.png", **summary})
+        if photos:
+            pq.write_table(_embeddings_table(photos), root / "embeddings.parquet")
+        (root / VIEW).write_text(json.dumps({"format": FORMAT, "photos": summaries, **view}, indent=1))
+        for file in sorted(root.rglob("*")):
+            if file.is_file():
+                bundle.write(file, file.relative_to(root).as_posix())
+
+
+def _embeddings_table(photos: Sequence[tuple[str, Prediction]]) -> pa.Table:
+    """One row for each photo, stage and class that the stage gives any pixel."""
+    rows = [
+        {
+            "photo": name,
+            "stage": stage.name,
+            "class": prediction.class_names[k],
+            "area": float(stage.area[k]),
+            "confidence": float(stage.mean_confidence[k]),
+            "embedding": stage.embeddings[k],
+        }
+        for name, prediction in photos
+        for stage in prediction.stages.values()
+        if stage.name != "final"
+        for k in stage.present()
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def read_bundle(path: Path, *, max_photos: int) -> Bundle:
+    """Open what `write_bundle` wrote. Nothing is unpacked to disk, and only what `view.json` names is read.
+
+    Raises:
+        UserError: it is no such file, is damaged, or holds more than a session takes.
+    """
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            view = json.loads(_read(bundle, VIEW, limit=MAX_VIEW_BYTES))
+            if not isinstance(view, dict) or view.get("format") != FORMAT or not isinstance(view.get("photos"), list):
+                raise _foreign(path)
+            listed = view.pop("photos")
+            if len(listed) > max_photos:
+                raise UserError(
+                    f"Expected at most {max_photos} photos in a session, but {path.name} holds {len(listed)}; "
+                    "open its photos in parts."
+                )
+            photos = [
+                (str(photo["name"]), load_image(_read(bundle, str(photo["file"]), limit=MAX_PHOTO_BYTES)))
+                for photo in listed
+            ]
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError) as error:
+        raise _foreign(path) from error
+    return Bundle(photos, view)
+
+
+def _read(bundle: zipfile.ZipFile, name: str, *, limit: int) -> bytes:
+    with bundle.open(name) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise UserError(
+            f"Expected {name} to hold at most {limit / 1e6:g} MB unpacked, but it holds more; save it smaller."
+        )
+    return content
+
+
+def _foreign(path: Path) -> UserError:
+    return UserError(
+        f"Expected a session that the explorer saved as .zip, but {path.name} is none, or is damaged; "
+        "choose the file that was downloaded."
+    )

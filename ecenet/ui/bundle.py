@@ -1,0 +1,113 @@
+"""Take the session away as one zip, and open it again."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from ecenet.bundle import read_bundle, write_bundle
+from ecenet.errors import UserError
+from ecenet.images import thumbnail
+from ecenet.ui import download
+from ecenet.ui.selection import Selection, pixel_of
+from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session
+from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.toast import show_errors
+from ecenet.ui.view import MODEL_QUEUE, View
+from ecenet.weights import weights_hash
+
+
+def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
+    """Lay out the two buttons. Returns what shows the first one while there is something to take away."""
+    with gr.Row():
+        save = download.build(
+            "Save all as .zip",
+            partial(save_session, shelf=shelf),
+            [session, selection],
+            elem_id="save-session",
+            interactive=False,
+        )
+        upload = gr.UploadButton(
+            "Open a saved .zip", file_types=[".zip"], type="filepath", size="sm", elem_id="open-session", min_width=110
+        )
+
+    @show_errors
+    def open_file(
+        selection: Selection,
+        path: str,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Session, Selection]:
+        track = partial(progress.tqdm, desc="Segmenting the saved photos", unit="photos")
+        opened = open_session(Path(path), shelf=shelf, track=track)
+        if not opened.same_weights:
+            gr.Warning(
+                "The weights have changed since this was saved: masks and embeddings differ from the saved ones."
+            )
+        return opened.session, replace(opened.selection, revision=selection.revision + 1)
+
+    upload.upload(open_file, [selection, upload], [session, selection], **MODEL_QUEUE)
+    return View(lambda session: gr.Button(interactive=bool(session.photos)), [session], [save], "photo")
+
+
+class OpenedSession(NamedTuple):
+    session: Session
+    selection: Selection
+    same_weights: bool
+    """Whether the model is, to the last bit, the one that the session was saved with."""
+
+
+def save_session(session: Session, selection: Selection, *, shelf: ModelShelf) -> Path:
+    """Write the zip.
+
+    Raises:
+        UserError: there is no photo.
+    """
+    session.required_photo(selection)
+    path = download.new_file("ecenet-session.zip")
+    view = {
+        "model": session.model,
+        "weights_hash": weights_hash(shelf.open(session.model).model),
+        "selection": asdict(selection),
+    }
+    write_bundle(path, photos=[(photo.name, photo.prediction) for photo in session.photos], view=view)
+    return path
+
+
+def open_session(
+    path: Path, *, shelf: ModelShelf, track: Callable[[Sequence[Any]], Iterable[Any]] = iter
+) -> OpenedSession:
+    """Segment the photos of a saved session again, with the model that it was saved with, and look where it looked.
+
+    Args:
+        track: wraps the photos, to show how far it is.
+    Raises:
+        UserError: the file is no saved session, or its model is not on the list.
+    """
+    bundle = read_bundle(path, max_photos=MAX_PHOTOS)
+    key = str(bundle.view.get("model"))
+    predictor = shelf.open(key)
+    session = Session(model=key, stage_names=tuple(predictor.model.stage_names))
+    for name, image in track(bundle.photos):
+        session = session.with_photo(Photo(name, predictor.predict(thumbnail(image, max_side=MAX_PHOTO_SIDE))))
+    same = bundle.view.get("weights_hash") == weights_hash(predictor.model)
+    return OpenedSession(session, _restored(session, bundle.view.get("selection")), same)
+
+
+def _restored(session: Session, saved: Any) -> Selection:
+    """What a saved selection says, as far as the session has it: anybody can write such a file."""
+    saved = saved if isinstance(saved, dict) else {}
+    index, stage, class_name = saved.get("photo"), saved.get("stage"), saved.get("class_name")
+    selection = Selection(
+        photo=index if type(index) is int and 0 <= index < len(session.photos) else 0,
+        stage=stage if stage in session.stage_names else "final",
+        class_name=class_name if isinstance(class_name, str) else None,
+    )
+    photo, pixel = session.photo(selection), saved.get("pixel")
+    if photo is not None and isinstance(pixel, list) and len(pixel) == 2:
+        with contextlib.suppress(UserError):
+            selection = replace(selection, pixel=pixel_of(photo.prediction, *pixel))
+    return selection

@@ -1,0 +1,138 @@
+"""A session as a zip: what is in it can be read by other tools, it opens again, and a forged one does no harm."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import noise_image, small_model
+from PIL import Image
+from predictions import STAGES, make_prediction
+from pycocotools import mask as coco_mask
+
+from ecenet.bundle import MAX_VIEW_BYTES, read_bundle, write_bundle
+from ecenet.errors import UserError
+from ecenet.ui.bundle import open_session, save_session
+from ecenet.ui.selection import Selection
+from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Session, add_photo, new_session
+from ecenet.ui.shelf import ModelShelf
+from ecenet.weights import save_model
+
+FINAL = np.array([[0, 1, 1, 1], [2, 2, 1, 1]], dtype=np.uint8)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> ModelShelf:
+    save_model(small_model(), tmp_path / "own")
+    return ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+
+
+def session_of(shelf: ModelShelf, folder: Path, *, photos: int) -> Session:
+    session = new_session(shelf)
+    for number in range(photos):
+        noise_image(40 + number, 30).save(folder / "noise.png")
+        session = add_photo(session, str(folder / "noise.png"), predictor=shelf.open(session.model))
+    return session
+
+
+def forge(path: Path, view: Any, **files: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as bundle:
+        bundle.writestr("view.json", view if isinstance(view, (str, bytes)) else json.dumps(view))
+        for name, content in files.items():
+            bundle.writestr(name, content)
+    return path
+
+
+def test_other_tools_can_read_masks_and_embeddings(tmp_path: Path) -> None:
+    photos = [("a cat", make_prediction(FINAL)), ("a cat", make_prediction(FINAL[:, ::-1].copy()))]
+    write_bundle(tmp_path / "s.zip", photos=photos, view={"model": "m"})
+    with zipfile.ZipFile(tmp_path / "s.zip") as bundle:
+        bundle.extractall(tmp_path / "out")
+    folder = tmp_path / "out" / "a cat-1"
+    assert np.array_equal(np.asarray(Image.open(folder / "stages" / "stage3.png")), FINAL)
+    annotations = json.loads((folder / "coco" / "final.json").read_text())
+    assert [(one["category"], one["area"]) for one in annotations] == [("dog", 5), ("cat", 2), ("background", 1)]
+    decoded = coco_mask.decode(annotations[1]["segmentation"])
+    assert np.array_equal(decoded, FINAL == 2)
+    assert annotations[1]["bbox"] == [0.0, 1.0, 2.0, 1.0]
+
+    frame = pd.read_parquet(tmp_path / "out" / "embeddings.parquet")
+    assert len(frame) == 2 * 5 * 3, "two photos, five stages with embeddings of their own, three classes"
+    assert frame["embedding"].iloc[0].tolist() == photos[0][1].stages["ece"].embeddings[1].tolist()
+
+
+def test_a_session_opens_again_where_it_was_left(shelf: ModelShelf, tmp_path: Path) -> None:
+    session = session_of(shelf, tmp_path, photos=2)
+    selection = Selection(photo=1, stage="stage2", class_name="grass", pixel=(40, 3), revision=9)
+    opened = open_session(save_session(session, selection, shelf=shelf), shelf=shelf)
+    assert opened.same_weights
+    assert opened.selection == Selection(photo=1, stage="stage2", class_name="grass", pixel=(40, 3))
+    assert [photo.name for photo in opened.session.photos] == ["noise", "noise"]
+    for ours, theirs in zip(opened.session.photos, session.photos, strict=True):
+        assert np.array_equal(ours.prediction.label_map, theirs.prediction.label_map)
+        assert np.array_equal(
+            ours.prediction.stages["stage1"].embeddings, theirs.prediction.stages["stage1"].embeddings
+        )
+
+
+def test_changed_weights_are_noticed(shelf: ModelShelf, tmp_path: Path) -> None:
+    path = save_session(session_of(shelf, tmp_path, photos=1), Selection(), shelf=shelf)
+    save_model(small_model(seed=1), tmp_path / "own")
+    assert not open_session(path, shelf=ModelShelf(tmp_path / "own", runs=tmp_path / "runs")).same_weights
+
+
+def test_an_empty_session_cannot_be_saved(shelf: ModelShelf) -> None:
+    with pytest.raises(UserError, match="add one first"):
+        save_session(new_session(shelf), Selection(), shelf=shelf)
+
+
+def test_what_is_no_saved_session_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "text.zip").write_text("no zip")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as bundle:
+        bundle.writestr("readme.txt", "hello")
+    photo = {"name": "x", "file": "../../etc/passwd"}
+    for path in (
+        tmp_path / "text.zip",
+        tmp_path / "other.zip",
+        forge(tmp_path / "a.zip", "not json"),
+        forge(tmp_path / "b.zip", [1]),
+        forge(tmp_path / "c.zip", {"format": 99, "photos": []}),
+        forge(tmp_path / "d.zip", {"format": 1, "photos": [3]}),
+        forge(tmp_path / "e.zip", {"format": 1, "photos": [photo]}),
+    ):
+        with pytest.raises(UserError, match="Expected a session that the explorer saved"):
+            read_bundle(path, max_photos=5)
+
+
+def test_a_zip_that_is_too_much_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at most 1 MB"):
+        read_bundle(forge(tmp_path / "bomb.zip", b" " * (MAX_VIEW_BYTES + 1)), max_photos=5)
+    many = {"format": 1, "photos": [{"name": "x", "file": "x"}] * (MAX_PHOTOS + 1)}
+    with pytest.raises(UserError, match="at most 20 photos"):
+        read_bundle(forge(tmp_path / "many.zip", many), max_photos=MAX_PHOTOS)
+    damaged = {"format": 1, "photos": [{"name": "x", "file": "x.png"}]}
+    with pytest.raises(UserError, match="Expected"):
+        read_bundle(forge(tmp_path / "damaged.zip", damaged, **{"x.png": b"no image"}), max_photos=5)
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [None, [], {"photo": 7}, {"photo": "0", "stage": 5, "class_name": ["x"]}, {"pixel": [1e9, 0]}, {"pixel": [[], {}]}],
+)
+def test_a_forged_selection_is_left_out(shelf: ModelShelf, tmp_path: Path, selection: Any) -> None:
+    noise_image(2000, 40).save(tmp_path / "wide.png")
+    view = {"format": 1, "model": "own", "photos": [{"name": "<b>", "file": "p.png"}], "selection": selection}
+    path = forge(tmp_path / "f.zip", view, **{"p.png": (tmp_path / "wide.png").read_bytes()})
+    opened = open_session(path, shelf=shelf)
+    assert opened.selection == Selection()
+    assert opened.session.photos[0].prediction.image.width == MAX_PHOTO_SIDE, "large ones are scaled down as ever"
+    assert set(opened.session.stage_names) == set(STAGES)
+
+
+def test_a_model_that_is_not_on_the_list_is_not_opened(shelf: ModelShelf, tmp_path: Path) -> None:
+    for model in ("/etc", "run:../../x", None):
+        with pytest.raises(UserError, match="a model of the list"):
+            open_session(forge(tmp_path / "m.zip", {"format": 1, "model": model, "photos": []}), shelf=shelf)
