@@ -13,7 +13,7 @@ from PIL import Image
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.runs import RUNS_DIR
-from ecenet.ui import bundle, embeddings, models, photos, segment, similarity, train
+from ecenet.ui import bundle, embeddings, link, models, photos, segment, similarity, train
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import new_session
 from ecenet.ui.shelf import ModelShelf
@@ -41,18 +41,19 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
             with gr.Column(scale=1, min_width=260):
                 model_list = models.build(session, selection, shelf=shelf)
                 views = [photos.build(session, selection, shelf=shelf), bundle.build(session, selection, shelf=shelf)]
-            with gr.Column(scale=4, min_width=340), gr.Tabs():
-                with gr.Tab("Segment"):
+            with gr.Column(scale=4, min_width=340), gr.Tabs() as tabs:
+                with gr.Tab("Segment", id="segment"):
                     views += segment.build(session, selection, stage_names=fresh.stage_names)
-                with gr.Tab("Similarity"):
+                with gr.Tab("Similarity", id="similarity"):
                     views.append(similarity.build(session, selection))
-                with gr.Tab("Class embeddings"):
+                with gr.Tab("Class embeddings", id="class-embeddings"):
                     views.append(embeddings.build(session, selection, umap=umap))
-                with gr.Tab("Train") as train_tab:
+                with gr.Tab("Train", id="train") as train_tab:
                     if runs is None:
                         train.build_closed()
                     else:
                         training = train.build(runs=runs)
+        views.append(link.build(session, selection, tabs=tabs, app=app, shelf=shelf))
         selection.change(Selection.shown, selection, shown, show_progress="hidden", api_visibility="private")
         for view in views:
             view.after((shown if view.follows == "photo" else selection).change, show_progress="minimal")

@@ -60,15 +60,18 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     clear = gr.Button("Remove all photos", size="sm", visible=False, elem_id="clear-photos")
 
     @show_errors
-    def add(session: Session, selection: Selection, path: str | None) -> tuple[Session, Selection]:
+    def add(
+        session: Session, selection: Selection, path: str | None, *, example: str | None = None
+    ) -> tuple[Session, Selection]:
         if not path:
             return session, selection
-        session = add_photo(session, path, predictor=shelf.open(session.model))
+        session = add_photo(session, path, predictor=shelf.open(session.model), example=example)
         newest = len(session.photos) - 1
         return session, selection.look_at_photo(newest, session.photos[newest].prediction).look_again()
 
     def add_example(session: Session, selection: Selection, event: gr.SelectData) -> tuple[Session, Selection]:
-        return add(session, selection, examples[event.index][0])
+        path, caption = examples[event.index]
+        return add(session, selection, path, example=caption)
 
     def choose(session: Session, selection: Selection, event: gr.SelectData) -> Selection:
         if not 0 <= event.index < len(session.photos):

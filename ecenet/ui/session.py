@@ -23,6 +23,8 @@ class Photo:
 
     name: str
     prediction: Prediction
+    example: str | None = None
+    """Caption of the example that it is; None for the visitor's own."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,14 @@ def new_session(shelf: ModelShelf) -> Session:
     return choose_model(Session(), shelf.initial, shelf=shelf)
 
 
-def add_photo(session: Session, path: str, *, predictor: Predictor) -> Session:
+def add_photo(session: Session, path: str, *, predictor: Predictor, example: str | None = None) -> Session:
     """Segment the photo at `path`.
 
     Raises:
         UserError: it is no usable image.
     """
     image = thumbnail(load_image(path), max_side=MAX_PHOTO_SIDE)
-    return session.with_photo(Photo(Path(path).stem, predictor.predict(image)))
+    return session.with_photo(Photo(Path(path).stem, predictor.predict(image), example))
 
 
 def choose_model(
@@ -91,5 +93,7 @@ def choose_model(
         UserError: there is no such model, or it cannot be loaded.
     """
     predictor = shelf.open(key)
-    photos = tuple(Photo(photo.name, predictor.predict(photo.prediction.image)) for photo in track(session.photos))
+    photos = tuple(
+        replace(photo, prediction=predictor.predict(photo.prediction.image)) for photo in track(session.photos)
+    )
     return replace(session, photos=photos, model=key, stage_names=tuple(predictor.model.stage_names))

@@ -14,7 +14,7 @@ from ecenet.request import RunRequest
 from ecenet.runs import read_metrics
 from ecenet.ui import run_view
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import View
+from ecenet.ui.view import HIDDEN, View
 from ecenet.watch import RunReport, run_reports, sample_pictures
 
 POLL_SECONDS = 2.5
@@ -24,7 +24,6 @@ CLOSED = (
     "Training is off here: it would let every visitor read this server's folders and use its processor. "
     "Run the app on your own machine (`make app`) to train."
 )
-HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 class Seen(NamedTuple):

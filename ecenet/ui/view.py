@@ -9,6 +9,9 @@ from gradio.blocks import Block
 MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
 """Options of events that run a model: one at a time."""
 
+HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""Options of events that are over before anybody would read a progress bar."""
+
 
 def event_data(event: gr.EventData) -> dict[str, Any]:
     """What a browser sent along with an event; empty where that is no object. Nothing in it can be trusted."""

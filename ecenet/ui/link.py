@@ -1,0 +1,88 @@
+"""What is looked at, as the page's address: a link to an example photo opens the same view again."""
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import gradio as gr
+
+from ecenet.errors import UserError
+from ecenet.ui.photos import example_photos
+from ecenet.ui.selection import Selection, pixel_of
+from ecenet.ui.session import Session, add_photo
+from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.toast import show_errors
+from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
+
+SHOW_ADDRESS = "address => { history.replaceState(null, '', address || location.pathname) }"
+
+
+def build(session: gr.State, selection: gr.State, *, tabs: gr.Tabs, app: gr.Blocks, shelf: ModelShelf) -> View:
+    """Open the link that the page was called with. Returns what keeps the address up to date."""
+    address = gr.Textbox(visible="hidden", elem_id="address")
+    tab = gr.State("segment")
+    address.change(None, address, None, js=SHOW_ADDRESS)
+
+    @show_errors
+    def open_page(session: Session, selection: Selection, request: gr.Request) -> Any:
+        link = dict(request.query_params)
+        opened, view = open_link(session, selection, link, shelf=shelf)
+        return opened, view, gr.Tabs(selected=link["tab"]) if "tab" in link else gr.skip()
+
+    def remember(event: gr.SelectData) -> str:
+        return tab_id(str(event.value))
+
+    app.load(open_page, [session, selection], [session, selection, tabs], **MODEL_QUEUE)
+    view = View(address_of, [session, selection, tab], [address])
+    tabs.select(remember, None, tab, **HIDDEN)
+    view.after(tab.change)
+    return view
+
+
+def tab_id(label: str) -> str:
+    """`Class embeddings` → `class-embeddings`."""
+    return label.lower().replace(" ", "-")
+
+
+def open_link(
+    session: Session, selection: Selection, link: Mapping[str, str], *, shelf: ModelShelf
+) -> tuple[Session, Selection]:
+    """The example photo, stage, class and pixel of a link. What the model has not is left out, as anybody can write
+    a link, and models change.
+
+    Raises:
+        UserError: the example cannot be read.
+    """
+    path = next((path for path, caption in example_photos() if caption == link.get("photo")), None)
+    if path is None:
+        return session, selection
+    session = add_photo(session, path, predictor=shelf.open(session.model), example=link["photo"])
+    index = len(session.photos) - 1
+    prediction = session.photos[index].prediction
+    selection = selection.look_at_photo(index, prediction).look_again()
+    if link.get("stage") in prediction.stages:
+        selection = replace(selection, stage=link["stage"])
+    if link.get("class") in prediction.class_names:
+        selection = replace(selection, class_name=link["class"])
+    numbers = re.fullmatch(r"(\d{1,5}),(\d{1,5})", link.get("pixel", ""))
+    if numbers:
+        with contextlib.suppress(UserError):
+            selection = replace(selection, pixel=pixel_of(prediction, int(numbers[1]), int(numbers[2])))
+    return session, selection
+
+
+def address_of(session: Session, selection: Selection, tab: str) -> str:
+    """The query that opens the view again; empty where the photo is the visitor's own."""
+    photo = session.photo(selection)
+    caption = photo.example if photo is not None else None
+    if caption is None:
+        return ""
+    parts = {"photo": caption, "stage": session.stage(selection)}
+    if selection.class_name is not None:
+        parts["class"] = selection.class_name
+    if selection.pixel is not None:
+        parts["pixel"] = "{},{}".format(*selection.pixel)
+    return "?" + urlencode({**parts, "tab": tab}, safe=",")
