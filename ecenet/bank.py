@@ -70,12 +70,15 @@ class EmbeddingBank:
         return len(self.image)
 
 
-def embed_split(predictor: Predictor, data: LabelledSplit, *, limit: int | None = None) -> EmbeddingBank:
+def embed_split(
+    predictor: Predictor, data: LabelledSplit, *, limit: int | None = None, anonymous: bool = False
+) -> EmbeddingBank:
     """Predict every image and keep its class embeddings. Under a launcher the processes share the images, and each
     returns the whole bank.
 
     Args:
         limit: look at so many images only, evenly spread.
+        anonymous: number the images instead of naming their files.
     Raises:
         UserError: the data's classes are not the weights' classes, or a file is bad.
     """
@@ -98,7 +101,10 @@ def embed_split(predictor: Predictor, data: LabelledSplit, *, limit: int | None 
         truth=np.array([row.truth for row in rows], dtype=np.int64).reshape(len(rows), classes),
         iou=np.array([row.iou for row in rows], dtype=np.float64),
         embedding=np.array([row.embedding for row in rows], dtype=np.float32).reshape(len(rows), width),
-        images=[_relative(data.images[index], data.root) for index in picked],
+        images=[
+            f"{data.labels.name} {number + 1}" if anonymous else _relative(data.images[index], data.root)
+            for number, index in enumerate(picked)
+        ],
         about={
             "format": FORMAT,
             "class_names": predictor.model.class_names,

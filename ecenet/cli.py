@@ -195,6 +195,8 @@ class Embed:
     """Look at so many images only, evenly spread."""
     half: bool = False
     """Embeddings as fp16: half the size."""
+    anonymous: bool = False
+    """Number the images instead of naming their files."""
 
     def run(self) -> None:
         from ecenet.bank import bank_summary, embed_split, write_bank
@@ -205,7 +207,7 @@ class Embed:
         state = this_process()  # before the predictor, whose device it chooses
         data = read_data(self.data, self.split, layout=self.layout)
         make_folder(self.out.parent)
-        bank = embed_split(Predictor.from_weights(self.weights), data, limit=self.limit)
+        bank = embed_split(Predictor.from_weights(self.weights), data, limit=self.limit, anonymous=self.anonymous)
         if state.is_main_process:
             write_bank(bank, self.out, half=self.half)
             print(f"Wrote {bank_summary(bank)} to {self.out}")

@@ -115,6 +115,11 @@ def test_two_processes_write_what_one_writes(data: Path, tmp_path: Path) -> None
     assert np.allclose(one.embedding, two.embedding, atol=1e-5)
 
 
+def test_images_can_go_by_number(data: Path) -> None:
+    bank = embed_split(Predictor(small_model()), read_folder(data, "val"), limit=2, anonymous=True)
+    assert bank.images == [f"{bank.about['data']} 1", f"{bank.about['data']} 2"]
+
+
 def test_a_limit_spreads_over_the_images(data: Path) -> None:
     predictor, split = Predictor(small_model()), read_folder(data, "val")
     assert embed_split(predictor, split, limit=2).images == ["images/val/0.png", "images/val/2.png"]

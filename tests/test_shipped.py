@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import skimage.data
 
+from ecenet.bank import read_bank
 from ecenet.images import ImageSource
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
-from ecenet.weights import WEIGHTS_DIR, load_model, shipped_weights
+from ecenet.weights import WEIGHTS_DIR, load_model, shipped_weights, weights_hash
 
 PHOTOS = Path(skimage.data.__file__).parent
 MAX_CHECKPOINT_BYTES = 10_000_000
@@ -75,3 +76,13 @@ def test_shipped_weights_are_small_networks(name: str, classes: int) -> None:
     model = load_model(name)
     assert model.num_classes == classes
     assert sum(parameter.numel() for parameter in model.parameters()) < 5e6
+
+
+@pytest.mark.parametrize("path", sorted(WEIGHTS_DIR.glob("*/bank.parquet")), ids=lambda path: path.parent.name)
+def test_a_reference_bank_was_made_with_the_weights_beside_it_and_holds_numbers_only(path: Path) -> None:
+    model = load_model(path.parent)
+    bank = read_bank(path, weights=weights_hash(model))
+    assert bank.about["class_names"] == model.class_names
+    assert set(bank.stage) == set(model.stage_names) - {"final"}
+    assert bank.images[0] == f"{bank.about['data']} 1", "no file names of anybody's photos"
+    assert path.stat().st_size < 4e6
