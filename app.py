@@ -13,7 +13,7 @@ from PIL import Image
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.runs import RUNS_DIR
-from ecenet.ui import bundle, embeddings, link, models, photos, segment, similarity, train
+from ecenet.ui import bundle, embeddings, link, models, photos, pixel, segment, similarity, train
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import new_session
 from ecenet.ui.shelf import ModelShelf
@@ -46,8 +46,10 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
                     views += segment.build(session, selection, stage_names=fresh.stage_names)
                 with gr.Tab("Similarity", id="similarity"):
                     views.append(similarity.build(session, selection))
+                with gr.Tab("Pixel", id="pixel"):
+                    views += pixel.build(session, selection)
                 with gr.Tab("Class embeddings", id="class-embeddings"):
-                    views.append(embeddings.build(session, selection, umap=umap))
+                    views += embeddings.build(session, selection, umap=umap)
                 with gr.Tab("Train", id="train") as train_tab:
                     if runs is None:
                         train.build_closed()

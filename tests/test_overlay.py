@@ -1,13 +1,9 @@
 """Pictures from arrays, against pixels worked out by hand."""
 
 import numpy as np
-import pytest
 from PIL import Image
-from predictions import CLASS_COLORS, CLASS_NAMES, make_prediction
+from predictions import CLASS_COLORS
 
-from ecenet.explore.points import embedding_points
-from ecenet.explore.projection import project
-from ecenet.figures.embeddings import embedding_map
 from ecenet.overlay import heat_colors, indexed_mask, overlay, similarity_overlay
 
 LABELS = np.array([[0, 1], [2, 2]], dtype=np.uint8)
@@ -43,24 +39,3 @@ def test_similarity_overlay_keeps_the_photo_s_shape_and_its_own_cells() -> None:
     assert picture.size == (480, 240)
     pixels = np.asarray(picture)
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) == 2, "two cells, two colours: nothing is smoothed"
-
-
-@pytest.mark.parametrize("color_by", ["class", "stage"])
-def test_embedding_map_draws_every_point_once_and_follows_each_class_through_the_stages(color_by: str) -> None:
-    points = embedding_points([make_prediction(LABELS), make_prediction(LABELS)])
-    figure = embedding_map(
-        points,
-        project(points.vectors, fit_umap=lambda vectors: None),
-        color_by=color_by,
-        class_names=CLASS_NAMES,
-        class_colors=CLASS_COLORS,
-        image_names=["one", "two"],
-    )
-    drawn = [trace for trace in figure.data if trace.mode == "markers" and trace.x[0] is not None]
-    assert sum(len(trace.x) for trace in drawn) == len(points)
-    names = {trace.name for trace in drawn}
-    assert names == (
-        set(CLASS_NAMES) if color_by == "class" else {"Coarse (ECE)", "Stage 4", "Stage 3", "Stage 2", "Stage 1"}
-    )
-    (lines,) = [trace for trace in figure.data if trace.mode == "lines"]
-    assert sum(value is None for value in lines.x) == 2 * 3, "one line for each class of each image"

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
+from fitters import ScriptedFitter
 from helpers import noise_image, small_model
 from predictions import STAGES, make_prediction
 
@@ -103,11 +104,13 @@ def test_a_stage_that_was_picked_meanwhile_is_not_taken_back() -> None:
     assert segment.render_picker(session, Selection(stage="stage9"), "stage9").value == "final"
 
 
-def test_empty_session_says_what_to_do(umap: UmapWorker) -> None:
+def test_empty_session_says_what_to_do() -> None:
     assert "photo" in segment.render_masks(None, "final", 0.6)
     assert "photo" in similarity.render(Session(), Selection(), "stages")[1]
-    plot, note, _ = embeddings.render(Session(), Selection(), "class", umap=umap)
-    assert plot is None
+    value, note, *_ = embeddings.render(
+        Session(), None, embeddings.Drawn(), "class", True, 0.5, 0, fitter=ScriptedFitter()
+    )
+    assert value == ""
     assert "Add a photo" in note
 
 

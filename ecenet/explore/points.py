@@ -28,6 +28,11 @@ class EmbeddingPoints:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def find(self, *, image: int, stage: str, class_index: int) -> int | None:
+        """The row of one class at one stage of one image; None where it has no point."""
+        rows = np.flatnonzero((self.image == image) & (self.stage == stage) & (self.class_index == class_index))
+        return int(rows[0]) if len(rows) else None
+
 
 def embedding_points(predictions: Sequence[Prediction], *, min_area: float = 0.005) -> EmbeddingPoints:
     """Collect the embeddings of classes whose *final* mask covers more than `min_area` of their image.

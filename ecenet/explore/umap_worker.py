@@ -1,4 +1,4 @@
-"""UMAP in a process of its own: its import alone takes seconds and would hold up every other thread of this one."""
+"""UMAP and t-SNE in a process of their own: the import alone takes seconds and would hold up every other thread."""
 
 import atexit
 import contextlib
@@ -8,22 +8,48 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import BinaryIO
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ecenet.child import child_environment
-from ecenet.explore.projection import MIN_UMAP_POINTS, umap_coordinates
+from ecenet.explore.projection import MIN_POINTS, FitFailedError, ProjectionOptions
 
 READY = b"ready\n"
 IDLE_SECONDS = 30
+MAX_FITS = 8
+"""Fits that the process keeps, of all visitors; the one that was used longest ago goes first."""
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    key: str
+    """Names the fit for later `PlaceRequest`s."""
+    vectors: np.ndarray
+    options: ProjectionOptions
+
+
+@dataclass(frozen=True)
+class PlaceRequest:
+    key: str
+    vectors: np.ndarray
+
+
+@dataclass(frozen=True)
+class Answer:
+    coordinates: np.ndarray | None = None
+    """None: the fit is no longer kept, or `error`."""
+    error: str = ""
 
 
 class UmapWorker:
     """One process that fits projections, one after the other; it begins to import UMAP at once.
 
-    Arrays go to and fro through its pipes. It ends with the process that started it, however that one ends, since
-    then its input ends.
+    Requests and answers go to and fro through its pipes. It ends with the process that started it, however that one
+    ends, since then its input ends.
     """
 
     def __init__(self) -> None:
@@ -52,8 +78,29 @@ class UmapWorker:
         """Whether a fit would begin at once."""
         return self._ready.is_set() and self._process.poll() is None
 
-    def fit(self, vectors: np.ndarray) -> np.ndarray | None:
-        """`umap_coordinates`, or None while the process starts; one that died is started again."""
+    def fit(self, vectors: np.ndarray, options: ProjectionOptions) -> tuple[np.ndarray, str | None] | None:
+        """Coordinates and, for UMAP, the key of the fit; None while the process starts.
+
+        Raises:
+            FitFailedError: the method refused the points.
+        """
+        key = uuid.uuid4().hex
+        answer = self._ask(FitRequest(key, vectors, options))
+        if answer is None or answer.coordinates is None:
+            return None
+        return answer.coordinates, key if options.method == "UMAP" else None
+
+    def place(self, key: str, vectors: np.ndarray) -> np.ndarray | None:
+        """Coordinates in a fit; None where it is no longer kept, or the process starts anew.
+
+        Raises:
+            FitFailedError: the method refused the points.
+        """
+        answer = self._ask(PlaceRequest(key, vectors))
+        return None if answer is None else answer.coordinates
+
+    def _ask(self, request: FitRequest | PlaceRequest) -> Answer | None:
+        """None while the process starts; one that died is started again."""
         with self._one_at_a_time:
             if self._process.poll() is not None:
                 self._start()
@@ -62,13 +109,16 @@ class UmapWorker:
             assert self._process.stdin is not None
             assert self._process.stdout is not None
             try:
-                pickle.dump(vectors, self._process.stdin)
+                pickle.dump(request, self._process.stdin)
                 self._process.stdin.flush()
-                return np.asarray(pickle.load(self._process.stdout))
+                answer: Answer = pickle.load(self._process.stdout)
             except (OSError, EOFError, pickle.UnpicklingError):  # the process died over it
                 self._process.kill()
                 self._start()
                 return None
+        if answer.error:
+            raise FitFailedError(answer.error)
+        return answer
 
     def close(self) -> None:
         """End the process, whatever it is at."""
@@ -76,28 +126,70 @@ class UmapWorker:
         self._process.wait()
 
 
+class KeptFits:
+    """What the process does with requests, and the fits that it keeps.
+
+    Args:
+        most: how many.
+    """
+
+    def __init__(self, *, most: int = MAX_FITS) -> None:
+        self._most = most
+        self._reducers: OrderedDict[str, Any] = OrderedDict()
+
+    def answer(self, request: FitRequest | PlaceRequest) -> Answer:
+        """Whatever a library raises becomes an error to read: one visitor's bad parameters must not end the process."""
+        try:
+            return Answer(self._fit(request) if isinstance(request, FitRequest) else self._place(request))
+        except Exception as error:
+            return Answer(error=" ".join(str(error).split())[:120] or type(error).__name__)
+
+    def _fit(self, request: FitRequest) -> np.ndarray:
+        from ecenet.explore.manifold import fit_umap, tsne_coordinates
+
+        if request.options.method == "t-SNE":
+            return tsne_coordinates(request.vectors, request.options)
+        reducer = fit_umap(request.vectors, request.options)
+        self._reducers[request.key] = reducer
+        if len(self._reducers) > self._most:
+            self._reducers.popitem(last=False)
+        return np.asarray(reducer.embedding_)
+
+    def _place(self, request: PlaceRequest) -> np.ndarray | None:
+        from ecenet.explore.manifold import place_umap
+
+        if request.key not in self._reducers:
+            return None
+        self._reducers.move_to_end(request.key)
+        return place_umap(self._reducers[request.key], request.vectors)
+
+
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """What the process does: say that UMAP is there, then answer each array with its coordinates."""
-    _first_fit()
+    """What the process does: say that UMAP is there, then answer each request."""
+    _warm_up()
     answers.write(READY)
     answers.flush()
+    fits = KeptFits()
     while True:
         try:
-            vectors = pickle.load(requests)
+            request = pickle.load(requests)
         except EOFError:  # the input has ended
             return
-        pickle.dump(umap_coordinates(vectors), answers)
+        pickle.dump(fits.answer(request), answers)
         answers.flush()
 
 
-def _first_fit() -> None:
-    """Import UMAP and compile what its first fit compiles; at first on time that nobody else wants."""
+def _warm_up() -> None:
+    """Import UMAP and compile what its first fit and placing compile; at first on time that nobody else wants."""
     _schedule("SCHED_IDLE")
     # On a busy machine there may be no such time.
     patience = threading.Timer(IDLE_SECONDS, _schedule, ["SCHED_OTHER"])
     patience.daemon = True
     patience.start()
-    umap_coordinates(np.random.default_rng(0).normal(size=(MIN_UMAP_POINTS, 4)).astype(np.float32))
+    vectors = np.random.default_rng(0).normal(size=(MIN_POINTS, 4)).astype(np.float32)
+    fits = KeptFits()
+    fits.answer(FitRequest("first", vectors, ProjectionOptions()))
+    fits.answer(PlaceRequest("first", vectors[:4]))
     patience.cancel()
     _schedule("SCHED_OTHER")
 
@@ -114,4 +206,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # whatever a library prints must not mix with the answers
-    serve(sys.stdin.buffer, answers)
+    # By its own name: pickled requests name the module, not `__main__`.
+    from ecenet.explore import umap_worker
+
+    umap_worker.serve(sys.stdin.buffer, answers)

@@ -1,6 +1,9 @@
 """Arrays in, plotly figures out."""
 
-from collections.abc import Sequence
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import plotly.colors
@@ -10,100 +13,227 @@ from ecenet.explore.points import EmbeddingPoints
 from ecenet.explore.projection import Projection
 from ecenet.prediction import stage_title
 
-STAGE_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
+ColorBy = Literal["class", "stage", "image", "confidence", "area"]
+COLOR_TITLES: dict[ColorBy, str] = {
+    "class": "Class",
+    "stage": "Stage",
+    "image": "Photo",
+    "confidence": "Confidence",
+    "area": "Area",
+}
+assert tuple(COLOR_TITLES) == get_args(ColorBy)
+STAGE_SYMBOLS = {
+    2: ("circle", "square", "diamond", "cross", "x", "triangle-up", "star"),
+    3: ("circle", "square", "diamond", "circle-open", "square-open", "diamond-open"),
+}
+"""By dimensions: a space knows few, and draws its crosses far too large."""
 GRID_COLOR = "rgba(128,128,128,0.2)"
 """Grey enough for light and dark pages alike."""
+TEXT_COLOR = "#808895"
+ACTIVE_COLOR = "#0d9488"
+UNKNOWN_COLOR = "rgb(150,150,150)"
+LINE_COLORS = {2: "rgba(128,128,128,0.45)", 3: "rgb(140,140,140)"}
+"""By dimensions: in a space, what is see-through is not drawn at all."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Points that are drawn as one trace."""
+
+    label: str
+    members: np.ndarray
+    """(N,) bool."""
+    color: str | np.ndarray
+    """One for all, or a number for each of them."""
 
 
 def embedding_map(
     points: EmbeddingPoints,
     projection: Projection,
     *,
-    color_by: str,
+    color_by: ColorBy,
     class_names: Sequence[str],
     class_colors: Sequence[Sequence[int]],
     image_names: Sequence[str],
+    trajectories: bool = True,
 ) -> go.Figure:
-    """Scatter of projected class embeddings; a thin line follows each class of each image through the stages.
+    """Scatter of projected class embeddings, in WebGL; the marker tells the stage, its size the area.
+
+    The custom data of a point is its row in `points`.
 
     Args:
-        color_by: `class` or `stage`; the other one is told apart by the marker where it can be.
-        image_names: one a prediction, for the hover text.
+        image_names: one a prediction.
+        trajectories: draw a thin line through the stages for each class of each image.
     """
     figure = go.Figure()
     stages = list(dict.fromkeys(points.stage.tolist()))
-    symbols = {name: STAGE_SYMBOLS[i % len(STAGE_SYMBOLS)] for i, name in enumerate(stages)}
-    figure.add_trace(_trajectories(points, projection))
-
-    if color_by == "stage":
-        colors = plotly.colors.sample_colorscale("Viridis", np.linspace(0, 1, max(len(stages), 2)).tolist())
-        groups = [(name, points.stage == name, colors[i]) for i, name in enumerate(stages)]
-    else:
-        groups = [
-            (class_names[k], points.class_index == k, "rgb({},{},{})".format(*class_colors[k]))
-            for k in np.unique(points.class_index)
-        ]
-    for label, members, color in groups:
+    shapes = STAGE_SYMBOLS[projection.coordinates.shape[1]]
+    symbols = {name: shapes[i % len(shapes)] for i, name in enumerate(stages)}
+    scatter = _scatter(projection.coordinates)
+    if trajectories:
+        figure.add_trace(_trajectories(points, projection.coordinates, scatter=scatter))
+    texts = _hover_texts(points, class_names=class_names, image_names=image_names)
+    sizes = marker_sizes(points)
+    groups = color_groups(points, color_by, class_names=class_names, class_colors=class_colors, image_names=image_names)
+    for group in groups:
+        marker: dict[str, Any] = {
+            "color": group.color,
+            "symbol": [symbols[name] for name in points.stage[group.members]],
+            "size": sizes[group.members],
+            "opacity": 1,
+            "line": {"color": "rgba(255,255,255,0.9)", "width": 1},
+        }
+        if isinstance(group.color, np.ndarray):
+            bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
+            marker |= {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": bar}
         figure.add_trace(
-            go.Scatter(
-                x=projection.coordinates[members, 0],
-                y=projection.coordinates[members, 1],
+            scatter(
+                projection.coordinates[group.members],
                 mode="markers",
-                name=stage_title(label) if color_by == "stage" else label,
-                marker={
-                    "color": color,
-                    "symbol": [symbols[name] for name in points.stage[members]],
-                    "size": 8 + 14 * np.sqrt(points.area[members]),
-                    "line": {"color": "rgba(255,255,255,0.9)", "width": 1},
-                },
-                customdata=np.stack(
-                    [
-                        np.array(image_names)[points.image[members]],
-                        np.array(class_names)[points.class_index[members]],
-                        points.stage[members],
-                        [f"{area:.1%}" for area in points.area[members]],
-                    ],
-                    axis=1,
-                ),
-                hovertemplate="<b>%{customdata[1]}</b> at %{customdata[2]}<br>%{customdata[0]}, "
-                "%{customdata[3]} of the image<extra></extra>",
+                name=group.label,
+                marker=marker,
+                customdata=np.flatnonzero(group.members).astype(np.int32),
+                text=texts[group.members].tolist(),
+                hovertemplate="%{text}<extra></extra>",
+                showlegend=isinstance(group.color, str),
             )
         )
-    if color_by == "class":
+    if color_by != "stage":
         for name in stages:
-            figure.add_trace(_legend_entry(stage_title(name), symbol=symbols[name]))
+            figure.add_trace(_legend_entry(stage_title(name), symbol=symbols[name], scatter=scatter))
     figure.update_layout(
+        **_axes(projection),
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(128,128,128,0.08)",
-        font={"color": "#808895"},
-        xaxis={"title": f"{projection.method} 1", "showticklabels": False, "zeroline": False, "gridcolor": GRID_COLOR},
-        yaxis={"title": f"{projection.method} 2", "showticklabels": False, "zeroline": False, "gridcolor": GRID_COLOR},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-        margin={"l": 40, "r": 10, "t": 50, "b": 40},
-        height=520,
+        font={"color": TEXT_COLOR},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
+        legend2={"orientation": "h", "y": -0.06, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
+        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)", "color": TEXT_COLOR, "activecolor": ACTIVE_COLOR},
+        margin={"l": 30, "r": 40, "t": 50, "b": 60},
+        hovermode="closest",
+        dragmode="pan" if projection.coordinates.shape[1] == 2 else "turntable",
     )
     return figure
 
 
-def _legend_entry(name: str, *, symbol: str) -> go.Scatter:
+def marker_sizes(points: EmbeddingPoints) -> np.ndarray:
+    """(N,) diameters in pixels; a marker's surface grows with the area of its class."""
+    return (8 + 14 * np.sqrt(points.area)).astype(np.float32)
+
+
+def color_groups(
+    points: EmbeddingPoints,
+    color_by: ColorBy,
+    *,
+    class_names: Sequence[str],
+    class_colors: Sequence[Sequence[int]],
+    image_names: Sequence[str],
+) -> list[Group]:
+    """One group a class, stage or image; for numbers one of all points, and one of those that have none."""
+    if color_by == "stage":
+        stages = list(dict.fromkeys(points.stage.tolist()))
+        shades = plotly.colors.sample_colorscale("Viridis", np.linspace(0, 1, max(len(stages), 2)).tolist())
+        return [Group(stage_title(name), points.stage == name, shades[i]) for i, name in enumerate(stages)]
+    if color_by == "image":
+        count = len(image_names)
+        return [
+            Group(html.escape(image_names[i]), points.image == i, f"hsl({360 * i // count},65%,50%)")
+            for i in np.unique(points.image)
+        ]
+    if color_by == "class":
+        return [
+            Group(class_names[k], points.class_index == k, "rgb({},{},{})".format(*class_colors[k]))
+            for k in np.unique(points.class_index)
+        ]
+    values = points.confidence if color_by == "confidence" else points.area
+    known = np.isfinite(values)
+    groups = [Group(COLOR_TITLES[color_by], known, values[known].astype(np.float32))]
+    if not known.all():
+        groups.append(Group("no pixels at this stage", ~known, UNKNOWN_COLOR))
+    return groups
+
+
+def centroid_heatmap(similarity: np.ndarray, *, labels: Sequence[str], title: str) -> go.Figure:
+    """(C, C) cosine similarities between classes as coloured cells, with their numbers where they fit."""
+    count = len(labels)
+    figure = go.Figure(
+        go.Heatmap(
+            z=similarity,
+            x=list(labels),
+            y=list(labels),
+            zmin=-1,
+            zmax=1,
+            colorscale="RdBu_r",
+            texttemplate="%{z:.2f}" if count <= 12 else None,
+            hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
+            colorbar={"thickness": 12},
+        )
+    )
+    figure.update_layout(
+        title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": TEXT_COLOR},
+        xaxis={"showgrid": False, "type": "category"},
+        yaxis={"showgrid": False, "type": "category", "autorange": "reversed", "automargin": True},
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        height=min(640, 180 + 34 * count),
+    )
+    return figure
+
+
+def _scatter(coordinates: np.ndarray) -> Callable[..., Any]:
+    """Makes WebGL traces of (N, 2) or (N, 3) positions."""
+
+    def flat(where: np.ndarray, **options: Any) -> go.Scattergl:
+        return go.Scattergl(x=where[:, 0], y=where[:, 1], **options)
+
+    def deep(where: np.ndarray, **options: Any) -> go.Scatter3d:
+        return go.Scatter3d(x=where[:, 0], y=where[:, 1], z=where[:, 2], **options)
+
+    return flat if coordinates.shape[1] == 2 else deep
+
+
+def _axes(projection: Projection) -> dict[str, Any]:
+    """Axes without numbers, which mean nothing."""
+    axis = {"showticklabels": False, "zeroline": False, "gridcolor": GRID_COLOR}
+    names = [{"title": {"text": f"{projection.method} {number}"}} for number in (1, 2, 3)]
+    if projection.coordinates.shape[1] == 2:
+        return {"xaxis": axis | names[0], "yaxis": axis | names[1]}
+    deep = axis | {"showbackground": False, "showspikes": False, "gridcolor": LINE_COLORS[3]}
+    scene: dict[str, Any] = {f"{letter}axis": deep | name for letter, name in zip("xyz", names, strict=True)}
+    return {"scene": scene | {"aspectmode": "cube", "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1}}}}
+
+
+def _hover_texts(points: EmbeddingPoints, *, class_names: Sequence[str], image_names: Sequence[str]) -> np.ndarray:
+    """(N,) texts in plotly's own kind of HTML."""
+    images = [html.escape(name) for name in image_names]
+    texts = [
+        f"<b>{class_names[k]}</b> at {stage_title(stage)}<br>{images[image]}, {area:.1%} of it"
+        for image, stage, k, area in zip(
+            points.image.tolist(), points.stage.tolist(), points.class_index.tolist(), points.area.tolist(), strict=True
+        )
+    ]
+    return np.array(texts, dtype=object)
+
+
+def _legend_entry(name: str, *, symbol: str, scatter: Callable[..., Any]) -> Any:
     """A legend line for a marker shape, without points."""
+    nowhere = np.full((1, 3), None, dtype=object)
     marker = {"symbol": symbol, "color": "rgb(128,128,128)", "size": 10}
-    return go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=marker)
+    return scatter(nowhere, mode="markers", name=name, legend="legend2", marker=marker)
 
 
-def _trajectories(points: EmbeddingPoints, projection: Projection) -> go.Scatter:
+def _trajectories(points: EmbeddingPoints, coordinates: np.ndarray, *, scatter: Callable[..., Any]) -> Any:
     """One line trace with gaps: stage after stage for each class of each image."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for image, k in dict.fromkeys(zip(points.image.tolist(), points.class_index.tolist(), strict=True)):
-        members = (points.image == image) & (points.class_index == k)
-        x += [*projection.coordinates[members, 0].tolist(), None]
-        y += [*projection.coordinates[members, 1].tolist(), None]
-    return go.Scatter(
-        x=x,
-        y=y,
+    order = np.lexsort((points.class_index, points.image))
+    image, classes = points.image[order], points.class_index[order]
+    ends = np.flatnonzero((np.diff(image) != 0) | (np.diff(classes) != 0)) + 1
+    where = np.insert(coordinates[order].astype(float), [*ends, len(order)], np.nan, axis=0)
+    return scatter(
+        where,
         mode="lines",
-        line={"color": "rgba(128,128,128,0.45)", "width": 1},
+        line={"color": LINE_COLORS[coordinates.shape[1]], "width": coordinates.shape[1] - 1},
         hoverinfo="skip",
         showlegend=False,
     )

@@ -1,55 +1,259 @@
-"""Class embeddings: all photos of the session, all stages, in one projection."""
+"""Class embeddings: all photos of the session, all stages, in one projection that can be clicked."""
 
 from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
 
 import gradio as gr
-import plotly.graph_objects as go
+import plotly
 
-from ecenet.explore.points import embedding_points
-from ecenet.explore.projection import project
+from ecenet.explore.embedding_map import EmbeddingMap, MapRequest, draw_map
+from ecenet.explore.neighbors import centroid_similarity
+from ecenet.explore.projection import Fitter, Method, ProjectionOptions
 from ecenet.explore.umap_worker import UmapWorker
-from ecenet.figures.embeddings import embedding_map
-from ecenet.ui.selection import Selection
+from ecenet.figures.embeddings import COLOR_TITLES, ColorBy, centroid_heatmap, embedding_map, marker_sizes
+from ecenet.prediction import Prediction, stage_title
+from ecenet.ui import map_panels
+from ecenet.ui.map_events import embedding_stage, look_at_point, picked_point, picked_points, point_of, up_to_date
+from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Session
+from ecenet.ui.toast import show_errors
 from ecenet.ui.view import View
 
 POLL_SECONDS = 3
+PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+MAP_JS = Path(__file__).parents[2] / "assets" / "map.js"
+LIVE: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden", "api_visibility": "private"}
 
 
-def build(session: gr.State, selection: gr.State, *, umap: UmapWorker) -> View:
+class Drawn(NamedTuple):
+    """What the page shows, so that only what has changed is sent again."""
+
+    key: str = ""
+    color_by: str = ""
+    lines: bool = True
+
+
+class Fields(NamedTuple):
+    """The accordion's."""
+
+    inputs: list[Any]
+    """In the order of `ProjectionOptions`."""
+    changed: list[Any]
+    """Events that ask for another projection."""
+
+
+def build(session: gr.State, selection: gr.State, *, umap: UmapWorker) -> list[View]:
     """Lay out the tab."""
+    gr.set_static_paths([PLOTLY_JS])
+    current, drawn, key, refits = gr.State(None), gr.State(Drawn()), gr.State(""), gr.State(0)
+    at_stage = gr.State(("", ""))
     gr.Markdown(
         "One point for each photo, class and stage; a line follows a class from the coarse mask to the finest stage. "
-        "All points share one projection, so positions mean the same for every stage and photo. It keeps "
-        "neighbourhoods rather than exact distances."
+        "All points share one projection, so positions mean the same for every stage and photo. Click a point to look "
+        "at its photo, stage and class in every tab."
     )
-    color_by = gr.Radio([("Class", "class"), ("Stage", "stage")], value="class", label="Colour by", elem_id="color-by")
+    with gr.Row():
+        color_by = gr.Radio(
+            [(title, name) for name, title in COLOR_TITLES.items()],
+            value="class",
+            label="Colour by",
+            elem_id="color-by",
+            scale=3,
+            min_width=300,
+        )
+        min_area = gr.Slider(
+            0,
+            10,
+            value=100 * MIN_AREA,
+            step=0.1,
+            label="Minimum area, percent of the photo",
+            buttons=[],
+            elem_id="min-area",
+            scale=2,
+            min_width=220,
+        )
+        with gr.Column(scale=1, min_width=150):
+            lines = gr.Checkbox(True, label="Lines through stages", elem_id="trajectories")
+            refit = gr.Button("Refit", size="sm", elem_id="refit")
+    fields = _projection_fields()
     note = gr.Markdown(elem_id="projection-note")
-    plot = gr.Plot(label="Class embeddings", show_label=False, elem_id="embedding-plot")
+    with gr.Row():
+        with gr.Column(scale=3, min_width=320):
+            picture = gr.HTML(
+                "",
+                html_template='<div class="ece-map"></div>',
+                js_on_load=MAP_JS.read_text(),
+                head=f'<script src="gradio_api/file={PLOTLY_JS}"></script>',
+                ring=None,
+                elem_id="embedding-plot",
+            )
+            quality = gr.HTML(elem_id="map-quality")
+        with gr.Column(scale=1, min_width=260):
+            neighbors = gr.HTML(js_on_load=map_panels.CLICK_ROW, elem_id="neighbors")
+    picked = gr.HTML(elem_id="picked-points")
+    heat = gr.Plot(show_label=False, visible=False, elem_id="centroids-plot")
     # UMAP takes seconds to start; until then PCA stands in, and this timer swaps the picture once it is there.
     waiting = gr.Timer(POLL_SECONDS, active=False)
-    view = View(partial(render, umap=umap), [session, selection, color_by], [plot, note, waiting])
-    view.after(color_by.input, show_progress="minimal")
+
+    view = View(
+        show_errors(partial(render, fitter=umap)),
+        [session, current, drawn, color_by, lines, min_area, refits, *fields.inputs],
+        [picture, note, quality, waiting, current, drawn, key],
+        "photo",
+    )
+    for event in (color_by.input, lines.input, min_area.release, refits.change, *fields.changed):
+        view.after(event, show_progress="minimal")
     view.after(waiting.tick)
-    return view
+    refit.click(lambda number: number + 1, refits, refits, show_progress="hidden", api_visibility="private")
+
+    marked = View(render_selected, [session, selection, current], [picture, neighbors, at_stage])
+    marked.after(key.change)
+    key.change(lambda: "", None, picked, show_progress="hidden", api_visibility="private")
+    at_stage.change(render_heatmap, [current, at_stage], heat, show_progress="hidden", api_visibility="private")
+    for clicked in (picture, neighbors):
+        clicked.point(choose_point, [session, selection, current], selection, **LIVE)
+    picture.lasso(show_picked, [session, current], picked, **LIVE)
+    return [view, marked]
+
+
+def _projection_fields() -> Fields:
+    defaults = ProjectionOptions()
+    with gr.Accordion("Projection", open=False, elem_id="projection-options"):
+        with gr.Row():
+            method = gr.Radio(
+                list(get_args(Method)),
+                value=defaults.method,
+                label="Method",
+                elem_id="projection-method",
+                min_width=220,
+            )
+            dimensions = gr.Radio(
+                [("2-D", 2), ("3-D", 3)],
+                value=defaults.dimensions,
+                label="Dimensions",
+                elem_id="projection-dimensions",
+                min_width=160,
+            )
+            seed = gr.Number(
+                defaults.seed, label="Seed", precision=0, minimum=0, elem_id="projection-seed", min_width=120
+            )
+        with gr.Row():
+            neighbors = gr.Slider(2, 100, defaults.neighbors, step=1, label="UMAP: neighbours", min_width=200)
+            min_dist = gr.Slider(0, 1, defaults.min_dist, step=0.05, label="UMAP: minimum distance", min_width=200)
+            perplexity = gr.Slider(2, 100, defaults.perplexity, step=1, label="t-SNE: perplexity", min_width=200)
+    sliders = [neighbors, min_dist, perplexity]
+    changed = [method.input, dimensions.input, seed.submit, seed.blur, *(slider.release for slider in sliders)]
+    return Fields([method, dimensions, seed, *sliders], changed)
 
 
 def render(
-    session: Session, selection: Selection, color_by: str, *, umap: UmapWorker
-) -> tuple[go.Figure | None, str, gr.Timer]:
-    """The map, a line about how it was made, and whether to come back for UMAP."""
+    session: Session,
+    current: EmbeddingMap | None,
+    drawn: Drawn,
+    color_by: ColorBy,
+    lines: bool,
+    min_area: float,
+    refits: int,
+    *options: Any,
+    fitter: Fitter,
+) -> list[Any]:
+    """The map, what is to be said about it, and whether to come back for UMAP; one value for each output.
+
+    Raises:
+        UserError: an option is out of its range.
+    """
     if not session.photos:
-        return None, "Add a photo first: its class embeddings appear here.", gr.Timer(active=False)
-    predictions = [photo.prediction for photo in session.photos]
-    points = embedding_points(predictions)
-    projection = project(points.vectors, fit_umap=umap.fit)
+        note = "Add a photo first: its class embeddings appear here."
+        return ["", note, "", gr.Timer(active=False), None, Drawn(), ""]
+    request = MapRequest(ProjectionOptions(*options).checked(), min_area / 100, refits)
+    current = draw_map(predictions_of(session), request, previous=current, fitter=fitter)
+    now = Drawn(current.key, color_by, lines)
+    value = gr.skip() if now == drawn else map_value(current, session, color_by=color_by, lines=lines)
+    timer = gr.Timer(active=current.projection.waiting)
+    return [value, map_note(current), map_panels.quality(current.quality), timer, current, now, current.key]
+
+
+def predictions_of(session: Session) -> list[Prediction]:
+    return [photo.prediction for photo in session.photos]
+
+
+def map_value(current: EmbeddingMap, session: Session, *, color_by: ColorBy, lines: bool) -> str:
+    """JSON of the figure and its key, as `map.js` takes it; nothing without points."""
+    if not len(current.points):
+        return ""
+    first = current.predictions[0]
     figure = embedding_map(
-        points,
-        projection,
+        current.points,
+        current.projection,
         color_by=color_by,
-        class_names=predictions[0].class_names,
-        class_colors=predictions[0].class_colors,
+        class_names=first.class_names,
+        class_colors=first.class_colors,
         image_names=[photo.name for photo in session.photos],
+        trajectories=lines,
     )
-    note = f"**{projection.method}** of {len(points)} points from {len(predictions)} photos. {projection.note}"
-    return figure, note, gr.Timer(active=not umap.ready)
+    return f'{{"key": "{current.key}", "figure": {figure.to_json()}}}'
+
+
+def map_note(current: EmbeddingMap) -> str:
+    """How the picture was made, in Markdown."""
+    projection, count = current.projection, len(current.points)
+    if not count:
+        return "No class covers that much of a photo: lower the minimum area."
+    photos = "one photo" if len(current.predictions) == 1 else f"{len(current.predictions)} photos"
+    note = f"**{projection.method}** of {count} points from {photos}. {projection.note}"
+    if projection.placed:
+        note += f"{projection.placed} of them were placed into the map of the others; Refit fits all together."
+    if projection.method == "t-SNE":
+        note += "t-SNE cannot place new points: another photo changes the whole map."
+    return note
+
+
+def render_selected(
+    session: Session, selection: Selection, current: EmbeddingMap | None
+) -> tuple[gr.HTML, str, tuple[str, str]]:
+    """The ring around the selected point, its neighbours, and the map and stage that the heat map is to show."""
+    if current is None or not current.shows(predictions_of(session)) or not session.photos:
+        return gr.HTML(ring=None), "", ("", "")
+    at_stage = (current.key, embedding_stage(session, selection))
+    index = point_of(current, session, selection)
+    if index is None:
+        return gr.HTML(ring=None), map_panels.no_point(), at_stage
+    ring = {
+        "map": current.key,
+        "at": current.projection.coordinates[index].tolist(),
+        "size": float(marker_sizes(current.points)[index]),
+    }
+    names = [photo.name for photo in session.photos]
+    return gr.HTML(ring=ring), map_panels.neighbors(current, index, image_names=names), at_stage
+
+
+def render_heatmap(current: EmbeddingMap | None, at_stage: tuple[str, str]) -> gr.Plot:
+    """Cosine similarity between class centroids at the selected stage; hidden where there are fewer than two."""
+    if current is None:
+        return gr.Plot(visible=False)
+    members = current.points.stage == at_stage[1]
+    classes, similarity = centroid_similarity(current.points.vectors[members], current.points.class_index[members])
+    if len(classes) < 2:
+        return gr.Plot(visible=False)
+    names = current.predictions[0].class_names
+    title = f"Cosine similarity between class centroids, {stage_title(at_stage[1])}"
+    return gr.Plot(centroid_heatmap(similarity, labels=[names[k] for k in classes], title=title), visible=True)
+
+
+@show_errors
+def choose_point(
+    session: Session, selection: Selection, current: EmbeddingMap | None, event: gr.EventData
+) -> Selection:
+    """A click on a point of the map or on a row of its neighbours."""
+    current = up_to_date(current, predictions_of(session))
+    return look_at_point(selection, current, picked_point(event._data, current))
+
+
+@show_errors
+def show_picked(session: Session, current: EmbeddingMap | None, event: gr.EventData) -> str:
+    """Points inside a lasso or a box, as a table."""
+    current = up_to_date(current, predictions_of(session))
+    return map_panels.picked_table(
+        current, picked_points(event._data, current), image_names=[photo.name for photo in session.photos]
+    )

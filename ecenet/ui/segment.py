@@ -1,27 +1,38 @@
-"""Segment: the masks of every stage over the photo. All stages are sent at once, so that switching asks no server."""
+"""Segment: the masks of every stage over the photo, and what the network says of each pixel.
 
+All stages are sent at once: what is shown of them changes in the browser (`assets/segment.js`), which asks no server.
+"""
+
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
 from ecenet.images import thumbnail
-from ecenet.overlay import indexed_mask
+from ecenet.overlay import heat_colors, heat_gradient, indexed_mask
 from ecenet.prediction import Prediction, StagePrediction, stage_title
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
-from ecenet.ui.selection import Selection
+from ecenet.ui.layers import planes_uri, stage_planes
+from ecenet.ui.selection import Selection, pixel_of
 from ecenet.ui.session import Photo, Session
+from ecenet.ui.toast import show_errors
 from ecenet.ui.view import View
 
-SHOW_STAGE = """(stage) => {
-  const view = document.querySelector('#segment-view');
-  view.querySelectorAll('[data-stage]').forEach(e => { e.hidden = e.dataset.stage !== stage });
-  view.querySelectorAll('[data-frame]').forEach(e => e.setAttribute('aria-pressed', e.dataset.frame === stage));
-}"""
+PICTURE = (Path(__file__).parents[2] / "assets" / "segment.js").read_text(encoding="utf-8")
+TELL = """(value) =>
+    document.querySelector('#segment-view').dispatchEvent(new CustomEvent('show', {{detail: {{{what}: value}}}}))"""
 PICK_STAGE = "document.querySelectorAll('#stage-picker input')[{number}].click()"
-SET_OPACITY = """(opacity) =>
-    document.querySelector('#segment-view .ece-segment')?.style.setProperty('--mask-opacity', opacity)"""
+MODES = ["Classes", "Confidence", "Entropy", "Changed"]
+HOW_TO = (
+    "The photo under its mask. Point at it to read the classes, click to select a pixel. On the keyboard, arrow keys "
+    "move a crosshair by one cell of the stage's grid, with Shift by one pixel; Enter selects."
+)
+HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str]) -> list[View]:
@@ -39,19 +50,26 @@ def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str])
         opacity = gr.Slider(
             0, 1, value=0.6, step=0.05, label="Mask opacity", elem_id="mask-opacity", scale=1, min_width=220
         )
-    view = gr.HTML(render_masks(None, "final", 0.6), elem_id="segment-view")
-    stage.change(None, stage, None, js=SHOW_STAGE)
-    opacity.input(None, opacity, None, js=SET_OPACITY)
-    stage.input(
-        choose_stage,
-        [selection, stage],
-        selection,
-        trigger_mode="always_last",
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    with gr.Row():
+        mode = gr.Radio(
+            [(title, title.lower()) for title in MODES],
+            value="classes",
+            label="Show",
+            elem_id="mask-mode",
+            scale=3,
+            min_width=300,
+        )
+        boundaries = gr.Checkbox(label="Boundaries", elem_id="mask-boundaries", scale=1, min_width=220)
+    view = gr.HTML(render_masks(None, "final", 0.6), js_on_load=PICTURE, elem_id="segment-view")
+    marker = gr.HTML("", visible="hidden", elem_id="segment-marker")
+    for control, what in ((stage, "stage"), (mode, "mode"), (boundaries, "boundaries"), (marker, "pixel")):
+        control.change(None, control, None, js=TELL.format(what=what))
+    opacity.input(None, opacity, None, js=TELL.format(what="opacity"))
+    stage.input(choose_stage, [selection, stage], selection, trigger_mode="always_last", **HIDDEN)
+    view.pixel(choose_pixel, [session, selection], selection, trigger_mode="always_last", **HIDDEN)
     return [
         View(render_picker, [session, selection, stage], [stage]),
+        View(render_marker, [session, selection], [marker]),
         View(render, [session, selection, opacity], [view], "photo"),
     ]
 
@@ -60,12 +78,36 @@ def choose_stage(selection: Selection, stage: str) -> Selection:
     return replace(selection, stage=stage)
 
 
+@show_errors
+def choose_pixel(session: Session, selection: Selection, event: gr.EventData) -> Selection:
+    """The pixel that was clicked on.
+
+    Raises:
+        gr.Error: it is none of the photo's.
+    """
+    photo = session.photo(selection)
+    if photo is None:
+        return selection
+    asked = event._data if isinstance(event._data, dict) else {}
+    return replace(selection, pixel=pixel_of(photo.prediction, asked.get("x"), asked.get("y")))
+
+
 def render_picker(session: Session, selection: Selection, picked: str) -> gr.Radio:
     """The model's stages, and the selected one."""
     stage = session.stage(selection)
     choices = [(stage_title(name), name) for name in session.stage_names]
     # Without a value where nothing changes: another may have been picked while this was drawn.
     return gr.Radio(choices) if picked == stage else gr.Radio(choices, value=stage)
+
+
+def render_marker(session: Session, selection: Selection) -> str:
+    """`x,y` of the selected pixel, nothing where there is none: the picture puts its marker there."""
+    photo = session.photo(selection)
+    if photo is None or selection.pixel is None:
+        return ""
+    x, y = selection.pixel
+    width, height = photo.prediction.image.size
+    return f"{x},{y}" if x < width and y < height else ""
 
 
 def render(session: Session, selection: Selection, opacity: float) -> str:
@@ -86,14 +128,42 @@ def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
         for number, (name, item) in enumerate(prediction.stages.items())
     )
     width, height = prediction.image.size
+    colors = [f"rgb({red},{green},{blue})" for red, green, blue in prediction.class_colors]
+    classes = escape(json.dumps(list(zip(prediction.class_names, colors, strict=True))))
     return f"""
 <div class="ece-segment" style="--photo-ratio:{width / height:.4f}; --mask-opacity:{opacity}">
-  <div class="ece-stack">
-    <img src="{data_uri(prediction.image, file_format="JPEG")}" alt="{escape(photo.name)}, the photo">
-    {masks}
+  <div class="ece-picture">
+    <div class="ece-stack ece-photo" tabindex="0" role="application" aria-label="{escape(HOW_TO)}"
+      data-mode="classes" data-size="[{width},{height}]" data-classes="{classes}">
+      <img src="{data_uri(prediction.image, file_format="JPEG")}" alt="{escape(photo.name)}, the photo">
+      {masks}
+      <canvas class="ece-paint" width="1" height="1"></canvas>
+      <canvas class="ece-lines" width="1" height="1"></canvas>
+      <span class="ece-marker" hidden></span>
+      <span class="ece-cross" hidden></span>
+    </div>
+    <div class="ece-tip" role="status" aria-live="off" hidden></div>
+    {_scales()}
   </div>
   <div class="ece-side">{legends}<p class="ece-note">{_note(photo)}</p></div>
   <div class="ece-film">{frames}</div>
+</div>"""
+
+
+def _scales() -> str:
+    """What the colours of each mode mean; the picture takes its colours from here."""
+    gradient = heat_gradient()
+    bar = f'<div data-gradient="{gradient}" style="background:{gradient}"></div>'
+    same, changed = (color_swatch(color) for color in heat_colors(np.array([0, 1]), low=0, high=1).tolist())
+    return f"""
+<div class="ece-scale" data-scale="confidence" hidden>
+  <span>0 %</span>{bar}<span>100 %</span><span>probability of the class shown there</span>
+</div>
+<div class="ece-scale" data-scale="entropy" hidden>
+  <span>0</span>{bar}<span>1</span><span>entropy: 0 = sure of one class, 1 = all alike</span>
+</div>
+<div class="ece-scale" data-scale="changed" hidden>
+  <span>{changed}changed</span><span>{same}same</span><span class="ece-change"></span>
 </div>"""
 
 
@@ -102,7 +172,10 @@ def _mask(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str
     found = ", ".join(f"{prediction.class_names[k]} {stage.area[k]:.0%}" for k in stage.present(min_area=0.005))
     alt = escape(f"{stage_title(stage.name)} mask: {found}")
     hidden = "" if shown else " hidden"
-    return f'<img class="ece-mask" data-stage="{stage.name}" src="{source}" alt="{alt}"{hidden}>'
+    rows, columns = stage.mask_logits.shape[1:]
+    return f"""
+<img class="ece-mask" data-stage="{stage.name}" data-title="{stage_title(stage.name)}" data-grid="[{columns},{rows}]"
+  data-planes="{planes_uri(stage_planes(stage))}" src="{source}" alt="{alt}"{hidden}>"""
 
 
 def _frame(prediction: Prediction, stage: StagePrediction, *, number: int, thumb: str, pressed: bool) -> str:
@@ -120,7 +193,7 @@ def _frame(prediction: Prediction, stage: StagePrediction, *, number: int, thumb
 
 def _legend(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str:
     rows = "".join(
-        f"<tr><td>{color_swatch(prediction.class_colors[k])}{escape(prediction.class_names[k])}</td>"
+        f'<tr data-class="{k}"><td>{color_swatch(prediction.class_colors[k])}{escape(prediction.class_names[k])}</td>'
         f"<td>{stage.area[k]:.1%}</td><td>{stage.mean_confidence[k]:.0%}</td></tr>"
         for k in stage.present()
     )

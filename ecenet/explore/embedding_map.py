@@ -1,0 +1,97 @@
+"""The picture of all embeddings of a session, and how it follows the photos: new ones are placed, not refitted."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ecenet.explore.neighbors import Quality, judge, unit_vectors
+from ecenet.explore.points import EmbeddingPoints, embedding_points
+from ecenet.explore.projection import Fitter, Projection, ProjectionOptions, place, project
+from ecenet.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """What a picture is to show; another request is another fit."""
+
+    options: ProjectionOptions = field(default_factory=ProjectionOptions)
+    min_area: float = 0.005
+    """Classes that cover no more of their image are left out."""
+    refits: int = 0
+    """How often a fit of everything was asked for."""
+
+
+@dataclass(frozen=True)
+class EmbeddingMap:
+    """N points in a picture."""
+
+    key: str
+    """Names this picture: what a browser sends about another one is out of date."""
+    request: MapRequest
+    predictions: tuple[Prediction, ...]
+    points: EmbeddingPoints
+    unit: np.ndarray
+    """(N, D) the points' vectors at length 1."""
+    projection: Projection
+    quality: Quality
+
+    def shows(self, predictions: Sequence[Prediction]) -> bool:
+        """Whether it is the picture of these very predictions."""
+        return len(predictions) == len(self.predictions) and all(
+            mine is theirs for mine, theirs in zip(self.predictions, predictions, strict=True)
+        )
+
+
+def draw_map(
+    predictions: Sequence[Prediction], request: MapRequest, *, previous: EmbeddingMap | None, fitter: Fitter
+) -> EmbeddingMap:
+    """The picture of these predictions: the previous one where it is that, else grown from it, else fitted."""
+    kept = previous is not None and previous.request == request and not previous.projection.waiting
+    if previous is not None and kept and previous.shows(predictions):
+        return previous
+    points = embedding_points(predictions, min_area=request.min_area)
+    projection = _grown(previous, predictions, points, fitter=fitter) if previous is not None and kept else None
+    if projection is None:
+        projection = project(points.vectors, request.options, fitter=fitter)
+    if projection.waiting and previous is not None and previous.request == request and previous.shows(predictions):
+        return previous  # it waits, too
+    return EmbeddingMap(
+        key=uuid.uuid4().hex,
+        request=request,
+        predictions=tuple(predictions),
+        points=points,
+        unit=unit_vectors(points.vectors),
+        projection=projection,
+        quality=judge(points.vectors, projection.coordinates, points.class_index),
+    )
+
+
+def _grown(
+    previous: EmbeddingMap, predictions: Sequence[Prediction], points: EmbeddingPoints, *, fitter: Fitter
+) -> Projection | None:
+    """The previous picture with new predictions placed into it, or None where it takes a fit of its own.
+
+    That is so for a stand-in, for t-SNE, and where more points would be placed than the fit has seen: such a picture
+    would show where old points are rather than what new ones are like. Ours.
+    """
+    projection = previous.projection
+    if projection.method != previous.request.options.method or projection.fit is None:
+        return None
+    known = {id(prediction): index for index, prediction in enumerate(previous.predictions)}
+    origin = np.array([known.get(id(prediction), -1) for prediction in predictions], dtype=int)
+    is_new = origin[points.image] < 0 if len(points) else np.zeros(0, bool)
+    placed = projection.placed + int(is_new.sum())
+    fitted = len(previous.points) - projection.placed
+    if not is_new.any() or placed > fitted:
+        return None
+    where = place(projection, points.vectors[is_new], fitter=fitter)
+    if where is None:
+        return None
+    coordinates = np.zeros((len(points), projection.coordinates.shape[1]))
+    coordinates[is_new] = where
+    for index, old in enumerate(origin):
+        if old >= 0:
+            coordinates[points.image == index] = projection.coordinates[previous.points.image == old]
+    return replace(projection, coordinates=coordinates, placed=placed)

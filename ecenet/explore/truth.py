@@ -1,0 +1,111 @@
+"""A photo's prediction against its ground truth: what every stage mended and broke."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ecenet.data.labels import IGNORE_INDEX
+from ecenet.data.split import read_indices
+from ecenet.errors import UserError
+from ecenet.images import image_size
+from ecenet.metrics import confusion_matrix, intersection_over_union
+from ecenet.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class StageScores:
+    """How right each stage is. S stages, coarse to fine, K classes; only labelled pixels count."""
+
+    stages: tuple[str, ...]
+    """S names."""
+    labelled: int
+    """Pixels that are not 255 in the truth."""
+    right: np.ndarray
+    """(S,) int64 pixels with the true class."""
+    fixed: np.ndarray
+    """(S-1,) int64 pixels that were wrong at a stage and are right at the next."""
+    broken: np.ndarray
+    """(S-1,) int64 pixels that were right at a stage and are wrong at the next."""
+    present: list[int]
+    """Classes of the truth, largest first."""
+    iou: np.ndarray
+    """(S, K) intersection over union; NaN for a class that is neither labelled nor predicted."""
+
+    @property
+    def mean_iou(self) -> np.ndarray:
+        """(S,) over the truth's classes: the same ones at every stage, so that stages can be compared. Ours."""
+        return self.iou[:, self.present].mean(axis=1)
+
+
+def compare_with_truth(prediction: Prediction, truth: np.ndarray) -> StageScores:
+    """Score every stage.
+
+    Args:
+        truth: (H, W) uint8 class indices, 255 = ignore, of the photo's size, with at least one labelled pixel.
+    """
+    num_classes = len(prediction.class_names)
+    labelled = truth != IGNORE_INDEX
+    label_maps = [stage.label_map for stage in prediction.stages.values()]
+    right = [(labels == truth) & labelled for labels in label_maps]
+    pairs = list(pairwise(right))
+    confusions = [confusion_matrix(truth, labels, num_classes=num_classes) for labels in label_maps]
+    areas = confusions[0].sum(axis=1)
+    return StageScores(
+        stages=tuple(prediction.stages),
+        labelled=int(labelled.sum()),
+        right=np.array([pixels.sum() for pixels in right]),
+        fixed=np.array([(after & ~before).sum() for before, after in pairs]),
+        broken=np.array([(before & ~after).sum() for before, after in pairs]),
+        present=[int(k) for k in np.argsort(-areas, kind="stable") if areas[k]],
+        iou=np.stack([intersection_over_union(confusion) for confusion in confusions]),
+    )
+
+
+def read_truth(path: str | Path, *, size: tuple[int, int], class_names: list[str]) -> np.ndarray:
+    """Read a mask of class indices, 255 = ignore, and bring it to a photo's size without mixing classes.
+
+    Args:
+        path: an 8-bit greyscale or palette PNG.
+        size: the photo's (width, height). It may have been scaled down, so the mask need only have its proportions.
+        class_names: of the model; K of them.
+    Returns: (H, W) uint8.
+    Raises:
+        UserError: no such mask, other proportions, a value that is neither a class nor 255, or nothing labelled.
+    """
+    path = Path(path)
+    mask = _read(path)
+    height, width = mask.shape
+    scale = max(size) / max(mask.shape)
+    # A pixel of either picture: rounding cannot have moved a side by more.
+    if max(abs(width * scale - size[0]), abs(height * scale - size[1])) > max(1.0, scale):
+        raise UserError(
+            f"Expected a mask with the proportions of the photo ({size[0]}×{size[1]}), "
+            f"but {path.name} has {width}×{height}; choose the mask of this photo."
+        )
+    present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+    bad = present[(present >= len(class_names)) & (present != IGNORE_INDEX)]
+    if bad.size:
+        raise UserError(
+            f"Expected mask values 0 … {len(class_names) - 1} (this model's classes) or {IGNORE_INDEX}, "
+            f"but {path.name} holds {bad[0]}; choose a mask with this model's classes."
+        )
+    resized = np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    if (resized == IGNORE_INDEX).all():
+        raise UserError(
+            f"Expected a mask with labelled pixels, but all of {path.name} is {IGNORE_INDEX} (ignored); "
+            "label some pixels."
+        )
+    return resized
+
+
+def _read(path: Path) -> np.ndarray:
+    """(h, w) uint8. Messages name the file alone: where the server keeps an upload is nobody's business."""
+    try:
+        # The header first: it tells the kind and the size before anything is unpacked.
+        image_size(path)
+        return read_indices(path)
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), path.name)) from error

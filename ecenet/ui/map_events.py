@@ -1,0 +1,87 @@
+"""What a browser says about the map, checked: it may be out of date, or forged."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ecenet.errors import UserError
+from ecenet.explore.embedding_map import EmbeddingMap
+from ecenet.prediction import Prediction
+from ecenet.ui.selection import Selection, shown_class
+from ecenet.ui.session import Session
+
+
+def up_to_date(current: EmbeddingMap | None, predictions: Sequence[Prediction]) -> EmbeddingMap:
+    """The map, where it is one of these predictions.
+
+    Raises:
+        UserError: it is not, or there is none.
+    """
+    if current is None or not current.shows(predictions):
+        raise UserError("Expected a point of your photos' map, got one of an older map; wait for the new one.")
+    return current
+
+
+def picked_point(payload: object, current: EmbeddingMap) -> int:
+    """The row of the point that was clicked, `{"map": key, "index": row}`.
+
+    Raises:
+        UserError: it is none of the map's.
+    """
+    return int(_rows([_of_this_map(payload, current).get("index")], current)[0])
+
+
+def picked_points(payload: object, current: EmbeddingMap) -> np.ndarray:
+    """(M,) rows of the points inside a lasso, ascending, `{"map": key, "points": rows}`.
+
+    Raises:
+        UserError: they are not rows of the map, each once.
+    """
+    points = _of_this_map(payload, current).get("points")
+    if not isinstance(points, list) or len(points) > len(current.points):
+        raise UserError(
+            f"Expected a list of at most {len(current.points)} points, got {str(points)[:40]!r}; draw the lasso again."
+        )
+    return _rows(points, current)
+
+
+def _of_this_map(payload: object, current: EmbeddingMap) -> dict[str, object]:
+    if not isinstance(payload, dict) or payload.get("map") != current.key:
+        raise UserError("Expected points of the map that is shown, got those of another one; try again on this one.")
+    return payload
+
+
+def _rows(points: list[object], current: EmbeddingMap) -> np.ndarray:
+    count = len(current.points)
+    rows = [row for row in points if type(row) is int and 0 <= row < count]
+    if len(rows) != len(points) or len(set(rows)) != len(rows):
+        wrong = next((row for row in points if not (type(row) is int and 0 <= row < count)), "one twice")
+        raise UserError(f"Expected points 0 … {count - 1} of the map, got {str(wrong)[:40]!r}; pick points of the map.")
+    return np.array(sorted(rows), dtype=int)
+
+
+def look_at_point(selection: Selection, current: EmbeddingMap, row: int) -> Selection:
+    """The selection moved to a point's photo, stage and class."""
+    image, points = int(current.points.image[row]), current.points
+    prediction = current.predictions[image]
+    if image != selection.photo:
+        selection = selection.look_at_photo(image, prediction)
+    class_name = prediction.class_names[int(points.class_index[row])]
+    return replace(selection, stage=str(points.stage[row]), class_name=class_name)
+
+
+def embedding_stage(session: Session, selection: Selection) -> str:
+    """The stage whose embeddings the selected one uses: the last that makes some, for `final`."""
+    stage = session.stage(selection)
+    return stage if stage != "final" else [name for name in session.stage_names if name != "final"][-1]
+
+
+def point_of(current: EmbeddingMap, session: Session, selection: Selection) -> int | None:
+    """The row of the selected photo, stage and class; None where the class is too small to have one."""
+    photo = session.photo(selection)
+    if photo is None:
+        return None
+    image = min(selection.photo, len(session.photos) - 1)
+    class_index = photo.prediction.class_names.index(shown_class(photo.prediction, selection.class_name))
+    return current.points.find(image=image, stage=embedding_stage(session, selection), class_index=class_index)

@@ -1,0 +1,107 @@
+"""The map of class embeddings under a real mouse."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skimage.data
+from browsing import ARTIFACTS, LONG, upload
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+PHOTOS = Path(skimage.data.__file__).parent
+MAP = "document.querySelector('#embedding-plot .js-plotly-plot')"
+PLACES = f"""() => {{
+  const map = {MAP}, {{ left, top }} = map.getBoundingClientRect(), {{ xaxis, yaxis }} = map._fullLayout;
+  return map._fullData.filter(trace => trace.customdata).flatMap(trace => [...trace.customdata].map((row, i) => ({{
+    row, text: trace.text[i],
+    x: left + xaxis._offset + xaxis.l2p(trace.x[i]), y: top + yaxis._offset + yaxis.l2p(trace.y[i]),
+  }})));
+}}"""
+RING = f"{MAP}._fullLayout.annotations.map(ring => [ring.x, ring.y])"
+
+
+def open_map(page: Page) -> None:
+    """With two photos in it."""
+    for name, count in (("chelsea.png", 1), ("astronaut.png", 2)):
+        upload(page, PHOTOS / name)
+        expect(page.locator("#session-photos .thumbnail-item")).to_have_count(count, timeout=LONG)
+    page.get_by_role("tab", name="Class embeddings").click()
+    expect(page.locator("#projection-note")).to_contain_text("UMAP of", timeout=LONG)
+    page.wait_for_function(f"{MAP}?._fullData?.some(trace => trace.customdata)")
+    # Beneath it, tables come and go: their scroll bar must not move it.
+    page.locator("#embedding-plot").scroll_into_view_if_needed()
+
+
+def place_of(page: Page, *texts: str) -> dict[str, Any]:
+    """A point whose hover text has all of these."""
+    return next(place for place in page.evaluate(PLACES) if all(text in place["text"] for text in texts))
+
+
+def test_a_click_on_a_point_changes_photo_stage_and_class_everywhere(page: Page) -> None:
+    open_map(page)
+    expect(page.locator("#neighbors .ece-point")).to_contain_text("astronaut", timeout=LONG)
+    assert page.locator("#embedding-plot .modebar-btn").count() > 3
+    expect(page.locator("#embedding-plot [data-title*=Share]")).to_have_count(0)
+    before = page.evaluate(RING)
+    key = page.evaluate(f"{MAP}._fullLayout.uirevision")
+
+    cat = place_of(page, "<b>cat</b>", "Coarse (ECE)", "chelsea")
+    page.mouse.move(cat["x"], cat["y"])
+    page.mouse.click(cat["x"], cat["y"])
+    expect(page.locator("#neighbors .ece-point")).to_contain_text("Coarse (ECE), chelsea", timeout=LONG)
+    expect(page.locator("#neighbors .ece-point")).to_contain_text("cat")
+    page.wait_for_function(f"before => JSON.stringify({RING}) !== before", arg=json.dumps(before))
+    assert page.evaluate(f"{MAP}._fullLayout.uirevision") == key, "nothing was fitted again"
+    page.screenshot(path=ARTIFACTS / "map.png")
+
+    page.get_by_role("tab", name="Segment").click()
+    expect(page.locator("#segment-view img.ece-mask[data-stage=ece]")).to_be_visible(timeout=LONG)
+    expect(page.locator("#segment-view")).to_contain_text("chelsea:")
+    page.get_by_role("tab", name="Similarity").click()
+    expect(page.locator("#class-picker input")).to_have_value("cat")
+
+    # And back: another view's choice moves the ring.
+    page.get_by_role("tab", name="Segment").click()
+    page.get_by_label("Stage 3", exact=True).check()
+    page.get_by_role("tab", name="Class embeddings").click()
+    expect(page.locator("#neighbors .ece-point")).to_contain_text("Stage 3, chelsea", timeout=LONG)
+
+    page.locator("#neighbors [data-point]").first.click()
+    expect(page.locator("#neighbors .ece-point")).not_to_contain_text("Stage 3, chelsea", timeout=LONG)
+
+
+def test_points_in_a_box_become_a_table_that_can_be_downloaded(page: Page) -> None:
+    open_map(page)
+    page.locator("#embedding-plot [data-val=select]").click()
+    places = page.evaluate(PLACES)
+    left, top = min(place["x"] for place in places) - 15, min(place["y"] for place in places) - 15
+    right, bottom = max(place["x"] for place in places) + 15, max(place["y"] for place in places) + 15
+    page.mouse.move(left, top)
+    page.mouse.down()
+    page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=4)
+    page.mouse.move(right, bottom, steps=4)
+    page.mouse.up()
+    expect(page.locator("#picked-points tbody tr")).to_have_count(len(places), timeout=LONG)
+    with page.expect_download() as download:
+        page.locator("#picked-points a").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0] == "photo,stage,class,area,confidence"
+    assert len(lines) == 1 + len(places)
+
+
+def test_the_map_has_a_third_dimension_and_other_methods(page: Page) -> None:
+    open_map(page)
+    page.locator("#projection-options button").first.click()
+    page.locator("#projection-dimensions").get_by_label("3-D").check()
+    page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scatter3d'", timeout=LONG)
+    page.locator("#projection-method").get_by_label("PCA").check()
+    expect(page.locator("#projection-note")).to_contain_text("PCA of", timeout=LONG)
+    page.locator("#projection-dimensions").get_by_label("2-D").check()
+    page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scattergl'", timeout=LONG)
+    page.wait_for_function(f"{RING}.length === 1", timeout=LONG)
+    page.locator("#min-area input[type=range]").fill("10")
+    page.locator("#min-area input[type=range]").dispatch_event("pointerup")
+    expect(page.locator("#map-quality")).to_contain_text("Trustworthiness")

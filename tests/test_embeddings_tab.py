@@ -1,0 +1,268 @@
+"""The class embeddings' tab: what it draws, and what it makes of what a browser says."""
+
+import base64
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from typing import Any, get_args
+
+import gradio as gr
+import numpy as np
+import pytest
+from fitters import ScriptedFitter
+from predictions import CLASS_COLORS, CLASS_NAMES, STAGES, make_prediction
+
+from ecenet.errors import UserError
+from ecenet.explore.embedding_map import EmbeddingMap, MapRequest, draw_map
+from ecenet.explore.projection import ProjectionOptions
+from ecenet.figures.embeddings import ColorBy, centroid_heatmap, embedding_map, marker_sizes
+from ecenet.ui import embeddings, map_panels
+from ecenet.ui.map_events import look_at_point, picked_point, picked_points, point_of, up_to_date
+from ecenet.ui.selection import Selection
+from ecenet.ui.session import Photo, Session
+
+LABELS = np.array([[0, 1], [2, 2]], dtype=np.uint8)
+MADE_STAGES = [name for name in STAGES if name != "final"]
+OPTIONS = ("UMAP", 2, 0, 15, 0.2, 30)
+
+
+def session_of(*names: str) -> Session:
+    photos = tuple(Photo(name, make_prediction(LABELS)) for name in names)
+    return Session(photos=photos, stage_names=tuple(STAGES))
+
+
+def map_of(session: Session, *, dimensions: int = 2) -> EmbeddingMap:
+    request = MapRequest(ProjectionOptions(dimensions=dimensions))
+    return draw_map(embeddings.predictions_of(session), request, previous=None, fitter=ScriptedFitter())
+
+
+def figure_of(session: Session, *, color_by: ColorBy = "class", dimensions: int = 2, lines: bool = True) -> Any:
+    current = map_of(session, dimensions=dimensions)
+    return embedding_map(
+        current.points,
+        current.projection,
+        color_by=color_by,
+        class_names=CLASS_NAMES,
+        class_colors=CLASS_COLORS,
+        image_names=[photo.name for photo in session.photos],
+        trajectories=lines,
+    )
+
+
+def marked(figure: Any) -> list[Any]:
+    return [trace for trace in figure.data if trace.customdata is not None]
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("color_by", get_args(ColorBy))
+def test_the_map_draws_every_point_once_in_webgl_whatever_the_colour(color_by: ColorBy, dimensions: int) -> None:
+    figure = figure_of(session_of("one", "two"), color_by=color_by, dimensions=dimensions)
+    drawn = marked(figure)
+    assert sorted(row for trace in drawn for row in trace.customdata) == list(range(2 * 3 * 5))
+    assert {trace.type for trace in figure.data} == {"scattergl" if dimensions == 2 else "scatter3d"}
+    names = {trace.name for trace in drawn}
+    expected = {
+        "class": set(CLASS_NAMES),
+        "stage": {"Coarse (ECE)", "Stage 4", "Stage 3", "Stage 2", "Stage 1"},
+        "image": {"one", "two"},
+        "confidence": {"Confidence"},
+        "area": {"Area"},
+    }
+    assert names == expected[color_by]
+
+
+def test_markers_grow_with_the_area() -> None:
+    current = map_of(session_of("one", "two"))
+    (cats,) = {float(size) for size in marker_sizes(current.points)[current.points.class_index == 2]}
+    (dogs,) = {float(size) for size in marker_sizes(current.points)[current.points.class_index == 1]}
+    assert cats - 8 == pytest.approx((dogs - 8) * np.sqrt(2)), "half against a quarter of the photo"
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_line_follows_each_class_of_each_photo_and_can_be_left_out(dimensions: int) -> None:
+    session = session_of("one", "two")
+    (lines,) = [trace for trace in figure_of(session, dimensions=dimensions).data if trace.mode == "lines"]
+    parts = np.split(lines.x, np.flatnonzero(np.isnan(lines.x)) + 1)
+    assert [len(part) for part in parts] == [6] * 6 + [0], "five stages and a gap, two photos with three classes each"
+    # The scripted picture's first axis is the class: a line stays at its own.
+    assert [set(part[:5]) for part in parts[:3]] == [{0.0}, {1.0}, {2.0}]
+    assert not [trace for trace in figure_of(session, lines=False).data if trace.mode == "lines"]
+
+
+def test_a_class_without_pixels_at_a_stage_has_no_confidence_and_is_drawn_all_the_same() -> None:
+    photos = [Photo("one", make_prediction(LABELS, stages={"ece": np.zeros((2, 2), np.uint8)})) for _ in range(2)]
+    drawn = marked(figure_of(Session(tuple(photos), stage_names=tuple(STAGES)), color_by="confidence"))
+    assert [len(trace.customdata) for trace in drawn] == [26, 4]
+
+
+def test_names_of_photos_cannot_inject_html() -> None:
+    session = session_of("<img src=x onerror=alert(1)>", "<script>alert(2)</script>")
+    current = map_of(session)
+    names = [photo.name for photo in session.photos]
+    pages = [
+        figure_of(session, color_by="image").to_json(),
+        map_panels.neighbors(current, 0, image_names=names),
+        map_panels.picked_table(current, np.arange(30), image_names=names),
+    ]
+    for page in pages:
+        assert "<img src" not in page
+        assert "<script" not in page
+
+
+def render(session: Session, current: EmbeddingMap | None = None, drawn: Any = None, **changes: Any) -> list[Any]:
+    values = {"color_by": "class", "lines": True, "min_area": 0.5, "refits": 0, "options": OPTIONS} | changes
+    fitter = values.pop("fitter", ScriptedFitter())
+    *fixed, options = values.values()
+    return embeddings.render(session, current, drawn or embeddings.Drawn(), *fixed, *options, fitter=fitter)
+
+
+def test_the_map_is_sent_only_when_it_has_changed() -> None:
+    session = session_of("one", "two")
+    value, note, _, timer, current, drawn, key = render(session)
+    assert json.loads(value)["key"] == key == current.key
+    assert "**UMAP** of 30 points from 2 photos" in note
+    assert not timer.active
+    again = render(session, current, drawn)
+    assert again[0] == gr.skip()
+    assert again[4] is current
+    recolored = render(session, current, drawn, color_by="stage")
+    assert json.loads(recolored[0])["key"] == key, "the same picture in other colours"
+
+
+def test_the_slider_leaves_out_small_classes_and_says_so_when_none_is_left() -> None:
+    session = session_of("one", "two")
+    assert set(render(session, min_area=30)[4].points.class_index) == {2}
+    value, note, *_ = render(session, min_area=60)
+    assert value == ""
+    assert "lower the minimum area" in note
+
+
+def test_placed_points_and_the_way_to_fit_them_are_told() -> None:
+    session = session_of("one", "two")
+    *_, current, drawn, _ = render(session)
+    grown = session.with_photo(session_of("three").photos[0])
+    assert "15 of them were placed" in render(grown, current, drawn)[1]
+    assert "placed" not in render(grown, current, drawn, refits=1)[1]
+    assert "t-SNE cannot place" in render(session, options=("t-SNE", *OPTIONS[1:]))[1]
+
+
+def test_the_page_comes_back_for_umap_and_refuses_bad_options() -> None:
+    session = session_of("one", "two")
+    assert render(session, fitter=ScriptedFitter(ready=False))[3].active
+    with pytest.raises(UserError, match="neighbors in 2"):
+        render(session, options=("UMAP", 2, 0, None, 0.2, 30))
+
+
+def test_the_selected_point_is_ringed_and_its_neighbours_are_listed() -> None:
+    session = session_of("one", "two")
+    current = map_of(session)
+    selection = Selection(photo=1, stage="stage2", class_name="cat")
+    html, panel, at_stage = embeddings.render_selected(session, selection, current)
+    index = point_of(current, session, selection)
+    assert index is not None
+    assert html.constructor_args["ring"]["at"] == current.projection.coordinates[index].tolist()
+    assert "value" not in html.constructor_args, "the points are not sent again"
+    assert at_stage == (current.key, "stage2")
+    rows = [int(row) for row in re.findall(r'data-point="(\d+)"', panel)]
+    twin = current.points.find(image=0, stage="stage2", class_index=2)
+    assert rows[0] == twin, "the other photo has the same embedding there"
+    assert len(rows) == map_panels.NEIGHBORS
+    assert "0.000" in panel
+
+
+def test_the_final_stage_rings_the_last_embedding_that_is_made() -> None:
+    session = session_of("one")
+    current = map_of(session)
+    assert point_of(current, session, Selection(stage="final", class_name="dog")) == current.points.find(
+        image=0, stage="stage1", class_index=1
+    )
+
+
+def test_without_a_point_to_show_the_panel_says_why() -> None:
+    session = session_of("one", "two")
+    small = draw_map(
+        embeddings.predictions_of(session), MapRequest(min_area=0.3), previous=None, fitter=ScriptedFitter()
+    )
+    html, panel, _ = embeddings.render_selected(session, Selection(class_name="dog"), small)
+    assert html.constructor_args["ring"] is None
+    assert "too small" in panel
+    assert embeddings.render_selected(session_of("other"), Selection(), small)[1] == "", "an older map"
+    assert embeddings.render_selected(Session(), Selection(), None)[1] == ""
+
+
+def test_a_click_selects_photo_stage_and_class() -> None:
+    session = session_of("one", "two")
+    current = map_of(session)
+    row = current.points.find(image=1, stage="stage3", class_index=2)
+    assert row is not None
+    before = Selection(photo=0, stage="final", class_name="dog", pixel=(1, 1), revision=7)
+    event = gr.EventData(None, {"map": current.key, "index": row})
+    after = embeddings.choose_point(session, before, current, event)
+    assert after == Selection(photo=1, stage="stage3", class_name="cat", pixel=None, revision=7)
+    same_photo = look_at_point(replace(before, photo=1), current, row)
+    assert same_photo.pixel == (1, 1), "it is still the same photo"
+
+
+FORGED: list[Any] = [None, "x", [], {}, {"map": "other", "index": 0}, {"index": 0}]
+FORGED_ROWS: list[Any] = [None, -1, 30, 1.0, "0", True, [0], {"a": 1}, 10**30]
+
+
+def test_forged_clicks_are_refused() -> None:
+    current = map_of(session_of("one", "two"))
+    for payload in FORGED + [{"map": current.key, "index": row} for row in FORGED_ROWS]:
+        with pytest.raises(UserError, match="Expected"):
+            picked_point(payload, current)
+    with pytest.raises(gr.Error, match="Expected"):
+        embeddings.choose_point(session_of("one"), Selection(), None, gr.EventData(None, None))
+
+
+def test_forged_lassos_are_refused() -> None:
+    current = map_of(session_of("one", "two"))
+    lists = [[row] for row in FORGED_ROWS] + [[0, 0], list(range(31)), "01", {"0": 0}, None]
+    for payload in FORGED + [{"map": current.key, "points": rows} for rows in lists]:
+        with pytest.raises(UserError, match="Expected"):
+            picked_points(payload, current)
+    assert picked_points({"map": current.key, "points": [4, 2]}, current).tolist() == [2, 4]
+    assert picked_points({"map": current.key, "points": []}, current).tolist() == []
+
+
+def test_a_click_on_a_map_of_other_photos_is_refused() -> None:
+    session = session_of("one", "two")
+    current = map_of(session)
+    assert up_to_date(current, embeddings.predictions_of(session)) is current
+    for others in (session.without_photos(), session_of("one", "two")):
+        with pytest.raises(UserError, match="older map"):
+            up_to_date(current, embeddings.predictions_of(others))
+
+
+def test_points_in_a_lasso_become_a_table_and_a_file() -> None:
+    session = session_of("one, with a comma", "two")
+    current = map_of(session)
+    names = [photo.name for photo in session.photos]
+    row = current.points.find(image=0, stage="stage4", class_index=2)
+    page = map_panels.picked_table(current, np.array([row]), image_names=names)
+    assert "<td>cat</td><td>50.0%</td><td>80%</td>" in page
+    encoded = re.findall(r"base64,([^\"]+)", page)[0]
+    lines = list(csv.reader(io.StringIO(base64.b64decode(encoded).decode())))
+    assert lines == [list(map_panels.HEADER), ["one, with a comma", "stage4", "cat", "0.500000", "0.800000"]]
+    assert map_panels.picked_table(current, np.array([], int), image_names=names) == ""
+
+
+def test_a_long_table_is_cut_and_its_file_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_panels, "MAX_ROWS", 7)
+    page = map_panels.picked_table(map_of(session_of("a", "b")), np.arange(30), image_names=["a", "b"])
+    assert page.count("<tr>") == 1 + 7
+    assert "30 points, the first 7 of them shown" in page
+    assert base64.b64decode(re.findall(r"base64,([^\"]+)", page)[0]).count(b"\n") == 31
+
+
+def test_heat_map_compares_the_classes_of_the_selected_stage() -> None:
+    current = map_of(session_of("one", "two"))
+    shown = embeddings.render_heatmap(current, (current.key, "stage2"))
+    assert shown.visible
+    figure = centroid_heatmap(np.eye(3), labels=CLASS_NAMES, title="")
+    assert list(figure.data[0].x) == CLASS_NAMES
+    assert not embeddings.render_heatmap(current, (current.key, "none")).visible
+    assert not embeddings.render_heatmap(None, ("", "")).visible
