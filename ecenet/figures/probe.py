@@ -154,7 +154,7 @@ def class_flow(
         yaxis={"visible": False},
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"t": 70},
-        legend={"orientation": "h", "y": -0.03, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
+        legend={"orientation": "h", "y": -0.08, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
     )
     for place, name in enumerate(stages):
         anchor = "left" if place == 0 else "right" if place == last else "center"
