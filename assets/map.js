@@ -5,7 +5,11 @@ const box = element.querySelector('.ece-map');
 const touch = matchMedia('(pointer: coarse)').matches;
 // Plotly would offer to upload the picture, and with it the names of photos.
 const config = {
-  displaylogo: false, scrollZoom: !touch, showSendToCloud: false, plotlyServerURL: '', modeBarButtonsToRemove: ['autoScale2d'],
+  displaylogo: false,
+  scrollZoom: !touch,
+  showSendToCloud: false,
+  plotlyServerURL: '',
+  modeBarButtonsToRemove: ['autoScale2d'],
 };
 // Gradio would take a quoted name for an event, so the property's name must not stand in quotes.
 const [RING] = Object.keys({ ring: null });
@@ -38,8 +42,8 @@ const listen = () => {
   box.on('plotly_deselect', () => trigger('lasso', { map, points: [] }));
 };
 
-// The ring is the frame of an empty annotation, which Plotly draws without touching the points (a shape that is sized in
-// pixels would spoil the lasso); in a space it takes a trace of its own.
+// The ring is the frame of an empty annotation, which Plotly draws without touching the points (a shape that is sized
+// in pixels would spoil the lasso); in a space it takes a trace of its own.
 const drawRing = () => {
   if (!map) return null;
   const ring = props.ring?.map === map ? props.ring : null;

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import skimage.data
 from browsing import ARTIFACTS, LONG, upload
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 pytestmark = pytest.mark.browser
 
@@ -54,16 +54,30 @@ def choose(page: Page, mode: str) -> None:
 
 @pytest.fixture
 def asked(page: Page) -> list[str]:
-    """Addresses of the events that the page sends to the server; clear it after the photo has come."""
-    addresses: list[str] = []
-    page.on("request", lambda request: addresses.append(request.url) if "/queue/join" in request.url else None)
-    return addresses
+    """What the page sends to the server from now on, but for what its clocks send."""
+    timers = page.evaluate("window.gradio_config.components.filter(c => c.type === 'timer').map(c => c.id)")
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        if "/queue/join" in request.url and request.post_data_json["trigger_id"] not in timers:
+            sent.append(str(request.post_data))
+
+    page.on("request", note)
+    return sent
+
+
+def settle(page: Page, asked: list[str]) -> None:
+    """Wait until every view has followed the photo, and forget what they asked."""
+    count = -1
+    while count != len(asked):
+        count = len(asked)
+        page.wait_for_timeout(2000)
+    asked.clear()
 
 
 def test_pointing_tells_class_and_runner_up_without_asking_the_server(page: Page, asked: list[str]) -> None:
     picture = show_cat(page)
-    page.wait_for_load_state("networkidle")
-    asked.clear()
+    settle(page, asked)
     tip = page.locator("#segment-view .ece-tip")
     expect(tip).to_be_hidden()
     page.mouse.move(*place_of(picture, 225, 150))
@@ -81,8 +95,7 @@ def test_modes_are_painted_without_asking_the_server(page: Page, asked: list[str
     show_cat(page)
     mask = page.locator("#segment-view img.ece-mask[data-stage=final]")
     line = page.locator("#segment-view .ece-change")
-    page.wait_for_load_state("networkidle")
-    asked.clear()
+    settle(page, asked)
     assert painted(page, "paint") == NOTHING
 
     choose(page, "Confidence")
