@@ -49,7 +49,7 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
                 with gr.Tab("Pixel", id="pixel"):
                     views += pixel.build(session, selection)
                 with gr.Tab("Class embeddings", id="class-embeddings"):
-                    views += embeddings.build(session, selection, umap=umap)
+                    views += embeddings.build(session, selection, umap=umap, shelf=shelf)
                 with gr.Tab("Train", id="train") as train_tab:
                     if runs is None:
                         train.build_closed()

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ecenet.data.split import LabelledSplit
 from ecenet.errors import UserError, disk_errors
 from ecenet.evaluate import check_labels, picked_images
+from ecenet.explore.points import EmbeddingPoints
 from ecenet.files import replaced
 from ecenet.metrics import confusion_matrix
 from ecenet.prediction import Prediction
@@ -204,6 +205,23 @@ def _matrix(column: pa.ChunkedArray) -> np.ndarray:
 
 def _relative(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+
+
+def reference_points(bank: EmbeddingBank, *, min_area: float) -> EmbeddingPoints:
+    """The bank's embeddings of classes that cover more than `min_area` of their image at the finest stage, at every
+    stage; images are indices into `bank.images`."""
+    finest = bank.stage == list(dict.fromkeys(bank.stage.tolist()))[-1]
+    classes = len(bank.about["class_names"])
+    place = bank.image * classes + bank.class_index
+    rows = np.isin(place, place[finest & (bank.area > min_area)])
+    return EmbeddingPoints(
+        vectors=bank.embedding[rows],
+        image=bank.image[rows],
+        stage=bank.stage[rows],
+        class_index=bank.class_index[rows],
+        area=bank.area[rows],
+        confidence=bank.confidence[rows],
+    )
 
 
 def bank_summary(bank: EmbeddingBank) -> str:

@@ -6,22 +6,28 @@ import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 import gradio as gr
 import numpy as np
 import pytest
 from fitters import ScriptedFitter
+from helpers import noise_image, small_model, write_folder
 from predictions import CLASS_COLORS, CLASS_NAMES, STAGES, make_prediction
 
+from ecenet.bank import embed_split, write_bank
+from ecenet.data.folder import read_folder
 from ecenet.errors import UserError
 from ecenet.explore.embedding_map import EmbeddingMap, MapRequest, draw_map
 from ecenet.explore.projection import ProjectionOptions
 from ecenet.figures.embeddings import ColorBy, centroid_heatmap, embedding_map, marker_sizes
+from ecenet.predictor import Predictor
 from ecenet.ui import embeddings, map_panels
 from ecenet.ui.map_events import look_at_point, picked_point, picked_points, point_of, up_to_date
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
+from ecenet.weights import save_model
 
 LABELS = np.array([[0, 1], [2, 2]], dtype=np.uint8)
 MADE_STAGES = [name for name in STAGES if name != "final"]
@@ -112,15 +118,40 @@ def test_names_of_photos_cannot_inject_html() -> None:
 
 
 def render(session: Session, current: EmbeddingMap | None = None, drawn: Any = None, **changes: Any) -> list[Any]:
-    values = {"color_by": "class", "lines": True, "min_area": 0.5, "refits": 0, "options": OPTIONS} | changes
+    """Of a shelf whose model has no reference bank, unless one is given."""
+    defaults = {"color_by": "class", "lines": True, "with_reference": True, "min_area": 0.5, "refits": 0}
+    values = defaults | {"options": OPTIONS} | changes
     fitter = values.pop("fitter", ScriptedFitter())
+    shelf = values.pop("shelf", FolderOnly(None))
     *fixed, options = values.values()
-    return embeddings.render(session, current, drawn or embeddings.Drawn(), *fixed, *options, fitter=fitter)
+    return embeddings.render(
+        session, current, drawn or embeddings.Drawn(), *fixed, *options, fitter=fitter, shelf=shelf
+    )
+
+
+class FolderOnly:
+    """As much of a shelf as the map needs."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def folder(self, key: object) -> Path | None:
+        return self._folder
+
+    def open(self, key: object) -> Predictor:
+        assert self._folder is not None
+        return Predictor.from_weights(self._folder)
+
+
+def test_an_empty_session_says_what_to_do() -> None:
+    value, note, *_ = render(Session())
+    assert value == ""
+    assert "Add a photo" in note
 
 
 def test_the_map_is_sent_only_when_it_has_changed() -> None:
     session = session_of("one", "two")
-    value, note, _, timer, current, drawn, key = render(session)
+    value, note, _, timer, current, _, drawn, key = render(session)
     assert json.loads(value)["key"] == key == current.key
     assert "**UMAP** of 30 points from 2 photos" in note
     assert not timer.active
@@ -141,9 +172,9 @@ def test_the_slider_leaves_out_small_classes_and_says_so_when_none_is_left() -> 
 
 def test_placed_points_and_the_way_to_fit_them_are_told() -> None:
     session = session_of("one", "two")
-    *_, current, drawn, _ = render(session)
+    *_, current, _, drawn, _ = render(session)
     grown = session.with_photo(session_of("three").photos[0])
-    assert "15 of them were placed" in render(grown, current, drawn)[1]
+    assert "15 points were placed" in render(grown, current, drawn)[1]
     assert "placed" not in render(grown, current, drawn, refits=1)[1]
     assert "t-SNE cannot place" in render(session, options=("t-SNE", *OPTIONS[1:]))[1]
 
@@ -155,11 +186,51 @@ def test_the_page_comes_back_for_umap_and_refuses_bad_options() -> None:
         render(session, options=("UMAP", 2, 0, None, 0.2, 30))
 
 
+def test_a_visitors_photo_lies_among_the_reference_photos(tmp_path: Path) -> None:
+    save_model(small_model(), tmp_path / "weights")
+    predictor = Predictor.from_weights(tmp_path / "weights")
+    data = read_folder(write_folder(tmp_path / "data", splits=("val",), images=4), "val")
+    bank = embed_split(predictor, data, anonymous=True)
+    write_bank(bank, tmp_path / "weights" / "bank.parquet")
+    photo = Photo("mine", predictor.predict(noise_image(40, 30)))
+    session = Session((photo,), model="own", stage_names=tuple(predictor.model.stage_names))
+    shelf, fitter = FolderOnly(tmp_path / "weights"), ScriptedFitter()
+
+    value, note, _, _, current, names, drawn, _ = render(session, shelf=shelf, fitter=fitter)
+    others = int(current.is_reference.sum())
+    assert fitter.fitted == [others], "the reference alone is fitted, so that all visitors see one map"
+    assert fitter.placed == [len(current.points) - others]
+    assert f"{others} points of reference photos" in note
+    assert names[0] == "mine"
+    assert {names[image] for image in current.points.image[current.is_reference]} == set(bank.images)
+    assert render(session, current, drawn, shelf=shelf, fitter=fitter)[4] is current, "nothing is drawn again"
+
+    figure = json.loads(value)["figure"]
+    sizes = [size for trace in figure["data"] if "customdata" in trace for size in _numbers(trace["marker"]["size"])]
+    assert sum(size == 6 for size in sizes) == others
+    clicked = look_at_point(
+        Selection(stage="final", pixel=(1, 1)), current, int(np.flatnonzero(current.is_reference)[0])
+    )
+    assert (clicked.photo, clicked.pixel, clicked.stage) == (0, (1, 1), "ece"), "its photo is not here"
+
+    assert not render(session, shelf=shelf, with_reference=False)[4].is_reference.any()
+    save_model(small_model(seed=1), tmp_path / "weights")
+    other = Session((photo,), model="other", stage_names=session.stage_names)
+    assert not render(other, shelf=FolderOnly(tmp_path / "weights"))[4].is_reference.any(), "of other weights"
+
+
+def _numbers(encoded: Any) -> list[float]:
+    """A plotly array, be it a list or packed."""
+    if isinstance(encoded, dict):
+        return np.frombuffer(base64.b64decode(encoded["bdata"]), dtype=encoded["dtype"]).tolist()
+    return list(encoded)
+
+
 def test_the_selected_point_is_ringed_and_its_neighbours_are_listed() -> None:
     session = session_of("one", "two")
     current = map_of(session)
     selection = Selection(photo=1, stage="stage2", class_name="cat")
-    html, panel, at_stage = embeddings.render_selected(session, selection, current)
+    html, panel, at_stage = embeddings.render_selected(session, selection, current, ["one", "two"])
     index = point_of(current, session, selection)
     assert index is not None
     assert html.constructor_args["ring"]["at"] == current.projection.coordinates[index].tolist()
@@ -185,11 +256,11 @@ def test_without_a_point_to_show_the_panel_says_why() -> None:
     small = draw_map(
         embeddings.predictions_of(session), MapRequest(min_area=0.3), previous=None, fitter=ScriptedFitter()
     )
-    html, panel, _ = embeddings.render_selected(session, Selection(class_name="dog"), small)
+    html, panel, _ = embeddings.render_selected(session, Selection(class_name="dog"), small, ["one", "two"])
     assert html.constructor_args["ring"] is None
     assert "too small" in panel
-    assert embeddings.render_selected(session_of("other"), Selection(), small)[1] == "", "an older map"
-    assert embeddings.render_selected(Session(), Selection(), None)[1] == ""
+    assert embeddings.render_selected(session_of("other"), Selection(), small, ["other"])[1] == "", "an older map"
+    assert embeddings.render_selected(Session(), Selection(), None, [])[1] == ""
 
 
 def test_a_click_selects_photo_stage_and_class() -> None:

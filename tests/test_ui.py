@@ -7,7 +7,6 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
-from fitters import ScriptedFitter
 from helpers import noise_image, small_model
 from predictions import STAGES, make_prediction
 
@@ -15,7 +14,7 @@ from app import build_app
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.predictor import Predictor
-from ecenet.ui import embeddings, photos, segment, similarity
+from ecenet.ui import photos, segment, similarity
 from ecenet.ui.selection import Selection, pixel_of
 from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session, add_photo
 from ecenet.ui.shelf import ModelShelf
@@ -107,11 +106,6 @@ def test_a_stage_that_was_picked_meanwhile_is_not_taken_back() -> None:
 def test_empty_session_says_what_to_do() -> None:
     assert "photo" in segment.render_masks(None, "final", 0.6)
     assert "photo" in similarity.render(Session(), Selection(), "stages")[1]
-    value, note, *_ = embeddings.render(
-        Session(), None, embeddings.Drawn(), "class", True, 0.5, 0, fitter=ScriptedFitter()
-    )
-    assert value == ""
-    assert "Add a photo" in note
 
 
 def test_session_keeps_the_newest_photos_and_shows_the_last_for_a_choice_that_is_none() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ecenet.explore.neighbors import Quality, judge, unit_vectors
-from ecenet.explore.points import EmbeddingPoints, embedding_points
+from ecenet.explore.points import EmbeddingPoints, embedding_points, with_reference
 from ecenet.explore.projection import Fitter, Projection, ProjectionOptions, place, project
 from ecenet.prediction import Prediction
 
@@ -36,6 +36,13 @@ class EmbeddingMap:
     """(N, D) the points' vectors at length 1."""
     projection: Projection
     quality: Quality
+    reference: EmbeddingPoints | None = None
+    """Points of other images that are shown with them."""
+
+    @property
+    def is_reference(self) -> np.ndarray:
+        """(N,) bool."""
+        return self.points.image >= len(self.predictions)
 
     def shows(self, predictions: Sequence[Prediction]) -> bool:
         """Whether it is the picture of these very predictions."""
@@ -45,17 +52,34 @@ class EmbeddingMap:
 
 
 def draw_map(
-    predictions: Sequence[Prediction], request: MapRequest, *, previous: EmbeddingMap | None, fitter: Fitter
+    predictions: Sequence[Prediction],
+    request: MapRequest,
+    *,
+    previous: EmbeddingMap | None,
+    fitter: Fitter,
+    reference: EmbeddingPoints | None = None,
 ) -> EmbeddingMap:
-    """The picture of these predictions: the previous one where it is that, else grown from it, else fitted."""
-    kept = previous is not None and previous.request == request and not previous.projection.waiting
-    if previous is not None and kept and previous.shows(predictions):
+    """The picture of these predictions: the previous one where it is that, else grown from it, else fitted.
+
+    With a reference its points are fitted, the predictions' are placed among them, until a refit is asked for; so
+    every visitor's photos come to lie in one and the same picture. Ours.
+    """
+    if previous is not None and (previous.request != request or previous.reference is not reference):
+        previous = None
+    if previous is not None and previous.shows(predictions) and not previous.projection.waiting:
         return previous
     points = embedding_points(predictions, min_area=request.min_area)
-    projection = _grown(previous, predictions, points, fitter=fitter) if previous is not None and kept else None
+    base = previous
+    if reference is not None:
+        points = with_reference(points, reference, images=len(predictions))
+        if predictions and request.refits == 0 and (base is None or base.projection.waiting):
+            base = _reference_map(reference, request, fitter=fitter)
+    projection = None
+    if base is not None and not base.projection.waiting:
+        projection = _grown(base, predictions, points, fitter=fitter)
     if projection is None:
         projection = project(points.vectors, request.options, fitter=fitter)
-    if projection.waiting and previous is not None and previous.request == request and previous.shows(predictions):
+    if projection.waiting and previous is not None and previous.shows(predictions):
         return previous  # it waits, too
     return EmbeddingMap(
         key=uuid.uuid4().hex,
@@ -65,7 +89,15 @@ def draw_map(
         unit=unit_vectors(points.vectors),
         projection=projection,
         quality=judge(points.vectors, projection.coordinates, points.class_index),
+        reference=reference,
     )
+
+
+def _reference_map(reference: EmbeddingPoints, request: MapRequest, *, fitter: Fitter) -> EmbeddingMap:
+    """The reference alone: never shown, so nothing is measured on it."""
+    projection = project(reference.vectors, request.options, fitter=fitter)
+    nothing = Quality(None, None, 0)
+    return EmbeddingMap("", request, (), reference, reference.vectors, projection, nothing, reference)
 
 
 def _grown(
@@ -81,7 +113,9 @@ def _grown(
         return None
     known = {id(prediction): index for index, prediction in enumerate(previous.predictions)}
     origin = np.array([known.get(id(prediction), -1) for prediction in predictions], dtype=int)
-    is_new = origin[points.image] < 0 if len(points) else np.zeros(0, bool)
+    of_photos = points.image < len(predictions)
+    is_new = np.zeros(len(points), bool)
+    is_new[of_photos] = origin[points.image[of_photos]] < 0
     placed = projection.placed + int(is_new.sum())
     fitted = len(previous.points) - projection.placed
     if not is_new.any() or placed > fitted:
@@ -91,6 +125,7 @@ def _grown(
         return None
     coordinates = np.zeros((len(points), projection.coordinates.shape[1]))
     coordinates[is_new] = where
+    coordinates[~of_photos] = projection.coordinates[previous.is_reference]
     for index, old in enumerate(origin):
         if old >= 0:
             coordinates[points.image == index] = projection.coordinates[previous.points.image == old]

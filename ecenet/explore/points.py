@@ -1,7 +1,7 @@
 """Class embeddings as points: one for each image, stage and class that is really there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ class EmbeddingPoints:
     vectors: np.ndarray
     """(N, D) float32."""
     image: np.ndarray
-    """(N,) index into the predictions."""
+    """(N,) index into the predictions; of reference images, which have none here, the numbers after those."""
     stage: np.ndarray
     """(N,) stage names."""
     class_index: np.ndarray
@@ -32,6 +32,20 @@ class EmbeddingPoints:
         """The row of one class at one stage of one image; None where it has no point."""
         rows = np.flatnonzero((self.image == image) & (self.stage == stage) & (self.class_index == class_index))
         return int(rows[0]) if len(rows) else None
+
+
+def with_reference(points: EmbeddingPoints, reference: EmbeddingPoints, *, images: int) -> EmbeddingPoints:
+    """The reference's rows first, so that others are drawn above them; its images are numbered from `images` on."""
+    if not len(points):
+        return replace(reference, image=reference.image + images)
+    return EmbeddingPoints(
+        vectors=np.concatenate([reference.vectors, points.vectors]),
+        image=np.concatenate([reference.image + images, points.image]),
+        stage=np.concatenate([reference.stage, points.stage]),
+        class_index=np.concatenate([reference.class_index, points.class_index]),
+        area=np.concatenate([reference.area, points.area]),
+        confidence=np.concatenate([reference.confidence, points.confidence]),
+    )
 
 
 def embedding_points(predictions: Sequence[Prediction], *, min_area: float = 0.005) -> EmbeddingPoints:

@@ -2,13 +2,13 @@
 
 import atexit
 import contextlib
+import hashlib
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
-import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -84,7 +84,8 @@ class UmapWorker:
         Raises:
             FitFailedError: the method refused the points.
         """
-        key = uuid.uuid4().hex
+        # Equal points and options are one fit, whoever asks for it.
+        key = hashlib.sha256(vectors.tobytes() + repr((vectors.shape, options)).encode()).hexdigest()
         answer = self._ask(FitRequest(key, vectors, options))
         if answer is None or answer.coordinates is None:
             return None
@@ -149,8 +150,9 @@ class KeptFits:
 
         if request.options.method == "t-SNE":
             return tsne_coordinates(request.vectors, request.options)
-        reducer = fit_umap(request.vectors, request.options)
+        reducer = self._reducers.get(request.key) or fit_umap(request.vectors, request.options)
         self._reducers[request.key] = reducer
+        self._reducers.move_to_end(request.key)
         if len(self._reducers) > self._most:
             self._reducers.popitem(last=False)
         return np.asarray(reducer.embedding_)

@@ -31,6 +31,7 @@ GRID_COLOR = "rgba(128,128,128,0.2)"
 """Grey enough for light and dark pages alike."""
 TEXT_COLOR = "#808895"
 ACTIVE_COLOR = "#0d9488"
+REFERENCE_SIZE, REFERENCE_OPACITY = 6, 0.45
 UNKNOWN_COLOR = "rgb(150,150,150)"
 LINE_COLORS = {2: "rgba(128,128,128,0.45)", 3: "rgb(140,140,140)"}
 """By dimensions: in a space, what is see-through is not drawn at all."""
@@ -56,25 +57,30 @@ def embedding_map(
     class_colors: Sequence[Sequence[int]],
     image_names: Sequence[str],
     trajectories: bool = True,
+    is_reference: np.ndarray | None = None,
 ) -> go.Figure:
     """Scatter of projected class embeddings, in WebGL; the marker tells the stage, its size the area.
 
     The custom data of a point is its row in `points`.
 
     Args:
-        image_names: one a prediction.
-        trajectories: draw a thin line through the stages for each class of each image.
+        image_names: one a prediction, then those of reference images.
+        trajectories: draw a thin line through the stages for each class of each image that is no reference.
+        is_reference: (N,) bool, points that are only there to compare with: small and faint.
     """
+    faint = np.zeros(len(points), bool) if is_reference is None else is_reference
     figure = go.Figure()
     stages = list(dict.fromkeys(points.stage.tolist()))
     shapes = STAGE_SYMBOLS[projection.coordinates.shape[1]]
     symbols = {name: shapes[i % len(shapes)] for i, name in enumerate(stages)}
     scatter = _scatter(projection.coordinates)
     if trajectories:
-        figure.add_trace(_trajectories(points, projection.coordinates, scatter=scatter))
+        figure.add_trace(_trajectories(points, projection.coordinates, members=~faint, scatter=scatter))
     texts = _hover_texts(points, class_names=class_names, image_names=image_names)
-    sizes = marker_sizes(points)
-    groups = color_groups(points, color_by, class_names=class_names, class_colors=class_colors, image_names=image_names)
+    sizes = np.where(faint, REFERENCE_SIZE, marker_sizes(points))
+    groups = color_groups(
+        points, color_by, class_names=class_names, class_colors=class_colors, image_names=image_names, faint=faint
+    )
     for group in groups:
         marker: dict[str, Any] = {
             "color": group.color,
@@ -83,6 +89,9 @@ def embedding_map(
             "opacity": 1,
             "line": {"color": "rgba(255,255,255,0.9)", "width": 1},
         }
+        if faint.any() and projection.coordinates.shape[1] == 2:  # a space knows one look for all points of a trace
+            marker["opacity"] = np.where(faint, REFERENCE_OPACITY, 1)[group.members]
+            marker["line"]["width"] = np.where(faint, 0, 1)[group.members]
         if isinstance(group.color, np.ndarray):
             bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
             marker |= {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": bar}
@@ -128,17 +137,23 @@ def color_groups(
     class_names: Sequence[str],
     class_colors: Sequence[Sequence[int]],
     image_names: Sequence[str],
+    faint: np.ndarray,
 ) -> list[Group]:
-    """One group a class, stage or image; for numbers one of all points, and one of those that have none."""
+    """One group a class, stage or image; for numbers one of all points, and one of those that have none.
+
+    Args:
+        faint: (N,) bool, points of reference images: together they are one group where images are.
+    """
     if color_by == "stage":
         stages = list(dict.fromkeys(points.stage.tolist()))
         shades = plotly.colors.sample_colorscale("Viridis", np.linspace(0, 1, max(len(stages), 2)).tolist())
         return [Group(stage_title(name), points.stage == name, shades[i]) for i, name in enumerate(stages)]
     if color_by == "image":
-        count = len(image_names)
-        return [
-            Group(html.escape(image_names[i]), points.image == i, f"hsl({360 * i // count},65%,50%)")
-            for i in np.unique(points.image)
+        shown = np.unique(points.image[~faint])
+        count = len(shown)
+        reference = [Group("reference", faint, UNKNOWN_COLOR)] if faint.any() else []
+        return reference + [
+            Group(html.escape(image_names[i]), points.image == i, f"hsl({360 * i // count},65%,50%)") for i in shown
         ]
     if color_by == "class":
         return [
@@ -224,9 +239,12 @@ def _legend_entry(name: str, *, symbol: str, scatter: Callable[..., Any]) -> Any
     return scatter(nowhere, mode="markers", name=name, legend="legend2", marker=marker)
 
 
-def _trajectories(points: EmbeddingPoints, coordinates: np.ndarray, *, scatter: Callable[..., Any]) -> Any:
-    """One line trace with gaps: stage after stage for each class of each image."""
-    order = np.lexsort((points.class_index, points.image))
+def _trajectories(
+    points: EmbeddingPoints, coordinates: np.ndarray, *, members: np.ndarray, scatter: Callable[..., Any]
+) -> Any:
+    """One line trace with gaps: stage after stage for each class of each image among the members, (N,) bool."""
+    rows = np.flatnonzero(members)
+    order = rows[np.lexsort((points.class_index[rows], points.image[rows]))]
     image, classes = points.image[order], points.class_index[order]
     ends = np.flatnonzero((np.diff(image) != 0) | (np.diff(classes) != 0)) + 1
     where = np.insert(coordinates[order].astype(float), [*ends, len(order)], np.nan, axis=0)

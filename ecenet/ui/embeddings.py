@@ -1,5 +1,6 @@
 """Class embeddings: all photos of the session, all stages, in one projection that can be clicked."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -15,8 +16,10 @@ from ecenet.figures.embeddings import COLOR_TITLES, ColorBy, centroid_heatmap, e
 from ecenet.prediction import Prediction, stage_title
 from ecenet.ui import map_panels
 from ecenet.ui.map_events import embedding_stage, look_at_point, picked_point, picked_points, point_of, up_to_date
+from ecenet.ui.reference import Reference, find_reference
 from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Session
+from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import View
 
@@ -43,15 +46,15 @@ class Fields(NamedTuple):
     """Events that ask for another projection."""
 
 
-def build(session: gr.State, selection: gr.State, *, umap: UmapWorker) -> list[View]:
+def build(session: gr.State, selection: gr.State, *, umap: UmapWorker, shelf: ModelShelf) -> list[View]:
     """Lay out the tab."""
     gr.set_static_paths([PLOTLY_JS])
     current, drawn, key, refits = gr.State(None), gr.State(Drawn()), gr.State(""), gr.State(0)
-    at_stage = gr.State(("", ""))
+    at_stage, names = gr.State(("", "")), gr.State(())
     gr.Markdown(
         "One point for each photo, class and stage; a line follows a class from the coarse mask to the finest stage. "
         "All points share one projection, so positions mean the same for every stage and photo. Click a point to look "
-        "at its photo, stage and class in every tab."
+        "at its photo, stage and class in every tab. Small faint points are photos that the model was trained on."
     )
     with gr.Row():
         color_by = gr.Radio(
@@ -75,6 +78,7 @@ def build(session: gr.State, selection: gr.State, *, umap: UmapWorker) -> list[V
         )
         with gr.Column(scale=1, min_width=150):
             lines = gr.Checkbox(True, label="Lines through stages", elem_id="trajectories")
+            reference = gr.Checkbox(True, label="Reference photos", elem_id="reference")
             refit = gr.Button("Refit", size="sm", elem_id="refit")
     fields = _projection_fields()
     note = gr.Markdown(elem_id="projection-note")
@@ -97,23 +101,23 @@ def build(session: gr.State, selection: gr.State, *, umap: UmapWorker) -> list[V
     waiting = gr.Timer(POLL_SECONDS, active=False)
 
     view = View(
-        show_errors(partial(render, fitter=umap)),
-        [session, current, drawn, color_by, lines, min_area, refits, *fields.inputs],
-        [picture, note, quality, waiting, current, drawn, key],
+        show_errors(partial(render, fitter=umap, shelf=shelf)),
+        [session, current, drawn, color_by, lines, reference, min_area, refits, *fields.inputs],
+        [picture, note, quality, waiting, current, names, drawn, key],
         "photo",
     )
-    for event in (color_by.input, lines.input, min_area.release, refits.change, *fields.changed):
+    for event in (color_by.input, lines.input, reference.input, min_area.release, refits.change, *fields.changed):
         view.after(event, show_progress="minimal")
     view.after(waiting.tick)
     refit.click(lambda number: number + 1, refits, refits, show_progress="hidden", api_visibility="private")
 
-    marked = View(render_selected, [session, selection, current], [picture, neighbors, at_stage])
+    marked = View(render_selected, [session, selection, current, names], [picture, neighbors, at_stage])
     marked.after(key.change)
     key.change(lambda: "", None, picked, show_progress="hidden", api_visibility="private")
     at_stage.change(render_heatmap, [current, at_stage], heat, show_progress="hidden", api_visibility="private")
     for clicked in (picture, neighbors):
         clicked.point(choose_point, [session, selection, current], selection, **LIVE)
-    picture.lasso(show_picked, [session, current], picked, **LIVE)
+    picture.lasso(show_picked, [session, current, names], picked, **LIVE)
     return [view, marked]
 
 
@@ -153,10 +157,12 @@ def render(
     drawn: Drawn,
     color_by: ColorBy,
     lines: bool,
+    with_reference: bool,
     min_area: float,
     refits: int,
     *options: Any,
     fitter: Fitter,
+    shelf: ModelShelf,
 ) -> list[Any]:
     """The map, what is to be said about it, and whether to come back for UMAP; one value for each output.
 
@@ -165,20 +171,42 @@ def render(
     """
     if not session.photos:
         note = "Add a photo first: its class embeddings appear here."
-        return ["", note, "", gr.Timer(active=False), None, Drawn(), ""]
+        return ["", note, "", gr.Timer(active=False), None, (), Drawn(), ""]
     request = MapRequest(ProjectionOptions(*options).checked(), min_area / 100, refits)
-    current = draw_map(predictions_of(session), request, previous=current, fitter=fitter)
+    reference = find_reference(shelf, session.model, min_area=request.min_area) if with_reference else None
+    current = draw_map(
+        predictions_of(session),
+        request,
+        previous=current,
+        fitter=fitter,
+        reference=reference.points if reference else None,
+    )
+    names = image_names(session, reference)
     now = Drawn(current.key, color_by, lines)
-    value = gr.skip() if now == drawn else map_value(current, session, color_by=color_by, lines=lines)
+    value = gr.skip() if now == drawn else map_value(current, names, color_by=color_by, lines=lines)
     timer = gr.Timer(active=current.projection.waiting)
-    return [value, map_note(current), map_panels.quality(current.quality), timer, current, now, current.key]
+    return [
+        value,
+        map_note(current),
+        map_panels.quality(current.quality),
+        timer,
+        current,
+        names,
+        now,
+        current.key,
+    ]
 
 
 def predictions_of(session: Session) -> list[Prediction]:
     return [photo.prediction for photo in session.photos]
 
 
-def map_value(current: EmbeddingMap, session: Session, *, color_by: ColorBy, lines: bool) -> str:
+def image_names(session: Session, reference: Reference | None) -> tuple[str, ...]:
+    """In the order in which a map numbers its images."""
+    return (*(photo.name for photo in session.photos), *(reference.image_names if reference else ()))
+
+
+def map_value(current: EmbeddingMap, names: Sequence[str], *, color_by: ColorBy, lines: bool) -> str:
     """JSON of the figure and its key, as `map.js` takes it; nothing without points."""
     if not len(current.points):
         return ""
@@ -189,8 +217,9 @@ def map_value(current: EmbeddingMap, session: Session, *, color_by: ColorBy, lin
         color_by=color_by,
         class_names=first.class_names,
         class_colors=first.class_colors,
-        image_names=[photo.name for photo in session.photos],
+        image_names=names,
         trajectories=lines,
+        is_reference=current.is_reference,
     )
     return f'{{"key": "{current.key}", "figure": {figure.to_json()}}}'
 
@@ -201,16 +230,19 @@ def map_note(current: EmbeddingMap) -> str:
     if not count:
         return "No class covers that much of a photo: lower the minimum area."
     photos = "one photo" if len(current.predictions) == 1 else f"{len(current.predictions)} photos"
-    note = f"**{projection.method}** of {count} points from {photos}. {projection.note}"
+    others = int(current.is_reference.sum())
+    if others:
+        photos += f", and {others} points of reference photos"
+    note = f"**{projection.method}** of {count - others} points from {photos}. {projection.note}"
     if projection.placed:
-        note += f"{projection.placed} of them were placed into the map of the others; Refit fits all together."
+        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together."
     if projection.method == "t-SNE":
         note += "t-SNE cannot place new points: another photo changes the whole map."
     return note
 
 
 def render_selected(
-    session: Session, selection: Selection, current: EmbeddingMap | None
+    session: Session, selection: Selection, current: EmbeddingMap | None, names: Sequence[str]
 ) -> tuple[gr.HTML, str, tuple[str, str]]:
     """The ring around the selected point, its neighbours, and the map and stage that the heat map is to show."""
     if current is None or not current.shows(predictions_of(session)) or not session.photos:
@@ -224,7 +256,6 @@ def render_selected(
         "at": current.projection.coordinates[index].tolist(),
         "size": float(marker_sizes(current.points)[index]),
     }
-    names = [photo.name for photo in session.photos]
     return gr.HTML(ring=ring), map_panels.neighbors(current, index, image_names=names), at_stage
 
 
@@ -251,9 +282,7 @@ def choose_point(
 
 
 @show_errors
-def show_picked(session: Session, current: EmbeddingMap | None, event: gr.EventData) -> str:
+def show_picked(session: Session, current: EmbeddingMap | None, names: Sequence[str], event: gr.EventData) -> str:
     """Points inside a lasso or a box, as a table."""
     current = up_to_date(current, predictions_of(session))
-    return map_panels.picked_table(
-        current, picked_points(event._data, current), image_names=[photo.name for photo in session.photos]
-    )
+    return map_panels.picked_table(current, picked_points(event._data, current), image_names=names)

@@ -62,12 +62,12 @@ def _rows(points: list[object], current: EmbeddingMap) -> np.ndarray:
 
 
 def look_at_point(selection: Selection, current: EmbeddingMap, row: int) -> Selection:
-    """The selection moved to a point's photo, stage and class."""
+    """The selection moved to a point's photo, stage and class; of a reference point, whose photo is not here, to
+    its stage and class."""
     image, points = int(current.points.image[row]), current.points
-    prediction = current.predictions[image]
-    if image != selection.photo:
-        selection = selection.look_at_photo(image, prediction)
-    class_name = prediction.class_names[int(points.class_index[row])]
+    if image != selection.photo and not current.is_reference[row]:
+        selection = selection.look_at_photo(image, current.predictions[image])
+    class_name = current.predictions[0].class_names[int(points.class_index[row])]
     return replace(selection, stage=str(points.stage[row]), class_name=class_name)
 
 

@@ -77,6 +77,16 @@ class ModelShelf:
                 self._loaded.popitem(last=False)
             return kept[1]
 
+    def folder(self, key: object) -> Path | None:
+        """Where the weights of a key lie; None for those of the Hub.
+
+        Raises:
+            UserError: nothing of that key is on the shelf.
+        """
+        with self._lock:
+            weights = Path(self._find(key).weights)
+        return weights if weights.is_dir() else None
+
     def _find(self, key: object) -> ModelChoice:
         """Listing reads every run's log, so it is done only for a key that the last listing lacks."""
         for attempt in range(2):

@@ -1,0 +1,59 @@
+"""Reference banks: embeddings of photos that a model has been shown, which lie beside its weights."""
+
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from ecenet.bank import EmbeddingBank, read_bank, reference_points
+from ecenet.errors import UserError
+from ecenet.explore.points import EmbeddingPoints
+from ecenet.ui.shelf import ModelShelf
+from ecenet.weights import weights_hash
+
+BANK = "bank.parquet"
+
+
+class Reference(NamedTuple):
+    points: EmbeddingPoints
+    image_names: tuple[str, ...]
+
+
+def find_reference(shelf: ModelShelf, key: str, *, min_area: float) -> Reference | None:
+    """The bank of a model on the shelf; None where it has none, or one that other weights made.
+
+    The same answer is the same object, so that a map can tell whether it shows it.
+    """
+    folder = shelf.folder(key)
+    if folder is None or not (folder / BANK).is_file():
+        return None
+    bank = _bank(folder / BANK, (folder / BANK).stat().st_mtime_ns, shelf, key)
+    return None if bank is None else _reference(_Same(bank), min_area)
+
+
+class _Same:
+    """A bank, compared by identity: arrays cannot be a cache's key."""
+
+    def __init__(self, bank: EmbeddingBank) -> None:
+        self.bank = bank
+
+    def __hash__(self) -> int:
+        return id(self.bank)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.bank is self.bank
+
+
+@lru_cache(maxsize=4)
+def _bank(path: Path, modified: int, shelf: ModelShelf, key: str) -> EmbeddingBank | None:
+    try:
+        return read_bank(path, weights=weights_hash(shelf.open(key).model))
+    except UserError as error:
+        # The map works without; whoever runs the app is told.
+        print(f"Warning: {error}", file=sys.stderr)
+        return None
+
+
+@lru_cache(maxsize=16)
+def _reference(bank: _Same, min_area: float) -> Reference:
+    return Reference(reference_points(bank.bank, min_area=min_area), tuple(bank.bank.images))
