@@ -4,7 +4,19 @@ import sys
 
 import tyro
 
-from ecenet.cli import Benchmark, BenchmarkTraining, Compare, Embed, Evaluate, Predict, Recipes, Runs, Ship, Train
+from ecenet.cli import (
+    Benchmark,
+    BenchmarkTraining,
+    BenchmarkViews,
+    Compare,
+    Embed,
+    Evaluate,
+    Predict,
+    Recipes,
+    Runs,
+    Ship,
+    Train,
+)
 from ecenet.errors import UserError
 from ecenet.recipes import with_preset
 
@@ -13,7 +25,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0, or 2 for input that cannot be used."""
     try:
         command = tyro.cli(
-            Predict | Evaluate | Embed | Train | Recipes | Runs | Ship | Compare | Benchmark | BenchmarkTraining,
+            Predict
+            | Evaluate
+            | Embed
+            | Train
+            | Recipes
+            | Runs
+            | Ship
+            | Compare
+            | Benchmark
+            | BenchmarkTraining
+            | BenchmarkViews,
             prog="python -m ecenet",
             description=__doc__,
             args=with_preset(sys.argv[1:] if arguments is None else arguments),

@@ -250,6 +250,20 @@ class Benchmark:
 
 
 @dataclass(frozen=True)
+class BenchmarkViews:
+    """Time what the app draws after a click, and UMAP, and tell how much a full session holds."""
+
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    rounds: int = 20
+
+    def run(self) -> None:
+        from ecenet.ui.benchmark import benchmark_views
+
+        print(json.dumps(benchmark_views(weights=self.weights, rounds=self.rounds), indent=1))
+
+
+@dataclass(frozen=True)
 class BenchmarkTraining:
     """Time training: real data against one repeated batch, two processes against one; takes the options of `train`."""
 

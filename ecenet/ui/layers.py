@@ -4,16 +4,21 @@ import base64
 import io
 import math
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from ecenet.prediction import StagePrediction
+from ecenet.overlay import indexed_mask
+from ecenet.prediction import Prediction, StagePrediction
+from ecenet.ui.html import data_uri
 
 MAX_SIDE = 512
 """Longest side in pixels of what is sent; of a larger photo, pixels are picked evenly. Ours: it bounds the page."""
+SMALL_SIDE = 160
+"""Longest side in pixels of a filmstrip's pictures."""
 TOP = 3
 """Classes known for each pixel."""
 ABSENT = 255
@@ -22,6 +27,29 @@ PLANES = 2 * TOP + 1
 ROWS_AT_ONCE = 64
 """Rows of a thousand pixels and some ten classes, which a processor's cache holds."""
 CLASS_BITS = 0xFF
+
+
+class StagePictures(NamedTuple):
+    """What a page shows of one stage, as addresses that hold the pictures themselves."""
+
+    planes: str
+    """`stage_planes`."""
+    mask: str
+    """Class colours at the photo's own size."""
+    small_mask: str
+
+
+def stage_pictures(prediction: Prediction) -> dict[str, StagePictures]:
+    """Of every stage, coarse to fine."""
+    pictures = {}
+    for name, stage in prediction.stages.items():
+        mask = indexed_mask(stage.label_map, prediction.class_colors)
+        small = mask.copy()
+        small.thumbnail((SMALL_SIDE, SMALL_SIDE), Image.Resampling.NEAREST)
+        pictures[name] = StagePictures(
+            planes_uri(stage_planes(stage)), data_uri(mask, file_format="PNG"), data_uri(small, file_format="PNG")
+        )
+    return pictures
 
 
 def sampled(length: int, *, longest: int) -> np.ndarray:

@@ -11,13 +11,12 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from ecenet.images import thumbnail
-from ecenet.overlay import heat_colors, heat_gradient, indexed_mask
+from ecenet.overlay import heat_colors, heat_gradient
 from ecenet.prediction import Prediction, StagePrediction, stage_title
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
-from ecenet.ui.layers import planes_uri, stage_planes
+from ecenet.ui.layers import SMALL_SIDE
 from ecenet.ui.selection import Selection, pixel_of
 from ecenet.ui.session import Photo, Session
 from ecenet.ui.toast import show_errors
@@ -120,11 +119,11 @@ def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
     if photo is None:
         return empty_state("Drop or paste a photo, or pick an example: its masks appear here.")
     prediction = photo.prediction
-    masks = "".join(_mask(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
+    masks = "".join(_mask(photo, item, shown=name == stage) for name, item in prediction.stages.items())
     legends = "".join(_legend(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
-    thumb = data_uri(thumbnail(prediction.image, max_side=160), file_format="JPEG")
+    thumb = data_uri(thumbnail(prediction.image, max_side=SMALL_SIDE), file_format="JPEG")
     frames = "".join(
-        _frame(prediction, item, number=number, thumb=thumb, pressed=name == stage)
+        _frame(photo, item, number=number, thumb=thumb, pressed=name == stage)
         for number, (name, item) in enumerate(prediction.stages.items())
     )
     width, height = prediction.image.size
@@ -167,27 +166,25 @@ def _scales() -> str:
 </div>"""
 
 
-def _mask(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str:
-    source = data_uri(indexed_mask(stage.label_map, prediction.class_colors), file_format="PNG")
-    found = ", ".join(f"{prediction.class_names[k]} {stage.area[k]:.0%}" for k in stage.present(min_area=0.005))
+def _mask(photo: Photo, stage: StagePrediction, *, shown: bool) -> str:
+    names, pictures = photo.prediction.class_names, photo.pictures[stage.name]
+    found = ", ".join(f"{names[k]} {stage.area[k]:.0%}" for k in stage.present(min_area=0.005))
     alt = escape(f"{stage_title(stage.name)} mask: {found}")
     hidden = "" if shown else " hidden"
     rows, columns = stage.mask_logits.shape[1:]
     return f"""
 <img class="ece-mask" data-stage="{stage.name}" data-title="{stage_title(stage.name)}" data-grid="[{columns},{rows}]"
-  data-planes="{planes_uri(stage_planes(stage))}" src="{source}" alt="{alt}"{hidden}>"""
+  data-planes="{pictures.planes}" src="{pictures.mask}" alt="{alt}"{hidden}>"""
 
 
-def _frame(prediction: Prediction, stage: StagePrediction, *, number: int, thumb: str, pressed: bool) -> str:
+def _frame(photo: Photo, stage: StagePrediction, *, number: int, thumb: str, pressed: bool) -> str:
     """One picture of the filmstrip, which is also a button for its stage."""
-    small = indexed_mask(stage.label_map, prediction.class_colors)
-    small.thumbnail((160, 160), Image.Resampling.NEAREST)
     return f"""
 <button type="button" class="ece-frame" data-frame="{stage.name}" aria-pressed="{str(pressed).lower()}"
   onclick="{PICK_STAGE.format(number=number)}">
-  <span class="ece-stack"><img src="{thumb}" alt=""><img class="ece-mask" src="{data_uri(small, file_format="PNG")}"
-    alt=""></span>
-  {stage_title(stage.name)}<small>{prediction.agreement(stage.name):.0%} as final</small>
+  <span class="ece-stack"><img src="{thumb}" alt=""><img class="ece-mask"
+    src="{photo.pictures[stage.name].small_mask}" alt=""></span>
+  {stage_title(stage.name)}<small>{photo.prediction.agreement(stage.name):.0%} as final</small>
 </button>"""
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from ecenet.errors import UserError
 from ecenet.images import load_image, thumbnail
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
+from ecenet.ui.layers import StagePictures, stage_pictures
 from ecenet.ui.selection import Selection
 from ecenet.ui.shelf import ModelShelf
 
@@ -25,6 +27,11 @@ class Photo:
     prediction: Prediction
     example: str | None = None
     """Caption of the example that it is; None for the visitor's own."""
+
+    @cached_property
+    def pictures(self) -> dict[str, StagePictures]:
+        """Of every stage; drawn once, since that takes longer than a click on a photo may."""
+        return stage_pictures(self.prediction)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,124 @@
+"""How long the server takes for a click, and how much a session holds."""
+
+import time
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import skimage.data
+import torch
+from PIL import Image
+
+from ecenet.benchmark import interleaved
+from ecenet.explore.embedding_map import MapRequest, draw_map
+from ecenet.explore.projection import ProjectionOptions, place, project
+from ecenet.explore.umap_worker import UmapWorker
+from ecenet.ui import embeddings, pixel, segment, similarity
+from ecenet.ui.layers import stage_pictures
+from ecenet.ui.reference import find_reference
+from ecenet.ui.selection import MIN_AREA, Selection
+from ecenet.ui.session import MAX_PHOTOS, Photo, Session, new_session
+from ecenet.ui.shelf import ModelShelf
+
+PHOTO_SIZE = (480, 360)
+MANY_POINTS = 5000
+WORKER_SECONDS = 120
+
+
+def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
+    """Time what a click makes the server draw, UMAP, and a full session's memory.
+
+    Returns: JSON-able: medians in milliseconds of each view, seconds of UMAP, megabytes of `MAX_PHOTOS` photos.
+    """
+    umap = UmapWorker()
+    shelf = ModelShelf(weights)
+    session = _full_session(shelf)
+    selection = Selection(photo=3, stage="stage2", pixel=(100, 100))
+    fitted = _wait_for_umap(umap)
+
+    reference = find_reference(shelf, session.model, min_area=MIN_AREA)
+    shown = embeddings.predictions_of(session)
+    points = reference.points if reference else None
+    current = draw_map(shown[:-1], MapRequest(), previous=None, fitter=umap, reference=points)
+    names = embeddings.image_names(session, reference)
+    start = time.perf_counter()
+    grown = draw_map(shown, MapRequest(), previous=current, fitter=umap, reference=points)
+    one_more = time.perf_counter() - start
+
+    views: dict[str, Callable[[], object]] = {
+        "a new photo's pictures of every stage": lambda: stage_pictures(shown[3]),
+        "another photo: masks of every stage": lambda: segment.render(session, selection, 0.6),
+        "another photo: stages that decided": lambda: pixel.render_decided(session, selection),
+        "another photo: flow of classes": lambda: pixel.render_flow(session, selection, False),
+        "similarity: one class, every stage": lambda: similarity.render(session, selection, "stages"),
+        "similarity: every class, one stage": lambda: similarity.render(session, selection, "classes"),
+        "a pixel": lambda: pixel.render_pixel(session, selection),
+        "a point of the map": lambda: embeddings.render_selected(session, selection, grown, names),
+        "a stage of the heat map": lambda: embeddings.render_heatmap(grown, (grown.key, "stage2")),
+    }
+    milliseconds = interleaved(views, rounds=rounds)
+    umap.close()
+    return {
+        "milliseconds": milliseconds,
+        f"UMAP of {MANY_POINTS} points, seconds": fitted[0],
+        "one image placed into it, seconds": fitted[1],
+        f"the session's map of {len(grown.points)} points with one more photo, seconds": round(one_more, 3),
+        f"session of {MAX_PHOTOS} photos, MB": round(held_bytes(session) / 1e6, 1),
+        "photo": "{}×{}".format(*PHOTO_SIZE),
+    }
+
+
+def _full_session(shelf: ModelShelf) -> Session:
+    """As many photos as a session takes: cut-outs of one, each at another place."""
+    session = new_session(shelf)
+    predictor = shelf.open(session.model)
+    astronaut = Image.fromarray(skimage.data.astronaut())
+    width, height = PHOTO_SIZE
+    for number in range(MAX_PHOTOS):
+        left, top = number, 7 * number
+        image = astronaut.crop((left, top, left + width, top + height))
+        session = session.with_photo(Photo(str(number), predictor.predict(image)))
+    return session
+
+
+def _wait_for_umap(umap: UmapWorker) -> tuple[float, float]:
+    """Seconds of a fit of clustered random points, and of placing 60 more."""
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(40, 96)) * 3
+    vectors = (centers[rng.integers(40, size=MANY_POINTS)] + rng.normal(size=(MANY_POINTS, 96))).astype(np.float32)
+    deadline = time.monotonic() + WORKER_SECONDS
+    while not umap.ready and time.monotonic() < deadline:
+        time.sleep(0.2)
+    start = time.perf_counter()
+    projection = project(vectors, ProjectionOptions(), fitter=umap)
+    between = time.perf_counter()
+    place(projection, vectors[:60] + 0.1, fitter=umap)
+    return round(between - start, 2), round(time.perf_counter() - between, 3)
+
+
+def held_bytes(value: Any) -> int:
+    """Bytes of all arrays, tensors and pictures behind a value, each counted once."""
+    seen: dict[int, int] = {}
+
+    def visit(part: Any) -> None:
+        if id(part) in seen:
+            return
+        if isinstance(part, np.ndarray):
+            seen[id(part)] = part.nbytes
+        elif isinstance(part, torch.Tensor):
+            seen[id(part)] = part.numel() * part.element_size()
+        elif isinstance(part, Image.Image):
+            seen[id(part)] = part.width * part.height * len(part.getbands())
+        elif is_dataclass(part):
+            for field in fields(part):
+                visit(getattr(part, field.name))
+        elif isinstance(part, dict):
+            for item in part.values():
+                visit(item)
+        elif isinstance(part, list | tuple):
+            for item in part:
+                visit(item)
+
+    visit(value)
+    return sum(seen.values())
