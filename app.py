@@ -13,7 +13,7 @@ from PIL import Image
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.runs import RUNS_DIR
-from ecenet.ui import bundle, embeddings, link, models, photos, pixel, segment, similarity, train
+from ecenet.ui import bundle, dataset, embeddings, link, models, photos, pixel, segment, similarity, train
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import new_session
 from ecenet.ui.shelf import ModelShelf
@@ -36,11 +36,15 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
         session = gr.State(fresh, time_to_live=SESSION_SECONDS)
         selection = gr.State(Selection(), time_to_live=SESSION_SECONDS)
         shown = gr.State(Selection().shown())
+        projected = gr.State(None)  # the Class embeddings' map
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 model_list = models.build(session, selection, shelf=shelf)
-                views = [photos.build(session, selection, shelf=shelf), bundle.build(session, selection, shelf=shelf)]
+                views = [
+                    photos.build(session, selection, shelf=shelf),
+                    bundle.build(session, selection, projected, shelf=shelf),
+                ]
             with gr.Column(scale=4, min_width=340), gr.Tabs() as tabs:
                 with gr.Tab("Segment", id="segment"):
                     views += segment.build(session, selection, stage_names=fresh.stage_names)
@@ -49,7 +53,10 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
                 with gr.Tab("Pixel", id="pixel"):
                     views += pixel.build(session, selection)
                 with gr.Tab("Class embeddings", id="class-embeddings"):
-                    views += embeddings.build(session, selection, umap=umap, shelf=shelf)
+                    views += embeddings.build(session, selection, projected, umap=umap, shelf=shelf)
+                with gr.Tab("Evaluate", id="evaluate"):
+                    evaluation = dataset.build(session, selection, shelf=shelf)
+                    views.append(evaluation)
                 with gr.Tab("Train", id="train") as train_tab:
                     if runs is None:
                         train.build_closed()
@@ -59,7 +66,8 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
         selection.change(Selection.shown, selection, shown, show_progress="hidden", api_visibility="private")
         for view in views:
             view.after((shown if view.follows == "photo" else selection).change, show_progress="minimal")
-        model_list.after(app.load)
+        for view in (model_list, evaluation):
+            view.after(app.load)
         if runs is not None:
             for event in (app.load, train_tab.select):
                 training.view.after(event)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from fitters import ScriptedFitter
 from helpers import noise_image, small_model
 from PIL import Image
 from predictions import STAGES, make_prediction
@@ -15,6 +16,7 @@ from pycocotools import mask as coco_mask
 
 from ecenet.bundle import MAX_VIEW_BYTES, read_bundle, write_bundle
 from ecenet.errors import UserError
+from ecenet.explore.embedding_map import MapRequest, draw_map
 from ecenet.ui.bundle import open_session, save_session
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Session, add_photo, new_session
@@ -67,7 +69,7 @@ def test_other_tools_can_read_masks_and_embeddings(tmp_path: Path) -> None:
 def test_a_session_opens_again_where_it_was_left(shelf: ModelShelf, tmp_path: Path) -> None:
     session = session_of(shelf, tmp_path, photos=2)
     selection = Selection(photo=1, stage="stage2", class_name="grass", pixel=(40, 3), revision=9)
-    opened = open_session(save_session(session, selection, shelf=shelf), shelf=shelf)
+    opened = open_session(save_session(session, selection, None, shelf=shelf), shelf=shelf)
     assert opened.same_weights
     assert opened.selection == Selection(photo=1, stage="stage2", class_name="grass", pixel=(40, 3))
     assert [photo.name for photo in opened.session.photos] == ["noise", "noise"]
@@ -78,15 +80,28 @@ def test_a_session_opens_again_where_it_was_left(shelf: ModelShelf, tmp_path: Pa
         )
 
 
+def test_the_map_is_taken_along_with_its_parameters(shelf: ModelShelf, tmp_path: Path) -> None:
+    session = session_of(shelf, tmp_path, photos=2)
+    predictions = [photo.prediction for photo in session.photos]
+    drawn = draw_map(predictions, MapRequest(), previous=None, fitter=ScriptedFitter())
+    saved = read_bundle(save_session(session, Selection(), drawn, shelf=shelf), max_photos=5).view["projection"]
+    assert saved["options"] == {"method": "UMAP", "dimensions": 2, "seed": 0, "neighbors": 15, "min_dist": 0.2} | {
+        "perplexity": 30
+    }
+    assert len(saved["points"]) == len(drawn.points)
+    assert saved["points"][-1]["photo"] == 1
+    assert saved["points"][3]["position"] == pytest.approx(drawn.projection.coordinates[3], abs=1e-4)
+
+
 def test_changed_weights_are_noticed(shelf: ModelShelf, tmp_path: Path) -> None:
-    path = save_session(session_of(shelf, tmp_path, photos=1), Selection(), shelf=shelf)
+    path = save_session(session_of(shelf, tmp_path, photos=1), Selection(), None, shelf=shelf)
     save_model(small_model(seed=1), tmp_path / "own")
     assert not open_session(path, shelf=ModelShelf(tmp_path / "own", runs=tmp_path / "runs")).same_weights
 
 
 def test_an_empty_session_cannot_be_saved(shelf: ModelShelf) -> None:
     with pytest.raises(UserError, match="add one first"):
-        save_session(new_session(shelf), Selection(), shelf=shelf)
+        save_session(new_session(shelf), Selection(), None, shelf=shelf)
 
 
 def test_what_is_no_saved_session_is_told_so(tmp_path: Path) -> None:

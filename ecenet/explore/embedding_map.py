@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -130,3 +131,28 @@ def _grown(
         if old >= 0:
             coordinates[points.image == index] = projection.coordinates[previous.points.image == old]
     return replace(projection, coordinates=coordinates, placed=placed)
+
+
+def describe_map(drawn: EmbeddingMap) -> dict[str, Any]:
+    """JSON-able: how the picture was made and where each point lies; photos by their number, reference ones too."""
+    points, names = drawn.points, drawn.predictions[0].class_names
+    rows = zip(
+        points.image.tolist(),
+        points.stage.tolist(),
+        points.class_index.tolist(),
+        drawn.is_reference.tolist(),
+        drawn.projection.coordinates.round(4).tolist(),
+        strict=True,
+    )
+    return {
+        "method": drawn.projection.method,
+        "options": asdict(drawn.request.options),
+        "min_area": drawn.request.min_area,
+        "placed": drawn.projection.placed,
+        "trustworthiness": drawn.quality.trustworthiness,
+        "silhouette": drawn.quality.silhouette,
+        "points": [
+            {"photo": image, "stage": stage, "class": names[k], "reference": reference, "position": position}
+            for image, stage, k, reference, position in rows
+        ],
+    }

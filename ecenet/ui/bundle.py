@@ -11,23 +11,28 @@ import gradio as gr
 
 from ecenet.bundle import read_bundle, write_bundle
 from ecenet.errors import UserError
+from ecenet.explore.embedding_map import EmbeddingMap, describe_map
 from ecenet.images import thumbnail
 from ecenet.ui import download
+from ecenet.ui.reference import hash_of
 from ecenet.ui.selection import Selection, pixel_of
 from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import MODEL_QUEUE, View
-from ecenet.weights import weights_hash
 
 
-def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
-    """Lay out the two buttons. Returns what shows the first one while there is something to take away."""
+def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf: ModelShelf) -> View:
+    """Lay out the two buttons. Returns what shows the first one while there is something to take away.
+
+    Args:
+        projected: holds the `EmbeddingMap` that is shown, or None.
+    """
     with gr.Row():
         save = download.build(
             "Save all as .zip",
             partial(save_session, shelf=shelf),
-            [session, selection],
+            [session, selection, projected],
             elem_id="save-session",
             interactive=False,
         )
@@ -60,18 +65,21 @@ class OpenedSession(NamedTuple):
     """Whether the model is, to the last bit, the one that the session was saved with."""
 
 
-def save_session(session: Session, selection: Selection, *, shelf: ModelShelf) -> Path:
-    """Write the zip.
+def save_session(session: Session, selection: Selection, projected: EmbeddingMap | None, *, shelf: ModelShelf) -> Path:
+    """Write the zip; with the map, where it is drawn already.
 
     Raises:
         UserError: there is no photo.
     """
     session.required_photo(selection)
+    predictions = [photo.prediction for photo in session.photos]
+    shown = projected is not None and projected.shows(predictions)
     path = download.new_file("ecenet-session.zip")
     view = {
         "model": session.model,
-        "weights_hash": weights_hash(shelf.open(session.model).model),
+        "weights_hash": hash_of(shelf, session.model),
         "selection": asdict(selection),
+        "projection": describe_map(projected) if projected is not None and shown else None,
     }
     write_bundle(path, photos=[(photo.name, photo.prediction) for photo in session.photos], view=view)
     return path
@@ -93,7 +101,7 @@ def open_session(
     session = Session(model=key, stage_names=tuple(predictor.model.stage_names))
     for name, image in track(bundle.photos):
         session = session.with_photo(Photo(name, predictor.predict(thumbnail(image, max_side=MAX_PHOTO_SIDE))))
-    same = bundle.view.get("weights_hash") == weights_hash(predictor.model)
+    same = bundle.view.get("weights_hash") == hash_of(shelf, key)
     return OpenedSession(session, _restored(session, bundle.view.get("selection")), same)
 
 

@@ -46,10 +46,16 @@ class Fields(NamedTuple):
     """Events that ask for another projection."""
 
 
-def build(session: gr.State, selection: gr.State, *, umap: UmapWorker, shelf: ModelShelf) -> list[View]:
-    """Lay out the tab."""
+def build(
+    session: gr.State, selection: gr.State, current: gr.State, *, umap: UmapWorker, shelf: ModelShelf
+) -> list[View]:
+    """Lay out the tab.
+
+    Args:
+        current: holds the `EmbeddingMap` that is shown.
+    """
     gr.set_static_paths([PLOTLY_JS])
-    current, drawn, key, refits = gr.State(None), gr.State(Drawn()), gr.State(""), gr.State(0)
+    drawn, key, refits = gr.State(Drawn()), gr.State(""), gr.State(0)
     at_stage, names = gr.State(("", "")), gr.State(())
     gr.Markdown(
         "One point for each photo, class and stage; a line follows a class from the coarse mask to the finest stage. "
