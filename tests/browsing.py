@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ecenet.watch import process_id, run_reports
 
@@ -21,6 +21,7 @@ ARTIFACTS = ROOT / "artifacts"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LONG = 120_000
 """Milliseconds: first predictions and UMAP's import on a busy machine."""
+expect.set_options(timeout=LONG)
 
 
 @pytest.fixture(scope="session")

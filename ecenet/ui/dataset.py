@@ -194,10 +194,10 @@ def spread_table(spreads: list[ClassSpread], *, iou: np.ndarray, names: list[str
     rows = ""
     for one in sorted(spreads, key=lambda spread: (np.isnan(spread.margin), spread.margin)):
         rival = "–" if one.rival is None else f"{color_swatch(colors[one.rival])}{escape(names[one.rival])}"
-        margin = "–" if np.isnan(one.margin) else f"{one.margin:.2f}"
+        margin = "–" if np.isnan(one.margin) else f"{one.margin:.3f}"
         rows += (
             f"<tr><td>{color_swatch(colors[one.class_index])}{escape(names[one.class_index])}</td>"
-            f"<td>{iou[one.class_index]:.0%}</td><td>{one.count}</td><td>{one.spread:.2f}</td><td>{rival}</td>"
+            f"<td>{iou[one.class_index]:.0%}</td><td>{one.count}</td><td>{one.spread:.3f}</td><td>{rival}</td>"
             f"<td>{margin}</td><td>{one.astray:.0%}</td></tr>"
         )
     heads = "".join(
