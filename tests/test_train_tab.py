@@ -10,6 +10,7 @@ import pytest
 from helpers import noise_image, small_model
 
 from app import Options, build_app, is_public
+from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.figures.training import MAX_POINTS, loss_curves, miou_curves, separation_curves, thinned
 from ecenet.recipes import RECIPES
@@ -178,3 +179,16 @@ def test_in_public_there_is_no_train_tab_to_call(tmp_path: Path, umap: UmapWorke
 )
 def test_who_can_reach_the_app_decides(options: Options, environment: dict[str, str], public: bool) -> None:
     assert is_public(options, environment) == public
+
+
+@pytest.mark.parametrize("number", [None, 7])
+def test_empty_numbers_are_the_presets(number: int | None) -> None:
+    text = "" if number is None else f" {number} "
+    request = train._request("mine", "/data", "none", "folder", "", text, text, "", "")
+    assert (request.steps, request.batch_size, request.crop_size) == (number, number, None)
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "1.5", "ten", "1e3", "²", "--lr"])
+def test_what_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="Expected Batch to be a whole number above 0"):
+        train._request("mine", "/data", "none", "folder", "", "", text, "", "")

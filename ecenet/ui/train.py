@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, get_args
 import gradio as gr
 
 from ecenet.data.read import Layout
+from ecenet.errors import UserError
 from ecenet.figures.training import loss_curves, miou_curves, separation_curves
 from ecenet.launch import resume_run, start_run, stop_run
 from ecenet.recipes import RECIPES, find_recipe
@@ -127,8 +128,9 @@ def _form() -> tuple[list[Any], gr.Button]:
             elem_id="run-backbone",
         )
         with gr.Row():
+            # Not gr.Number: an empty one arrives as 0.
             numbers = [
-                gr.Number(None, label=label, precision=0, minimum=1, min_width=110, elem_id=f"run-{key}")
+                gr.Textbox(label=label, placeholder="preset's", max_length=9, min_width=110, elem_id=f"run-{key}")
                 for label, key in (("Steps", "steps"), ("Batch", "batch"), ("Crop", "crop"))
             ]
         more = gr.Textbox(
@@ -145,14 +147,29 @@ def _request(
     preset: str,
     layout: Layout,
     backbone: str,
-    steps: int | None,
-    batch_size: int | None,
-    crop_size: int | None,
+    steps: str,
+    batch_size: str,
+    crop_size: str,
     more: str,
 ) -> RunRequest:
-    """The fields as the form has them."""
+    """The fields as the form has them.
+
+    Raises:
+        UserError: a number is none.
+    """
     chosen = None if preset == NO_PRESET else preset
-    return RunRequest(name, data, layout, chosen, backbone, steps, batch_size, crop_size, more)
+    numbers = [_number(text, field) for text, field in ((steps, "Steps"), (batch_size, "Batch"), (crop_size, "Crop"))]
+    return RunRequest(name, data, layout, chosen, backbone, *numbers, more)
+
+
+def _number(text: str, field: str) -> int | None:
+    """None where the field is empty."""
+    text = text.strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UserError(f"Expected {field} to be a whole number above 0, got {text[:20]!r}; correct it or clear it.")
+    return int(text)
 
 
 def describe_preset(name: str) -> tuple[gr.Markdown, str]:
