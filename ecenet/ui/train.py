@@ -158,8 +158,17 @@ def _request(
         UserError: a number is none.
     """
     chosen = None if preset == NO_PRESET else preset
-    numbers = [_number(text, field) for text, field in ((steps, "Steps"), (batch_size, "Batch"), (crop_size, "Crop"))]
-    return RunRequest(name, data, layout, chosen, backbone, *numbers, more)
+    return RunRequest(
+        name,
+        data,
+        layout,
+        chosen,
+        backbone,
+        steps=_number(steps, "Steps"),
+        batch_size=_number(batch_size, "Batch"),
+        crop_size=_number(crop_size, "Crop"),
+        more=more,
+    )
 
 
 def _number(text: str, field: str) -> int | None:
