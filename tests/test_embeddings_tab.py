@@ -6,42 +6,22 @@ import io
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
 import gradio as gr
 import numpy as np
 import pytest
 from fitters import ScriptedFitter
-from helpers import noise_image, small_model, write_folder
+from maps import LABELS, OPTIONS, map_of, render, session_of
 from predictions import CLASS_COLORS, CLASS_NAMES, STAGES, make_prediction
 
-from ecenet.bank import embed_split, write_bank
-from ecenet.data.folder import read_folder
 from ecenet.errors import UserError
-from ecenet.explore.embedding_map import EmbeddingMap, MapRequest, draw_map
-from ecenet.explore.projection import ProjectionOptions
+from ecenet.explore.embedding_map import MapRequest, draw_map
 from ecenet.figures.embeddings import ColorBy, centroid_heatmap, embedding_map, marker_sizes
-from ecenet.predictor import Predictor
 from ecenet.ui import embeddings, map_panels
 from ecenet.ui.map_events import look_at_point, picked_point, picked_points, point_of, up_to_date
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
-from ecenet.weights import save_model
-
-LABELS = np.array([[0, 1], [2, 2]], dtype=np.uint8)
-MADE_STAGES = [name for name in STAGES if name != "final"]
-OPTIONS = ("UMAP", 2, 0, 15, 0.2, 30)
-
-
-def session_of(*names: str) -> Session:
-    photos = tuple(Photo(name, make_prediction(LABELS)) for name in names)
-    return Session(photos=photos, stage_names=tuple(STAGES))
-
-
-def map_of(session: Session, *, dimensions: int = 2) -> EmbeddingMap:
-    request = MapRequest(ProjectionOptions(dimensions=dimensions))
-    return draw_map(embeddings.predictions_of(session), request, previous=None, fitter=ScriptedFitter())
 
 
 def figure_of(session: Session, *, color_by: ColorBy = "class", dimensions: int = 2, lines: bool = True) -> Any:
@@ -117,32 +97,6 @@ def test_names_of_photos_cannot_inject_html() -> None:
         assert "<script" not in page
 
 
-def render(session: Session, current: EmbeddingMap | None = None, drawn: Any = None, **changes: Any) -> list[Any]:
-    """Of a shelf whose model has no reference bank, unless one is given."""
-    defaults = {"color_by": "class", "lines": True, "with_reference": True, "min_area": 0.5, "refits": 0}
-    values = defaults | {"options": OPTIONS} | changes
-    fitter = values.pop("fitter", ScriptedFitter())
-    shelf = values.pop("shelf", FolderOnly(None))
-    *fixed, options = values.values()
-    return embeddings.render(
-        session, current, drawn or embeddings.Drawn(), *fixed, *options, fitter=fitter, shelf=shelf
-    )
-
-
-class FolderOnly:
-    """As much of a shelf as the map needs."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-
-    def folder(self, key: object) -> Path | None:
-        return self._folder
-
-    def open(self, key: object) -> Predictor:
-        assert self._folder is not None
-        return Predictor.from_weights(self._folder)
-
-
 def test_an_empty_session_says_what_to_do() -> None:
     value, note, *_ = render(Session())
     assert value == ""
@@ -184,46 +138,6 @@ def test_the_page_comes_back_for_umap_and_refuses_bad_options() -> None:
     assert render(session, fitter=ScriptedFitter(ready=False))[3].active
     with pytest.raises(UserError, match="neighbors in 2"):
         render(session, options=("UMAP", 2, 0, None, 0.2, 30))
-
-
-def test_a_visitors_photo_lies_among_the_reference_photos(tmp_path: Path) -> None:
-    save_model(small_model(), tmp_path / "weights")
-    predictor = Predictor.from_weights(tmp_path / "weights")
-    data = read_folder(write_folder(tmp_path / "data", splits=("val",), images=4), "val")
-    bank = embed_split(predictor, data, anonymous=True)
-    write_bank(bank, tmp_path / "weights" / "bank.parquet")
-    photo = Photo("mine", predictor.predict(noise_image(40, 30)))
-    session = Session((photo,), model="own", stage_names=tuple(predictor.model.stage_names))
-    shelf, fitter = FolderOnly(tmp_path / "weights"), ScriptedFitter()
-
-    value, note, _, _, current, names, drawn, _ = render(session, shelf=shelf, fitter=fitter)
-    others = int(current.is_reference.sum())
-    assert fitter.fitted == [others], "the reference alone is fitted, so that all visitors see one map"
-    assert fitter.placed == [len(current.points) - others]
-    assert f"{others} points of reference photos" in note
-    assert names[0] == "mine"
-    assert {names[image] for image in current.points.image[current.is_reference]} == set(bank.images)
-    assert render(session, current, drawn, shelf=shelf, fitter=fitter)[4] is current, "nothing is drawn again"
-
-    figure = json.loads(value)["figure"]
-    sizes = [size for trace in figure["data"] if "customdata" in trace for size in _numbers(trace["marker"]["size"])]
-    assert sum(size == 6 for size in sizes) == others
-    clicked = look_at_point(
-        Selection(stage="final", pixel=(1, 1)), current, int(np.flatnonzero(current.is_reference)[0])
-    )
-    assert (clicked.photo, clicked.pixel, clicked.stage) == (0, (1, 1), "ece"), "its photo is not here"
-
-    assert not render(session, shelf=shelf, with_reference=False)[4].is_reference.any()
-    save_model(small_model(seed=1), tmp_path / "weights")
-    other = Session((photo,), model="other", stage_names=session.stage_names)
-    assert not render(other, shelf=FolderOnly(tmp_path / "weights"))[4].is_reference.any(), "of other weights"
-
-
-def _numbers(encoded: Any) -> list[float]:
-    """A plotly array, be it a list or packed."""
-    if isinstance(encoded, dict):
-        return np.frombuffer(base64.b64decode(encoded["bdata"]), dtype=encoded["dtype"]).tolist()
-    return list(encoded)
 
 
 def test_the_selected_point_is_ringed_and_its_neighbours_are_listed() -> None:
