@@ -30,6 +30,10 @@ def open_map(page: Page) -> None:
         expect(page.locator("#session-photos .thumbnail-item")).to_have_count(count, timeout=LONG)
     page.get_by_role("tab", name="Class embeddings").click()
     expect(page.locator("#projection-note")).to_contain_text("UMAP of", timeout=LONG)
+    # Reference points may lie over the photos' own, where a mouse would hit them.
+    expect(page.locator("#projection-note")).to_contain_text("reference photos", timeout=LONG)
+    page.get_by_label("Reference photos").uncheck()
+    expect(page.locator("#projection-note")).not_to_contain_text("reference photos", timeout=LONG)
     page.wait_for_function(f"{MAP}?._fullData?.some(trace => trace.customdata)")
     # Beneath it, tables come and go: their scroll bar must not move it.
     page.locator("#embedding-plot").scroll_into_view_if_needed()
