@@ -17,7 +17,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -m "not browser"
+	$(BIN)/python -m pytest -m "not browser" --numprocesses 2 --dist loadfile
 
 browser: $(STAMP)
 	$(BIN)/python -m pytest -m browser

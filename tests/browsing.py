@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from ecenet.watch import process_id, run_reports
 
@@ -21,6 +21,7 @@ ARTIFACTS = ROOT / "artifacts"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LONG = 120_000
 """Milliseconds: first predictions and UMAP's import on a busy machine."""
+SEGMENT_PARTS = ["segment-view", "segment-marker", "mask-opacity", "mask-mode", "mask-boundaries"]
 expect.set_options(timeout=LONG)
 
 
@@ -91,6 +92,23 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     yield page
     context.close()
     assert not errors, errors
+
+
+@pytest.fixture
+def asked(page: Page) -> list[str]:
+    """What the Segment tab's own controls and picture ask of the server, however busy other views still are."""
+    own = page.evaluate(
+        "ids => window.gradio_config.components.filter(c => ids.includes(c.props.elem_id)).map(c => c.id)", SEGMENT_PARTS
+    )
+    assert len(own) == len(SEGMENT_PARTS)
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        if "/queue/join" in request.url and request.post_data_json["trigger_id"] in own:
+            sent.append(str(request.post_data))
+
+    page.on("request", note)
+    return sent
 
 
 def upload(page: Page, path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from browsing import address, browser, page, runs  # noqa: F401
+from browsing import address, asked, browser, page, runs  # noqa: F401
 from torch import Tensor
 
 from ecenet.config import ModelConfig

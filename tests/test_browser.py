@@ -67,12 +67,10 @@ def test_from_a_photo_to_masks_similarity_and_embeddings(page: Page) -> None:
     page.screenshot(path=ARTIFACTS / "embeddings.png")
 
 
-def test_opacity_changes_the_mask_without_asking_the_server(page: Page) -> None:
+def test_opacity_changes_the_mask_without_asking_the_server(page: Page, asked: list[str]) -> None:
     page.locator("#examples .thumbnail-item").first.click()
     mask = page.locator("#segment-view img.ece-mask[data-stage=final]")
     expect(mask).to_be_visible(timeout=LONG)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/queue/join" in request.url else None)
     page.locator("#mask-opacity input[type=range]").fill("0.2")
     expect(mask).to_have_css("opacity", "0.2")
     assert not asked

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import skimage.data
 from browsing import ARTIFACTS, LONG, upload
-from playwright.sync_api import Browser, Locator, Page, Request, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
@@ -52,32 +52,8 @@ def choose(page: Page, mode: str) -> None:
     page.locator("#mask-mode").get_by_label(mode, exact=True).check()
 
 
-@pytest.fixture
-def asked(page: Page) -> list[str]:
-    """What the page sends to the server from now on, but for what its clocks send."""
-    timers = page.evaluate("window.gradio_config.components.filter(c => c.type === 'timer').map(c => c.id)")
-    sent: list[str] = []
-
-    def note(request: Request) -> None:
-        if "/queue/join" in request.url and request.post_data_json["trigger_id"] not in timers:
-            sent.append(str(request.post_data))
-
-    page.on("request", note)
-    return sent
-
-
-def settle(page: Page, asked: list[str]) -> None:
-    """Wait until every view has followed the photo, and forget what they asked."""
-    count = -1
-    while count != len(asked):
-        count = len(asked)
-        page.wait_for_timeout(2000)
-    asked.clear()
-
-
 def test_pointing_tells_class_and_runner_up_without_asking_the_server(page: Page, asked: list[str]) -> None:
     picture = show_cat(page)
-    settle(page, asked)
     tip = page.locator("#segment-view .ece-tip")
     expect(tip).to_be_hidden()
     page.mouse.move(*place_of(picture, 225, 150))
@@ -95,12 +71,12 @@ def test_modes_are_painted_without_asking_the_server(page: Page, asked: list[str
     show_cat(page)
     mask = page.locator("#segment-view img.ece-mask[data-stage=final]")
     line = page.locator("#segment-view .ece-change")
-    settle(page, asked)
     assert painted(page, "paint") == NOTHING
 
     choose(page, "Confidence")
     expect(page.locator("[data-scale=confidence]")).to_be_visible()
     expect(mask).to_be_hidden()
+    expect(page.locator("#segment-view .ece-paint")).to_have_attribute("width", str(WIDTH))
     confidence = painted(page, "paint")
     assert confidence["size"] == [WIDTH, HEIGHT]
     assert max(confidence["counts"], key=confidence["counts"].get) == YELLOW, "mostly sure"

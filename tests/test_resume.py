@@ -118,4 +118,5 @@ def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(data: Path, whole
     assert not list(run.glob("*.part"))
 
     finish(start(words))
-    assert all(torch.equal(value, checkpoint(whole)["model"][key]) for key, value in checkpoint(run)["model"].items())
+    ours, theirs = checkpoint(run)["model"], checkpoint(whole)["model"]
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
