@@ -17,6 +17,7 @@ from ecenet.ui import bundle, dataset, embeddings, link, models, photos, pixel, 
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import new_session
 from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.view import HIDDEN
 
 INTRODUCTION = """# ECENet Explorer
 Upload a photo and watch a segmentation network make up its mind. [ECENet](https://arxiv.org/abs/2308.12894) draws a
@@ -63,7 +64,7 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
                     else:
                         training = train.build(runs=runs)
         views.append(link.build(session, selection, tabs=tabs, app=app, shelf=shelf))
-        selection.change(Selection.shown, selection, shown, show_progress="hidden", api_visibility="private")
+        selection.change(Selection.shown, selection, shown, **HIDDEN)
         for view in views:
             view.after((shown if view.follows == "photo" else selection).change, show_progress="minimal")
         for view in (model_list, evaluation):

@@ -42,7 +42,7 @@ class Row(NamedTuple):
     """(D,) float32."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal is the same: arrays have no hash, and a bank may be a cache's key
 class EmbeddingBank:
     """N rows, one for each image, stage and class that is predicted or true there; K classes, D embedding width."""
 
@@ -69,6 +69,11 @@ class EmbeddingBank:
 
     def __len__(self) -> int:
         return len(self.image)
+
+    @property
+    def stages(self) -> list[str]:
+        """Coarse to fine."""
+        return list(dict.fromkeys(self.stage.tolist()))
 
 
 def embed_split(
@@ -210,7 +215,7 @@ def _relative(path: Path, root: Path) -> str:
 def reference_points(bank: EmbeddingBank, *, min_area: float) -> EmbeddingPoints:
     """The bank's embeddings of classes that cover more than `min_area` of their image at the finest stage, at every
     stage; images are indices into `bank.images`."""
-    finest = bank.stage == list(dict.fromkeys(bank.stage.tolist()))[-1]
+    finest = bank.stage == bank.stages[-1]
     classes = len(bank.about["class_names"])
     place = bank.image * classes + bank.class_index
     rows = np.isin(place, place[finest & (bank.area > min_area)])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ecenet.explore.similarity import stage_arrays
 from ecenet.overlay import indexed_mask, overlay
 from ecenet.prediction import Prediction, StagePrediction
 
@@ -17,8 +18,7 @@ def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 
     """Write one photo's masks, overlay and arrays.
 
     Writes `label_map.png` (palette image of class indices), `overlay.png`, `stages/NAME.png` (palette images, coarse
-    to fine), `overlays/NAME.jpg`, `coco/NAME.json` (a list of COCO annotations) and `arrays.npz` with
-    `similarity_NAME` (K, h, w), `embeddings_NAME` (K, D) and, where a stage has one, `gate_NAME` (K, D).
+    to fine), `overlays/NAME.jpg`, `coco/NAME.json` (a list of COCO annotations) and `arrays.npz` (`stage_arrays`).
 
     Returns: a JSON-able summary: sizes, classes with area and mean confidence, agreement of each stage with the final.
     """
@@ -27,17 +27,12 @@ def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 
     colors = prediction.class_colors
     indexed_mask(prediction.label_map, colors).save(folder / "label_map.png")
     overlay(prediction.image, prediction.label_map, colors, opacity=opacity).save(folder / "overlay.png")
-    arrays: dict[str, np.ndarray] = {}
     for name, stage in prediction.stages.items():
         indexed_mask(stage.label_map, colors).save(folder / "stages" / f"{name}.png")
         picture = overlay(prediction.image, stage.label_map, colors, opacity=opacity)
         picture.save(folder / "overlays" / f"{name}.jpg", quality=90)
         (folder / "coco" / f"{name}.json").write_text(json.dumps(coco_annotations(prediction, stage)))
-        arrays[f"similarity_{name}"] = stage.similarity
-        arrays[f"embeddings_{name}"] = stage.embeddings
-        if stage.gate is not None:
-            arrays[f"gate_{name}"] = stage.gate
-    np.savez_compressed(folder / "arrays.npz", **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(folder / "arrays.npz", **stage_arrays(prediction))  # type: ignore[arg-type]
     return {
         "folder": folder.name,
         "width": prediction.image.width,

@@ -98,7 +98,8 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 def asked(page: Page) -> list[str]:
     """What the Segment tab's own controls and picture ask of the server, however busy other views still are."""
     own = page.evaluate(
-        "ids => window.gradio_config.components.filter(c => ids.includes(c.props.elem_id)).map(c => c.id)", SEGMENT_PARTS
+        "ids => window.gradio_config.components.filter(c => ids.includes(c.props.elem_id)).map(c => c.id)",
+        SEGMENT_PARTS,
     )
     assert len(own) == len(SEGMENT_PARTS)
     sent: list[str] = []

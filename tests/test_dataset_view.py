@@ -9,7 +9,7 @@ from helpers import small_model, write_folder
 from ecenet.bank import EmbeddingBank, embed_split
 from ecenet.data.folder import read_folder
 from ecenet.evaluate import evaluate
-from ecenet.explore.dataset import cell_images, class_spreads, stage_confusion, stage_mious, stages_of, worst_images
+from ecenet.explore.dataset import cell_images, class_spreads, stage_confusion, stage_mious, worst_images
 from ecenet.predictor import Predictor
 
 
@@ -76,5 +76,5 @@ def test_the_mious_are_the_evaluations(tmp_path: Path) -> None:
     data = read_folder(write_folder(tmp_path, splits=("val",), images=3), "val")
     predictor = Predictor(small_model())
     bank, result = embed_split(predictor, data), evaluate(predictor, data)
-    assert stages_of(bank) == ["ece", "stage4", "stage3", "stage2", "stage1"]
-    assert stage_mious(bank) == pytest.approx({name: result.stages[name] for name in stages_of(bank)})
+    assert bank.stages == ["ece", "stage4", "stage3", "stage2", "stage1"]
+    assert stage_mious(bank) == pytest.approx({name: result.stages[name] for name in bank.stages})

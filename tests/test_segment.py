@@ -19,6 +19,7 @@ from predictions import CLASS_NAMES, STAGES, make_prediction
 from ecenet.prediction import Prediction, StagePrediction
 from ecenet.predictor import Predictor
 from ecenet.ui import segment
+from ecenet.ui.choose import choose_pixel
 from ecenet.ui.layers import ABSENT, MAX_SIDE, PLANES, TOP, planes_uri, sampled, stage_planes
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
@@ -151,7 +152,7 @@ def event(data: object) -> gr.EventData:
 
 def test_a_click_selects_its_pixel_and_nothing_else_changes() -> None:
     before = Selection(stage="stage3", class_name="dog", pixel=(0, 0), revision=4)
-    after = segment.choose_pixel(session_with(), before, event({"x": 3, "y": 1}))
+    after = choose_pixel(session_with(), before, event({"x": 3, "y": 1}))
     assert after == Selection(stage="stage3", class_name="dog", pixel=(3, 1), revision=4)
 
 
@@ -176,12 +177,12 @@ def test_a_click_selects_its_pixel_and_nothing_else_changes() -> None:
 )
 def test_a_forged_pixel_becomes_a_toast(data: object) -> None:
     with pytest.raises(gr.Error, match="x in 0 … 3 and y in 0 … 1"):
-        segment.choose_pixel(session_with(), Selection(), event(data))
+        choose_pixel(session_with(), Selection(), event(data))
 
 
 def test_without_a_photo_there_is_no_pixel() -> None:
-    selection = Selection()
-    assert segment.choose_pixel(Session(), selection, event({"x": 0, "y": 0})) is selection
+    with pytest.raises(gr.Error, match="Expected a photo"):
+        choose_pixel(Session(), Selection(), event({"x": 0, "y": 0}))
     assert segment.render_marker(Session(), Selection(pixel=(0, 0))) == ""
 
 

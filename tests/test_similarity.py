@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from predictions import CLASS_NAMES, STAGES, make_prediction
 
-from ecenet.explore.similarity import classes_seen, common_scale, overwritten, similarity_arrays
+from ecenet.explore.similarity import classes_seen, common_scale, overwritten, stage_arrays
 from ecenet.ui import similarity
+from ecenet.ui.choose import choose_place
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
 
@@ -68,9 +69,10 @@ def test_a_gate_of_a_quarter_overwrites_three_quarters() -> None:
 
 def test_a_click_selects_class_and_stage() -> None:
     before = Selection(pixel=(1, 1))
-    after = similarity.choose_place(session(), before, clicked(stage="stage2", class_index=2))
+    after = choose_place(session(), before, clicked(stage="stage2", class_index=2))
     assert after == Selection(stage="stage2", class_name="cat", pixel=(1, 1))
-    assert similarity.choose_place(Session(), before, clicked(stage="stage2", class_index=2)) is before
+    with pytest.raises(gr.Error, match="Expected a photo"):
+        choose_place(Session(), before, clicked(stage="stage2", class_index=2))
 
 
 @pytest.mark.parametrize(
@@ -80,13 +82,13 @@ def test_a_click_selects_class_and_stage() -> None:
 )
 def test_a_forged_click_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises(gr.Error, match=r"Expected a (stage|class)"):
-        similarity.choose_place(session(), Selection(), clicked(**data))
+        choose_place(session(), Selection(), clicked(**data))
 
 
 def test_what_is_no_object_is_an_empty_click() -> None:
     for data in (None, "text", [1, 2]):
         with pytest.raises(gr.Error, match="Expected a stage"):
-            similarity.choose_place(session(), Selection(), SimpleNamespace(_data=data))  # type: ignore[arg-type]
+            choose_place(session(), Selection(), SimpleNamespace(_data=data))  # type: ignore[arg-type]
 
 
 def test_the_arrays_can_be_taken_away() -> None:
@@ -95,5 +97,5 @@ def test_the_arrays_can_be_taken_away() -> None:
     with np.load(path) as arrays:
         assert arrays["classes"].tolist() == CLASS_NAMES
         assert np.array_equal(arrays["similarity_stage3"], PREDICTION.stages["stage3"].similarity)
-        assert set(arrays) == set(similarity_arrays(PREDICTION))
+        assert set(arrays) == set(stage_arrays(PREDICTION))
         assert "gate_ece" not in arrays

@@ -5,13 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecenet.bank import EmbeddingBank
-from ecenet.explore.neighbors import unit_vectors
+from ecenet.explore.neighbors import class_centroids, unit_vectors
 from ecenet.metrics import mean_iou
-
-
-def stages_of(bank: EmbeddingBank) -> list[str]:
-    """Coarse to fine."""
-    return list(dict.fromkeys(bank.stage.tolist()))
 
 
 def stage_confusion(bank: EmbeddingBank, stage: str) -> np.ndarray:
@@ -25,7 +20,7 @@ def stage_confusion(bank: EmbeddingBank, stage: str) -> np.ndarray:
 
 def stage_mious(bank: EmbeddingBank) -> dict[str, float]:
     """mIoU of each stage over all classes, 0 … 1."""
-    return {stage: mean_iou(stage_confusion(bank, stage)) for stage in stages_of(bank)}
+    return {stage: mean_iou(stage_confusion(bank, stage)) for stage in bank.stages}
 
 
 @dataclass(frozen=True)
@@ -49,10 +44,7 @@ def class_spreads(bank: EmbeddingBank, stage: str, *, min_area: float) -> list[C
     """Of each class that is predicted anywhere on more than `min_area` of an image, ascending by class."""
     rows = (bank.stage == stage) & (bank.area > min_area)
     unit, classes = unit_vectors(bank.embedding[rows]), bank.class_index[rows]
-    present = np.unique(classes)
-    if not len(present):
-        return []
-    centroids = unit_vectors(np.stack([unit[classes == k].mean(axis=0) for k in present]))
+    present, centroids = class_centroids(unit, classes)
     distances = 1 - unit @ centroids.T
     between = 1 - centroids @ centroids.T
     np.fill_diagonal(between, np.inf)

@@ -91,16 +91,22 @@ def judge(vectors: np.ndarray, coordinates: np.ndarray, classes: np.ndarray) -> 
     return Quality(trust, silhouette, count)
 
 
+def class_centroids(unit: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each class's mean vector, at length 1 again. Of `unit_vectors`, so that no long one outweighs the others. Ours.
+
+    Returns:
+        (C,) the classes, ascending, and (C, D).
+    """
+    present = np.unique(classes)
+    means = [unit[classes == k].mean(axis=0) for k in present]
+    return present, unit_vectors(np.array(means, dtype=np.float32).reshape(len(present), unit.shape[1]))
+
+
 def centroid_similarity(vectors: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cosine similarity between the centroids of classes.
-
-    A centroid is the mean of a class's vectors at length 1, so that a long one does not outweigh the others. Ours.
 
     Returns:
         (C,) the classes, ascending, and (C, C) in −1 … 1.
     """
-    present = np.unique(classes)
-    unit = unit_vectors(vectors)
-    centroids = [unit[classes == k].mean(0) for k in present]
-    centered = unit_vectors(np.stack(centroids)) if centroids else np.zeros((0, 1), np.float32)
-    return present, np.clip(centered @ centered.T, -1, 1)
+    present, centroids = class_centroids(unit_vectors(vectors), classes)
+    return present, np.clip(centroids @ centroids.T, -1, 1)

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from ecenet.explore.points import EmbeddingPoints
 from ecenet.explore.projection import Projection
+from ecenet.figures.style import CLEAR, GRID_COLOR, TEXT_COLOR, layout
 from ecenet.prediction import stage_title
 
 ColorBy = Literal["class", "stage", "image", "confidence", "area"]
@@ -27,9 +28,6 @@ STAGE_SYMBOLS = {
     3: ("circle", "square", "diamond", "circle-open", "square-open", "diamond-open"),
 }
 """By dimensions: a space knows few, and draws its crosses far too large."""
-GRID_COLOR = "rgba(128,128,128,0.2)"
-"""Grey enough for light and dark pages alike."""
-TEXT_COLOR = "#808895"
 ACTIVE_COLOR = "#0d9488"
 REFERENCE_SIZE, REFERENCE_OPACITY = 6, 0.45
 UNKNOWN_COLOR = "rgb(150,150,150)"
@@ -112,12 +110,10 @@ def embedding_map(
             figure.add_trace(_legend_entry(stage_title(name), symbol=symbols[name], scatter=scatter))
     figure.update_layout(
         **_axes(projection),
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(128,128,128,0.08)",
-        font={"color": TEXT_COLOR},
+        **layout(),
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
         legend2={"orientation": "h", "y": -0.06, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
-        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)", "color": TEXT_COLOR, "activecolor": ACTIVE_COLOR},
+        modebar={"orientation": "v", "bgcolor": CLEAR, "color": TEXT_COLOR, "activecolor": ACTIVE_COLOR},
         margin={"l": 30, "r": 40, "t": 50, "b": 60},
         hovermode="closest",
         dragmode="pan" if projection.coordinates.shape[1] == 2 else "turntable",
@@ -185,10 +181,7 @@ def centroid_heatmap(similarity: np.ndarray, *, labels: Sequence[str], title: st
         )
     )
     figure.update_layout(
-        title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper"},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": TEXT_COLOR},
+        **layout(title) | {"plot_bgcolor": CLEAR},
         xaxis={"showgrid": False, "type": "category"},
         yaxis={"showgrid": False, "type": "category", "autorange": "reversed", "automargin": True},
         margin={"l": 10, "r": 10, "t": 40, "b": 10},

@@ -1,7 +1,6 @@
 """One pixel's way through the stages, and the whole label map's, as plotly figures."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.colors
@@ -10,7 +9,7 @@ import plotly.graph_objects as go
 from ecenet.explore.changes import join_small
 from ecenet.explore.probe import PixelProbe
 from ecenet.explore.truth import StageScores
-from ecenet.figures.embeddings import GRID_COLOR
+from ecenet.figures.style import AXIS, CLEAR, layout
 from ecenet.figures.training import MAIN_COLOR
 from ecenet.overlay import HEAT_SCALE
 from ecenet.prediction import stage_title
@@ -90,7 +89,7 @@ def similarity_cells(probe: PixelProbe, *, class_names: Sequence[str]) -> go.Fig
     figure.update_layout(
         yaxis={"autorange": "reversed", "showgrid": False},
         xaxis={"side": "bottom", "showgrid": False},
-        plot_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor=CLEAR,
     )
     return figure
 
@@ -237,15 +236,10 @@ def _css(color: Sequence[int], *, alpha: float = 1) -> str:
 
 
 def _style(figure: go.Figure, *, title: str, height: int = 340) -> None:
-    """Transparent, grey where nothing is told: it must be read on light and dark pages alike."""
-    axis: dict[str, Any] = {"zeroline": False, "gridcolor": GRID_COLOR, "automargin": True}
     figure.update_layout(
-        title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper", "y": 0.97},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(128,128,128,0.08)",
-        font={"color": "#808895"},
-        xaxis=axis,
-        yaxis=axis,
+        **layout(title),
+        xaxis=AXIS,
+        yaxis=AXIS,
         showlegend=True,
         margin={"l": 10, "r": 10, "t": 40, "b": 30},
         height=height,

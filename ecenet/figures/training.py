@@ -5,7 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ecenet.figures.embeddings import GRID_COLOR
+from ecenet.figures.style import AXIS, layout
 from ecenet.prediction import stage_title
 
 LINE_COLORS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#9d755d")
@@ -91,12 +91,9 @@ def _figure(
             )
         )
     figure.update_layout(
-        title={"text": title, "font": {"size": 14}, "x": 0, "xref": "paper", "y": 0.97},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(128,128,128,0.08)",
-        font={"color": "#808895"},
-        xaxis={"title": "step", "zeroline": False, "gridcolor": GRID_COLOR, "rangemode": "tozero"},
-        yaxis={"zeroline": False, "gridcolor": GRID_COLOR, "automargin": True},
+        **layout(title),
+        xaxis=AXIS | {"title": "step", "rangemode": "tozero", "automargin": False},
+        yaxis=AXIS,
         legend={"orientation": "h", "y": -0.3, "yanchor": "top"},
         showlegend=True,
         margin={"l": 40, "r": 10, "t": 40, "b": 40},

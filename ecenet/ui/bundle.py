@@ -1,6 +1,5 @@
 """Take the session away as one zip, and open it again."""
 
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -10,12 +9,11 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ecenet.bundle import read_bundle, write_bundle
-from ecenet.errors import UserError
 from ecenet.explore.embedding_map import EmbeddingMap, describe_map
 from ecenet.images import thumbnail
 from ecenet.ui import download
 from ecenet.ui.reference import hash_of
-from ecenet.ui.selection import Selection, pixel_of
+from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
@@ -102,20 +100,7 @@ def open_session(
     for name, image in track(bundle.photos):
         session = session.with_photo(Photo(name, predictor.predict(thumbnail(image, max_side=MAX_PHOTO_SIDE))))
     same = bundle.view.get("weights_hash") == hash_of(shelf, key)
-    return OpenedSession(session, _restored(session, bundle.view.get("selection")), same)
-
-
-def _restored(session: Session, saved: Any) -> Selection:
-    """What a saved selection says, as far as the session has it: anybody can write such a file."""
+    saved = bundle.view.get("selection")
     saved = saved if isinstance(saved, dict) else {}
-    index, stage, class_name = saved.get("photo"), saved.get("stage"), saved.get("class_name")
-    selection = Selection(
-        photo=index if type(index) is int and 0 <= index < len(session.photos) else 0,
-        stage=stage if stage in session.stage_names else "final",
-        class_name=class_name if isinstance(class_name, str) else None,
-    )
-    photo, pixel = session.photo(selection), saved.get("pixel")
-    if photo is not None and isinstance(pixel, list) and len(pixel) == 2:
-        with contextlib.suppress(UserError):
-            selection = replace(selection, pixel=pixel_of(photo.prediction, *pixel))
-    return selection
+    selection = session.look(**{name: saved.get(name) for name in ("photo", "stage", "class_name", "pixel")})
+    return OpenedSession(session, selection, same)

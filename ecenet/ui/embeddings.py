@@ -21,12 +21,11 @@ from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import View
+from ecenet.ui.view import HIDDEN, LIVE, View, event_data
 
 POLL_SECONDS = 3
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 MAP_JS = Path(__file__).parents[2] / "assets" / "map.js"
-LIVE: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden", "api_visibility": "private"}
 
 
 class Drawn(NamedTuple):
@@ -115,12 +114,12 @@ def build(
     for event in (color_by.input, lines.input, reference.input, min_area.release, refits.change, *fields.changed):
         view.after(event, show_progress="minimal")
     view.after(waiting.tick)
-    refit.click(lambda number: number + 1, refits, refits, show_progress="hidden", api_visibility="private")
+    refit.click(lambda number: number + 1, refits, refits, **HIDDEN)
 
     marked = View(render_selected, [session, selection, current, names], [picture, neighbors, at_stage])
     marked.after(key.change)
-    key.change(lambda: "", None, picked, show_progress="hidden", api_visibility="private")
-    at_stage.change(render_heatmap, [current, at_stage], heat, show_progress="hidden", api_visibility="private")
+    key.change(lambda: "", None, picked, **HIDDEN)
+    at_stage.change(render_heatmap, [current, at_stage], heat, **HIDDEN)
     for clicked in (picture, neighbors):
         clicked.point(choose_point, [session, selection, current], selection, **LIVE)
     picture.lasso(show_picked, [session, current, names], picked, **LIVE)
@@ -284,11 +283,11 @@ def choose_point(
 ) -> Selection:
     """A click on a point of the map or on a row of its neighbours."""
     current = up_to_date(current, predictions_of(session))
-    return look_at_point(selection, current, picked_point(event._data, current))
+    return look_at_point(selection, current, picked_point(event_data(event), current))
 
 
 @show_errors
 def show_picked(session: Session, current: EmbeddingMap | None, names: Sequence[str], event: gr.EventData) -> str:
     """Points inside a lasso or a box, as a table."""
     current = up_to_date(current, predictions_of(session))
-    return map_panels.picked_table(current, picked_points(event._data, current), image_names=names)
+    return map_panels.picked_table(current, picked_points(event_data(event), current), image_names=names)

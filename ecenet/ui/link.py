@@ -1,6 +1,5 @@
 """What is looked at, as the page's address: a link to an example photo opens the same view again."""
 
-import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,9 +8,8 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
-from ecenet.errors import UserError
 from ecenet.ui.photos import example_photos
-from ecenet.ui.selection import Selection, pixel_of
+from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session, add_photo
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
@@ -60,18 +58,14 @@ def open_link(
     if path is None:
         return session, selection
     session = add_photo(session, path, predictor=shelf.open(session.model), example=link["photo"])
-    index = len(session.photos) - 1
-    prediction = session.photos[index].prediction
-    selection = selection.look_at_photo(index, prediction).look_again()
-    if link.get("stage") in prediction.stages:
-        selection = replace(selection, stage=link["stage"])
-    if link.get("class") in prediction.class_names:
-        selection = replace(selection, class_name=link["class"])
     numbers = re.fullmatch(r"(\d{1,5}),(\d{1,5})", link.get("pixel", ""))
-    if numbers:
-        with contextlib.suppress(UserError):
-            selection = replace(selection, pixel=pixel_of(prediction, int(numbers[1]), int(numbers[2])))
-    return session, selection
+    named = session.look(
+        photo=len(session.photos) - 1,
+        stage=link.get("stage"),
+        class_name=link.get("class"),
+        pixel=[int(number) for number in numbers.groups()] if numbers else None,
+    )
+    return session, replace(named, revision=selection.revision + 1)
 
 
 def address_of(session: Session, selection: Selection, tab: str) -> str:

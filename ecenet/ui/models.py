@@ -8,7 +8,7 @@ from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session, choose_model
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import MODEL_QUEUE, View
+from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
 
 
 def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
@@ -32,8 +32,8 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
 
     chosen = picker.input(choose, [session, selection, picker], [session, selection, picker], **MODEL_QUEUE)
     # The list must not name a model that the photos were not segmented by.
-    chosen.failure(refresh, session, picker, show_progress="hidden", api_visibility="private")
-    picker.focus(refresh, session, picker, show_progress="hidden", api_visibility="private")
+    chosen.failure(refresh, session, picker, **HIDDEN)
+    picker.focus(refresh, session, picker, **HIDDEN)
     return View(refresh, [session], [picker])
 
 

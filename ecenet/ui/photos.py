@@ -13,7 +13,7 @@ from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTOS, Session, add_photo
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import MODEL_QUEUE, View
+from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
 
 
 def example_photos() -> list[tuple[str, str]]:
@@ -84,10 +84,10 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     both = [session, selection]
     added = photo.upload(add, [*both, photo], both, **MODEL_QUEUE)
     # The input is emptied only after success: a photo that failed stays where its owner can see it.
-    added.success(lambda: None, None, photo, show_progress="hidden", api_visibility="private")
+    added.success(lambda: None, None, photo, **HIDDEN)
     example_gallery.select(add_example, both, both, **MODEL_QUEUE)
-    gallery.select(choose, both, selection, show_progress="hidden", api_visibility="private")
-    clear.click(remove_all, both, both, show_progress="hidden", api_visibility="private")
+    gallery.select(choose, both, selection, **HIDDEN)
+    clear.click(remove_all, both, both, **HIDDEN)
     return View(_show_photos, both, [gallery, clear], "photo")
 
 

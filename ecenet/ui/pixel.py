@@ -1,8 +1,6 @@
 """Pixel: why one pixel got its class, which stage decided the others, and how classes went over into each other."""
 
-from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import gradio as gr
 
@@ -13,13 +11,12 @@ from ecenet.images import thumbnail
 from ecenet.overlay import overlay
 from ecenet.prediction import Prediction, stage_title
 from ecenet.ui import truth
+from ecenet.ui.choose import choose_pixel
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
-from ecenet.ui.selection import Selection, pixel_of
+from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
-from ecenet.ui.toast import show_errors
-from ecenet.ui.view import View, event_data
+from ecenet.ui.view import LIVE, View
 
-HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 MAX_MAP_SIDE = 640
 """Longest side in pixels at which the map of stages is sent; clicks still mean pixels of the photo."""
 NO_PIXEL = "Click on the photo in the Segment tab, or on the map here, to see why one pixel got its class."
@@ -66,16 +63,10 @@ def build(session: gr.State, selection: gr.State) -> list[View]:
     flow = gr.Plot(show_label=False, visible=False, elem_id="flow-plot")
     scores = truth.build(session, selection)
 
-    @show_errors
-    def click(session: Session, selection: Selection, event: gr.EventData) -> Selection:
-        sent = event_data(event)
-        prediction = session.required_photo(selection).prediction
-        return replace(selection, pixel=pixel_of(prediction, sent.get("x"), sent.get("y")))
-
     both = [session, selection]
-    stages.click(click, both, selection, trigger_mode="always_last", **HIDDEN)
+    stages.click(choose_pixel, both, selection, **LIVE)
     flows = View(render_flow, [*both, whole], [flow_note, whole, flow], "photo")
-    whole.input(flows.render, flows.inputs, flows.outputs, trigger_mode="always_last", **HIDDEN)
+    whole.input(flows.render, flows.inputs, flows.outputs, **LIVE)
     return [
         View(render_decided, both, [stages], "photo"),
         View(render_pixel, both, [cross, hint, sentence, lines, cells]),

@@ -28,7 +28,7 @@ def find_reference(shelf: ModelShelf, key: str, *, min_area: float) -> Reference
     The same answer is the same object, so that a map can tell whether it shows it.
     """
     bank = find_bank(shelf, key)
-    return None if bank is None else _reference(_Same(bank), min_area)
+    return None if bank is None else _reference(bank, min_area)
 
 
 def find_bank(shelf: ModelShelf, key: str) -> EmbeddingBank | None:
@@ -47,19 +47,6 @@ def hash_of(shelf: ModelShelf, key: str) -> str:
     return _hashes[model]
 
 
-class _Same:
-    """A bank, compared by identity: arrays cannot be a cache's key."""
-
-    def __init__(self, bank: EmbeddingBank) -> None:
-        self.bank = bank
-
-    def __hash__(self) -> int:
-        return id(self.bank)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.bank is self.bank
-
-
 @lru_cache(maxsize=4)
 def _bank(path: Path, modified: int, weights: str) -> EmbeddingBank | None:
     try:
@@ -71,5 +58,5 @@ def _bank(path: Path, modified: int, weights: str) -> EmbeddingBank | None:
 
 
 @lru_cache(maxsize=16)
-def _reference(bank: _Same, min_area: float) -> Reference:
-    return Reference(reference_points(bank.bank, min_area=min_area), tuple(bank.bank.images))
+def _reference(bank: EmbeddingBank, min_area: float) -> Reference:
+    return Reference(reference_points(bank, min_area=min_area), tuple(bank.images))

@@ -5,9 +5,7 @@ All stages are sent at once: what is shown of them changes in the browser (`asse
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -15,12 +13,12 @@ import numpy as np
 from ecenet.images import thumbnail
 from ecenet.overlay import heat_colors, heat_gradient
 from ecenet.prediction import Prediction, StagePrediction, stage_title
+from ecenet.ui.choose import choose_pixel, choose_stage
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
 from ecenet.ui.layers import SMALL_SIDE
-from ecenet.ui.selection import Selection, pixel_of
+from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
-from ecenet.ui.toast import show_errors
-from ecenet.ui.view import View
+from ecenet.ui.view import LIVE, View
 
 PICTURE = (Path(__file__).parents[2] / "assets" / "segment.js").read_text(encoding="utf-8")
 TELL = """(value) =>
@@ -31,7 +29,6 @@ HOW_TO = (
     "The photo under its mask. Point at it to read the classes, click to select a pixel. On the keyboard, arrow keys "
     "move a crosshair by one cell of the stage's grid, with Shift by one pixel; Enter selects."
 )
-HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str]) -> list[View]:
@@ -64,31 +61,13 @@ def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str])
     for control, what in ((stage, "stage"), (mode, "mode"), (boundaries, "boundaries"), (marker, "pixel")):
         control.change(None, control, None, js=TELL.format(what=what))
     opacity.input(None, opacity, None, js=TELL.format(what="opacity"))
-    stage.input(choose_stage, [selection, stage], selection, trigger_mode="always_last", **HIDDEN)
-    view.pixel(choose_pixel, [session, selection], selection, trigger_mode="always_last", **HIDDEN)
+    stage.input(choose_stage, [selection, stage], selection, **LIVE)
+    view.pixel(choose_pixel, [session, selection], selection, **LIVE)
     return [
         View(render_picker, [session, selection, stage], [stage]),
         View(render_marker, [session, selection], [marker]),
         View(render, [session, selection, opacity], [view], "photo"),
     ]
-
-
-def choose_stage(selection: Selection, stage: str) -> Selection:
-    return replace(selection, stage=stage)
-
-
-@show_errors
-def choose_pixel(session: Session, selection: Selection, event: gr.EventData) -> Selection:
-    """The pixel that was clicked on.
-
-    Raises:
-        gr.Error: it is none of the photo's.
-    """
-    photo = session.photo(selection)
-    if photo is None:
-        return selection
-    asked = event._data if isinstance(event._data, dict) else {}
-    return replace(selection, pixel=pixel_of(photo.prediction, asked.get("x"), asked.get("y")))
 
 
 def render_picker(session: Session, selection: Selection, picked: str) -> gr.Radio:

@@ -1,5 +1,6 @@
 """What one visitor has: their photos, and the model that segments them."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,7 +11,7 @@ from ecenet.images import load_image, thumbnail
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
 from ecenet.ui.layers import StagePictures, stage_pictures
-from ecenet.ui.selection import Selection
+from ecenet.ui.selection import Selection, pixel_of
 from ecenet.ui.shelf import ModelShelf
 
 MAX_PHOTOS = 20
@@ -62,6 +63,26 @@ class Session:
     def stage(self, selection: Selection) -> str:
         """The selected one, or the final one where the model has no such stage."""
         return selection.stage if selection.stage in self.stage_names else "final"
+
+    def look(self, *, photo: object, stage: object, class_name: object, pixel: object) -> Selection:
+        """The place that a link or a file names, as far as the session has it: anybody can write such a thing.
+
+        Args:
+            pixel: (x, y).
+        """
+        selection = Selection(
+            photo=photo if type(photo) is int and 0 <= photo < len(self.photos) else 0,
+            stage=stage if isinstance(stage, str) and stage in self.stage_names else "final",
+        )
+        looked_at = self.photo(selection)
+        if looked_at is None:
+            return selection
+        if class_name in looked_at.prediction.class_names:
+            selection = replace(selection, class_name=str(class_name))
+        if isinstance(pixel, list | tuple) and len(pixel) == 2:
+            with contextlib.suppress(UserError):
+                selection = replace(selection, pixel=pixel_of(looked_at.prediction, *pixel))
+        return selection
 
     def with_photo(self, photo: Photo) -> "Session":
         return replace(self, photos=(*self.photos, photo)[-MAX_PHOTOS:])

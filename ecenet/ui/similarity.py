@@ -1,21 +1,20 @@
 """Similarity: one class at every stage, or every class at one stage, on one scale; and what the gates let through."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import gradio as gr
 import numpy as np
 
-from ecenet.explore.similarity import classes_seen, common_scale, overwritten, similarity_arrays
+from ecenet.explore.similarity import classes_seen, common_scale, overwritten, stage_arrays
 from ecenet.overlay import heat_gradient, similarity_overlay
 from ecenet.prediction import Prediction, stage_title
 from ecenet.ui import download
+from ecenet.ui.choose import choose_class, choose_place
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
-from ecenet.ui.selection import MIN_AREA, Selection, class_of, shown_class, stage_of
+from ecenet.ui.selection import MIN_AREA, Selection, shown_class
 from ecenet.ui.session import Session
-from ecenet.ui.toast import show_errors
-from ecenet.ui.view import View, event_data
+from ecenet.ui.view import HIDDEN, View
 
 MAX_CLASSES = 24
 """Maps of one stage that are shown at once."""
@@ -49,28 +48,10 @@ def build(session: gr.State, selection: gr.State) -> View:
 
     view = View(render, [session, selection, rows], [chosen, maps, gates])
     view.after(rows.input)
-    chosen.input(choose_class, [selection, chosen], selection, show_progress="hidden", api_visibility="private")
+    chosen.input(choose_class, [selection, chosen], selection, **HIDDEN)
     for clicked in (maps.place, gates.place):
-        clicked(choose_place, [session, selection], selection, show_progress="hidden", api_visibility="private")
+        clicked(choose_place, [session, selection], selection, **HIDDEN)
     return view
-
-
-def choose_class(selection: Selection, chosen: str) -> Selection:
-    return replace(selection, class_name=chosen)
-
-
-@show_errors
-def choose_place(session: Session, selection: Selection, event: gr.EventData) -> Selection:
-    """The class and the stage of the map or the gate that was clicked."""
-    photo = session.photo(selection)
-    if photo is None:
-        return selection
-    clicked = event_data(event)
-    return replace(
-        selection,
-        stage=stage_of(photo.prediction, clicked.get("stage")),
-        class_name=class_of(photo.prediction, clicked.get("class_index")),
-    )
 
 
 def render(session: Session, selection: Selection, rows: Rows) -> tuple[gr.Dropdown, str, str]:
@@ -165,5 +146,5 @@ def save_arrays(session: Session, selection: Selection) -> Path:
     """The photo's maps and gates as a file for numpy."""
     photo = session.required_photo(selection)
     path = download.new_file(f"{download.file_stem(photo.name)}-maps.npz")
-    np.savez_compressed(path, **similarity_arrays(photo.prediction))  # type: ignore[arg-type]  # none is its option
+    np.savez_compressed(path, **stage_arrays(photo.prediction))  # type: ignore[arg-type]  # none is its option
     return path

@@ -15,7 +15,7 @@ from ecenet.request import RunRequest
 from ecenet.runs import read_metrics
 from ecenet.ui import run_view
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, View
+from ecenet.ui.view import HIDDEN, LIVE, View
 from ecenet.watch import RunReport, run_reports, sample_pictures
 
 POLL_SECONDS = 2.5
@@ -83,7 +83,7 @@ def build(*, runs: Path) -> TrainTab:
     )
     view.after(timer.tick)
     view.after(chosen.input)
-    number.input(partial(replay, root=runs), [chosen, number], picture, trigger_mode="always_last", **HIDDEN)
+    number.input(partial(replay, root=runs), [chosen, number], picture, **LIVE)
 
     @show_errors
     def begin(*values: Any) -> gr.Dropdown:

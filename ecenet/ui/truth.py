@@ -11,7 +11,7 @@ from ecenet.prediction import stage_title
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import View
+from ecenet.ui.view import HIDDEN, View
 
 NO_TRUTH = '<p class="ece-note">An 8-bit PNG of class indices in the model\'s order; 255 is left out.</p>'
 
@@ -54,7 +54,7 @@ def build(session: gr.State, selection: gr.State) -> View:
     both = [session, selection]
     view = View(render, [*both, truth], [truth, clear, verdict, bars, ious], "photo")
     view.after(upload.upload(add_truth, [*both, upload], truth, api_visibility="private").success)
-    view.after(clear.click(lambda: None, None, truth, show_progress="hidden", api_visibility="private").success)
+    view.after(clear.click(lambda: None, None, truth, **HIDDEN).success)
     return view
 
 

@@ -12,6 +12,9 @@ MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """Options of events that are over before anybody would read a progress bar."""
 
+LIVE: dict[str, Any] = HIDDEN | {"trigger_mode": "always_last"}
+"""Options of events that may come faster than they are answered: the last one counts."""
+
 
 def event_data(event: gr.EventData) -> dict[str, Any]:
     """What a browser sent along with an event; empty where that is no object. Nothing in it can be trusted."""

@@ -1,0 +1,17 @@
+"""What all figures look like: grey and transparent, to be read on light and dark pages alike."""
+
+from typing import Any
+
+GRID_COLOR = "rgba(128,128,128,0.2)"
+TEXT_COLOR = "#808895"
+CLEAR = "rgba(0,0,0,0)"
+GROUND_COLOR = "rgba(128,128,128,0.08)"
+AXIS: dict[str, Any] = {"zeroline": False, "gridcolor": GRID_COLOR, "automargin": True}
+
+
+def layout(title: str | None = None) -> dict[str, Any]:
+    """Colours of a plotly layout, and its title where there is one."""
+    colors = {"paper_bgcolor": CLEAR, "plot_bgcolor": GROUND_COLOR, "font": {"color": TEXT_COLOR}}
+    if title is None:
+        return colors
+    return colors | {"title": {"text": title, "font": {"size": 14}, "x": 0, "xref": "paper", "y": 0.97}}

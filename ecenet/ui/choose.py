@@ -1,0 +1,46 @@
+"""What clicks do to the selection; what a browser sends with them is checked."""
+
+from dataclasses import replace
+
+import gradio as gr
+
+from ecenet.ui.selection import Selection, class_of, pixel_of, stage_of
+from ecenet.ui.session import Session
+from ecenet.ui.toast import show_errors
+from ecenet.ui.view import event_data
+
+
+def choose_stage(selection: Selection, stage: str) -> Selection:
+    return replace(selection, stage=stage)
+
+
+def choose_class(selection: Selection, class_name: str) -> Selection:
+    return replace(selection, class_name=class_name)
+
+
+@show_errors
+def choose_pixel(session: Session, selection: Selection, event: gr.EventData) -> Selection:
+    """The pixel that was clicked on, `{"x": …, "y": …}`.
+
+    Raises:
+        gr.Error: it is none of the photo's.
+    """
+    prediction = session.required_photo(selection).prediction
+    clicked = event_data(event)
+    return replace(selection, pixel=pixel_of(prediction, clicked.get("x"), clicked.get("y")))
+
+
+@show_errors
+def choose_place(session: Session, selection: Selection, event: gr.EventData) -> Selection:
+    """The class and the stage of the map or the gate that was clicked, `{"stage": …, "class_index": …}`.
+
+    Raises:
+        gr.Error: the model has no such class or stage.
+    """
+    prediction = session.required_photo(selection).prediction
+    clicked = event_data(event)
+    return replace(
+        selection,
+        stage=stage_of(prediction, clicked.get("stage")),
+        class_name=class_of(prediction, clicked.get("class_index")),
+    )
