@@ -6,8 +6,9 @@ import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
@@ -22,14 +23,43 @@ VIEW = "view.json"
 MAX_VIEW_BYTES = 1_000_000
 MAX_PHOTO_BYTES = 32_000_000
 """Unpacked. A zip may promise less than it holds, so that reading stops here."""
+DAMAGE = (
+    OSError,
+    zipfile.BadZipFile,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+)
+"""What reading a file raises that is no such zip, or whose `view.json` is of another shape."""
+
+
+class Entry(NamedTuple):
+    """A photo on its way into the zip."""
+
+    name: str
+    prediction: Prediction
+    truth: np.ndarray | None = None
+    """(H, W) uint8 class indices of the prediction, 255 = ignore."""
+
+
+class SavedPhoto(NamedTuple):
+    """A photo out of the zip."""
+
+    name: str
+    image: Image.Image
+    """RGB."""
+    truth: bytes | None
+    """The file of its ground truth, unread."""
 
 
 @dataclass(frozen=True)
 class Bundle:
     """What `read_bundle` found."""
 
-    photos: list[tuple[str, Image.Image]]
-    """Name and RGB image of each."""
+    photos: list[SavedPhoto]
     view: dict[str, Any]
     """`model`, `weights_hash`, `selection`, `projection` as they were given to `write_bundle`."""
 
@@ -37,24 +67,27 @@ class Bundle:
 def write_bundle(
     path: Path,
     *,
-    photos: Sequence[tuple[str, Prediction]],
+    photos: Sequence[Entry],
     view: dict[str, Any],
-    track: Callable[[Sequence[tuple[str, Prediction]]], Iterable[tuple[str, Prediction]]] = iter,
+    track: Callable[[Sequence[Entry]], Iterable[Entry]] = iter,
 ) -> None:
     """Write masks (palette PNG and COCO RLE), overlays and arrays of every photo and stage, one Parquet table of all
-    class embeddings, the photos themselves and `view.json`.
+    class embeddings, the photos themselves with their ground truths, and `view.json`.
 
     Args:
         view: JSON-able; what is needed to open the session again besides the photos.
         track: wraps the photos, to show how far it is.
     """
-    folders = unique_names([Path(name) for name, _ in photos])
+    folders = unique_names([Path(photo.name) for photo in photos])
     with tempfile.TemporaryDirectory() as temporary, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
         root = Path(temporary)
         summaries = []
-        for folder, (name, prediction) in zip(folders, track(photos), strict=True):
+        for folder, (name, prediction, truth) in zip(folders, track(photos), strict=True):
             summary = export_prediction(prediction, root / folder)
             prediction.image.save(root / folder / "photo.png")
+            if truth is not None:
+                Image.fromarray(truth).save(root / folder / "truth.png")
+                summary["truth"] = f"{folder}/truth.png"
             summaries.append({"name": name, "file": f"{folder}/photo.png", **summary})
         if photos:
             pq.write_table(_embeddings_table(photos), root / "embeddings.parquet")
@@ -64,7 +97,7 @@ def write_bundle(
                 bundle.write(file, file.relative_to(root).as_posix())
 
 
-def _embeddings_table(photos: Sequence[tuple[str, Prediction]]) -> pa.Table:
+def _embeddings_table(photos: Sequence[Entry]) -> pa.Table:
     """One row for each photo, stage and class that the stage gives any pixel."""
     rows = [
         {
@@ -75,7 +108,7 @@ def _embeddings_table(photos: Sequence[tuple[str, Prediction]]) -> pa.Table:
             "confidence": float(stage.mean_confidence[k]),
             "embedding": stage.embeddings[k],
         }
-        for name, prediction in photos
+        for name, prediction, _ in photos
         for stage in prediction.stages.values()
         if stage.name != "final"
         for k in stage.present()
@@ -101,10 +134,14 @@ def read_bundle(path: Path, *, max_photos: int) -> Bundle:
                     "open its photos in parts."
                 )
             photos = [
-                (str(photo["name"]), load_image(_read(bundle, str(photo["file"]), limit=MAX_PHOTO_BYTES)))
+                SavedPhoto(
+                    str(photo["name"]),
+                    load_image(_read(bundle, str(photo["file"]), limit=MAX_PHOTO_BYTES)),
+                    _read(bundle, str(photo["truth"]), limit=MAX_PHOTO_BYTES) if photo.get("truth") else None,
+                )
                 for photo in listed
             ]
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError) as error:
+    except DAMAGE as error:
         raise _foreign(path) from error
     return Bundle(photos, view)
 

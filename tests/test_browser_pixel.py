@@ -86,6 +86,10 @@ def test_a_mask_is_compared_with_and_a_wrong_one_refused(page: Page, tmp_path: P
     page.locator("#examples .thumbnail-item").nth(1).click()
     expect(scores).to_contain_text("8-bit PNG", timeout=LONG)
     expect(page.locator("#truth-clear")).to_be_hidden()
+    page.locator("#session-photos .thumbnail-item").first.click()
+    expect(scores).to_contain_text("labelled pixels", timeout=LONG)
+    page.locator("#truth-clear").click()
+    expect(scores).to_contain_text("8-bit PNG", timeout=LONG)
 
 
 def test_the_tab_fits_a_phone(page: Page) -> None:

@@ -14,9 +14,10 @@ from PIL import Image
 from predictions import STAGES, make_prediction
 from pycocotools import mask as coco_mask
 
-from ecenet.bundle import MAX_VIEW_BYTES, read_bundle, write_bundle
+from ecenet.bundle import MAX_VIEW_BYTES, Entry, read_bundle, write_bundle
 from ecenet.errors import UserError
 from ecenet.explore.embedding_map import MapRequest, draw_map
+from ecenet.explore.truth import Truth
 from ecenet.ui.bundle import open_session, save_session
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Session, add_photo, new_session
@@ -49,7 +50,7 @@ def forge(path: Path, view: Any, **files: bytes) -> Path:
 
 
 def test_other_tools_can_read_masks_and_embeddings(tmp_path: Path) -> None:
-    photos = [("a cat", make_prediction(FINAL)), ("a cat", make_prediction(FINAL[:, ::-1].copy()))]
+    photos = [Entry("a cat", make_prediction(FINAL)), Entry("a cat", make_prediction(FINAL[:, ::-1].copy()))]
     write_bundle(tmp_path / "s.zip", photos=photos, view={"model": "m"})
     with zipfile.ZipFile(tmp_path / "s.zip") as bundle:
         bundle.extractall(tmp_path / "out")
@@ -69,10 +70,15 @@ def test_other_tools_can_read_masks_and_embeddings(tmp_path: Path) -> None:
 def test_a_session_opens_again_where_it_was_left(shelf: ModelShelf, tmp_path: Path) -> None:
     session = session_of(shelf, tmp_path, photos=2)
     selection = Selection(photo=1, stage="stage2", class_name="grass", pixel=(40, 3), revision=9)
+    mask = np.full((30, 41), 255, dtype=np.uint8)
+    mask[3:9] = 2
+    session = session.with_truth(selection, Truth(mask, tuple(session.photos[0].prediction.class_names)))
     opened = open_session(save_session(session, selection, None, shelf=shelf), shelf=shelf)
     assert opened.same_weights
     assert opened.selection == Selection(photo=1, stage="stage2", class_name="grass", pixel=(40, 3))
     assert [photo.name for photo in opened.session.photos] == ["noise", "noise"]
+    assert opened.session.photos[0].truth is None
+    assert np.array_equal(opened.session.photos[1].true_mask, mask)
     for ours, theirs in zip(opened.session.photos, session.photos, strict=True):
         assert np.array_equal(ours.prediction.label_map, theirs.prediction.label_map)
         assert np.array_equal(

@@ -1,6 +1,7 @@
 """The Pixel tab without a browser: its sentence, its views, and how it takes a ground truth."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -11,12 +12,11 @@ from predictions import CLASS_NAMES, STAGES, make_prediction
 
 from ecenet.errors import UserError
 from ecenet.explore.probe import probe_pixel
-from ecenet.explore.truth import compare_with_truth, read_truth
+from ecenet.explore.truth import Truth, compare_with_truth, read_truth
 from ecenet.prediction import Prediction
 from ecenet.ui import pixel, truth
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
-from ecenet.ui.truth import Truth
 
 FINAL = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 COARSE = np.array([[2, 2, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
@@ -119,7 +119,7 @@ def write(path: Path, mask: np.ndarray, *, palette: bool = False) -> Path:
 
 
 def read(path: Path, size: tuple[int, int]) -> np.ndarray:
-    return read_truth(path, size=size, class_names=CLASS_NAMES)
+    return read_truth(path, size=size, class_names=CLASS_NAMES).mask
 
 
 @pytest.mark.parametrize("palette", [False, True])
@@ -164,19 +164,31 @@ def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "mask.png", (30, 20))
 
 
-def test_a_truth_is_shown_with_its_photo_and_dropped_with_another() -> None:
-    session = session_with(make_prediction(FINAL, stages={"ece": COARSE}))
-    selection = Selection()
-    kept = Truth(selection.shown(), FINAL)
-    shown, clear, page, bars, ious = truth.render(session, selection, kept)
-    assert shown is kept
+def test_a_truth_stays_with_its_photo(tmp_path: Path) -> None:
+    session = session_with(make_prediction(FINAL, stages={"ece": COARSE})).with_photo(
+        Photo("b", make_prediction(FINAL))
+    )
+    first, second = Selection(), Selection(photo=1)
+    session = truth.add_truth(session, first, str(write(tmp_path / "mask.png", FINAL)))
+    clear, page, bars, ious = truth.render(session, first)
     assert (clear.visible, bars.visible, ious.visible) == (True, True, True)
     assert "<td>Coarse (ECE)</td><td>75.0%</td><td></td><td></td>" in page
     assert "<td>Stage 4</td><td>100.0%</td><td>2</td><td>0</td><td>100.0</td>" in page
-    dropped, clear, page, bars, _ = truth.render(session, selection.look_again(), kept)
-    assert dropped is None
+    clear, page, bars, _ = truth.render(session, second)
     assert (clear.visible, bars.visible) == (False, False)
     assert "8-bit PNG" in page
+    assert truth.render(session, first)[0].visible is True
+    assert truth.render(truth.remove_truth(session, first), first)[0].visible is False
+
+
+def test_a_truth_waits_for_the_model_whose_classes_it_has() -> None:
+    photo = Photo("a", make_prediction(FINAL), truth=Truth(FINAL, ("sky", "grass", "cat")))
+    assert photo.true_mask is None
+    clear, page, _, _ = truth.render(Session().with_photo(photo), Selection())
+    assert clear.visible is False
+    assert "another model" in page
+    known = Truth(FINAL, tuple(CLASS_NAMES))
+    assert replace(photo, truth=known).true_mask is FINAL
 
 
 def test_the_tab_builds() -> None:

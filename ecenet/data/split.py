@@ -1,5 +1,6 @@
 """One split of a labelled data set, whatever the layout it came in."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,14 +57,16 @@ class LabelledSplit:
         return mask
 
 
-def read_indices(path: Path) -> np.ndarray:
+def read_indices(path: Path, *, content: bytes | None = None) -> np.ndarray:
     """An 8-bit single-channel image as it is: (H, W) uint8.
 
+    Args:
+        content: of the file, where that is not on disk; `path` then only names it.
     Raises:
         UserError: the file cannot be read, or is of another kind.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(path if content is None else io.BytesIO(content)) as file:
             mask = np.array(file)
     except Exception as error:  # on damaged files Pillow's readers raise almost anything
         raise UserError(

@@ -15,6 +15,16 @@ from ecenet.metrics import confusion_matrix, intersection_over_union
 from ecenet.prediction import Prediction
 
 
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A photo's ground truth."""
+
+    mask: np.ndarray
+    """(H, W) uint8 class indices, 255 = ignore."""
+    class_names: tuple[str, ...]
+    """What the indices mean."""
+
+
 @dataclass(frozen=True)
 class StageScores:
     """How right each stage is. S stages, coarse to fine, K classes; only labelled pixels count."""
@@ -64,19 +74,21 @@ def compare_with_truth(prediction: Prediction, truth: np.ndarray) -> StageScores
     )
 
 
-def read_truth(path: str | Path, *, size: tuple[int, int], class_names: list[str]) -> np.ndarray:
+def read_truth(
+    path: str | Path, *, size: tuple[int, int], class_names: list[str], content: bytes | None = None
+) -> Truth:
     """Read a mask of class indices, 255 = ignore, and bring it to a photo's size without mixing classes.
 
     Args:
         path: an 8-bit greyscale or palette PNG.
         size: the photo's (width, height). It may have been scaled down, so the mask need only have its proportions.
         class_names: of the model; K of them.
-    Returns: (H, W) uint8.
+        content: of the file, where that is not on disk; `path` then only names it.
     Raises:
         UserError: no such mask, other proportions, a value that is neither a class nor 255, or nothing labelled.
     """
     path = Path(path)
-    mask = _read(path)
+    mask = _read(path, content)
     height, width = mask.shape
     scale = max(size) / max(mask.shape)
     # A pixel of either picture: rounding cannot have moved a side by more.
@@ -92,20 +104,25 @@ def read_truth(path: str | Path, *, size: tuple[int, int], class_names: list[str
             f"Expected mask values 0 … {len(class_names) - 1} (this model's classes) or {IGNORE_INDEX}, "
             f"but {path.name} holds {bad[0]}; choose a mask with this model's classes."
         )
-    resized = np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    resized = fit_mask(mask, size=size)
     if (resized == IGNORE_INDEX).all():
         raise UserError(
             f"Expected a mask with labelled pixels, but all of {path.name} is {IGNORE_INDEX} (ignored); "
             "label some pixels."
         )
-    return resized
+    return Truth(resized, tuple(class_names))
 
 
-def _read(path: Path) -> np.ndarray:
+def fit_mask(mask: np.ndarray, *, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) uint8 → (H, W) of an image's (width, height), by repeating and leaving out pixels."""
+    return np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+
+
+def _read(path: Path, content: bytes | None) -> np.ndarray:
     """(h, w) uint8. Messages name the file alone: where the server keeps an upload is nobody's business."""
     try:
         # The header first: it tells the kind and the size before anything is unpacked.
-        image_size(path)
-        return read_indices(path)
+        image_size(path if content is None else content)
+        return read_indices(path, content=content)
     except UserError as error:
         raise UserError(str(error).replace(str(path), path.name)) from error

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ecenet.bundle import read_bundle, write_bundle
+from ecenet.bundle import Entry, read_bundle, write_bundle
 from ecenet.explore.embedding_map import EmbeddingMap, describe_map
+from ecenet.explore.truth import read_truth
 from ecenet.images import thumbnail
 from ecenet.ui import download
 from ecenet.ui.reference import hash_of
@@ -71,6 +72,7 @@ def save_session(session: Session, selection: Selection, projected: EmbeddingMap
     """
     session.required_photo(selection)
     predictions = [photo.prediction for photo in session.photos]
+    entries = [Entry(photo.name, photo.prediction, photo.true_mask) for photo in session.photos]
     shown = projected is not None and projected.shows(predictions)
     path = download.new_file("ecenet-session.zip")
     view = {
@@ -79,7 +81,7 @@ def save_session(session: Session, selection: Selection, projected: EmbeddingMap
         "selection": asdict(selection),
         "projection": describe_map(projected) if projected is not None and shown else None,
     }
-    write_bundle(path, photos=[(photo.name, photo.prediction) for photo in session.photos], view=view)
+    write_bundle(path, photos=entries, view=view)
     return path
 
 
@@ -97,8 +99,12 @@ def open_session(
     key = str(bundle.view.get("model"))
     predictor = shelf.open(key)
     session = Session(model=key, stage_names=tuple(predictor.model.stage_names))
-    for name, image in track(bundle.photos):
-        session = session.with_photo(Photo(name, predictor.predict(thumbnail(image, max_side=MAX_PHOTO_SIDE))))
+    for name, image, saved_truth in track(bundle.photos):
+        prediction, truth = predictor.predict(thumbnail(image, max_side=MAX_PHOTO_SIDE)), None
+        if saved_truth is not None:
+            size, names = prediction.image.size, prediction.class_names
+            truth = read_truth("truth.png", size=size, class_names=names, content=saved_truth)
+        session = session.with_photo(Photo(name, prediction, truth=truth))
     same = bundle.view.get("weights_hash") == hash_of(shelf, key)
     saved = bundle.view.get("selection")
     saved = saved if isinstance(saved, dict) else {}

@@ -87,7 +87,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     added.success(lambda: None, None, photo, **HIDDEN)
     example_gallery.select(add_example, both, both, **MODEL_QUEUE)
     gallery.select(choose, both, selection, **HIDDEN)
-    clear.click(remove_all, both, both, **HIDDEN)
+    clear.click(remove_all, both, both, **MODEL_QUEUE)
     return View(_show_photos, both, [gallery, clear], "photo")
 
 

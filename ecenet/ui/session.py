@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from ecenet.errors import UserError
+from ecenet.explore.truth import Truth
 from ecenet.images import load_image, thumbnail
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
@@ -28,6 +31,14 @@ class Photo:
     prediction: Prediction
     example: str | None = None
     """Caption of the example that it is; None for the visitor's own."""
+    truth: Truth | None = None
+    """Its ground truth, where somebody has given one."""
+
+    @property
+    def true_mask(self) -> np.ndarray | None:
+        """(H, W) uint8 class indices, 255 = ignore; None where there is no truth in the classes of this model."""
+        known = self.truth is not None and self.truth.class_names == tuple(self.prediction.class_names)
+        return self.truth.mask if known and self.truth is not None else None
 
     @cached_property
     def pictures(self) -> dict[str, StagePictures]:
@@ -86,6 +97,15 @@ class Session:
 
     def with_photo(self, photo: Photo) -> "Session":
         return replace(self, photos=(*self.photos, photo)[-MAX_PHOTOS:])
+
+    def with_truth(self, selection: Selection, truth: Truth | None) -> "Session":
+        """The selected photo's ground truth, or none.
+
+        Raises:
+            UserError: there is no photo.
+        """
+        photo = self.required_photo(selection)
+        return replace(self, photos=tuple(replace(one, truth=truth) if one is photo else one for one in self.photos))
 
     def without_photos(self) -> "Session":
         return replace(self, photos=())

@@ -1,9 +1,6 @@
 """The part of the Pixel tab that compares with a ground truth: what every stage mended and broke."""
 
-from dataclasses import dataclass
-
 import gradio as gr
-import numpy as np
 
 from ecenet.explore.truth import StageScores, compare_with_truth, read_truth
 from ecenet.figures import probe as figures
@@ -11,24 +8,14 @@ from ecenet.prediction import stage_title
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, View
+from ecenet.ui.view import MODEL_QUEUE, View
 
 NO_TRUTH = '<p class="ece-note">An 8-bit PNG of class indices in the model\'s order; 255 is left out.</p>'
-
-
-@dataclass(frozen=True)
-class Truth:
-    """A ground truth, and the view that it was uploaded for: on the way to another photo it is left behind."""
-
-    shown: tuple[int, int]
-    """`Selection.shown`."""
-    mask: np.ndarray
-    """(H, W) uint8, 255 = ignore."""
+OTHER_CLASSES = '<p class="ece-note">This photo\'s mask has the classes of another model; it waits for that one.</p>'
 
 
 def build(session: gr.State, selection: gr.State) -> View:
     """Lay out the upload and the scores."""
-    truth = gr.State(None)
     gr.Markdown("### Against the truth")
     with gr.Row():
         upload = gr.UploadButton(
@@ -45,33 +32,42 @@ def build(session: gr.State, selection: gr.State) -> View:
         bars = gr.Plot(show_label=False, visible=False, elem_id="fixed-plot", min_width=300)
         ious = gr.Plot(show_label=False, visible=False, elem_id="iou-plot", min_width=300)
 
-    @show_errors
-    def add_truth(session: Session, selection: Selection, path: str) -> Truth:
-        prediction = session.required_photo(selection).prediction
-        mask = read_truth(path, size=prediction.image.size, class_names=prediction.class_names)
-        return Truth(selection.shown(), mask)
-
     both = [session, selection]
-    view = View(render, [*both, truth], [truth, clear, verdict, bars, ious], "photo")
-    view.after(upload.upload(add_truth, [*both, upload], truth, api_visibility="private").success)
-    view.after(clear.click(lambda: None, None, truth, **HIDDEN).success)
+    view = View(render, both, [clear, verdict, bars, ious], "photo")
+    view.after(upload.upload(add_truth, [*both, upload], session, **MODEL_QUEUE).success)
+    view.after(clear.click(remove_truth, both, session, **MODEL_QUEUE).success)
     return view
 
 
-def render(
-    session: Session, selection: Selection, truth: Truth | None
-) -> tuple[Truth | None, gr.Button, str, gr.Plot, gr.Plot]:
-    """Scores of every stage against the truth; a truth of another photo is dropped."""
+@show_errors
+def add_truth(session: Session, selection: Selection, path: str) -> Session:
+    """Give the selected photo its ground truth.
+
+    Raises:
+        gr.Error: the file is no mask of this photo in the model's classes.
+    """
+    prediction = session.required_photo(selection).prediction
+    truth = read_truth(path, size=prediction.image.size, class_names=prediction.class_names)
+    return session.with_truth(selection, truth)
+
+
+@show_errors
+def remove_truth(session: Session, selection: Selection) -> Session:
+    return session.with_truth(selection, None)
+
+
+def render(session: Session, selection: Selection) -> tuple[gr.Button, str, gr.Plot, gr.Plot]:
+    """Scores of every stage of the photo looked at against its truth."""
     photo = session.photo(selection)
-    if photo is None or truth is None or truth.shown != selection.shown():
+    if photo is None or photo.true_mask is None:
         hidden = gr.Plot(None, visible=False)
-        return None, gr.Button(visible=False), NO_TRUTH, hidden, hidden
+        note = NO_TRUTH if photo is None or photo.truth is None else OTHER_CLASSES
+        return gr.Button(visible=False), note, hidden, hidden
     prediction = photo.prediction
-    scores = compare_with_truth(prediction, truth.mask)
+    scores = compare_with_truth(prediction, photo.true_mask)
     bars = figures.fixed_and_broken(scores)
     ious = figures.iou_lines(scores, class_names=prediction.class_names, class_colors=prediction.class_colors)
-    page = score_table(scores)
-    return truth, gr.Button(visible=True), page, gr.Plot(bars, visible=True), gr.Plot(ious, visible=True)
+    return gr.Button(visible=True), score_table(scores), gr.Plot(bars, visible=True), gr.Plot(ious, visible=True)
 
 
 def score_table(scores: StageScores) -> str:
