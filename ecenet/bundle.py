@@ -23,16 +23,8 @@ VIEW = "view.json"
 MAX_VIEW_BYTES = 1_000_000
 MAX_PHOTO_BYTES = 32_000_000
 """Unpacked. A zip may promise less than it holds, so that reading stops here."""
-DAMAGE = (
-    OSError,
-    zipfile.BadZipFile,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    NotImplementedError,
-    RuntimeError,
-)
+DAMAGE: tuple[type[Exception], ...] = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+DAMAGE += (ValueError, KeyError, TypeError, AttributeError)
 """What reading a file raises that is no such zip, or whose `view.json` is of another shape."""
 
 

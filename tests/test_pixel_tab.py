@@ -169,7 +169,9 @@ def test_a_truth_stays_with_its_photo(tmp_path: Path) -> None:
         Photo("b", make_prediction(FINAL))
     )
     first, second = Selection(), Selection(photo=1)
-    session = truth.add_truth(session, first, str(write(tmp_path / "mask.png", FINAL)))
+    session = truth.add_truth(
+        session, first, str(write(tmp_path / "mask.png", FINAL.repeat(8, axis=0).repeat(8, axis=1)))
+    )
     clear, page, bars, ious = truth.render(session, first)
     assert (clear.visible, bars.visible, ious.visible) == (True, True, True)
     assert "<td>Coarse (ECE)</td><td>75.0%</td><td></td><td></td>" in page

@@ -16,7 +16,7 @@ from ecenet.explore.umap_worker import UmapWorker
 from ecenet.predictor import Predictor
 from ecenet.ui import photos, segment, similarity
 from ecenet.ui.selection import Selection, pixel_of
-from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session, add_photo
+from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session, add_photo, add_photos
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.weights import save_model
@@ -58,6 +58,18 @@ def test_filmstrip_shows_every_stage_with_its_agreement_and_marks_the_chosen_one
     assert frames[1:] == [
         (name, "false", "100% as final") for name in ("stage4", "stage3", "stage2", "stage1", "final")
     ]
+
+
+def test_of_several_photos_the_usable_ones_are_kept(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(MAX_PHOTOS + 2)]
+    for path in paths:
+        noise_image(16, 12).save(path)
+    paths[1].write_bytes(b"no image")
+    session, problems = add_photos(Session(), [str(path) for path in paths], predictor=Predictor(small_model()))
+    assert [photo.name for photo in session.photos] == ["0", *(str(number) for number in range(2, MAX_PHOTOS))]
+    assert len(problems) == 2
+    assert f"at most {MAX_PHOTOS} photos, got {MAX_PHOTOS + 2}" in problems[0]
+    assert "1.png" in problems[1]
 
 
 def test_file_names_cannot_inject_html() -> None:

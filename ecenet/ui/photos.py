@@ -1,5 +1,6 @@
 """The photos of a session: upload, paste, examples, and choosing among them."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from gradio.data_classes import ImageData
 
 from ecenet.images import thumbnail
 from ecenet.ui.selection import Selection
-from ecenet.ui.session import MAX_PHOTOS, Session, add_photo
+from ecenet.ui.session import MAX_PHOTOS, Session, add_photo, add_photos
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
@@ -44,6 +45,9 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         "buttons": [],
         "elem_classes": "ece-thumbnails",
     }
+    several = gr.UploadButton(
+        "Add several photos", file_count="multiple", file_types=["image"], size="sm", elem_id="several-photos"
+    )
     gr.Markdown("Or an example:")
     example_gallery = gr.Gallery(
         examples,
@@ -66,8 +70,20 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         if not path:
             return session, selection
         session = add_photo(session, path, predictor=shelf.open(session.model), example=example)
-        newest = len(session.photos) - 1
-        return session, selection.look_at_photo(newest, session.photos[newest].prediction).look_again()
+        return session, look_at_newest(session, selection)
+
+    @show_errors
+    def add_several(
+        session: Session,
+        selection: Selection,
+        paths: list[str],
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Session, Selection]:
+        track = partial(progress.tqdm, desc="Segmenting your photos", unit="photos")
+        added, problems = add_photos(session, paths, predictor=shelf.open(session.model), track=track)
+        for problem in problems:
+            gr.Warning(problem)
+        return added, look_at_newest(added, selection) if added is not session else selection
 
     def add_example(session: Session, selection: Selection, event: gr.SelectData) -> tuple[Session, Selection]:
         path, caption = examples[event.index]
@@ -85,10 +101,17 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     added = photo.upload(add, [*both, photo], both, **MODEL_QUEUE)
     # The input is emptied only after success: a photo that failed stays where its owner can see it.
     added.success(lambda: None, None, photo, **HIDDEN)
+    several.upload(add_several, [*both, several], both, **MODEL_QUEUE)
     example_gallery.select(add_example, both, both, **MODEL_QUEUE)
     gallery.select(choose, both, selection, **HIDDEN)
     clear.click(remove_all, both, both, **MODEL_QUEUE)
     return View(_show_photos, both, [gallery, clear], "photo")
+
+
+def look_at_newest(session: Session, selection: Selection) -> Selection:
+    """The photo that came last."""
+    newest = len(session.photos) - 1
+    return selection.look_at_photo(newest, session.photos[newest].prediction).look_again()
 
 
 def _uploaded_path(payload: ImageData | None) -> str | None:

@@ -1,7 +1,7 @@
 """What one visitor has: their photos, and the model that segments them."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -124,6 +124,33 @@ def add_photo(session: Session, path: str, *, predictor: Predictor, example: str
     """
     image = thumbnail(load_image(path), max_side=MAX_PHOTO_SIDE)
     return session.with_photo(Photo(Path(path).stem, predictor.predict(image), example))
+
+
+def add_photos(
+    session: Session,
+    paths: Sequence[str],
+    *,
+    predictor: Predictor,
+    track: Callable[[Sequence[str]], Iterable[str]] = iter,
+) -> tuple[Session, list[str]]:
+    """Segment several photos; one that cannot be used does not keep the others out.
+
+    Args:
+        track: wraps the paths, to show how far it is.
+    Returns: the session, and a sentence for each problem.
+    """
+    problems = []
+    if len(paths) > MAX_PHOTOS:
+        problems.append(
+            f"Expected at most {MAX_PHOTOS} photos, got {len(paths)}, of which the first {MAX_PHOTOS} were added; "
+            "look at the others after these."
+        )
+    for path in track(paths[:MAX_PHOTOS]):
+        try:
+            session = add_photo(session, path, predictor=predictor)
+        except UserError as error:
+            problems.append(str(error))
+    return session, problems
 
 
 def choose_model(
