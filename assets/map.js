@@ -1,6 +1,6 @@
 // Draws the figure that Python sends with Plotly, whose clicks then reach Python: 'point' for one, 'lasso' for many.
 // Runs once for each map; `element`, `props`, `trigger` and `watch` come from Gradio.
-const box = element.querySelector('.ece-map');
+const box = element.querySelector('.ece-plot');
 // Fingers scroll the page; the buttons beside the map still zoom.
 const touch = matchMedia('(pointer: coarse)').matches;
 // Plotly would offer to upload the picture, and with it the names of photos.

@@ -49,7 +49,7 @@ def test_from_a_photo_to_masks_similarity_and_embeddings(page: Page) -> None:
     assert shown_stage(page) == "stage1"
 
     page.get_by_role("tab", name="Similarity").click()
-    maps = page.locator("#similarity-view .ece-map")
+    maps = page.locator("#similarity-view .ece-card")
     expect(maps).to_have_count(6)
     picture = maps.first.locator("img").get_attribute("src")
     page.locator("#class-picker input").click()

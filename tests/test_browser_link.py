@@ -20,7 +20,7 @@ def test_the_address_follows_and_opens_the_view_again(page: Page, address: str) 
 
     page.goto(page.url)
     expect(page.get_by_role("tab", name="Similarity")).to_have_attribute("aria-selected", "true", timeout=LONG)
-    expect(page.locator("#similarity-view .ece-map[aria-pressed=true]")).to_contain_text("Stage 3", timeout=LONG)
+    expect(page.locator("#similarity-view .ece-card[aria-pressed=true]")).to_contain_text("Stage 3", timeout=LONG)
     page.get_by_role("tab", name="Segment").click()
     expect(page.get_by_label("Stage 3", exact=True)).to_be_checked()
 

@@ -12,7 +12,7 @@ def test_a_click_on_a_map_or_a_gate_is_followed_and_the_arrays_can_be_saved(page
     page.locator("#examples .thumbnail-item").first.click()
     expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat", timeout=LONG)
     page.get_by_role("tab", name="Similarity").click()
-    maps = page.locator("#similarity-view .ece-map")
+    maps = page.locator("#similarity-view .ece-card")
     expect(maps).to_have_count(6)
 
     maps.nth(2).click()
@@ -24,7 +24,7 @@ def test_a_click_on_a_map_or_a_gate_is_followed_and_the_arrays_can_be_saved(page
     page.get_by_role("tab", name="Similarity").click()
     page.get_by_label("every class, one stage").check()
     expect(page.locator("#similarity-view .ece-scale")).to_contain_text("at Stage 3")
-    background = page.locator("#similarity-view .ece-map", has_text="background")
+    background = page.locator("#similarity-view .ece-card", has_text="background")
     background.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#class-picker input")).to_have_value("background")

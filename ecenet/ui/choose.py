@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import gradio as gr
 
+from ecenet.errors import UserError
 from ecenet.ui.selection import Selection, class_of, pixel_of, stage_of
 from ecenet.ui.session import Session
 from ecenet.ui.toast import show_errors
@@ -16,6 +17,19 @@ def choose_stage(selection: Selection, stage: str) -> Selection:
 
 def choose_class(selection: Selection, class_name: str) -> Selection:
     return replace(selection, class_name=class_name)
+
+
+@show_errors
+def choose_photo(session: Session, selection: Selection, event: gr.EventData) -> Selection:
+    """The photo whose picture was clicked, `{"index": …}`.
+
+    Raises:
+        gr.Error: the session has no such photo.
+    """
+    index = event_data(event).get("index")
+    if not (type(index) is int and 0 <= index < len(session.photos)):
+        raise UserError(f"Expected a photo of yours, 0 … {len(session.photos) - 1}, got {str(index)[:60]}; click one.")
+    return selection.look_at_photo(index, session.photos[index].prediction)
 
 
 @show_errors

@@ -91,7 +91,7 @@ def build(
         with gr.Column(scale=3, min_width=320):
             picture = gr.HTML(
                 "",
-                html_template='<div class="ece-map"></div>',
+                html_template='<div class="ece-plot"></div>',
                 js_on_load=MAP_JS.read_text(),
                 head=f'<script src="gradio_api/file={PLOTLY_JS}"></script>',
                 ring=None,

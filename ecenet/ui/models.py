@@ -13,9 +13,8 @@ from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
 
 def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     """Lay out the picker. Returns what lists the models anew: a run may have finished."""
-    picker = gr.Dropdown(
-        _entries(shelf), value=shelf.initial, label="Model", filterable=False, interactive=True, elem_id="model-picker"
-    )
+    entries = model_entries(shelf)
+    picker = gr.Dropdown(entries, value=shelf.initial, label="Model", filterable=False, elem_id="model-picker")
 
     @show_errors
     def choose(
@@ -28,7 +27,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         return choose_model(session, key, shelf=shelf, track=track), selection.look_again(), key
 
     def refresh(session: Session) -> gr.Dropdown:
-        return gr.Dropdown(_entries(shelf), value=session.model or shelf.initial)
+        return gr.Dropdown(model_entries(shelf), value=session.model or shelf.initial)
 
     chosen = picker.input(choose, [session, selection, picker], [session, selection, picker], **MODEL_QUEUE)
     # The list must not name a model that the photos were not segmented by.
@@ -37,5 +36,6 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     return View(refresh, [session], [picker])
 
 
-def _entries(shelf: ModelShelf) -> list[tuple[str, str]]:
+def model_entries(shelf: ModelShelf) -> list[tuple[str, str]]:
+    """(label, key) of every model that there is now."""
     return [(choice.label, choice.key) for choice in shelf.choices()]

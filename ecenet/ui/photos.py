@@ -10,6 +10,7 @@ import sklearn.datasets
 from gradio.data_classes import ImageData
 
 from ecenet.images import thumbnail
+from ecenet.ui.choose import choose_photo
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTOS, Session, add_photo, add_photos
 from ecenet.ui.shelf import ModelShelf
@@ -89,11 +90,6 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         path, caption = examples[event.index]
         return add(session, selection, path, example=caption)
 
-    def choose(session: Session, selection: Selection, event: gr.SelectData) -> Selection:
-        if not 0 <= event.index < len(session.photos):
-            return selection
-        return selection.look_at_photo(event.index, session.photos[event.index].prediction)
-
     def remove_all(session: Session, selection: Selection) -> tuple[Session, Selection]:
         return session.without_photos(), selection.look_again()
 
@@ -103,7 +99,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     added.success(lambda: None, None, photo, **HIDDEN)
     several.upload(add_several, [*both, several], both, **MODEL_QUEUE)
     example_gallery.select(add_example, both, both, **MODEL_QUEUE)
-    gallery.select(choose, both, selection, **HIDDEN)
+    gallery.select(choose_photo, both, selection, **HIDDEN)
     clear.click(remove_all, both, both, **MODEL_QUEUE)
     return View(_show_photos, both, [gallery, clear], "photo")
 

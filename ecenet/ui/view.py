@@ -29,7 +29,13 @@ class View(NamedTuple):
     outputs: Sequence[Block]
     follows: Literal["selection", "photo"] = "selection"
     """`photo`: only where another photo, or another model's, is to be shown; not for a click on the same one."""
+    runs_model: bool = False
+    then: "View | None" = None
+    """What is drawn from its outputs, once they are there."""
 
     def after(self, event: Callable[..., Any], *, show_progress: Literal["minimal", "hidden"] = "hidden") -> None:
         """Draw it after an event, such as `button.click`."""
-        event(self.render, self.inputs, self.outputs, show_progress=show_progress, api_visibility="private")
+        options = MODEL_QUEUE if self.runs_model else {"api_visibility": "private"}
+        done = event(self.render, self.inputs, self.outputs, show_progress=show_progress, **options)
+        if self.then is not None:
+            self.then.after(done.success)

@@ -1,0 +1,178 @@
+"""Compare: all photos side by side at one stage, and one photo as two models see it."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from ecenet.explore.agreement import Agreement, compare_models
+from ecenet.explore.truth import compare_with_truth
+from ecenet.images import thumbnail
+from ecenet.overlay import heat_colors, overlay
+from ecenet.prediction import Prediction, StagePrediction, stage_title
+from ecenet.ui.choose import choose_photo
+from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
+from ecenet.ui.models import model_entries
+from ecenet.ui.selection import MIN_AREA, Selection
+from ecenet.ui.session import Photo, Session
+from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.toast import show_errors
+from ecenet.ui.view import HIDDEN, LIVE, View
+
+CARD_SIDE, PICTURE_SIDE = 320, 560
+"""Longest sides in pixels of the pictures sent: of one photo among others, and of one seen by two models."""
+NAMED_CLASSES = 3
+NO_OTHER = ("no other model", "")
+SAME, DIFFERENT = (heat_colors(np.array(value), low=0, high=1).tolist() for value in (0, 1))
+CLICK = """element.addEventListener('click', event => {
+  const card = event.target.closest('[data-photo]');
+  if (card) trigger('photo', {index: Number(card.dataset.photo)});
+});"""
+
+
+@dataclass(frozen=True, eq=False)
+class Other:
+    """What another model makes of a photo."""
+
+    key: str
+    """Of the `ModelShelf`."""
+    names: tuple[str, str]
+    """The session's model, and this one."""
+    of: Prediction
+    """The session's own prediction of that photo."""
+    prediction: Prediction
+
+
+def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[View]:
+    """Lay out the tab."""
+    other = gr.State(None)
+    gr.Markdown("### Your photos\nAll of them at the stage that is selected. Click one to look at it in every tab.")
+    grid = gr.HTML(render_photos(Session(), Selection()), js_on_load=CLICK, elem_id="photo-grid")
+    gr.Markdown("### Two models\nThe selected photo, as another model sees it. Equal names mean equal classes.")
+    choices = [NO_OTHER, *model_entries(shelf)]
+    picker = gr.Dropdown(choices, value="", label="Other model", filterable=False, elem_id="other-picker")
+    pair = gr.HTML(elem_id="model-pair")
+
+    grid.photo(choose_photo, [session, selection], selection, **LIVE)
+    picker.focus(lambda key: gr.Dropdown([NO_OTHER, *model_entries(shelf)], value=key), picker, picker, **HIDDEN)
+    drawn = View(render_pair, [session, selection, other], [pair])
+    found = View(
+        show_errors(partial(find_other, shelf=shelf)),
+        [session, selection, picker, other],
+        [other],
+        "photo",
+        runs_model=True,
+        then=drawn,
+    )
+    found.after(picker.input, show_progress="minimal")
+    return [View(render_photos, [session, selection], [grid]), found, drawn]
+
+
+def render_photos(session: Session, selection: Selection) -> str:
+    """A card a photo: its mask at the selected stage and its largest classes; each is a button."""
+    if not session.photos:
+        return empty_state("Add two or more photos: they appear here side by side.")
+    shown, stage = session.photo(selection), session.stage(selection)
+    cards = "".join(
+        _card(photo, index=index, stage=photo.prediction.stages[stage], pressed=photo is shown)
+        for index, photo in enumerate(session.photos)
+    )
+    return f'<p class="ece-note">{stage_title(stage)}</p><div class="ece-grid">{cards}</div>'
+
+
+def _card(photo: Photo, *, index: int, stage: StagePrediction, pressed: bool) -> str:
+    prediction = photo.prediction
+    largest = stage.present(min_area=MIN_AREA)[:NAMED_CLASSES]
+    classes = ", ".join(f"{prediction.class_names[k]} {stage.area[k]:.0%}" for k in largest)
+    return f"""
+<button type="button" class="ece-card" data-photo="{index}" aria-pressed="{str(pressed).lower()}">
+  <img src="{_picture(prediction, stage, max_side=CARD_SIDE)}" alt="{escape(f"{photo.name}: {classes}")}">
+  <span>{escape(photo.name)} <small>{escape(classes)}</small></span>
+</button>"""
+
+
+def _picture(prediction: Prediction, stage: StagePrediction, *, max_side: int) -> str:
+    """The photo under a stage's mask, small."""
+    image = thumbnail(prediction.image, max_side=max_side)
+    labels = np.asarray(Image.fromarray(stage.label_map).resize(image.size, Image.Resampling.NEAREST))
+    return data_uri(overlay(image, labels, prediction.class_colors), file_format="JPEG")
+
+
+def find_other(
+    session: Session, selection: Selection, key: str, other: Other | None, *, shelf: ModelShelf
+) -> Other | None:
+    """What the picked model makes of the photo looked at; None without either.
+
+    Raises:
+        UserError: there is no such model, or it cannot be loaded.
+    """
+    photo = session.photo(selection)
+    if photo is None or not key:
+        return None
+    if other is not None and other.key == key and other.of is photo.prediction:
+        return other
+    labels = {known: label for label, known in model_entries(shelf)}
+    names = (labels.get(session.model, "The session's model"), labels.get(key, key))
+    return Other(key, names, photo.prediction, shelf.open(key).predict(photo.prediction.image))
+
+
+def render_pair(session: Session, selection: Selection, other: Other | None) -> str:
+    """Both masks, where they differ, and the classes' areas; nothing where no other model has seen the photo."""
+    photo = session.photo(selection)
+    if photo is None or other is None or other.of is not photo.prediction:
+        return ""
+    stage = session.stage(selection)
+    other_stage = stage if stage in other.prediction.stages else "final"
+    agreement = compare_models(photo.prediction, other.prediction, stages=(stage, other_stage))
+    mine, theirs = photo.prediction.stages[stage], other.prediction.stages[other_stage]
+    pictures = (
+        (_picture(photo.prediction, mine, max_side=PICTURE_SIDE), f"{other.names[0]}, {stage_title(stage)}"),
+        (_picture(other.prediction, theirs, max_side=PICTURE_SIDE), f"{other.names[1]}, {stage_title(other_stage)}"),
+        (_differences(photo.prediction, agreement), f"{color_swatch(DIFFERENT)}differ {color_swatch(SAME)}agree"),
+    )
+    figures = "".join(
+        f'<figure class="ece-figure"><img src="{source}" alt="{escape(photo.name)}"><figcaption>'
+        f"{caption if number == 2 else escape(caption)}</figcaption></figure>"
+        for number, (source, caption) in enumerate(pictures)
+    )
+    sentence = f"They name the same class on {agreement.share:.1%} of the pixels."
+    return f"""
+<p class="ece-sentence">{sentence}{_scores(photo, other, stage=stage, other_stage=other_stage)}</p>
+<div class="ece-grid">{figures}</div>
+{_area_table(agreement, names=other.names)}"""
+
+
+def _differences(prediction: Prediction, agreement: Agreement) -> str:
+    """Where the two differ, over the faded photo."""
+    faded = prediction.image.convert("L").convert("RGB")
+    marked = overlay(faded, (~agreement.same).astype(np.uint8), [SAME, DIFFERENT], opacity=0.65)
+    return data_uri(thumbnail(marked, max_side=PICTURE_SIDE), file_format="JPEG")
+
+
+def _scores(photo: Photo, other: Other, *, stage: str, other_stage: str) -> str:
+    """Both models' mIoU, where there is a truth in the classes of both."""
+    truth = photo.true_mask
+    if truth is None or other.prediction.class_names != photo.prediction.class_names:
+        return ""
+    values = []
+    for prediction, name in ((photo.prediction, stage), (other.prediction, other_stage)):
+        scores = compare_with_truth(prediction, truth)
+        values.append(100 * scores.mean_iou[scores.stages.index(name)])
+    return f" Against the truth: mIoU {values[0]:.1f} and {values[1]:.1f}."
+
+
+def _area_table(agreement: Agreement, *, names: tuple[str, str]) -> str:
+    rows = "".join(
+        f"<tr><td>{color_swatch(row.color)}{escape(row.name)}</td><td>{_area(row.first)}</td><td>{_area(row.second)}</td></tr>"
+        for row in agreement.classes
+    )
+    return f"""
+<table class="ece-legend">
+  <thead><tr><th>Class</th><th>{escape(names[0])}</th><th>{escape(names[1])}</th></tr></thead><tbody>{rows}</tbody>
+</table>"""
+
+
+def _area(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
