@@ -58,7 +58,7 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
                 with gr.Tab("Compare", id="compare"):
                     views += compare.build(session, selection, shelf=shelf)
                 with gr.Tab("Evaluate", id="evaluate"):
-                    evaluation = dataset.build(session, selection, shelf=shelf)
+                    evaluation = dataset.build(session, selection, tabs=tabs, shelf=shelf, local_files=runs is not None)
                     views.append(evaluation)
                 with gr.Tab("Train", id="train") as train_tab:
                     if runs is None:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from accelerate.utils import gather_object
+from PIL import Image
 from tqdm import tqdm
 
 from ecenet.data.split import LabelledSplit
@@ -108,7 +109,7 @@ def embed_split(
         iou=np.array([row.iou for row in rows], dtype=np.float64),
         embedding=np.array([row.embedding for row in rows], dtype=np.float32).reshape(len(rows), width),
         images=[
-            f"{data.labels.name} {number + 1}" if anonymous else _relative(data.images[index], data.root)
+            _anonymous(data, number) if anonymous else _relative(data.images[index], data.root)
             for number, index in enumerate(picked)
         ],
         about={
@@ -210,6 +211,29 @@ def _matrix(column: pa.ChunkedArray) -> np.ndarray:
 
 def _relative(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+
+
+def bank_image(bank: EmbeddingBank, data: LabelledSplit, image: int) -> tuple[Image.Image, np.ndarray]:
+    """An image of the bank out of the data that it was made from: RGB, and its (H, W) uint8 mask.
+
+    Args:
+        image: index into `bank.images`.
+    Raises:
+        UserError: the data is not the bank's, or a file is bad.
+    """
+    picked = picked_images(data, limit=len(bank.images))
+    path = data.images[picked[image]] if len(picked) == len(bank.images) else None
+    anonymous = bank.images[image] == _anonymous(data, image)
+    if path is None or not (anonymous or _relative(path, data.root) == bank.images[image]):
+        raise UserError(
+            f"Expected the {len(bank.images)} images that the bank was made from, {bank.images[image]} among them, "
+            f"got {len(data)} others in {data.root}; choose the bank's own data and layout."
+        )
+    return data.load(int(picked[image]))
+
+
+def _anonymous(data: LabelledSplit, number: int) -> str:
+    return f"{data.labels.name} {number + 1}"
 
 
 def reference_points(bank: EmbeddingBank, *, min_area: float) -> EmbeddingPoints:

@@ -6,6 +6,7 @@ from PIL import Image
 
 HEAT_SCALE = "Viridis"
 """Perceptually even and safe for colour-blind readers; the scale of every similarity map."""
+MARK = (255, 200, 0)
 
 
 def indexed_mask(label_map: np.ndarray, class_colors: list[list[int]]) -> Image.Image:
@@ -26,6 +27,17 @@ def overlay(
         opacity: 0 shows the photo alone, 1 the mask alone.
     """
     return Image.blend(image, indexed_mask(label_map, class_colors).convert("RGB"), opacity)
+
+
+def marked_pixels(image: Image.Image, pixels: np.ndarray, *, color: tuple[int, int, int] = MARK) -> Image.Image:
+    """The photo, faded to grey but for the marked pixels, which are tinted.
+
+    Args:
+        pixels: (H, W) bool, of the image's size.
+    """
+    grey = Image.blend(image.convert("L").convert("RGB"), Image.new("RGB", image.size, (128, 128, 128)), 0.35)
+    tinted = Image.blend(image, Image.new("RGB", image.size, color), 0.6)
+    return Image.composite(tinted, grey, Image.fromarray(pixels.astype(np.uint8) * 255))
 
 
 def heat_colors(values: np.ndarray, *, low: float, high: float) -> np.ndarray:

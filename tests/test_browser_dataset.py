@@ -2,11 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import skimage.data
 from browsing import ARTIFACTS, LONG
+from helpers import write_classes, write_pair
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from ecenet.bank import embed_split, write_bank
+from ecenet.data.folder import read_folder
+from ecenet.predictor import Predictor
+
 pytestmark = pytest.mark.browser
+
+PHOTOS = Path(skimage.data.__file__).parent
 
 
 def test_a_cell_opens_its_images_and_a_foreign_bank_is_refused(page: Page, tmp_path: Path) -> None:
@@ -26,3 +36,34 @@ def test_a_cell_opens_its_images_and_a_foreign_bank_is_refused(page: Page, tmp_p
 
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing may stick out sideways"
+
+
+def test_a_cell_leads_to_the_pixels_behind_it(page: Page, tmp_path: Path) -> None:
+    predictor = Predictor.from_weights("voc13")
+    names = predictor.model.class_names
+    write_classes(tmp_path / "data", names=names)
+    for name, label in (("chelsea", "cat"), ("astronaut", "person")):
+        photo = Image.open(PHOTOS / f"{name}.png").convert("RGB")
+        mask = np.full((photo.height, photo.width), names.index(label), dtype=np.uint8)
+        write_pair(tmp_path / "data", "val", name, mask, image=photo)
+    write_bank(embed_split(predictor, read_folder(tmp_path / "data", "val")), tmp_path / "bank.parquet")
+
+    page.get_by_role("tab", name="Evaluate").click()
+    with page.expect_file_chooser() as chooser:
+        page.locator("#open-bank").click()
+    chooser.value.set_files(tmp_path / "bank.parquet")
+    expect(page.locator("#bank-about")).to_contain_text("2 images", timeout=LONG)
+    page.locator("#bank-data textarea, #bank-data input").fill(str(tmp_path / "data"))
+    page.locator("#bank-data textarea, #bank-data input").press("Enter")
+    expect(page.locator("#cell-images .ece-card")).to_have_count(2, timeout=LONG)
+
+    page.locator("#confusion [data-truth='2'][data-predicted='0']").click()
+    expect(page.locator("#cell-images")).to_contain_text("cat taken for background", timeout=LONG)
+    expect(page.locator("#cell-images .ece-card")).to_have_count(1, timeout=LONG)
+    page.screenshot(path=ARTIFACTS / "evaluate-images.png", full_page=True)
+    page.locator("#cell-images .ece-card").click()
+    expect(page.locator("#segment-view")).to_contain_text("chelsea:", timeout=LONG)
+    page.get_by_role("tab", name="Pixel").click()
+    expect(page.locator("#truth-scores")).to_contain_text("labelled pixels", timeout=LONG)
+    page.get_by_role("tab", name="Similarity").click()
+    expect(page.locator("#class-picker input")).to_have_value("background", timeout=LONG)

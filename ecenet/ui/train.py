@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -14,13 +14,13 @@ from ecenet.recipes import RECIPES, find_recipe
 from ecenet.request import RunRequest
 from ecenet.runs import read_metrics
 from ecenet.ui import run_view
+from ecenet.ui.data_fields import data_fields
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import HIDDEN, LIVE, View
 from ecenet.watch import RunReport, run_reports, sample_pictures
 
 POLL_SECONDS = 2.5
 NO_PRESET = "none"
-LAYOUT_TITLES = {"folder": "images/, masks/, classes.json"}
 CLOSED = (
     "Training is off here: it would let every visitor read this server's folders and use its processor. "
     "Run the app on your own machine (`make app`) to train."
@@ -108,18 +108,12 @@ def build(*, runs: Path) -> TrainTab:
 def _form() -> tuple[list[Any], gr.Button]:
     """Fields in the order of `_request`, and the button."""
     presets = [("none: the defaults of train", NO_PRESET), *((recipe.name, recipe.name) for recipe in RECIPES)]
-    layouts = [(LAYOUT_TITLES.get(layout, layout), layout) for layout in get_args(Layout)]
     name = gr.Textbox(label="Run name", placeholder="mine-1", max_length=64, max_lines=1, elem_id="run-name")
-    data = gr.Textbox(
-        label="Data folder", placeholder="/data/camvid", info="On the machine that serves this page", elem_id="run-data"
-    )
+    data, layout = data_fields("Data folder", elem_id="run")
     preset = gr.Dropdown(
         presets, value=NO_PRESET, label="Preset", filterable=False, interactive=True, elem_id="run-preset"
     )
     about = gr.Markdown(visible=False, elem_id="preset-note")
-    layout = gr.Dropdown(
-        layouts, value="folder", label="Layout of the data", filterable=False, interactive=True, elem_id="run-layout"
-    )
     with gr.Accordion("Advanced: empty means the preset's", open=False, elem_id="run-advanced"):
         backbone = gr.Textbox(
             label="Backbone weights",

@@ -1,0 +1,29 @@
+"""The two fields that name labelled data on the machine that serves the page."""
+
+from typing import get_args
+
+import gradio as gr
+
+from ecenet.data.read import Layout
+
+LAYOUT_TITLES = {"folder": "images/, masks/, classes.json"}
+
+
+def data_fields(label: str, *, elem_id: str) -> tuple[gr.Textbox, gr.Dropdown]:
+    """A folder and the layout of the data in it; their elements are `ID-data` and `ID-layout`."""
+    layouts = [(LAYOUT_TITLES.get(layout, layout), layout) for layout in get_args(Layout)]
+    folder = gr.Textbox(
+        label=label,
+        placeholder="/data/camvid",
+        info="On the machine that serves this page",
+        elem_id=f"{elem_id}-data",
+    )
+    layout = gr.Dropdown(
+        layouts,
+        value="folder",
+        label="Layout of the data",
+        filterable=False,
+        interactive=True,
+        elem_id=f"{elem_id}-layout",
+    )
+    return folder, layout
