@@ -16,6 +16,11 @@ def indexed_mask(label_map: np.ndarray, class_colors: list[list[int]]) -> Image.
     return mask
 
 
+def resize_labels(labels: np.ndarray, *, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) uint8 class indices → (H, W) of an image's (width, height): pixels are picked, classes never mixed."""
+    return np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+
+
 def overlay(
     image: Image.Image, label_map: np.ndarray, class_colors: list[list[int]], *, opacity: float = 0.6
 ) -> Image.Image:

@@ -94,11 +94,16 @@ def test_points_in_a_box_become_a_table_that_can_be_downloaded(page: Page) -> No
     page.mouse.move(right, bottom, steps=4)
     page.mouse.up()
     expect(page.locator("#picked-points tbody tr")).to_have_count(len(places), timeout=LONG)
+    page.screenshot(path=ARTIFACTS / "map-picked.png", full_page=True)
     with page.expect_download() as download:
         page.locator("#picked-points a").click()
     lines = Path(download.value.path()).read_text().splitlines()
     assert lines[0] == "photo,stage,class,area,confidence"
     assert len(lines) == 1 + len(places)
+
+    card = page.locator("#picked-points .ece-card", has_text="Stage 2, chelsea").first
+    card.click()
+    expect(page.locator("#neighbors .ece-point")).to_contain_text("Stage 2, chelsea")
 
 
 def test_the_map_has_a_third_dimension_and_other_methods(page: Page) -> None:

@@ -54,7 +54,6 @@ def test_label_names_need_not_be_ascii_and_the_folder_names_a_nameless_set(tmp_p
         ("{", "classes.json"),
         ("[]", "classes.json"),
         ("{}", "'classes'"),
-        ('{"classes": [{"name": "a"}, {"name": "b"}]}', "'color'"),
         ('{"classes": [{"name": "a", "color": [0, 0, 0]}]}', "got 1 classes"),
         ('{"classes": [{"name": "a", "color": [0, 0, 0]}, {"name": "b", "color": [0, 0]}]}', "bad colour for b"),
         ('{"classes": [{"name": "a", "color": [0, 0, 256]}, {"name": "b", "color": [0, 0, 0]}]}', "bad colour for a"),

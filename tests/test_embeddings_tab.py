@@ -19,6 +19,7 @@ from ecenet.errors import UserError
 from ecenet.explore.embedding_map import MapRequest, draw_map
 from ecenet.figures.embeddings import ColorBy, centroid_heatmap, embedding_map, marker_sizes
 from ecenet.ui import embeddings, map_panels
+from ecenet.ui.choose import choose_class, choose_stage
 from ecenet.ui.map_events import look_at_point, picked_point, picked_points, point_of, up_to_date
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
@@ -90,10 +91,10 @@ def test_names_of_photos_cannot_inject_html() -> None:
     pages = [
         figure_of(session, color_by="image").to_json(),
         map_panels.neighbors(current, 0, image_names=names),
-        map_panels.picked_table(current, np.arange(30), image_names=names),
+        map_panels.picked_points(current, np.arange(30), image_names=names),
     ]
     for page in pages:
-        assert "<img src" not in page
+        assert "<img src=x" not in page
         assert "<script" not in page
 
 
@@ -227,17 +228,40 @@ def test_points_in_a_lasso_become_a_table_and_a_file() -> None:
     current = map_of(session)
     names = [photo.name for photo in session.photos]
     row = current.points.find(image=0, stage="stage4", class_index=2)
-    page = map_panels.picked_table(current, np.array([row]), image_names=names)
+    page = map_panels.picked_points(current, np.array([row]), image_names=names)
     assert "<td>cat</td><td>50.0%</td><td>80%</td>" in page
     encoded = re.findall(r"base64,([^\"]+)", page)[0]
     lines = list(csv.reader(io.StringIO(base64.b64decode(encoded).decode())))
     assert lines == [list(map_panels.HEADER), ["one, with a comma", "stage4", "cat", "0.500000", "0.800000"]]
-    assert map_panels.picked_table(current, np.array([], int), image_names=names) == ""
+    assert map_panels.picked_points(current, np.array([], int), image_names=names) == ""
+
+
+def test_points_of_photos_become_a_gallery_of_their_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    current = map_of(session_of("one", "two"))
+    page = map_panels.picked_points(current, np.array([3, 7]), image_names=["one", "two"])
+    assert re.findall(r'class="ece-card" data-point="(\d+)"', page) == ["3", "7"]
+    assert f'data-map="{current.key}"' in page
+    monkeypatch.setattr(map_panels, "MAX_PICTURES", 4)
+    page = map_panels.picked_points(current, np.arange(30), image_names=["one", "two"])
+    assert page.count("<img") == 4
+    assert "26 more" in page
+
+
+def test_choosing_elsewhere_leaves_the_reference_image() -> None:
+    selection = Selection(reference=3)
+    assert choose_stage(selection, "stage2").reference == 3, "its way through the stages can be followed"
+    assert choose_class(selection, "cat").reference is None
+    assert selection.look_again().reference is None
+    session = session_of("one", "two")
+    assert selection.look_at_photo(1, session.photos[1].prediction).reference is None
+    assert look_at_point(selection, map_of(session), 0).reference is None
+    current = map_of(session)
+    assert point_of(current, session, selection) == point_of(current, session, Selection()), "no such image: the photo"
 
 
 def test_a_long_table_is_cut_and_its_file_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(map_panels, "MAX_ROWS", 7)
-    page = map_panels.picked_table(map_of(session_of("a", "b")), np.arange(30), image_names=["a", "b"])
+    page = map_panels.picked_points(map_of(session_of("a", "b")), np.arange(30), image_names=["a", "b"])
     assert page.count("<tr>") == 1 + 7
     assert "30 points, the first 7 of them shown" in page
     assert base64.b64decode(re.findall(r"base64,([^\"]+)", page)[0]).count(b"\n") == 31

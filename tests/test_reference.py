@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from maps import FolderOnly, render
 from ecenet.bank import embed_split, write_bank
 from ecenet.data.folder import read_folder
 from ecenet.predictor import Predictor
-from ecenet.ui.map_events import look_at_point
+from ecenet.ui.map_events import look_at_point, point_of
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
 from ecenet.weights import save_model
@@ -45,6 +46,10 @@ def test_a_visitors_photo_lies_among_the_reference_photos(tmp_path: Path) -> Non
         Selection(stage="final", pixel=(1, 1)), current, int(np.flatnonzero(current.is_reference)[0])
     )
     assert (clicked.photo, clicked.pixel, clicked.stage) == (0, (1, 1), "ece"), "its photo is not here"
+    row = int(np.flatnonzero(current.is_reference)[0])
+    assert point_of(current, session, clicked) == row, "but its neighbours are"
+    own = point_of(current, session, replace(clicked, reference=None))
+    assert own is None or not current.is_reference[own]
 
     assert not render(session, shelf=shelf, with_reference=False)[4].is_reference.any()
     save_model(small_model(seed=1), tmp_path / "weights")

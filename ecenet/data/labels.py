@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecenet.data.colors import distinct_colors
 from ecenet.errors import UserError
 
 IGNORE_INDEX = 255
@@ -28,15 +29,21 @@ class LabelSet:
 def read_labels(path: Path) -> LabelSet:
     """Read `{"name": …, "classes": [{"name": …, "color": [r, g, b]}, …]}`.
 
+    A class without a colour gets one of `distinct_colors`.
+
     Raises:
         UserError: the file is missing, is no JSON, lacks those fields, or names a class twice.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        entries = content["classes"]
         labels = LabelSet(
             name=str(content.get("name", path.parent.name)),
-            class_names=[str(entry["name"]) for entry in content["classes"]],
-            class_colors=[[int(v) for v in entry["color"]] for entry in content["classes"]],
+            class_names=[str(entry["name"]) for entry in entries],
+            class_colors=[
+                [int(v) for v in entry.get("color", own)]
+                for entry, own in zip(entries, distinct_colors(len(entries)), strict=True)
+            ],
         )
     except FileNotFoundError as error:
         raise UserError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecenet.bank import EmbeddingBank
-from ecenet.explore.neighbors import class_centroids, unit_vectors
+from ecenet.explore.neighbors import class_centroids, cosine_distances, unit_vectors
 from ecenet.metrics import mean_iou
 
 
@@ -45,8 +45,8 @@ def class_spreads(bank: EmbeddingBank, stage: str, *, min_area: float) -> list[C
     rows = (bank.stage == stage) & (bank.area > min_area)
     unit, classes = unit_vectors(bank.embedding[rows]), bank.class_index[rows]
     present, centroids = class_centroids(unit, classes)
-    distances = 1 - unit @ centroids.T
-    between = 1 - centroids @ centroids.T
+    distances = cosine_distances(unit, centroids)
+    between = cosine_distances(centroids, centroids)
     np.fill_diagonal(between, np.inf)
     spreads = []
     for position, k in enumerate(present):

@@ -5,13 +5,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.split import read_indices
 from ecenet.errors import UserError
 from ecenet.images import image_size
 from ecenet.metrics import confusion_matrix, intersection_over_union
+from ecenet.overlay import resize_labels
 from ecenet.prediction import Prediction
 
 
@@ -104,18 +104,13 @@ def read_truth(
             f"Expected mask values 0 … {len(class_names) - 1} (this model's classes) or {IGNORE_INDEX}, "
             f"but {path.name} holds {bad[0]}; choose a mask with this model's classes."
         )
-    resized = fit_mask(mask, size=size)
+    resized = resize_labels(mask, size=size)
     if (resized == IGNORE_INDEX).all():
         raise UserError(
             f"Expected a mask with labelled pixels, but all of {path.name} is {IGNORE_INDEX} (ignored); "
             "label some pixels."
         )
     return Truth(resized, tuple(class_names))
-
-
-def fit_mask(mask: np.ndarray, *, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) uint8 → (H, W) of an image's (width, height), by repeating and leaving out pixels."""
-    return np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
 
 def _read(path: Path, content: bytes | None) -> np.ndarray:

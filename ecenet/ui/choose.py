@@ -16,7 +16,7 @@ def choose_stage(selection: Selection, stage: str) -> Selection:
 
 
 def choose_class(selection: Selection, class_name: str) -> Selection:
-    return replace(selection, class_name=class_name)
+    return replace(selection, class_name=class_name, reference=None)
 
 
 @show_errors
@@ -57,4 +57,5 @@ def choose_place(session: Session, selection: Selection, event: gr.EventData) ->
         selection,
         stage=stage_of(prediction, clicked.get("stage")),
         class_name=class_of(prediction, clicked.get("class_index")),
+        reference=None,
     )

@@ -5,12 +5,11 @@ from functools import partial
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from ecenet.explore.agreement import Agreement, compare_models
 from ecenet.explore.truth import compare_with_truth
 from ecenet.images import thumbnail
-from ecenet.overlay import heat_colors, overlay
+from ecenet.overlay import heat_colors, overlay, resize_labels
 from ecenet.prediction import Prediction, StagePrediction, stage_title
 from ecenet.ui.choose import choose_photo
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
@@ -96,7 +95,7 @@ def _card(photo: Photo, *, index: int, stage: StagePrediction, pressed: bool) ->
 def _picture(prediction: Prediction, stage: StagePrediction, *, max_side: int) -> str:
     """The photo under a stage's mask, small."""
     image = thumbnail(prediction.image, max_side=max_side)
-    labels = np.asarray(Image.fromarray(stage.label_map).resize(image.size, Image.Resampling.NEAREST))
+    labels = resize_labels(stage.label_map, size=image.size)
     return data_uri(overlay(image, labels, prediction.class_colors), file_format="JPEG")
 
 

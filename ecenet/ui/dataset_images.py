@@ -12,9 +12,9 @@ from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.read import Layout, read_data
 from ecenet.data.split import LabelledSplit
 from ecenet.errors import UserError
-from ecenet.explore.truth import Truth, fit_mask
+from ecenet.explore.truth import Truth
 from ecenet.images import thumbnail
-from ecenet.overlay import marked_pixels
+from ecenet.overlay import marked_pixels, resize_labels
 from ecenet.predictor import Predictor
 from ecenet.ui.html import data_uri, escape
 from ecenet.ui.selection import Selection
@@ -81,7 +81,7 @@ def image_cards(
         prediction = predictor.predict(photo)
         pixels = listing.pixels(truth, prediction.stages[listing.stage].label_map)
         small = thumbnail(photo, max_side=PICTURE_SIDE)
-        picture = marked_pixels(small, fit_mask(pixels.astype(np.uint8), size=small.size) > 0)
+        picture = marked_pixels(small, resize_labels(pixels.astype(np.uint8), size=small.size) > 0)
         cards += f"""
 <button type="button" class="ece-card" data-image="{image}">
   <img src="{data_uri(picture, file_format="JPEG")}" alt="{escape(bank.images[image])}">
@@ -113,7 +113,7 @@ def open_image(
         raise UserError(f"Expected an image of the list, got {str(image)[:60]}; click one.")
     photo, mask = bank_image(bank, data, image)
     prediction = predictor.predict(thumbnail(photo, max_side=MAX_PHOTO_SIDE))
-    truth = Truth(fit_mask(mask, size=prediction.image.size), tuple(prediction.class_names))
+    truth = Truth(resize_labels(mask, size=prediction.image.size), tuple(prediction.class_names))
     session = session.with_photo(Photo(Path(bank.images[image]).stem, prediction, truth=truth))
     selection = selection.look_at_photo(len(session.photos) - 1, prediction).look_again()
     if listing.cell is not None:

@@ -100,7 +100,7 @@ def build(
             quality = gr.HTML(elem_id="map-quality")
         with gr.Column(scale=1, min_width=260):
             neighbors = gr.HTML(js_on_load=map_panels.CLICK_ROW, elem_id="neighbors")
-    picked = gr.HTML(elem_id="picked-points")
+    picked = gr.HTML(js_on_load=map_panels.CLICK_ROW, elem_id="picked-points")
     heat = gr.Plot(show_label=False, visible=False, elem_id="centroids-plot")
     # UMAP takes seconds to start; until then PCA stands in, and this timer swaps the picture once it is there.
     waiting = gr.Timer(POLL_SECONDS, active=False)
@@ -120,7 +120,7 @@ def build(
     marked.after(key.change)
     key.change(lambda: "", None, picked, **HIDDEN)
     at_stage.change(render_heatmap, [current, at_stage], heat, **HIDDEN)
-    for clicked in (picture, neighbors):
+    for clicked in (picture, neighbors, picked):
         clicked.point(choose_point, [session, selection, current], selection, **LIVE)
     picture.lasso(show_picked, [session, current, names], picked, **LIVE)
     return [view, marked]
@@ -290,4 +290,4 @@ def choose_point(
 def show_picked(session: Session, current: EmbeddingMap | None, names: Sequence[str], event: gr.EventData) -> str:
     """Points inside a lasso or a box, as a table."""
     current = up_to_date(current, predictions_of(session))
-    return map_panels.picked_table(current, picked_points(event_data(event), current), image_names=names)
+    return map_panels.picked_points(current, picked_points(event_data(event), current), image_names=names)

@@ -63,12 +63,13 @@ def _rows(points: list[object], current: EmbeddingMap) -> np.ndarray:
 
 def look_at_point(selection: Selection, current: EmbeddingMap, row: int) -> Selection:
     """The selection moved to a point's photo, stage and class; of a reference point, whose photo is not here, to
-    its stage and class."""
+    its stage and class, with the point itself looked at on the map."""
     image, points = int(current.points.image[row]), current.points
-    if image != selection.photo and not current.is_reference[row]:
+    reference = image - len(current.predictions) if current.is_reference[row] else None
+    if image != selection.photo and reference is None:
         selection = selection.look_at_photo(image, current.predictions[image])
     class_name = current.predictions[0].class_names[int(points.class_index[row])]
-    return replace(selection, stage=str(points.stage[row]), class_name=class_name)
+    return replace(selection, stage=str(points.stage[row]), class_name=class_name, reference=reference)
 
 
 def embedding_stage(session: Session, selection: Selection) -> str:
@@ -78,10 +79,15 @@ def embedding_stage(session: Session, selection: Selection) -> str:
 
 
 def point_of(current: EmbeddingMap, session: Session, selection: Selection) -> int | None:
-    """The row of the selected photo, stage and class; None where the class is too small to have one."""
+    """The row of the selected photo, or reference image, stage and class; None where the class is too small to have
+    one. A reference image that has none gives way to the photo."""
     photo = session.photo(selection)
     if photo is None:
         return None
-    image = min(selection.photo, len(session.photos) - 1)
+    images = [min(selection.photo, len(session.photos) - 1)]
+    if selection.reference is not None:
+        images.insert(0, len(current.predictions) + selection.reference)
     class_index = photo.prediction.class_names.index(shown_class(photo.prediction, selection.class_name))
-    return current.points.find(image=image, stage=embedding_stage(session, selection), class_index=class_index)
+    stage = embedding_stage(session, selection)
+    rows = (current.points.find(image=image, stage=stage, class_index=class_index) for image in images)
+    return next((row for row in rows if row is not None), None)

@@ -9,12 +9,16 @@ import numpy as np
 
 from ecenet.explore.embedding_map import EmbeddingMap
 from ecenet.explore.neighbors import Quality, neighbors_of
+from ecenet.images import thumbnail
+from ecenet.overlay import marked_pixels, resize_labels
 from ecenet.prediction import stage_title
-from ecenet.ui.html import color_swatch, empty_state, escape
+from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
 
 NEIGHBORS = 8
 MAX_ROWS = 200
 """Of the table on the page; the file has all."""
+MAX_PICTURES, PICTURE_SIDE = 24, 160
+"""Of the gallery: how many, and their longest side in pixels."""
 CLICK_ROW = """element.addEventListener('click', (event) => {
   const row = event.target.closest('[data-point]');
   if (row) trigger('point', { map: row.closest('[data-map]').dataset.map, index: Number(row.dataset.point) });
@@ -69,8 +73,8 @@ Measured on {measured.judged} points.</small></p>"""
 HEADER = ("photo", "stage", "class", "area", "confidence")
 
 
-def picked_table(current: EmbeddingMap, rows: np.ndarray, *, image_names: Sequence[str]) -> str:
-    """Points (M,) as a table, and all of them as a CSV file; nothing for none."""
+def picked_points(current: EmbeddingMap, rows: np.ndarray, *, image_names: Sequence[str]) -> str:
+    """Points (M,) as pictures, as a table, and all of them as a CSV file; nothing for none."""
     if not len(rows):
         return ""
     points, class_names = current.points, current.predictions[0].class_names
@@ -92,10 +96,30 @@ def picked_table(current: EmbeddingMap, rows: np.ndarray, *, image_names: Sequen
     shown = f"{len(rows)} points" + (f", the first {MAX_ROWS} of them shown" if len(rows) > MAX_ROWS else "")
     head = "".join(f"<th>{name.capitalize()}</th>" for name in HEADER)
     return f"""
-<div class="ece-picked">
+<div class="ece-picked" data-map="{current.key}">
   <p>{shown} <a download="points.csv" href="{_csv_uri(records)}">Download CSV</a></p>
+  {_gallery(current, rows, image_names=image_names)}
   <div><table class="ece-legend"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>
 </div>"""
+
+
+def _gallery(current: EmbeddingMap, rows: np.ndarray, *, image_names: Sequence[str]) -> str:
+    """The regions that the points were made of, as buttons; reference photos are numbers only and have no picture."""
+    own = [int(row) for row in rows if not current.is_reference[row]]
+    cards = ""
+    for row in own[:MAX_PICTURES]:
+        prediction = current.predictions[int(current.points.image[row])]
+        stage = prediction.stages[str(current.points.stage[row])]
+        small = thumbnail(prediction.image, max_side=PICTURE_SIDE)
+        region = (stage.label_map == current.points.class_index[row]).astype(np.uint8)
+        picture = marked_pixels(small, resize_labels(region, size=small.size) > 0)
+        cards += f"""
+<button type="button" class="ece-card" data-point="{row}">
+  <img src="{data_uri(picture, file_format="JPEG")}" alt="">{_point(current, row, image_names=image_names)}
+</button>"""
+    more = len(own) - MAX_PICTURES
+    note = f'<p class="ece-note">… and {more} more of your photos\' points</p>' if more > 0 else ""
+    return f'<div class="ece-gallery">{cards}</div>{note}' if cards else ""
 
 
 def _csv_uri(records: Sequence[tuple[str, str, str, float, float]]) -> str:

@@ -25,6 +25,8 @@ class Selection:
     """None: the largest class of the photo."""
     pixel: tuple[int, int] | None = None
     """(x, y) in the photo."""
+    reference: int | None = None
+    """Number of the reference image whose embedding is looked at on the map, instead of the photo's own."""
     revision: int = 0
     """Counts the changes of the session: who listens to the selection hears of those, too."""
 
@@ -33,7 +35,7 @@ class Selection:
         areas = [stage.area for stage in prediction.stages.values()]
         present = {prediction.class_names[k] for k in np.flatnonzero(np.max(areas, axis=0) > MIN_AREA)}
         class_name = self.class_name if self.class_name in present else None
-        return replace(self, photo=index, class_name=class_name, pixel=None)
+        return replace(self, photo=index, class_name=class_name, pixel=None, reference=None)
 
     def shown(self) -> tuple[int, int]:
         """Changes when another photo, or another model's picture of it, is to be shown."""
@@ -41,7 +43,7 @@ class Selection:
 
     def look_again(self) -> "Selection":
         """After the session has changed: the same place in it."""
-        return replace(self, revision=self.revision + 1)
+        return replace(self, reference=None, revision=self.revision + 1)
 
 
 def shown_class(prediction: Prediction, chosen: str | None) -> str:
