@@ -14,7 +14,7 @@ from ecenet.benchmark import interleaved
 from ecenet.explore.embedding_map import MapRequest, draw_map
 from ecenet.explore.projection import ProjectionOptions, place, project
 from ecenet.explore.umap_worker import UmapWorker
-from ecenet.ui import embeddings, pixel, segment, similarity
+from ecenet.ui import compare, dataset, embeddings, map_panels, pixel, segment, similarity
 from ecenet.ui.layers import stage_pictures
 from ecenet.ui.reference import find_reference
 from ecenet.ui.selection import MIN_AREA, Selection
@@ -46,6 +46,8 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
     grown = draw_map(shown, MapRequest(), previous=current, fitter=umap, reference=points)
     one_more = time.perf_counter() - start
 
+    lasso = np.arange(max(0, len(grown.points) - 200), len(grown.points))
+    other = compare.Other("", ("one", "other"), shown[3], shown[3])
     views: dict[str, Callable[[], object]] = {
         "a new photo's pictures of every stage": lambda: stage_pictures(shown[3]),
         "another photo: masks of every stage": lambda: segment.render(session, selection, 0.6),
@@ -53,6 +55,10 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
         "another photo: flow of classes": lambda: pixel.render_flow(session, selection, False),
         "similarity: one class, every stage": lambda: similarity.render(session, selection, "stages"),
         "similarity: every class, one stage": lambda: similarity.render(session, selection, "classes"),
+        "photos side by side": lambda: compare.render_photos(session, selection),
+        "two models, once both have seen it": lambda: compare.render_pair(session, selection, other),
+        "confusion matrix of a bank": lambda: dataset.render(session, selection, None, shelf=shelf),
+        "200 points in a lasso": lambda: map_panels.picked_points(grown, lasso, image_names=names),
         "a pixel": lambda: pixel.render_pixel(session, selection),
         "a point of the map": lambda: embeddings.render_selected(session, selection, grown, names),
         "a stage of the heat map": lambda: embeddings.render_heatmap(grown, (grown.key, "stage2")),
