@@ -112,9 +112,9 @@ def embedding_map(
         **_axes(projection),
         **layout(),
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
-        legend2={"orientation": "h", "y": -0.06, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
+        legend2={"orientation": "h", "y": -0.03, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
         modebar={"orientation": "v", "bgcolor": CLEAR, "color": TEXT_COLOR, "activecolor": ACTIVE_COLOR},
-        margin={"l": 30, "r": 40, "t": 50, "b": 60},
+        margin={"l": 10, "r": 40, "t": 50, "b": 40},
         hovermode="closest",
         dragmode="pan" if projection.coordinates.shape[1] == 2 else "turntable",
     )
@@ -203,11 +203,11 @@ def _scatter(coordinates: np.ndarray) -> Callable[..., Any]:
 
 
 def _axes(projection: Projection) -> dict[str, Any]:
-    """Axes without numbers, which mean nothing."""
+    """Axes without numbers, which mean nothing; in a space with names, or nobody knew which is which."""
     axis = {"showticklabels": False, "zeroline": False, "gridcolor": GRID_COLOR}
-    names = [{"title": {"text": f"{projection.method} {number}"}} for number in (1, 2, 3)]
     if projection.coordinates.shape[1] == 2:
-        return {"xaxis": axis | names[0], "yaxis": axis | names[1]}
+        return {"xaxis": axis, "yaxis": axis}
+    names = [{"title": {"text": f"{projection.method} {number}"}} for number in (1, 2, 3)]
     deep = axis | {"showbackground": False, "showspikes": False, "gridcolor": LINE_COLORS[3]}
     scene: dict[str, Any] = {f"{letter}axis": deep | name for letter, name in zip("xyz", names, strict=True)}
     return {"scene": scene | {"aspectmode": "cube", "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1}}}}

@@ -17,6 +17,7 @@ def data_fields(label: str, *, elem_id: str) -> tuple[gr.Textbox, gr.Dropdown]:
         placeholder="/data/camvid",
         info="On the machine that serves this page",
         elem_id=f"{elem_id}-data",
+        min_width=240,
     )
     layout = gr.Dropdown(
         layouts,
@@ -25,5 +26,6 @@ def data_fields(label: str, *, elem_id: str) -> tuple[gr.Textbox, gr.Dropdown]:
         filterable=False,
         interactive=True,
         elem_id=f"{elem_id}-layout",
+        min_width=240,
     )
     return folder, layout

@@ -63,9 +63,16 @@ def build(session: gr.State, selection: gr.State, *, tabs: gr.Tabs, shelf: Model
         "a cell to see which images are behind it."
     )
     with gr.Row():
-        about = gr.HTML(elem_id="bank-about")
+        with gr.Column(scale=3, min_width=260):
+            about = gr.HTML(elem_id="bank-about")
         upload = gr.UploadButton(
-            "Open a bank (.parquet)", file_types=[".parquet"], type="filepath", size="sm", scale=0, elem_id="open-bank"
+            "Open a bank (.parquet)",
+            file_types=[".parquet"],
+            type="filepath",
+            size="sm",
+            scale=0,
+            min_width=180,
+            elem_id="open-bank",
         )
     with gr.Row(visible=local_files):
         folder, layout = data_fields("Data folder, to see the images", elem_id="bank")
