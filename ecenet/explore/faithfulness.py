@@ -42,7 +42,8 @@ class Curve:
 class Faithfulness:
     """Deletion and insertion (Petsiuk et al. 2018), in the map's order and in random ones.
 
-    A map that shows what the network looks at has a smaller deletion area and a larger insertion area than chance.
+    A map that shows what the network looks at has a larger insertion area than chance, and a smaller deletion area;
+    the latter is the harder test, since random orders scatter their holes and spoil large objects all at once.
     """
 
     deletion: Curve
