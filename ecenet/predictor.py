@@ -8,8 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ecenet.data.labels import IGNORE_INDEX
+from ecenet.errors import UserError
 from ecenet.images import MAX_PIXELS, ImageSource, load_image
 from ecenet.model.ecenet import ECENet, resize
+from ecenet.model.edits import NO_EDITS, HeadEdits, join_prototypes
 from ecenet.outputs import ECENetOutput, StageOutput
 from ecenet.prediction import ImageFeatures, Prediction, StagePrediction
 from ecenet.weights import best_device, load_model
@@ -72,15 +75,31 @@ class Predictor:
         height, width = seen.shape[-2:]
         return ImageFeatures(image, (height, width), tensors)
 
-    def predict_features(self, features: ImageFeatures, *, start: float | None = None) -> Prediction:
-        """Run the head on kept features."""
+    def predict_features(
+        self, features: ImageFeatures, edits: HeadEdits | None = None, *, start: float | None = None
+    ) -> Prediction:
+        """Run the head on kept features.
+
+        Args:
+            edits: what to do otherwise; classes that they add come after the model's own, one each, however many
+                prototypes they have.
+            start: when the work on this image began, as `time.perf_counter` tells it.
+        Raises:
+            UserError: the edits are not for these weights or this image, or what they add has a name that is taken.
+        """
         start = time.perf_counter() if start is None else start
+        model = self.model
+        added = () if edits is None else edits.added
+        names = [*model.class_names, *(one.name for one in added)]
+        if added:
+            _check_names(names)
         with torch.inference_mode(), self.autocast():
-            output = self.model.forward_head(features.tensors)
+            output = model.forward_head(features.tensors, None if edits is None else edits.to(self.device))
+            output = join_prototypes(output, (edits or NO_EDITS).row_classes(model.num_classes))
         stages = self._summarise(output, size=features.image.size)
         return Prediction(
-            class_names=self.model.class_names,
-            class_colors=self.model.class_colors,
+            class_names=names,
+            class_colors=[*model.class_colors, *(list(one.color) for one in added)],
             stages=stages,
             features=features,
             seconds=time.perf_counter() - start,
@@ -112,6 +131,15 @@ class Predictor:
     @torch.inference_mode()
     def _summarise(self, output: ECENetOutput, *, size: tuple[int, int]) -> dict[str, StagePrediction]:
         return {name: _summarise_stage(name, stage, size=size) for name, stage in output.stages.items()}
+
+
+def _check_names(names: list[str]) -> None:
+    """Of the model's classes and those that were added."""
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(f"Expected a name that no other class has, got {twice[0]!r}; choose another name.")
+    if len(names) > IGNORE_INDEX:
+        raise UserError(f"Expected at most {IGNORE_INDEX} classes together, got {len(names)}; add fewer.")
 
 
 def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) -> StagePrediction:

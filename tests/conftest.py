@@ -58,3 +58,10 @@ def tiny_model(make_model: Callable[..., ECENet]) -> ECENet:
 def images() -> Tensor:
     """(2, 3, 64, 96): two different, normalised images."""
     return torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def kept(tiny_model: ECENet, images: Tensor) -> list[Tensor]:
+    """Backbone features of `images`; the grids are 16×24, 8×12, 4×6 and 4×6, shallow to deep."""
+    with torch.no_grad():
+        return tiny_model.backbone(images)

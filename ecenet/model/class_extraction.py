@@ -68,11 +68,6 @@ class ClassExtraction(nn.Module):
         Raises:
             UserError: the model's embeddings are learned ones.
         """
-        if self.masks_only:
-            raise UserError(
-                "Expected a model with explicit embeddings, got one with learned ones, which no mask can change; "
-                "use weights whose config says embeddings: explicit."
-            )
         # Sums over thousands of cells want fp32, whatever the autocast.
         with torch.autocast(features.device.type, enabled=False):
             pooled = masked_mean(
@@ -80,4 +75,21 @@ class ClassExtraction(nn.Module):
                 pyramid_cells(mask_probabilities.float(), grids=self.pool_grids),
             )
             peak = mask_probabilities.float().flatten(2).amax(dim=2, keepdim=True)
+        return self.project_pooled(pooled, peak)
+
+    def project_pooled(self, pooled: Tensor, peak: Tensor) -> Tensor:
+        """Mean features under masks become class embeddings.
+
+        Args:
+            pooled: (B, K, D).
+            peak: (B, K, 1) each mask's highest value, 0 … 1.
+        Returns: (B, K, D).
+        Raises:
+            UserError: the model's embeddings are learned ones.
+        """
+        if self.masks_only:
+            raise UserError(
+                "Expected a model with explicit embeddings, got one with learned ones, which no mask can change; "
+                "use weights whose config says embeddings: explicit."
+            )
         return self.norm(self.project(pooled) + self.presence(peak))

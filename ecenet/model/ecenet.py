@@ -13,6 +13,8 @@ from ecenet.config import Embeddings, Extraction, ModelConfig, Updater
 from ecenet.errors import UserError
 from ecenet.model.backbone import build_backbone
 from ecenet.model.class_extraction import ClassExtraction
+from ecenet.model.edit_checks import HeadFacts, check_edits
+from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
 from ecenet.model.reconstruction import FeatureReconstruction, diversity_loss
 from ecenet.model.semantics import EmbeddingUpdater, SemanticsAttention, dot_product
 from ecenet.outputs import ECENetOutput, StageOutput
@@ -107,6 +109,7 @@ class ECENet(
         self.classify = nn.Linear(embed_dim, embed_dim, bias=False)
         self.explicit = embeddings == "explicit"
         self.reconstruction = reconstruction
+        self.updater: Updater = updater
         self.embed_dim = embed_dim
 
     @property
@@ -129,17 +132,23 @@ class ECENet(
             )
         return self.forward_head(self.backbone(images))
 
-    def forward_head(self, backbone_features: list[Tensor]) -> ECENetOutput:
-        """Everything after the backbone, for features that were kept: list of (B, C, h, w), shallow to deep."""
-        features, diversity = self._reconstruct(backbone_features)
+    def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
+        """Everything after the backbone, for features that were kept.
+
+        Args:
+            backbone_features: (B, C, h, w) of each stage, shallow to deep.
+            edits: what to do otherwise in this pass. With added classes, K in the output counts all rows of the head.
+        Raises:
+            UserError: the edits are not for these weights or these features.
+        """
+        if edits is None:
+            edits = NO_EDITS
+        else:
+            check_edits(edits, self._facts(backbone_features))
+        features, diversity = self._reconstruct(backbone_features, edits)
         stages: dict[str, StageOutput] = {}
 
-        coarse = self.extract.predict_mask(features[-1])
-        if self.explicit:
-            # Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
-            embeddings = self.extract.embed(features[-1], coarse.softmax(dim=1).detach())
-        else:
-            embeddings = self.learned_embeddings.expand(coarse.shape[0], -1, -1)
+        coarse, embeddings = self._extract(features[-1], edits)
         stages["ece"] = StageOutput(features[-1], coarse, coarse, embeddings, embeddings, None)
 
         # Deep to shallow: semantics flow into ever finer features.
@@ -147,29 +156,41 @@ class ECENet(
         fused: Tensor | None = None
         masks: Tensor | None = None
         for level in range(len(features), 0, -1):
+            name = f"stage{level}"
+            edit = edits.at(name)
             inputs = features[level - 1]
             grid = inputs.shape[-2:]
             if enhanced is not None:
                 inputs = inputs + resize(enhanced, grid)
-            enhanced, similarity = self.attend[level - 1](inputs, embeddings)
-            before = embeddings
-            embeddings, gate = self.update[level - 1](before, enhanced, similarity)
-            stages[f"stage{level}"] = StageOutput(enhanced, similarity, similarity, before, embeddings, gate)
+            before = replaced_rows(embeddings, edit.embeddings)
+            enhanced, similarity = self.attend[level - 1](inputs, before, read=edit.attention, without=edits.without)
+            mask = edits.mask_logits(name, similarity, num_classes=self.num_classes)
+            embeddings, gate = before, None
+            if edit.updater:
+                embeddings, gate = self.update[level - 1](before, enhanced, mask, gate=edits.gate_at(name))
+            stages[name] = StageOutput(enhanced, similarity, mask, before, embeddings, gate)
             # A 1×1 convolution of the concatenated stages, each upsampled grid by grid to the finest: projecting
             # before upsampling and adding up on the way is the same function and cheaper. So for the sum of masks.
             projected = self.fuse[level - 1](enhanced)
             fused = projected if fused is None else resize(fused, grid) + projected
-            masks = similarity if masks is None else resize(masks, grid) + similarity
+            masks = mask if masks is None else resize(masks, grid) + mask
 
         assert fused is not None, "a backbone has at least one stage"
         assert masks is not None, "it grows with fused"
         fused = self.fuse_norm(fused)
+        embeddings = replaced_rows(embeddings, edits.at("final").embeddings)
         class_similarity = dot_product(fused, self.classify(embeddings)) * self.embed_dim**-0.5
-        logits = class_similarity + masks / len(features)
+        logits = silenced(class_similarity + masks / len(features), edits.without)
         stages["final"] = StageOutput(fused, class_similarity, logits, embeddings, embeddings, None)
         return ECENetOutput(logits, stages, diversity)
 
-    def _reconstruct(self, backbone_features: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+    def deepest_features(self, backbone_features: list[Tensor]) -> Tensor:
+        """(B, D, h, w) of the deepest stage after Feature Reconstruction: what ECE pools class embeddings from."""
+        feature = self.dropout(backbone_features[-1])
+        reconstructed = self.reconstruct[-1](feature)
+        return reconstructed[0] if self.reconstruction else reconstructed
+
+    def _reconstruct(self, backbone_features: list[Tensor], edits: HeadEdits) -> tuple[list[Tensor], Tensor]:
         """Feature Reconstruction of every stage, and its mean diversity loss (only computed in training)."""
         features: list[Tensor] = []
         diversity = backbone_features[0].new_zeros(())
@@ -177,11 +198,37 @@ class ECENet(
             if not self.reconstruction:
                 features.append(module(feature))
                 continue
-            combined, intrinsic, diverse = module(feature)
+            combined, intrinsic, diverse = module(feature, diversify=edits.diverse)
             features.append(combined)
             if self.training:
                 diversity = diversity + diversity_loss(intrinsic, diverse) / len(self.reconstruct)
         return features, diversity
+
+    def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
+        """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features."""
+        edit = edits.at("ece")
+        predicted = self.extract.predict_mask(features)
+        if self.explicit:
+            # Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
+            probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask[:, : self.num_classes]
+            embeddings = self.extract.embed(features, probabilities)
+        else:
+            embeddings = self.learned_embeddings.expand(predicted.shape[0], -1, -1)
+        coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)
+        return coarse, edits.joined_embeddings(replaced_rows(embeddings, edit.embeddings))
+
+    def _facts(self, backbone_features: list[Tensor]) -> HeadFacts:
+        """What edits of this pass must fit."""
+        grids = [(feature.shape[-2], feature.shape[-1]) for feature in backbone_features]
+        return HeadFacts(
+            batch=len(backbone_features[0]),
+            num_classes=self.num_classes,
+            embed_dim=self.embed_dim,
+            grids=dict(zip(self.stage_names, [grids[-1], *reversed(grids), grids[0]], strict=True)),
+            explicit=self.explicit,
+            reconstruction=self.reconstruction,
+            updater=self.updater,
+        )
 
 
 def resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:

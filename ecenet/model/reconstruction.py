@@ -20,10 +20,13 @@ class FeatureReconstruction(nn.Module):
         self.diverse = nn.Conv2d(half, half, 3, padding=1, groups=half)
         self.combine = nn.Conv2d(embed_dim, embed_dim, 1)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C, h, w) → reconstructed (B, D, h, w), intrinsic (B, D/2, h, w), diverse (B, D/2, h, w)."""
+    def forward(self, features: Tensor, *, diversify: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, C, h, w) → reconstructed (B, D, h, w), intrinsic (B, D/2, h, w), diverse (B, D/2, h, w).
+
+        Without `diversify` the diverse branch is all zeros: a knock-out.
+        """
         intrinsic = self.intrinsic(features)
-        diverse = self.diverse(intrinsic)
+        diverse = self.diverse(intrinsic) if diversify else torch.zeros_like(intrinsic)
         return self.combine(torch.cat([intrinsic, diverse], dim=1)), intrinsic, diverse
 
 

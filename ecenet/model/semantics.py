@@ -1,11 +1,14 @@
 """Semantics Attention & Updater (SAU): features read the class embeddings, the emerging mask rewrites them."""
 
+from collections.abc import Sequence
+
 import torch
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from ecenet.config import Updater
 from ecenet.model.class_extraction import masked_mean
+from ecenet.model.edits import silenced
 
 
 class SemanticsAttention(nn.Module):
@@ -32,12 +35,19 @@ class SemanticsAttention(nn.Module):
             nn.Conv2d(hidden, embed_dim, 1),
         )
 
-    def forward(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, D, h, w) features, (B, K, D) embeddings → enhanced (B, D, h, w), similarity (B, K, h, w)."""
+    def forward(
+        self, features: Tensor, embeddings: Tensor, *, read: bool = True, without: Sequence[int] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """(B, D, h, w) features, (B, K, D) embeddings → enhanced (B, D, h, w), similarity (B, K, h, w).
+
+        Knock-outs: with `read` off no embedding's value is added to the features; of the classes in `without` none is
+        read. Either leaves the similarity as it is.
+        """
         similarity = dot_product(self.query_norm(features), self.key(embeddings)) * self.scale
-        attention = similarity.softmax(dim=1)
-        read = torch.einsum("bkhw,bkd->bdhw", attention, self.value(embeddings))
-        enhanced = self.norm(features + read)
+        if read:
+            attention = silenced(similarity, without).softmax(dim=1)
+            features = features + torch.einsum("bkhw,bkd->bdhw", attention, self.value(embeddings))
+        enhanced = self.norm(features)
         return enhanced + self.ffn(enhanced), similarity
 
 
@@ -58,7 +68,7 @@ class EmbeddingUpdater(nn.Module):
             self.gate = nn.Linear(2 * embed_dim, embed_dim)
 
     def forward(
-        self, embeddings: Tensor, features: Tensor, similarity: Tensor, *, gate: Tensor | None = None
+        self, embeddings: Tensor, features: Tensor, similarity: Tensor, *, gate: float | Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Args:
             embeddings: (B, K, D).
@@ -76,6 +86,8 @@ class EmbeddingUpdater(nn.Module):
             return self.norm(embeddings + candidate), None
         if gate is None:
             gate = torch.sigmoid(self.gate(torch.cat([embeddings, pooled], dim=-1)))
+        elif not isinstance(gate, Tensor):
+            gate = embeddings.new_tensor(gate)
         return self.norm(gate * embeddings + (1 - gate) * candidate), gate.expand_as(embeddings)
 
 

@@ -1,0 +1,113 @@
+"""A class that somebody painted, and the small file that keeps it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ecenet.errors import UserError, disk_errors
+from ecenet.files import replaced
+from ecenet.model.edits import AddedClass
+
+FORMAT = "1"
+"""Of the file; a change of what it holds is another one."""
+MAX_BYTES = 10_000_000
+"""Far more than any class needs; larger files are not read."""
+
+
+@dataclass(frozen=True, eq=False)
+class PaintedClass:
+    """A class of one model. M embeddings, D embedding width."""
+
+    name: str
+    color: tuple[int, int, int]
+    """RGB, 0 … 255."""
+    method: str
+    """How it was made: mean, pyramid or prototypes."""
+    embeddings: np.ndarray
+    """(M, D) float32, as E_0; several act as one class."""
+    weights_hash: str
+    """Of the model that made it: to others the numbers mean nothing."""
+    enlarged: bool = False
+    """A region was smaller than a cell and stands for all of the cells that it touches."""
+
+    @property
+    def added(self) -> AddedClass:
+        """For `HeadEdits.added`."""
+        return AddedClass(self.name, self.color, torch.from_numpy(self.embeddings))
+
+
+def save_class(painted: PaintedClass, path: Path) -> None:
+    """Write a safetensors file: the tensor `embeddings`, and what else is known as its metadata.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    about = {
+        "format": FORMAT,
+        "name": painted.name,
+        "color": json.dumps(painted.color),
+        "method": painted.method,
+        "weights_hash": painted.weights_hash,
+        "enlarged": json.dumps(painted.enlarged),
+    }
+    with disk_errors(path), replaced(path) as partial:
+        save_file({"embeddings": np.ascontiguousarray(painted.embeddings, dtype=np.float32)}, partial, metadata=about)
+
+
+def load_class(path: Path, *, weights_hash: str) -> PaintedClass:
+    """Read what `save_class` wrote. Messages name the file alone: where a server keeps an upload is nobody's business.
+
+    Args:
+        weights_hash: of the model that is to use the class.
+    Raises:
+        UserError: the file is none of these, is damaged, or was made with other weights.
+    """
+    painted = _read(path)
+    if painted.weights_hash != weights_hash:
+        raise UserError(
+            f"Expected a class of the weights in use ({weights_hash}), but {path.name} was painted with others "
+            f"({painted.weights_hash}); paint it again or choose those weights."
+        )
+    return painted
+
+
+def _read(path: Path) -> PaintedClass:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES // 1_000_000} MB")
+        with safe_open(path, framework="numpy") as file:
+            about, embeddings = file.metadata() or {}, file.get_tensor("embeddings")
+        if about["format"] != FORMAT:
+            raise ValueError(f"its format is {about['format'][:20]}")
+        red, green, blue = (int(value) for value in json.loads(about["color"]))
+        painted = PaintedClass(
+            name=about["name"],
+            color=(red, green, blue),
+            method=about["method"],
+            embeddings=embeddings,
+            weights_hash=about["weights_hash"],
+            enlarged=json.loads(about["enlarged"]) is True,
+        )
+    except KeyError as error:
+        raise _no_class(path, f"it lacks {error.args[0]}") from error
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        raise _no_class(path, " ".join(str(error).replace(str(path), path.name).split())[:120]) from error
+    if not painted.name.strip() or not all(0 <= value <= 255 for value in painted.color):
+        raise _no_class(path, "its name or colour is none")
+    if (
+        embeddings.dtype != np.float32
+        or embeddings.ndim != 2
+        or not len(embeddings)
+        or not np.isfinite(embeddings).all()
+    ):
+        raise _no_class(path, "its embeddings are not rows of finite numbers")
+    return painted
+
+
+def _no_class(path: Path, reason: str) -> UserError:
+    return UserError(f"Expected a class that was saved here, but {path.name} is none ({reason}); choose another file.")

@@ -1,0 +1,69 @@
+"""A region that somebody painted on a photo, as shares of a stage's cells. Ours."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ecenet.errors import UserError
+
+ROUNDING = 1e-6
+"""Share of a cell that rounding may take from a region of exactly one cell."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionWeights:
+    """How much of each cell a region covers."""
+
+    weights: np.ndarray
+    """(h, w) float32 in 0 … 1."""
+    enlarged: bool
+    """The region was smaller than one cell, so that it stands for all of each cell that it touches."""
+
+
+def region_weights(region: np.ndarray, *, size: tuple[int, int], grid: tuple[int, int]) -> RegionWeights:
+    """Average a region over the cells of a grid.
+
+    Args:
+        region: (H, W) bool.
+        size: the photo's (width, height).
+        grid: (h, w).
+    Raises:
+        UserError: the region has another size than the photo, or is empty.
+    """
+    check_size(region, size=size, what="a region")
+    if not region.any():
+        raise UserError("Expected a painted region, got one without a pixel; paint over some of the photo.")
+    weights = cell_shares(region.astype(np.float32), grid=grid)
+    # Less than one cell would be a faint mask that the network never sees in training.
+    enlarged = bool(weights.sum() < 1 - ROUNDING)
+    return RegionWeights((weights > 0).astype(np.float32) if enlarged else weights, enlarged)
+
+
+def cell_shares(pixels: np.ndarray, *, grid: tuple[int, int]) -> np.ndarray:
+    """Mean of (H, W) float over each cell of an (h, w) grid, pixels that two cells share counted in part: (h, w)."""
+    down, across = (torch.from_numpy(_overlaps(*sides)) for sides in zip(pixels.shape, grid, strict=True))
+    # torch's product: numpy's threads spin for a while after one, and slow down the head that runs next.
+    shares = down @ torch.from_numpy(pixels.astype(np.float64)) @ across.T
+    # Clipped, since the sums round.
+    return shares.clip(0, 1).float().numpy()
+
+
+def check_size(pixels: np.ndarray, *, size: tuple[int, int], what: str) -> None:
+    """Raises:
+    UserError: pixels are not (H, W) of the photo's (width, height).
+    """
+    if pixels.shape != size[::-1]:
+        came = "×".join(str(side) for side in pixels.shape[::-1])
+        raise UserError(
+            f"Expected {what} of the photo's {size[0]}×{size[1]} pixels, got {came}; make it on this very photo."
+        )
+
+
+def _overlaps(pixels: int, cells: int) -> np.ndarray:
+    """(cells, pixels) float64: share of each cell that each pixel of one side makes up; rows sum to 1."""
+    edges = np.arange(cells + 1) * (pixels / cells)
+    starts = np.arange(pixels)
+    lower = np.maximum(edges[:-1, None], starts)
+    upper = np.minimum(edges[1:, None], starts + 1)
+    return np.clip(upper - lower, 0, None) * (cells / pixels)

@@ -1,0 +1,159 @@
+"""What if: embeddings carried from photo to photo, and what an edit changed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ecenet.data.labels import IGNORE_INDEX
+from ecenet.errors import UserError
+from ecenet.explore.neighbors import unit_vectors
+from ecenet.explore.regions import check_size
+from ecenet.explore.truth import compare_with_truth
+from ecenet.model.edits import StageEdits
+from ecenet.prediction import Prediction, StagePrediction
+
+
+def transplant(
+    source: Prediction,
+    target: Prediction,
+    *,
+    class_index: int,
+    stage: str = "ece",
+    into: int | None = None,
+    t: float = 1.0,
+) -> StageEdits:
+    """A class embedding of one photo in the place of another photo's: (1 − t) of its own and t of the other. Ours.
+
+    Args:
+        source: where the embedding is taken from.
+        target: the photo that is to be predicted again, as it was predicted before.
+        class_index: the class in the source.
+        stage: where it takes its place: `ece` among E_0, another stage among the embeddings that enter it.
+        into: the class in the target; the same by default.
+        t: 0 … 1 along the straight line between the two; 0 changes nothing.
+    Returns: for `HeadEdits.stages`, under the stage's name.
+    Raises:
+        UserError: predictions of different weights, no such stage or class, or t out of its range.
+    """
+    into = class_index if into is None else into
+    if list(source.stages) != list(target.stages) or stage not in target.stages:
+        raise UserError(
+            f"Expected a stage that both photos have, among {', '.join(target.stages)}, got {stage!r}; "
+            "predict both with the same weights."
+        )
+    giving, taking = _entering(source, stage), _entering(target, stage)
+    if not 0 <= class_index < len(giving) or not 0 <= into < len(taking):
+        raise UserError(
+            f"Expected classes of 0 … {len(giving) - 1} and 0 … {len(taking) - 1}, got {class_index} and {into}; "
+            "choose among these."
+        )
+    if giving.shape[1] != taking.shape[1]:
+        raise UserError(
+            f"Expected embeddings of one width, got {giving.shape[1]} and {taking.shape[1]}; "
+            "predict both with the same weights."
+        )
+    if not 0 <= t <= 1:
+        raise UserError(f"Expected t of 0 … 1, got {t}; choose a number between.")
+    vector = (1 - t) * taking[into] + t * giving[class_index]
+    return StageEdits(embeddings={into: torch.from_numpy(vector)})
+
+
+def _entering(prediction: Prediction, stage: str) -> np.ndarray:
+    """(K, D) embeddings that enter a stage: those that left the one before; for `ece` E_0."""
+    names = list(prediction.stages)
+    return prediction.stages[names[max(names.index(stage) - 1, 0)]].embeddings
+
+
+@dataclass(frozen=True, eq=False)
+class StageChange:
+    """What an edit changed at one stage. H×W the photo, h×w the stage's grid, K classes of both predictions together;
+    a class that only one of them has counts as absent in the other."""
+
+    stage: str
+    changed: np.ndarray
+    """(H, W) bool: pixels whose class is another."""
+    changed_share: float
+    """0 … 1 of the photo's pixels."""
+    area: np.ndarray
+    """(K,) change of the share of the photo, −1 … 1; sums to 0."""
+    lost: np.ndarray
+    """(K,) int64 pixels that were the class's and no longer are."""
+    gained: np.ndarray
+    """(K,) int64 pixels that are the class's and were not."""
+    cosine_distance: np.ndarray
+    """(K,) 0 … 2 between the embeddings that left the stage before and after; NaN for a class that one has only."""
+    similarity: np.ndarray
+    """(k, h, w) float32 change of the similarity maps, of the k classes that both have."""
+
+    @property
+    def losers(self) -> list[int]:
+        """Classes that lost pixels, the largest loss first."""
+        return [int(k) for k in np.argsort(-self.lost, kind="stable") if self.lost[k]]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What an edit changed, stage by stage. S stages, coarse to fine."""
+
+    class_names: list[str]
+    """Of both predictions together."""
+    stages: dict[str, StageChange]
+    mean_iou: np.ndarray | None
+    """(S,) change of the mean IoU over the truth's classes, −1 … 1; None without a truth."""
+
+
+def compare(before: Prediction, after: Prediction, *, truth: np.ndarray | None = None) -> Comparison:
+    """Two predictions of one photo by the same weights.
+
+    Args:
+        truth: (H, W) uint8 class indices, 255 = ignore, with at least one labelled pixel. Classes that an edit added
+            are never true.
+    Raises:
+        UserError: predictions of different photos or weights, or a truth that is not of this photo or these classes.
+    """
+    longer, shorter = sorted((before.class_names, after.class_names), key=len, reverse=True)
+    if before.image.size != after.image.size or list(before.stages) != list(after.stages):
+        raise UserError("Expected two predictions of one photo by one model, got others; compare with the same photo.")
+    if longer[: len(shorter)] != shorter:
+        raise UserError("Expected predictions with the same classes, got others; predict both with the same weights.")
+    stages = {
+        name: _stage_change(name, stage, after.stages[name], num_classes=len(longer))
+        for name, stage in before.stages.items()
+    }
+    mean_iou = None
+    if truth is not None:
+        _check_truth(truth, size=before.image.size, num_classes=len(shorter))
+        mean_iou = compare_with_truth(after, truth).mean_iou - compare_with_truth(before, truth).mean_iou
+    return Comparison(class_names=longer, stages=stages, mean_iou=mean_iou)
+
+
+def _check_truth(truth: np.ndarray, *, size: tuple[int, int], num_classes: int) -> None:
+    check_size(truth, size=size, what="a truth")
+    values = truth[truth != IGNORE_INDEX]
+    if not values.size or values.max() >= num_classes:
+        came = f"a value of {values.max()}" if values.size else f"nothing but {IGNORE_INDEX}"
+        raise UserError(f"Expected a truth with classes of 0 … {num_classes - 1}, got {came}; choose another.")
+
+
+def _stage_change(name: str, before: StagePrediction, after: StagePrediction, *, num_classes: int) -> StageChange:
+    changed = before.label_map != after.label_map
+    both = min(len(before.embeddings), len(after.embeddings))
+    distance = np.full(num_classes, np.nan, dtype=np.float32)
+    one, other = (unit_vectors(stage.embeddings[:both]) for stage in (before, after))
+    distance[:both] = np.clip(1 - (one * other).sum(axis=1), 0, 2)
+    return StageChange(
+        stage=name,
+        changed=changed,
+        changed_share=float(changed.mean()),
+        area=_padded(after.area, num_classes) - _padded(before.area, num_classes),
+        lost=np.bincount(before.label_map[changed], minlength=num_classes),
+        gained=np.bincount(after.label_map[changed], minlength=num_classes),
+        cosine_distance=distance,
+        similarity=after.similarity[:both] - before.similarity[:both],
+    )
+
+
+def _padded(values: np.ndarray, length: int) -> np.ndarray:
+    """(k,) with zeros behind up to a length."""
+    return np.pad(values, (0, length - len(values)))
