@@ -13,7 +13,20 @@ from PIL import Image
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.runs import RUNS_DIR
-from ecenet.ui import bundle, compare, dataset, embeddings, link, models, photos, pixel, segment, similarity, train
+from ecenet.ui import (
+    bundle,
+    compare,
+    dataset,
+    embeddings,
+    link,
+    models,
+    photos,
+    pixel,
+    segment,
+    similarity,
+    train,
+    what_if,
+)
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import new_session
 from ecenet.ui.shelf import ModelShelf
@@ -55,6 +68,8 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
                     views += pixel.build(session, selection)
                 with gr.Tab("Class embeddings", id="class-embeddings"):
                     views += embeddings.build(session, selection, projected, umap=umap, shelf=shelf)
+                with gr.Tab("What if", id="what-if"):
+                    views += what_if.build(session, selection, shelf=shelf)
                 with gr.Tab("Compare", id="compare"):
                     views += compare.build(session, selection, shelf=shelf)
                 with gr.Tab("Evaluate", id="evaluate"):

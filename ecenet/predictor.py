@@ -1,6 +1,7 @@
 """Images in, predictions out. The model takes tensors; sizes, devices and precision are decided here."""
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ecenet.errors import UserError
 from ecenet.images import MAX_PIXELS, ImageSource, load_image
 from ecenet.model.ecenet import ECENet, resize
 from ecenet.model.edits import NO_EDITS, HeadEdits, join_prototypes
-from ecenet.outputs import ECENetOutput, StageOutput
+from ecenet.outputs import StageOutput
 from ecenet.prediction import ImageFeatures, Prediction, StagePrediction
 from ecenet.weights import best_device, load_model
 
@@ -76,13 +77,20 @@ class Predictor:
         return ImageFeatures(image, (height, width), tensors)
 
     def predict_features(
-        self, features: ImageFeatures, edits: HeadEdits | None = None, *, start: float | None = None
+        self,
+        features: ImageFeatures,
+        edits: HeadEdits | None = None,
+        *,
+        stages: Collection[str] | None = None,
+        start: float | None = None,
     ) -> Prediction:
         """Run the head on kept features.
 
         Args:
             edits: what to do otherwise; classes that they add come after the model's own, one each, however many
                 prototypes they have.
+            stages: those that are brought to the photo's size, which takes longer than the head; `final` is always
+                among them. All by default.
             start: when the work on this image began, as `time.perf_counter` tells it.
         Raises:
             UserError: the edits are not for these weights or this image, or what they add has a name that is taken.
@@ -96,11 +104,11 @@ class Predictor:
         with torch.inference_mode(), self.autocast():
             output = model.forward_head(features.tensors, None if edits is None else edits.to(self.device))
             output = join_prototypes(output, (edits or NO_EDITS).row_classes(model.num_classes))
-        stages = self._summarise(output, size=features.image.size)
+        wanted = {name: stage for name, stage in output.stages.items() if stages is None or name in {*stages, "final"}}
         return Prediction(
             class_names=names,
             class_colors=[*model.class_colors, *(list(one.color) for one in added)],
-            stages=stages,
+            stages=_summarise(wanted, size=features.image.size),
             features=features,
             seconds=time.perf_counter() - start,
         )
@@ -128,10 +136,6 @@ class Predictor:
         """The precision that the model runs in: bf16 where `half`, else fp32."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half)
 
-    @torch.inference_mode()
-    def _summarise(self, output: ECENetOutput, *, size: tuple[int, int]) -> dict[str, StagePrediction]:
-        return {name: _summarise_stage(name, stage, size=size) for name, stage in output.stages.items()}
-
 
 def _check_names(names: list[str]) -> None:
     """Of the model's classes and those that were added."""
@@ -140,6 +144,11 @@ def _check_names(names: list[str]) -> None:
         raise UserError(f"Expected a name that no other class has, got {twice[0]!r}; choose another name.")
     if len(names) > IGNORE_INDEX:
         raise UserError(f"Expected at most {IGNORE_INDEX} classes together, got {len(names)}; add fewer.")
+
+
+@torch.inference_mode()
+def _summarise(stages: dict[str, StageOutput], *, size: tuple[int, int]) -> dict[str, StagePrediction]:
+    return {name: _summarise_stage(name, stage, size=size) for name, stage in stages.items()}
 
 
 def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) -> StagePrediction:

@@ -1,6 +1,6 @@
 """What if: embeddings carried from photo to photo, and what an edit changed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -107,24 +107,26 @@ def compare(before: Prediction, after: Prediction, *, truth: np.ndarray | None =
     """Two predictions of one photo by the same weights.
 
     Args:
+        after: of all stages, or only of some.
         truth: (H, W) uint8 class indices, 255 = ignore, with at least one labelled pixel. Classes that an edit added
             are never true.
     Raises:
         UserError: predictions of different photos or weights, or a truth that is not of this photo or these classes.
     """
     longer, shorter = sorted((before.class_names, after.class_names), key=len, reverse=True)
-    if before.image.size != after.image.size or list(before.stages) != list(after.stages):
+    if before.image.size != after.image.size or not set(after.stages) <= set(before.stages):
         raise UserError("Expected two predictions of one photo by one model, got others; compare with the same photo.")
     if longer[: len(shorter)] != shorter:
         raise UserError("Expected predictions with the same classes, got others; predict both with the same weights.")
     stages = {
-        name: _stage_change(name, stage, after.stages[name], num_classes=len(longer))
-        for name, stage in before.stages.items()
+        name: _stage_change(name, before.stages[name], stage, num_classes=len(longer))
+        for name, stage in after.stages.items()
     }
     mean_iou = None
     if truth is not None:
         _check_truth(truth, size=before.image.size, num_classes=len(shorter))
-        mean_iou = compare_with_truth(after, truth).mean_iou - compare_with_truth(before, truth).mean_iou
+        kept = replace(before, stages={name: before.stages[name] for name in after.stages})
+        mean_iou = compare_with_truth(after, truth).mean_iou - compare_with_truth(kept, truth).mean_iou
     return Comparison(class_names=longer, stages=stages, mean_iou=mean_iou)
 
 

@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import gradio as gr
-import numpy as np
 
 from ecenet.explore.agreement import Agreement, compare_models
 from ecenet.explore.truth import compare_with_truth
-from ecenet.images import thumbnail
-from ecenet.overlay import heat_colors, overlay, resize_labels
 from ecenet.prediction import Prediction, StagePrediction, stage_title
 from ecenet.ui.choose import choose_photo
-from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
+from ecenet.ui.html import color_swatch, empty_state, escape
 from ecenet.ui.models import model_entries
+from ecenet.ui.pictures import changed_photo, difference_legend, figure, masked_photo
 from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Photo, Session
 from ecenet.ui.shelf import ModelShelf
@@ -24,7 +22,6 @@ CARD_SIDE, PICTURE_SIDE = 320, 560
 """Longest sides in pixels of the pictures sent: of one photo among others, and of one seen by two models."""
 NAMED_CLASSES = 3
 NO_OTHER = ("no other model", "")
-SAME, DIFFERENT = (heat_colors(np.array(value), low=0, high=1).tolist() for value in (0, 1))
 CLICK = """element.addEventListener('click', event => {
   const card = event.target.closest('[data-photo]');
   if (card) trigger('photo', {index: Number(card.dataset.photo)});
@@ -87,16 +84,9 @@ def _card(photo: Photo, *, index: int, stage: StagePrediction, pressed: bool) ->
     classes = ", ".join(f"{prediction.class_names[k]} {stage.area[k]:.0%}" for k in largest)
     return f"""
 <button type="button" class="ece-card" data-photo="{index}" aria-pressed="{str(pressed).lower()}">
-  <img src="{_picture(prediction, stage, max_side=CARD_SIDE)}" alt="{escape(f"{photo.name}: {classes}")}">
+  <img src="{masked_photo(prediction, stage, max_side=CARD_SIDE)}" alt="{escape(f"{photo.name}: {classes}")}">
   <span>{escape(photo.name)} <small>{escape(classes)}</small></span>
 </button>"""
-
-
-def _picture(prediction: Prediction, stage: StagePrediction, *, max_side: int) -> str:
-    """The photo under a stage's mask, small."""
-    image = thumbnail(prediction.image, max_side=max_side)
-    labels = resize_labels(stage.label_map, size=image.size)
-    return data_uri(overlay(image, labels, prediction.class_colors), file_format="JPEG")
 
 
 def find_other(
@@ -126,28 +116,24 @@ def render_pair(session: Session, selection: Selection, other: Other | None) -> 
     other_stage = stage if stage in other.prediction.stages else "final"
     agreement = compare_models(photo.prediction, other.prediction, stages=(stage, other_stage))
     mine, theirs = photo.prediction.stages[stage], other.prediction.stages[other_stage]
-    pictures = (
-        (_picture(photo.prediction, mine, max_side=PICTURE_SIDE), f"{other.names[0]}, {stage_title(stage)}"),
-        (_picture(other.prediction, theirs, max_side=PICTURE_SIDE), f"{other.names[1]}, {stage_title(other_stage)}"),
-        (_differences(photo.prediction, agreement), f"{color_swatch(DIFFERENT)}differ {color_swatch(SAME)}agree"),
-    )
-    figures = "".join(
-        f'<figure class="ece-figure"><img src="{source}" alt="{escape(photo.name)}"><figcaption>'
-        f"{caption if number == 2 else escape(caption)}</figcaption></figure>"
-        for number, (source, caption) in enumerate(pictures)
-    )
+    figures = [
+        figure(
+            masked_photo(prediction, at_stage, max_side=PICTURE_SIDE),
+            alt=photo.name,
+            caption=escape(f"{name}, {stage_title(at_stage.name)}"),
+        )
+        for prediction, at_stage, name in (
+            (photo.prediction, mine, other.names[0]),
+            (other.prediction, theirs, other.names[1]),
+        )
+    ]
+    differences = changed_photo(photo.prediction, ~agreement.same, max_side=PICTURE_SIDE)
+    figures.append(figure(differences, alt="where they differ", caption=difference_legend("different")))
     sentence = f"They name the same class on {agreement.share:.1%} of the pixels."
     return f"""
 <p class="ece-sentence">{sentence}{_scores(photo, other, stage=stage, other_stage=other_stage)}</p>
-<div class="ece-grid">{figures}</div>
+<div class="ece-grid">{"".join(figures)}</div>
 {_area_table(agreement, names=other.names)}"""
-
-
-def _differences(prediction: Prediction, agreement: Agreement) -> str:
-    """Where the two differ, over the faded photo."""
-    faded = prediction.image.convert("L").convert("RGB")
-    marked = overlay(faded, (~agreement.same).astype(np.uint8), [SAME, DIFFERENT], opacity=0.65)
-    return data_uri(thumbnail(marked, max_side=PICTURE_SIDE), file_format="JPEG")
 
 
 def _scores(photo: Photo, other: Other, *, stage: str, other_stage: str) -> str:

@@ -1,0 +1,124 @@
+"""What the What if tab holds: what is painted on each photo, and what is to be otherwise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ecenet.errors import UserError
+from ecenet.explore.mask_edits import StageMask, stage_mask
+from ecenet.explore.painted_class import PaintedClass
+from ecenet.explore.painting import Method, paint_class
+from ecenet.explore.scenario import Scenario
+from ecenet.explore.strokes import Stroke, draw_strokes
+from ecenet.prediction import ImageFeatures, Prediction
+from ecenet.predictor import Predictor
+from ecenet.ui.session import Session
+
+PAINTED_COLORS = ((255, 200, 0), (0, 200, 255), (255, 80, 160), (120, 255, 80), (170, 110, 255))
+"""Of painted classes, in turn: brighter than those of any data set here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """Strokes on one photo."""
+
+    prediction: Prediction
+    stage: str
+    """Whose mask `pick` takes patches of."""
+    strokes: tuple[Stroke, ...]
+
+    @property
+    def region(self) -> np.ndarray:
+        """(H, W) bool."""
+        return draw_strokes(self.strokes, self.prediction.stages[self.stage].label_map)
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """Never changed in place, like a session."""
+
+    model: str = ""
+    """Key of the model that it was begun with; with another one it begins anew."""
+    painted: tuple[Painted, ...] = ()
+    scenario: Scenario = field(default_factory=Scenario)
+    edited: Prediction | None = None
+    """The photo whose masks the scenario changes."""
+
+    def of(self, session: Session) -> "Experiment":
+        """Itself, as far as it is of this session's model."""
+        return self if self.model == session.model else Experiment(session.model)
+
+    def strokes_on(self, prediction: Prediction) -> tuple[Stroke, ...]:
+        return next((one.strokes for one in self.painted if one.prediction is prediction), ())
+
+    def region_on(self, prediction: Prediction) -> np.ndarray | None:
+        """(H, W) bool; None without a stroke."""
+        return next((one.region for one in self.painted if one.prediction is prediction), None)
+
+    def with_strokes(self, prediction: Prediction, strokes: tuple[Stroke, ...], *, stage: str) -> "Experiment":
+        """Other strokes on one photo; none forgets what was painted there."""
+        others = tuple(one for one in self.painted if one.prediction is not prediction)
+        mine = (Painted(prediction, stage, strokes),) if strokes else ()
+        return replace(self, painted=(*others, *mine))
+
+    def scenario_for(self, prediction: Prediction) -> Scenario:
+        """What is to be otherwise with a photo: changed masks and a transplant are one photo's only."""
+        if self.edited is prediction:
+            return self.scenario
+        return replace(self.scenario, masks={}, transplant=None)
+
+    def with_masks(self, prediction: Prediction, masks: Mapping[str, StageMask]) -> "Experiment":
+        """Other masks for one photo; another photo's are given up, and so is its transplant."""
+        return replace(self, scenario=replace(self.scenario_for(prediction), masks=masks), edited=prediction)
+
+    def mask_at(self, prediction: Prediction, stage: str) -> StageMask:
+        """As it was changed last, or as it was predicted."""
+        return self.scenario_for(prediction).masks.get(stage) or stage_mask(prediction, stage)
+
+
+def add_painted_class(
+    experiment: Experiment,
+    session: Session,
+    *,
+    predictor: Predictor,
+    weights_hash: str,
+    name: str,
+    method: Method,
+    prototypes: int,
+) -> Experiment:
+    """Make a class of what is painted on all photos of the session.
+
+    Raises:
+        UserError: nothing is painted, or the name is empty or taken.
+    """
+    regions: list[tuple[ImageFeatures, np.ndarray]] = []
+    for photo in session.photos:
+        region = experiment.region_on(photo.prediction)
+        if region is not None and region.any():
+            regions.append((photo.prediction.features, region))
+    painted = paint_class(
+        predictor,
+        regions,
+        name=name.strip(),
+        color=PAINTED_COLORS[0],
+        weights_hash=weights_hash,
+        method=method,
+        prototypes=prototypes,
+    )
+    return with_class(experiment, painted, known=predictor.model.class_names)
+
+
+def with_class(experiment: Experiment, painted: PaintedClass, *, known: list[str]) -> Experiment:
+    """One more class, in a colour that no other painted one has, or anew under the same name.
+
+    Raises:
+        UserError: the model has a class of that name.
+    """
+    if painted.name in known:
+        raise UserError(f"Expected a name that the model does not know, got {painted.name!r}; choose another.")
+    kept = tuple(one for one in experiment.scenario.classes if one.name != painted.name)
+    taken = {one.color for one in kept}
+    free = next((color for color in PAINTED_COLORS if color not in taken), painted.color)
+    painted = replace(painted, color=free if painted.color in taken else painted.color)
+    return replace(experiment, scenario=replace(experiment.scenario, classes=(*kept, painted)))

@@ -1,0 +1,126 @@
+"""What an experiment changes, drawn: masks before and after, classes that lost and won, maps of painted classes."""
+
+import numpy as np
+
+from ecenet.explore.scenario import head_edits
+from ecenet.explore.what_if import Comparison, StageChange, compare
+from ecenet.prediction import Prediction, stage_title
+from ecenet.predictor import Predictor
+from ecenet.ui.experiment import Experiment
+from ecenet.ui.html import color_swatch, empty_state, escape
+from ecenet.ui.pictures import changed_photo, difference_legend, figure, masked_photo
+from ecenet.ui.selection import MIN_AREA, Selection
+from ecenet.ui.session import Photo, Session
+from ecenet.ui.similarity import render_maps
+
+PICTURE_SIDE, CARD_SIDE = 560, 260
+"""Longest sides in pixels of the pictures sent: of the photo looked at, and of the others."""
+NOTHING_YET = (
+    "Nothing is otherwise yet: paint a class, change a mask or switch something off; what follows appears here."
+)
+
+
+def render_result(experiment: Experiment, session: Session, selection: Selection, *, predictor: Predictor) -> str:
+    """The photo looked at, before and after, at the selected stage; two stages are worked out, no more, to be quick.
+
+    Raises:
+        UserError: the experiment does not fit the photo.
+    """
+    photo = session.photo(selection)
+    if photo is None:
+        return empty_state("Add a photo first: here you can ask what would be if something were otherwise.")
+    experiment = experiment.of(session)
+    scenario = experiment.scenario_for(photo.prediction)
+    if scenario.changes_nothing:
+        return empty_state(NOTHING_YET)
+    stage = session.stage(selection)
+    edits = head_edits(scenario, photo.prediction)
+    after = predictor.predict_features(photo.prediction.features, edits, stages=(stage,))
+    comparison = compare(photo.prediction, after, truth=photo.true_mask)
+    change = comparison.stages[stage]
+    figures = [
+        figure(
+            masked_photo(prediction, prediction.stages[stage], max_side=PICTURE_SIDE),
+            alt=f"{photo.name}, {word}",
+            caption=f"{word}, {stage_title(stage)}",
+        )
+        for prediction, word in ((photo.prediction, "Before"), (after, "After"))
+    ]
+    changed = changed_photo(photo.prediction, change.changed, max_side=PICTURE_SIDE)
+    figures.append(figure(changed, alt="what changed", caption=difference_legend("changed")))
+    return f"""
+<p class="ece-sentence">{_sentence(comparison, stage)}</p>
+<div class="ece-grid">{"".join(figures)}</div>
+{_change_table(change, before=photo.prediction, after=after)}
+<p class="ece-note">The head alone ran again, on features that were kept: {after.seconds * 1000:.0f} ms.</p>"""
+
+
+def _sentence(comparison: Comparison, stage: str) -> str:
+    parts = [f"{stage_title(name)}: {change.changed_share:.1%}" for name, change in comparison.stages.items()]
+    text = f"Pixels that change their class: {', '.join(parts)}."
+    if comparison.mean_iou is not None:
+        gains = zip(comparison.stages, comparison.mean_iou, strict=True)
+        text += " Against the truth, mIoU " + ", ".join(
+            f"{stage_title(name)} {100 * gain:+.1f}" for name, gain in gains
+        )
+        text += "."
+    return escape(text)
+
+
+def _change_table(change: StageChange, *, before: Prediction, after: Prediction) -> str:
+    """Classes whose pixels, or whose embedding, changed; the largest change first."""
+    names, colors = after.class_names, after.class_colors
+    moved = np.nan_to_num(change.cosine_distance)
+    seen = (after.stages[change.stage].area > 0) | (change.lost > 0)
+    order = np.argsort(-(change.lost + change.gained), kind="stable")
+    rows = "".join(
+        f"<tr><td>{color_swatch(colors[k])}{escape(names[k])}</td><td>{change.area[k]:+.1%}</td>"
+        f"<td>{change.lost[k]:,}</td><td>{change.gained[k]:,}</td>"
+        f"<td>{'new' if np.isnan(change.cosine_distance[k]) else f'{moved[k]:.3f}'}</td></tr>"
+        for k in order
+        if seen[k]
+    )
+    return f"""
+<table class="ece-legend">
+  <caption>{stage_title(change.stage)}: what each class lost and won</caption>
+  <thead><tr><th>Class</th><th>Area</th><th>Pixels lost</th><th>won</th><th>Embedding moved</th></tr></thead>
+  <tbody>{rows}</tbody>
+</table>
+<p class="ece-note">Embedding moved: cosine distance between the class's embedding before and after.</p>"""
+
+
+def render_details(experiment: Experiment, session: Session, selection: Selection, *, predictor: Predictor) -> str:
+    """The last painted class's similarity maps, and what the experiment makes of every other photo; nothing without a
+    change that concerns them.
+
+    Raises:
+        UserError: the experiment does not fit a photo.
+    """
+    photo = session.photo(selection)
+    experiment = experiment.of(session)
+    if photo is None or experiment.scenario_for(photo.prediction).changes_nothing:
+        return ""
+    page = ""
+    classes = experiment.scenario.classes
+    if classes:
+        edits = head_edits(experiment.scenario_for(photo.prediction), photo.prediction)
+        after = predictor.predict_features(photo.prediction.features, edits)
+        name, stage = classes[-1].name, session.stage(selection)
+        page += f"<h3>Similarity to {escape(name)}</h3>"
+        page += render_maps(after, class_name=name, stage=stage, rows="stages")
+    others = [one for one in session.photos if one is not photo]
+    cards = "".join(_other_card(one, experiment, predictor=predictor) for one in others)
+    return page + (f'<h3>Your other photos</h3><div class="ece-grid">{cards}</div>' if cards else "")
+
+
+def _other_card(photo: Photo, experiment: Experiment, *, predictor: Predictor) -> str:
+    """Another photo's final mask after the change, as far as that concerns all photos."""
+    scenario = experiment.scenario_for(photo.prediction)
+    if scenario.changes_nothing:
+        return ""
+    after = predictor.predict_features(photo.prediction.features, head_edits(scenario, photo.prediction), stages=())
+    share = compare(photo.prediction, after).stages["final"].changed_share
+    largest = after.final.present(min_area=MIN_AREA)[:3]
+    classes = ", ".join(f"{after.class_names[k]} {after.final.area[k]:.0%}" for k in largest)
+    caption = f"{escape(photo.name)} <small>{share:.1%} changed: {escape(classes)}</small>"
+    return figure(masked_photo(after, after.final, max_side=CARD_SIDE), alt=photo.name, caption=caption)
