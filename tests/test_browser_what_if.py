@@ -75,7 +75,7 @@ def test_a_painted_region_becomes_a_class(page: Page) -> None:
     expect(result.locator("table")).to_contain_text("forehead")
     expect(result.locator("img")).to_have_count(3)
     expect(page.locator("#what-if-details")).to_contain_text("Similarity to forehead", timeout=LONG)
-    expect(page.locator("#what-if-details .ece-card")).to_have_count(6)
+    expect(page.locator("#what-if-details .ece-card")).to_have_count(5)
     page.screenshot(path=ARTIFACTS / "what-if.png", full_page=True)
 
     with page.expect_download() as download:

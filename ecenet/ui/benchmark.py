@@ -13,17 +13,23 @@ from PIL import Image
 from ecenet.benchmark import interleaved
 from ecenet.explore.embedding_map import MapRequest, draw_map
 from ecenet.explore.projection import ProjectionOptions, place, project
+from ecenet.explore.scenario import KnockOuts, Scenario
+from ecenet.explore.strokes import Stroke
 from ecenet.explore.umap_worker import UmapWorker
+from ecenet.predictor import Predictor
 from ecenet.ui import compare, dataset, embeddings, map_panels, pixel, segment, similarity
+from ecenet.ui.experiment import Experiment, add_painted_class
 from ecenet.ui.layers import stage_pictures
 from ecenet.ui.reference import find_reference
 from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import MAX_PHOTOS, Photo, Session, new_session
 from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.what_if_view import render_result
 
 PHOTO_SIZE = (480, 360)
 MANY_POINTS = 5000
 WORKER_SECONDS = 120
+FULL_PREDICTION = "for comparison: a photo predicted in full"
 
 
 def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
@@ -46,6 +52,9 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
     grown = draw_map(shown, MapRequest(), previous=current, fitter=umap, reference=points)
     one_more = time.perf_counter() - start
 
+    predictor = shelf.open(session.model)
+    forced = Experiment(session.model, scenario=Scenario(knock_outs=KnockOuts(gate=0.5)))
+    painted = _painted(session, selection, predictor=predictor)
     lasso = np.arange(max(0, len(grown.points) - 200), len(grown.points))
     other = compare.Other("", ("one", "other"), shown[3], shown[3])
     views: dict[str, Callable[[], object]] = {
@@ -61,18 +70,33 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
         "200 points in a lasso": lambda: map_panels.picked_points(grown, lasso, image_names=names),
         "a pixel": lambda: pixel.render_pixel(session, selection),
         "a point of the map": lambda: embeddings.render_selected(session, selection, grown, names),
+        "what if: a forced gate, drawn": lambda: render_result(forced, session, selection, predictor=predictor),
+        "what if: a painted class, drawn": lambda: render_result(painted, session, selection, predictor=predictor),
+        FULL_PREDICTION: lambda: predictor.predict(shown[3].image),
         "a stage of the heat map": lambda: embeddings.render_heatmap(grown, (grown.key, "stage2")),
     }
     milliseconds = interleaved(views, rounds=rounds)
     umap.close()
+    slowest = max(value for name, value in milliseconds.items() if name.startswith("what if"))
     return {
         "milliseconds": milliseconds,
+        "what if, slowest / full prediction": round(slowest / milliseconds[FULL_PREDICTION], 2),
         f"UMAP of {MANY_POINTS} points, seconds": fitted[0],
         "one image placed into it, seconds": fitted[1],
         f"the session's map of {len(grown.points)} points with one more photo, seconds": round(one_more, 3),
         f"session of {MAX_PHOTOS} photos, MB": round(held_bytes(session) / 1e6, 1),
         "photo": "{}×{}".format(*PHOTO_SIZE),
     }
+
+
+def _painted(session: Session, selection: Selection, *, predictor: Predictor) -> Experiment:
+    """With a box on one photo, made a class."""
+    prediction = session.required_photo(selection).prediction
+    box = (Stroke("box", ((200, 100), (280, 180))),)
+    experiment = Experiment(session.model).with_strokes(prediction, box, stage="final")
+    return add_painted_class(
+        experiment, session, predictor=predictor, weights_hash="", name="box", method="pyramid", prototypes=1
+    )
 
 
 def _full_session(shelf: ModelShelf) -> Session:

@@ -1,5 +1,7 @@
 """What an experiment changes, drawn: masks before and after, classes that lost and won, maps of painted classes."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ecenet.explore.scenario import head_edits
@@ -105,6 +107,8 @@ def render_details(experiment: Experiment, session: Session, selection: Selectio
     if classes:
         edits = head_edits(experiment.scenario_for(photo.prediction), photo.prediction)
         after = predictor.predict_features(photo.prediction.features, edits)
+        # Not of ECE, whose mask knows nothing of added classes: their place there is far below any scale.
+        after = replace(after, stages={name: one for name, one in after.stages.items() if name != "ece"})
         name, stage = classes[-1].name, session.stage(selection)
         page += f"<h3>Similarity to {escape(name)}</h3>"
         page += render_maps(after, class_name=name, stage=stage, rows="stages")
