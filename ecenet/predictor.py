@@ -155,21 +155,19 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) ->
     """First image of the batch, as arrays; `size` is the image's (width, height)."""
     logits = resize(stage.mask_logits[:1].float(), detail_size(size))[0]
     top, labels = logits.max(dim=0)
-    # Rounding may lift the difference above 0, and with it a probability above 1.
-    confidence = (top - logits.logsumexp(dim=0)).clamp_max(0).exp().cpu().numpy()
-
-    label_map = labels.to(torch.uint8).cpu().numpy()
-    confidence_map = confidence.astype(np.float16)
+    # The highest probability of a softmax; a third of the time that logsumexp takes.
+    confidence = (logits - top).exp_().sum(dim=0).reciprocal_().cpu()
+    labels = labels.cpu()
     # In float64: a float32 sum over millions of pixels would drop what each adds.
-    counts = np.bincount(label_map.ravel(), minlength=len(logits))
-    sums = np.bincount(label_map.ravel(), weights=confidence.ravel(), minlength=len(logits))
+    counts = labels.flatten().bincount(minlength=len(logits)).numpy()
+    sums = labels.flatten().bincount(confidence.flatten().double(), minlength=len(logits)).numpy()
     with np.errstate(invalid="ignore"):
         mean_confidence = sums / counts
     mask_logits = _array(stage.mask_logits)
     return StagePrediction(
         name=name,
-        label_map=repeat_to(label_map, size),
-        confidence=repeat_to(confidence_map, size),
+        label_map=repeat_to(labels.to(torch.uint8).numpy(), size),
+        confidence=repeat_to(confidence.half().numpy(), size),
         # Mostly one and the same tensor: then one array, too.
         similarity=mask_logits if stage.similarity is stage.mask_logits else _array(stage.similarity),
         mask_logits=mask_logits,

@@ -7,6 +7,7 @@ import gradio as gr
 
 from ecenet.explore.agreement import Agreement, compare_models
 from ecenet.explore.truth import compare_with_truth
+from ecenet.images import thumbnail
 from ecenet.prediction import Prediction, StagePrediction, stage_title
 from ecenet.ui.choose import choose_photo
 from ecenet.ui.html import color_swatch, empty_state, escape
@@ -81,10 +82,11 @@ def render_photos(session: Session, selection: Selection) -> str:
 def _card(photo: Photo, *, index: int, stage: StagePrediction, pressed: bool) -> str:
     prediction = photo.prediction
     largest = stage.present(min_area=MIN_AREA)[:NAMED_CLASSES]
+    small = thumbnail(prediction.image, max_side=CARD_SIDE)
     classes = ", ".join(f"{prediction.class_names[k]} {stage.area[k]:.0%}" for k in largest)
     return f"""
 <button type="button" class="ece-card" data-photo="{index}" aria-pressed="{str(pressed).lower()}">
-  <img src="{masked_photo(prediction, stage, max_side=CARD_SIDE)}" alt="{escape(f"{photo.name}: {classes}")}">
+  <img src="{masked_photo(small, stage.label_map, prediction.class_colors)}" alt="{escape(f"{photo.name}: {classes}")}">
   <span>{escape(photo.name)} <small>{escape(classes)}</small></span>
 </button>"""
 
@@ -116,9 +118,10 @@ def render_pair(session: Session, selection: Selection, other: Other | None) -> 
     other_stage = stage if stage in other.prediction.stages else "final"
     agreement = compare_models(photo.prediction, other.prediction, stages=(stage, other_stage))
     mine, theirs = photo.prediction.stages[stage], other.prediction.stages[other_stage]
+    small = thumbnail(photo.prediction.image, max_side=PICTURE_SIDE)
     figures = [
         figure(
-            masked_photo(prediction, at_stage, max_side=PICTURE_SIDE),
+            masked_photo(small, at_stage.label_map, prediction.class_colors),
             alt=photo.name,
             caption=escape(f"{name}, {stage_title(at_stage.name)}"),
         )
@@ -127,7 +130,7 @@ def render_pair(session: Session, selection: Selection, other: Other | None) -> 
             (other.prediction, theirs, other.names[1]),
         )
     ]
-    differences = changed_photo(photo.prediction, ~agreement.same, max_side=PICTURE_SIDE)
+    differences = changed_photo(small, ~agreement.same)
     figures.append(figure(differences, alt="where they differ", caption=difference_legend("different")))
     sentence = f"They name the same class on {agreement.share:.1%} of the pixels."
     return f"""

@@ -1,29 +1,30 @@
 """Small pictures that several tabs show."""
 
 import numpy as np
+from PIL import Image
 
-from ecenet.images import thumbnail
 from ecenet.overlay import heat_colors, overlay, resize_labels
-from ecenet.prediction import Prediction, StagePrediction
 from ecenet.ui.html import color_swatch, data_uri, escape
 
 SAME, DIFFERENT = (heat_colors(np.array(value), low=0, high=1).tolist() for value in (0, 1))
 
 
-def masked_photo(prediction: Prediction, stage: StagePrediction, *, max_side: int) -> str:
-    """The photo under a stage's mask, as an address."""
-    image = thumbnail(prediction.image, max_side=max_side)
-    labels = resize_labels(stage.label_map, size=image.size)
-    return data_uri(overlay(image, labels, prediction.class_colors), file_format="JPEG")
+def masked_photo(small: Image.Image, label_map: np.ndarray, class_colors: list[list[int]]) -> str:
+    """A photo under a mask, as an address.
+
+    Args:
+        small: as large as the picture is to be.
+        label_map: (H, W) uint8, of the photo's own size.
+    """
+    picture = overlay(small, resize_labels(label_map, size=small.size), class_colors)
+    return data_uri(picture, file_format="JPEG")
 
 
-def changed_photo(prediction: Prediction, changed: np.ndarray, *, max_side: int) -> str:
+def changed_photo(small: Image.Image, changed: np.ndarray) -> str:
     """Which pixels, (H, W) bool, are of another class, over the faded photo, as an address."""
-    image = thumbnail(prediction.image, max_side=max_side)
-    marks = resize_labels(changed.astype(np.uint8), size=image.size)
-    return data_uri(
-        overlay(image.convert("L").convert("RGB"), marks, [SAME, DIFFERENT], opacity=0.65), file_format="JPEG"
-    )
+    marks = resize_labels(changed.astype(np.uint8), size=small.size)
+    marked = overlay(small.convert("L").convert("RGB"), marks, [SAME, DIFFERENT], opacity=0.65)
+    return data_uri(marked, file_format="JPEG")
 
 
 def difference_legend(word: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ecenet.explore.scenario import head_edits
 from ecenet.explore.what_if import Comparison, StageChange, compare
+from ecenet.images import thumbnail
 from ecenet.prediction import Prediction, stage_title
 from ecenet.predictor import Predictor
 from ecenet.ui.experiment import Experiment
@@ -15,7 +16,7 @@ from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Photo, Session
 from ecenet.ui.similarity import render_maps
 
-PICTURE_SIDE, CARD_SIDE = 560, 260
+PICTURE_SIDE, CARD_SIDE = 480, 260
 """Longest sides in pixels of the pictures sent: of the photo looked at, and of the others."""
 NOTHING_YET = (
     "Nothing is otherwise yet: paint a class, change a mask or switch something off; what follows appears here."
@@ -40,15 +41,16 @@ def render_result(experiment: Experiment, session: Session, selection: Selection
     after = predictor.predict_features(photo.prediction.features, edits, stages=(stage,))
     comparison = compare(photo.prediction, after, truth=photo.true_mask)
     change = comparison.stages[stage]
+    small = thumbnail(photo.prediction.image, max_side=PICTURE_SIDE)
     figures = [
         figure(
-            masked_photo(prediction, prediction.stages[stage], max_side=PICTURE_SIDE),
+            masked_photo(small, prediction.stages[stage].label_map, prediction.class_colors),
             alt=f"{photo.name}, {word}",
             caption=f"{word}, {stage_title(stage)}",
         )
         for prediction, word in ((photo.prediction, "Before"), (after, "After"))
     ]
-    changed = changed_photo(photo.prediction, change.changed, max_side=PICTURE_SIDE)
+    changed = changed_photo(small, change.changed)
     figures.append(figure(changed, alt="what changed", caption=difference_legend("changed")))
     return f"""
 <p class="ece-sentence">{_sentence(comparison, stage)}</p>
@@ -127,4 +129,5 @@ def _other_card(photo: Photo, experiment: Experiment, *, predictor: Predictor) -
     largest = after.final.present(min_area=MIN_AREA)[:3]
     classes = ", ".join(f"{after.class_names[k]} {after.final.area[k]:.0%}" for k in largest)
     caption = f"{escape(photo.name)} <small>{share:.1%} changed: {escape(classes)}</small>"
-    return figure(masked_photo(after, after.final, max_side=CARD_SIDE), alt=photo.name, caption=caption)
+    small = thumbnail(after.image, max_side=CARD_SIDE)
+    return figure(masked_photo(small, after.label_map, after.class_colors), alt=photo.name, caption=caption)
