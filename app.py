@@ -63,7 +63,7 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
                 with gr.Tab("Segment", id="segment"):
                     views += segment.build(session, selection, stage_names=fresh.stage_names)
                 with gr.Tab("Similarity", id="similarity"):
-                    views.append(similarity.build(session, selection))
+                    views += similarity.build(session, selection, shelf=shelf)
                 with gr.Tab("Pixel", id="pixel"):
                     views += pixel.build(session, selection)
                 with gr.Tab("Class embeddings", id="class-embeddings"):

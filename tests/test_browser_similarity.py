@@ -38,3 +38,11 @@ def test_a_click_on_a_map_or_a_gate_is_followed_and_the_arrays_can_be_saved(page
     with np.load(download.value.path()) as arrays:
         assert "cat" in arrays["classes"]
         assert arrays["similarity_stage1"].shape[0] == len(arrays["classes"])
+
+    page.locator("#judge-map").click()
+    badge = page.locator("#map-badge")
+    expect(badge).to_contain_text("Insertion", timeout=LONG)
+    expect(page.locator("#faithfulness-plot .js-plotly-plot")).to_be_visible(timeout=LONG)
+    page.screenshot(path=ARTIFACTS / "faithfulness.png", full_page=True)
+    maps.nth(1).click()
+    expect(badge).not_to_contain_text("Insertion", timeout=LONG)

@@ -144,6 +144,7 @@ def test_an_image_opens_with_its_truth_and_the_class_of_the_cell(
 
 def test_other_data_than_the_banks_is_refused(bank: EmbeddingBank, folder: Path, tmp_path: Path) -> None:
     assert open_data(bank, "  ", "folder") is None
+    assert open_data(bank, None, "folder") is None, "a field that nobody has touched"
     with pytest.raises(UserError):
         open_data(bank, str(tmp_path / "nowhere"), "folder")
     fewer = read_folder(write_folder(tmp_path, splits=("val",), images=3), "val")

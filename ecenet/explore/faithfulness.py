@@ -1,7 +1,7 @@
 """Does a similarity map show what the network looks at? Deletion and insertion curves, and maps of random heads."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,7 @@ def judge_map(
     steps: int = 16,
     random_orders: int = 3,
     seed: int = 0,
+    track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
 ) -> Faithfulness:
     """Curves of one class's similarity map at one stage; (2 + 2 · random orders) · (steps + 1) predictions.
 
@@ -75,6 +76,7 @@ def judge_map(
         prediction: of this predictor, without edits.
         steps: parts in which the cells are changed.
         random_orders: how many make up chance.
+        track: wraps the orders, the map's own and the random ones, to show how far it is.
     Raises:
         UserError: no such stage or class, a class without a pixel in the final mask, or numbers below 1.
     """
@@ -83,8 +85,8 @@ def judge_map(
         raise UserError(f"Expected steps and orders of at least 1, got {steps} and {random_orders}; choose more.")
     score = region_score(predictor, prediction, class_index=class_index)
     rng = np.random.default_rng(seed)
-    orders = [rng.permutation(similarity.size) for _ in range(random_orders)]
     order = np.argsort(-similarity.ravel(), kind="stable")
+    orders = [order, *(rng.permutation(similarity.size) for _ in range(random_orders))]
     grid = (similarity.shape[0], similarity.shape[1])
 
     def curves(order: np.ndarray) -> tuple[Curve, Curve]:
@@ -93,8 +95,7 @@ def judge_map(
             insertion_curve(prediction.image, order, grid=grid, score=score, steps=steps),
         )
 
-    deletion, insertion = curves(order)
-    deletions, insertions = zip(*(curves(one) for one in orders), strict=True)
+    (deletion, *deletions), (insertion, *insertions) = zip(*(curves(one) for one in track(orders)), strict=True)
     return Faithfulness(deletion, insertion, _mean_curve(deletions), _mean_curve(insertions))
 
 

@@ -45,13 +45,13 @@ class Listing(NamedTuple):
         return (truth == self.cell[0]) & (labels == self.cell[1])
 
 
-def open_data(bank: EmbeddingBank, folder: str, layout: Layout) -> LabelledSplit | None:
+def open_data(bank: EmbeddingBank, folder: str | None, layout: Layout) -> LabelledSplit | None:
     """The bank's split in a folder of this machine; None where no folder is named.
 
     Raises:
         UserError: there is no such data there.
     """
-    return read_data(Path(folder.strip()), bank.about["split"], layout=layout) if folder.strip() else None
+    return read_data(Path(folder.strip()), bank.about["split"], layout=layout) if folder and folder.strip() else None
 
 
 def image_names(listing: Listing, *, bank: EmbeddingBank) -> str:

@@ -9,11 +9,12 @@ import numpy as np
 from ecenet.explore.similarity import classes_seen, common_scale, overwritten, stage_arrays
 from ecenet.overlay import heat_gradient, similarity_overlay
 from ecenet.prediction import Prediction, stage_title
-from ecenet.ui import download
+from ecenet.ui import download, faithfulness
 from ecenet.ui.choose import choose_class, choose_place
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
 from ecenet.ui.selection import MIN_AREA, Selection, shown_class
 from ecenet.ui.session import Session
+from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.view import HIDDEN, View
 
 MAX_CLASSES = 24
@@ -25,7 +26,7 @@ CLICK = """element.addEventListener('click', event => {
 });"""
 
 
-def build(session: gr.State, selection: gr.State) -> View:
+def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[View]:
     """Lay out the tab."""
     gr.Markdown(
         "How much each place looks like a class, before any softmax. At stages 4 to 1 the map is the similarity of "
@@ -44,6 +45,7 @@ def build(session: gr.State, selection: gr.State) -> View:
         chosen = gr.Dropdown([], label="Class (largest first)", elem_id="class-picker", interactive=True, min_width=160)
     maps = gr.HTML(empty(), elem_id="similarity-view", js_on_load=CLICK)
     gates = gr.HTML("", elem_id="gate-view", js_on_load=CLICK)
+    judged = faithfulness.build(session, selection, shelf=shelf)
     download.build("Download the arrays (.npz)", save_arrays, [session, selection], elem_id="download-maps")
 
     view = View(render, [session, selection, rows], [chosen, maps, gates])
@@ -51,7 +53,7 @@ def build(session: gr.State, selection: gr.State) -> View:
     chosen.input(choose_class, [selection, chosen], selection, **HIDDEN)
     for clicked in (maps.place, gates.place):
         clicked(choose_place, [session, selection], selection, **HIDDEN)
-    return view
+    return [view, judged]
 
 
 def render(session: Session, selection: Selection, rows: Rows) -> tuple[gr.Dropdown, str, str]:

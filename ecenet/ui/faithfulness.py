@@ -1,0 +1,101 @@
+"""The part of the Similarity tab that asks how far one map can be trusted."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import gradio as gr
+import numpy as np
+import plotly.graph_objects as go
+
+from ecenet.explore.faithfulness import Faithfulness, judge_map, random_head_correlations
+from ecenet.figures.faithfulness import faithfulness_curves
+from ecenet.prediction import stage_title
+from ecenet.ui.html import escape
+from ecenet.ui.selection import Selection, shown_class
+from ecenet.ui.session import Session
+from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.toast import show_errors
+from ecenet.ui.view import MODEL_QUEUE, View
+
+STEPS, RANDOM_ORDERS = 8, 3
+ALIKE = 0.5
+"""Mean correlation with random heads' maps from which a map says more of the photo than of what was learned. Ours."""
+HELP = (
+    "Insertion: cells are uncovered over a blurred photo, the most similar first; deletion: they are covered. The "
+    "score is the mean probability of the class over its final mask. A faithful map has a larger insertion area than "
+    "random orders, and a smaller deletion area; a thing that fills the photo fails the second easily, since random "
+    "holes spoil it all at once. Random heads: rank correlation with maps of untrained heads on the same features; "
+    "near 1 the map shows the photo's edges, not what was learned. One photo proves little: compare several."
+)
+
+
+def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
+    """Lay out the button, the badge and the curves. Returns what takes them away when something else is looked at."""
+    ask = gr.Button("How far can the selected map be trusted?", size="sm", elem_id="judge-map")
+    badge = gr.HTML(elem_id="map-badge")
+    curves = gr.Plot(show_label=False, visible=False, elem_id="faithfulness-plot")
+
+    @show_errors
+    def judge(
+        session: Session,
+        selection: Selection,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[str, gr.Plot]:
+        track = partial(progress.tqdm, desc="Covering and uncovering", unit="orders")
+        page, figure = judged(session, selection, shelf=shelf, track=track)
+        return page, gr.Plot(figure, visible=True)
+
+    ask.click(judge, [session, selection], [badge, curves], **MODEL_QUEUE)
+    return View(lambda: ("", gr.Plot(visible=False)), [], [badge, curves])
+
+
+def judged(
+    session: Session,
+    selection: Selection,
+    *,
+    shelf: ModelShelf,
+    track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
+) -> tuple[str, go.Figure]:
+    """The numbers of the selected photo, class and stage, and the curves behind them.
+
+    Raises:
+        UserError: there is no photo, or the final mask has no pixel of the class.
+    """
+    prediction = session.required_photo(selection).prediction
+    name, stage = shown_class(prediction, selection.class_name), session.stage(selection)
+    class_index, predictor = prediction.class_names.index(name), shelf.open(session.model)
+    found = judge_map(
+        predictor,
+        prediction,
+        stage=stage,
+        class_index=class_index,
+        steps=STEPS,
+        random_orders=RANDOM_ORDERS,
+        track=track,
+    )
+    correlations = random_head_correlations(predictor, prediction, stage=stage, class_index=class_index)
+    title = f"{name} at {stage_title(stage)}"
+    return badge_of(found, float(np.nanmean(correlations)), title=title), faithfulness_curves(found, title=title)
+
+
+def badge_of(found: Faithfulness, correlation: float, *, title: str) -> str:
+    """Three numbers, each beside what it should beat, and what they mean."""
+    passed = [
+        found.insertion.area > found.random_insertion.area,
+        found.deletion.area < found.random_deletion.area,
+        abs(correlation) < ALIKE,
+    ]
+    texts = [
+        f"Insertion <b>{found.insertion.area:.2f}</b>, random {found.random_insertion.area:.2f}",
+        f"Deletion <b>{found.deletion.area:.2f}</b>, random {found.random_deletion.area:.2f}",
+        f"Random heads <b>{correlation:.2f}</b>",
+    ]
+    marks = "".join(
+        f'<span class="ece-state" data-state="{"finished" if good else "failed"}">{"✓" if good else "✗"} {text}</span>'
+        for good, text in zip(passed, texts, strict=True)
+    )
+    return f"""
+<p class="ece-badge">{escape(title)}: {marks}</p>
+<details class="ece-note">
+  <summary>What these numbers mean, and when not to trust them</summary>{escape(HELP)}
+</details>"""
