@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 import numpy as np
@@ -15,7 +15,7 @@ from ecenet.ui import what_if_changes as changes
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.html import data_uri
 from ecenet.ui.selection import Selection
-from ecenet.ui.session import Session
+from ecenet.ui.session import Photo, Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import HIDDEN, View
@@ -61,13 +61,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     details = gr.HTML(elem_id="what-if-details")
 
     where = [session, selection, experiment]
-    drawn = View(
-        show_errors(partial(_with_model(render_result), shelf=shelf)),
-        where,
-        [result],
-        runs_model=True,
-        then=View(show_errors(partial(_with_model(render_details), shelf=shelf)), where, [details], runs_model=True),
-    )
+    drawn = _view(render_result, result, where, shelf=shelf, then=_view(render_details, details, where, shelf=shelf))
     canvas = View(render_easel, where, [easel], "photo")
     region = View(render_region, where, [easel])
     tools.tool.change(None, tools.tool, None, js=TELL.format(what="tool"))
@@ -97,11 +91,35 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     return [canvas, View(what_if_forms.render_choices, where, fields, "photo"), drawn]
 
 
-def _with_model(render: Callable[..., str]) -> Callable[..., str]:
-    def rendered(session: Session, selection: Selection, experiment: Experiment, *, shelf: ModelShelf) -> str:
-        return render(experiment, session, selection, predictor=shelf.open(session.model))
+class Drawn(NamedTuple):
+    """What a part of the page shows."""
 
-    return rendered
+    experiment: Experiment | None = None
+    photo: Photo | None = None
+    stage: str = ""
+
+
+def _view(
+    render: Callable[..., str],
+    output: gr.HTML,
+    where: list[Any],
+    *,
+    shelf: ModelShelf,
+    then: View | None = None,
+) -> View:
+    """What runs the model's head and draws what follows, where that is not on the page already: a click on a pixel in
+    another tab changes nothing here."""
+    drawn = gr.State(Drawn())
+
+    @show_errors
+    def draw(session: Session, selection: Selection, experiment: Experiment, drawn: Drawn) -> tuple[Any, Any]:
+        photo = session.photo(selection)
+        now = Drawn(experiment, photo, session.stage(selection))
+        if all(one is other for one, other in zip(now[:2], drawn[:2], strict=True)) and now.stage == drawn.stage:
+            return gr.skip(), gr.skip()
+        return render(experiment, session, selection, predictor=shelf.open(session.model)), now
+
+    return View(draw, [*where, drawn], [output, drawn], runs_model=True, then=then)
 
 
 def render_easel(session: Session, selection: Selection, experiment: Experiment) -> gr.HTML:
