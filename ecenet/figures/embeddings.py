@@ -30,6 +30,8 @@ STAGE_SYMBOLS = {
 """By dimensions: a space knows few, and draws its crosses far too large."""
 ACTIVE_COLOR = "#0d9488"
 REFERENCE_SIZE, REFERENCE_OPACITY = 6, 0.45
+CROWD, LEAST_SHRINK = 10_000, 0.3
+"""Points from which on they shrink and lose their outlines, and how far at most: a crowd is drawn faster, and clearer."""
 UNKNOWN_COLOR = "rgb(150,150,150)"
 LINE_COLORS = {2: "rgba(128,128,128,0.45)", 3: "rgb(140,140,140)"}
 """By dimensions: in a space, what is see-through is not drawn at all."""
@@ -75,7 +77,8 @@ def embedding_map(
     if trajectories:
         figure.add_trace(_trajectories(points, projection.coordinates, members=~faint, scatter=scatter))
     texts = _hover_texts(points, class_names=class_names, image_names=image_names)
-    sizes = np.where(faint, REFERENCE_SIZE, marker_sizes(points))
+    crowd = max(LEAST_SHRINK, min(1.0, (CROWD / max(1, len(points))) ** 0.5))
+    sizes = crowd * np.where(faint, REFERENCE_SIZE, marker_sizes(points))
     groups = color_groups(
         points, color_by, class_names=class_names, class_colors=class_colors, image_names=image_names, faint=faint
     )
@@ -85,11 +88,11 @@ def embedding_map(
             "symbol": [symbols[name] for name in points.stage[group.members]],
             "size": sizes[group.members],
             "opacity": 1,
-            "line": {"color": "rgba(255,255,255,0.9)", "width": 1},
+            "line": {"color": "rgba(255,255,255,0.9)", "width": int(crowd == 1)},
         }
         if faint.any() and projection.coordinates.shape[1] == 2:  # a space knows one look for all points of a trace
             marker["opacity"] = np.where(faint, REFERENCE_OPACITY, 1)[group.members]
-            marker["line"]["width"] = np.where(faint, 0, 1)[group.members]
+            marker["line"]["width"] = np.where(faint, 0, int(crowd == 1))[group.members]
         if isinstance(group.color, np.ndarray):
             bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
             marker |= {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": bar}

@@ -14,7 +14,7 @@ from ecenet.explore.projection import Fitter, Method, ProjectionOptions
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.figures.embeddings import COLOR_TITLES, ColorBy, centroid_heatmap, embedding_map, marker_sizes
 from ecenet.prediction import Prediction, stage_title
-from ecenet.ui import map_panels
+from ecenet.ui import consistency, map_panels
 from ecenet.ui.map_events import embedding_stage, look_at_point, picked_point, picked_points, point_of, up_to_date
 from ecenet.ui.reference import Reference, find_reference
 from ecenet.ui.selection import MIN_AREA, Selection
@@ -101,6 +101,7 @@ def build(
         with gr.Column(scale=1, min_width=260):
             neighbors = gr.HTML(js_on_load=map_panels.CLICK_ROW, elem_id="neighbors")
     picked = gr.HTML(js_on_load=map_panels.CLICK_ROW, elem_id="picked-points")
+    lying = consistency.build(session, selection, shelf=shelf)
     heat = gr.Plot(show_label=False, visible=False, elem_id="centroids-plot")
     # UMAP takes seconds to start; until then PCA stands in, and this timer swaps the picture once it is there.
     waiting = gr.Timer(POLL_SECONDS, active=False)
@@ -123,7 +124,7 @@ def build(
     for clicked in (picture, neighbors, picked):
         clicked.point(choose_point, [session, selection, current], selection, **LIVE)
     picture.lasso(show_picked, [session, current, names], picked, **LIVE)
-    return [view, marked]
+    return [view, marked, lying]
 
 
 def _projection_fields() -> Fields:
