@@ -120,6 +120,7 @@ def few_shot(
     ]
     about = {
         "weights_hash": weights_hash(predictor.model),
+        "image_size": predictor.image_size,
         "data": support.labels.name,
         "support": support.split,
         "query": query.split,
@@ -132,8 +133,9 @@ def few_shot(
 def unseen_classes(known: Sequence[str], names: Sequence[str], *, asked: Sequence[str] = ()) -> list[int]:
     """Indices of the classes among `names` that weights with the classes `known` never saw, by name and by sense.
 
-    Only what `SAME_SENSE` lists is known to mean the same; that a class was labelled as none of theirs in photos that
-    the weights were trained on is not asked about: roads are all over the background of VOC.
+    Only what `SAME_SENSE` lists is known to mean the same. Two things are not asked about: things without a name in
+    photos that the weights learned from, as roads in the background of VOC's, and what the backbone learned before,
+    which for the shipped weights is all of VOC's classes.
 
     Args:
         asked: only these; all by default.

@@ -142,6 +142,8 @@ def test_the_threshold_has_the_best_f1_and_lies_between_two_values() -> None:
     assert best_threshold(safety, np.array([True, True, False, False, False])) == 2.5
     # Warning of three finds both failures (F1 0.8), of one only one of them (F1 2/3).
     assert best_threshold(safety, np.array([True, False, True, False, False])) == 3.5
+    # Warning of all finds both (F1 4/7), of one only one of them (F1 2/3).
+    assert best_threshold(safety, np.array([True, False, False, False, True])) == 1.5
     assert best_threshold(safety, np.ones(5, dtype=bool)) == np.inf
     assert np.isnan(best_threshold(safety, np.zeros(5, dtype=bool)))
     assert precision_and_recall(safety < 3.5, np.array([True, False, True, False, False])) == (2 / 3, 1)
@@ -201,6 +203,7 @@ def test_another_stages_masks_can_be_judged() -> None:
     centroids = bank_centroids(both_stages(REFERENCE), min_iou=0.5)
     pairs = collect_pairs(bank, centroids, stage="ece", options=WarningOptions(judge="stage1"))
     assert (pairs.iou.tolist(), pairs.scores["area"].tolist(), pairs.left_out) == ([0.9], [0.3], 1)
+    assert pairs.scores["confidence"].tolist() == [0.9], "of the mask that is judged"
     assert pairs.scores["distance"].tolist() == [1], "of the embedding at ece"
 
 
@@ -274,3 +277,20 @@ def test_the_table_says_on_which_side_it_warns() -> None:
     table = warnings_table(judge_warnings(both_stages(REFERENCE), both_stages(VAL), WarningOptions(resamples=5)))
     assert "| ece | 5 | 2 | distance |" in table
     assert "| above 0.500 |" in table
+
+
+def test_a_score_that_tells_nothing_warns_always() -> None:
+    dogs = [(image, 1, 0.5, iou, EAST) for image, iou in enumerate((0.1, 0.2, 0.9))]
+    bank = both_stages([*dogs, (2, 2, 0.4, 0.9, NORTH)])
+    figures = judge_warnings(bank, bank, WarningOptions(resamples=5))
+    margin = figures[0].scores[0]
+    assert (margin.score, margin.auc.value, margin.threshold) == ("margin", 0.5, np.inf), "all have a margin of 1"
+    assert (margin.precision, margin.recall) == (0.5, 1)
+    assert "| always | 0.50 | 1.00 |" in warnings_table(figures)
+    assert figures_json(figures)[0]["scores"][0]["threshold"] is None
+
+
+def test_a_class_alone_has_no_margin_to_look_at() -> None:
+    bank = both_stages([(0, 1, 0.5, 0.9, EAST)])
+    with pytest.raises(UserError, match="with a centroid and a rival on more than"):
+        judge_warnings(bank, bank)

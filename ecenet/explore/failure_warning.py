@@ -62,8 +62,8 @@ class ScoreFigures:
     gain: Estimate
     """AUC minus that of confidence, on the same samples."""
     threshold: float
-    """Less safe than this, it warns: where the F1 of warnings is best on the reference bank; a log-odds for two joined
-    scores."""
+    """Less safe than this, it warns: where the F1 of warnings is best on the reference bank; infinite where that is to
+    warn always. Log-odds for two joined scores."""
     precision: float
     """Share of warnings that are failures."""
     recall: float
@@ -165,8 +165,8 @@ def _stage_figures(
     known, pairs = (collect_pairs(one, centroids, stage=stage, options=options) for one in (reference, bank))
     if not len(pairs.iou):
         raise UserError(
-            f"Expected classes on more than {options.min_area:g} of an image at {stage}, got none; "
-            "embed more images or look at smaller classes."
+            f"Expected classes with a centroid and a rival on more than {options.min_area:g} of an image at {stage}, "
+            "got none; embed more images or look at smaller classes."
         )
     known_failed, failed = known.iou < options.failed_below, pairs.iou < options.failed_below
     known_safety, safety = _safety(known, pairs, known_failed=known_failed)
@@ -238,19 +238,19 @@ def _check(options: WarningOptions, reference: EmbeddingBank, bank: EmbeddingBan
 
 
 def figures_json(figures: list[StageFigures]) -> list[dict[str, Any]]:
-    """NaN, which JSON lacks, becomes null."""
-    return [_without_nan(asdict(stage)) for stage in figures]
+    """NaN and infinity, which JSON lacks, become null."""
+    return [_finite(asdict(stage)) for stage in figures]
 
 
-def _without_nan(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     match value:
         case dict():
-            return {key: _without_nan(entry) for key, entry in value.items()}
+            return {key: _finite(entry) for key, entry in value.items()}
         case Estimate():
-            return {key: _without_nan(entry) for key, entry in value._asdict().items()}
+            return {key: _finite(entry) for key, entry in value._asdict().items()}
         case list():
-            return [_without_nan(entry) for entry in value]
-        case float() if math.isnan(value):
+            return [_finite(entry) for entry in value]
+        case float() if not math.isfinite(value):
             return None
     return value
 
@@ -264,9 +264,10 @@ def warnings_table(figures: list[StageFigures]) -> str:
     for stage in figures:
         for one in stage.scores:
             side = "above " if SAFE_SIGN.get(one.score) == -1 else ""
+            threshold = "always" if math.isinf(one.threshold) else f"{side}{one.threshold:.3f}"
             lines.append(
                 f"| {stage.stage} | {stage.pairs} | {stage.failures} | {one.score} | {_interval(one.spearman)} "
-                f"| {_interval(one.auc)} | {_interval(one.gain)} | {side}{one.threshold:.3f} "
+                f"| {_interval(one.auc)} | {_interval(one.gain)} | {threshold} "
                 f"| {one.precision:.2f} | {one.recall:.2f} |"
             )
     return "\n".join(lines)
