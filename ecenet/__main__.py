@@ -17,6 +17,7 @@ from ecenet.cli import (
     Ship,
     Train,
 )
+from ecenet.cli_studies import Consistency, Fewshot
 from ecenet.errors import UserError
 from ecenet.recipes import with_preset
 
@@ -35,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
             | Compare
             | Benchmark
             | BenchmarkTraining
-            | BenchmarkViews,
+            | BenchmarkViews
+            | Consistency
+            | Fewshot,
             prog="python -m ecenet",
             description=__doc__,
             args=with_preset(sys.argv[1:] if arguments is None else arguments),
