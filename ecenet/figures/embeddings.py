@@ -31,7 +31,7 @@ STAGE_SYMBOLS = {
 ACTIVE_COLOR = "#0d9488"
 REFERENCE_SIZE, REFERENCE_OPACITY = 6, 0.45
 CROWD, LEAST_SHRINK = 10_000, 0.3
-"""Points from which on they shrink and lose their outlines, and how far at most: a crowd is drawn faster, and clearer."""
+"""Points from which on they shrink and lose their outlines, and how far at most: a crowd is drawn faster so."""
 UNKNOWN_COLOR = "rgb(150,150,150)"
 LINE_COLORS = {2: "rgba(128,128,128,0.45)", 3: "rgb(140,140,140)"}
 """By dimensions: in a space, what is see-through is not drawn at all."""

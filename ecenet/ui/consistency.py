@@ -59,7 +59,7 @@ def consistency_table(rows: list[ClassConsistency], *, prediction: Prediction, s
   <tbody>{body}</tbody>
 </table>
 <p class="ece-note">Cosine distances. Margin: how much farther the rival's centroid is; below 0 the embedding lies
-nearer to the rival.</p>"""
+nearer to the rival. An explanation, no warning: on validation photos the mean confidence tells failures better.</p>"""
 
 
 def _number(value: float) -> str:
