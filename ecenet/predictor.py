@@ -89,8 +89,8 @@ class Predictor:
         Args:
             edits: what to do otherwise; classes that they add come after the model's own, one each, however many
                 prototypes they have.
-            stages: those that are brought to the photo's size, which takes longer than the head; `final` is always
-                among them. All by default.
+            stages: those that the prediction is to have, since to bring them to the photo's size takes longer than the
+                head; all by default.
             start: when the work on this image began, as `time.perf_counter` tells it.
         Raises:
             UserError: the edits are not for these weights or this image, or what they add has a name that is taken.
@@ -104,7 +104,7 @@ class Predictor:
         with torch.inference_mode(), self.autocast():
             output = model.forward_head(features.tensors, None if edits is None else edits.to(self.device))
             output = join_prototypes(output, (edits or NO_EDITS).row_classes(model.num_classes))
-        wanted = {name: stage for name, stage in output.stages.items() if stages is None or name in {*stages, "final"}}
+        wanted = {name: stage for name, stage in output.stages.items() if stages is None or name in stages}
         return Prediction(
             class_names=names,
             class_colors=[*model.class_colors, *(list(one.color) for one in added)],

@@ -24,7 +24,7 @@ NOTHING_YET = (
 
 
 def render_result(experiment: Experiment, session: Session, selection: Selection, *, predictor: Predictor) -> str:
-    """The photo looked at, before and after, at the selected stage; two stages are worked out, no more, to be quick.
+    """The photo looked at, before and after, at the selected stage; no other is worked out, to be quick.
 
     Raises:
         UserError: the experiment does not fit the photo.
@@ -53,13 +53,13 @@ def render_result(experiment: Experiment, session: Session, selection: Selection
     changed = changed_photo(small, change.changed)
     figures.append(figure(changed, alt="what changed", caption=difference_legend("changed")))
     return f"""
-<p class="ece-sentence">{_sentence(comparison, stage)}</p>
+<p class="ece-sentence">{_sentence(comparison)}</p>
 <div class="ece-grid">{"".join(figures)}</div>
 {_change_table(change, before=photo.prediction, after=after)}
 <p class="ece-note">The head alone ran again, on features that were kept: {after.seconds * 1000:.0f} ms.</p>"""
 
 
-def _sentence(comparison: Comparison, stage: str) -> str:
+def _sentence(comparison: Comparison) -> str:
     parts = [f"{stage_title(name)}: {change.changed_share:.1%}" for name, change in comparison.stages.items()]
     text = f"Pixels that change their class: {', '.join(parts)}."
     if comparison.mean_iou is not None:
@@ -94,8 +94,8 @@ def _change_table(change: StageChange, *, before: Prediction, after: Prediction)
 
 
 def render_details(experiment: Experiment, session: Session, selection: Selection, *, predictor: Predictor) -> str:
-    """The last painted class's similarity maps, and what the experiment makes of every other photo; nothing without a
-    change that concerns them.
+    """What it comes to in the end, the last painted class's similarity maps, and the other photos; nothing without a
+    change.
 
     Raises:
         UserError: the experiment does not fit a photo.
@@ -104,14 +104,17 @@ def render_details(experiment: Experiment, session: Session, selection: Selectio
     experiment = experiment.of(session)
     if photo is None or experiment.scenario_for(photo.prediction).changes_nothing:
         return ""
+    classes, stage = experiment.scenario.classes, session.stage(selection)
+    edits = head_edits(experiment.scenario_for(photo.prediction), photo.prediction)
+    after = predictor.predict_features(photo.prediction.features, edits, stages=None if classes else ("final",))
     page = ""
-    classes = experiment.scenario.classes
+    if stage != "final":
+        comparison = compare(photo.prediction, after, truth=photo.true_mask)
+        page += f'<p class="ece-sentence">{_sentence(comparison)}</p>'
     if classes:
-        edits = head_edits(experiment.scenario_for(photo.prediction), photo.prediction)
-        after = predictor.predict_features(photo.prediction.features, edits)
         # Not of ECE, whose mask knows nothing of added classes: their place there is far below any scale.
         after = replace(after, stages={name: one for name, one in after.stages.items() if name != "ece"})
-        name, stage = classes[-1].name, session.stage(selection)
+        name = classes[-1].name
         page += f"<h3>Similarity to {escape(name)}</h3>"
         page += render_maps(after, class_name=name, stage=stage, rows="stages")
     others = [one for one in session.photos if one is not photo]
@@ -124,7 +127,9 @@ def _other_card(photo: Photo, experiment: Experiment, *, predictor: Predictor) -
     scenario = experiment.scenario_for(photo.prediction)
     if scenario.changes_nothing:
         return ""
-    after = predictor.predict_features(photo.prediction.features, head_edits(scenario, photo.prediction), stages=())
+    after = predictor.predict_features(
+        photo.prediction.features, head_edits(scenario, photo.prediction), stages=("final",)
+    )
     share = compare(photo.prediction, after).stages["final"].changed_share
     largest = after.final.present(min_area=MIN_AREA)[:3]
     classes = ", ".join(f"{after.class_names[k]} {after.final.area[k]:.0%}" for k in largest)
