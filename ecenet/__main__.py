@@ -17,7 +17,7 @@ from ecenet.cli import (
     Ship,
     Train,
 )
-from ecenet.cli_studies import Consistency, Fewshot
+from ecenet.cli_studies import Consistency, Fewshot, Knockout
 from ecenet.errors import UserError
 from ecenet.recipes import with_preset
 
@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
             | BenchmarkTraining
             | BenchmarkViews
             | Consistency
-            | Fewshot,
+            | Fewshot
+            | Knockout,
             prog="python -m ecenet",
             description=__doc__,
             args=with_preset(sys.argv[1:] if arguments is None else arguments),

@@ -54,6 +54,34 @@ class Consistency:
 
 
 @dataclass(frozen=True)
+class Knockout:
+    """Switch one part of the head off after the other, and score a labelled split each time."""
+
+    data: Path
+    """Folder of the data set."""
+    layout: Layout = "folder"
+    """How the data lies there."""
+    split: str = "val"
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    limit: int | None = None
+    """Look at so many images only, evenly spread."""
+    json: Path | None = None
+    """File to write the figures to; the table is printed as well."""
+
+    def run(self) -> None:
+        from ecenet.data.read import read_data
+        from ecenet.knockouts import knock_out_table, knock_outs_json, score_knock_outs
+        from ecenet.predictor import Predictor
+
+        data = read_data(self.data, self.split, layout=self.layout)
+        scores = score_knock_outs(Predictor.from_weights(self.weights), data, limit=self.limit)
+        print(knock_out_table(scores))
+        if self.json is not None:
+            write_text(self.json, json.dumps(knock_outs_json(scores), indent=1))
+
+
+@dataclass(frozen=True)
 class Fewshot:
     """Paint classes that the weights never saw on a few photos, and see how well they are found in others."""
 

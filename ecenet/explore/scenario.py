@@ -1,6 +1,6 @@
 """All that is to be otherwise, put together: painted classes, a changed mask, parts knocked out, a transplant."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ecenet.errors import UserError
@@ -57,11 +57,12 @@ class Scenario:
         return not any(parts) and self.knock_outs == KnockOuts()
 
 
-def head_edits(scenario: Scenario, prediction: Prediction) -> HeadEdits:
+def head_edits(scenario: Scenario, prediction: Prediction, *, stages: Sequence[str] | None = None) -> HeadEdits:
     """What the head is to do otherwise with a photo.
 
     Args:
         prediction: of the photo, without edits: the transplant mixes with its own embeddings.
+        stages: the model's, where the prediction has not all of them.
     Raises:
         UserError: the scenario's classes are not this prediction's, or it leaves no class.
     """
@@ -72,10 +73,10 @@ def head_edits(scenario: Scenario, prediction: Prediction) -> HeadEdits:
     if len(set(scenario.without)) == len(known) and not scenario.classes:
         raise UserError("Expected a class that may win, but all are left out; keep one, or paint one.")
     off = scenario.knock_outs
-    stages: dict[str, StageEdits] = {}
-    for name in prediction.stages:
+    edited: dict[str, StageEdits] = {}
+    for name in stages or prediction.stages:
         mask = scenario.masks.get(name)
-        stages[name] = StageEdits(
+        edited[name] = StageEdits(
             mask=None if mask is None else mask.edits.mask,
             attention=name not in off.attention_off,
             updater=name not in off.updater_off,
@@ -83,9 +84,9 @@ def head_edits(scenario: Scenario, prediction: Prediction) -> HeadEdits:
     moved = scenario.transplant
     if moved is not None:
         given = transplant(moved.source, prediction, class_index=moved.class_index, into=moved.into, t=moved.t)
-        stages["ece"] = StageEdits(mask=stages["ece"].mask, embeddings=given.embeddings)
+        edited["ece"] = StageEdits(mask=edited["ece"].mask, embeddings=given.embeddings)
     return HeadEdits(
-        stages=stages,
+        stages=edited,
         added=tuple(painted.added for painted in scenario.classes),
         gate=off.gate,
         without=tuple(known.index(name) for name in dict.fromkeys(scenario.without)),

@@ -147,7 +147,7 @@ def render_choices(session: Session, selection: Selection, experiment: Experimen
     sources = [(f"{index + 1}: {one.name}", index) for index, one in enumerate(session.photos)]
     kept = [name for name in experiment.scenario.without if name in names]
     return [
-        gr.Dropdown(names, value=kept),
+        gr.Dropdown(names, value=kept, multiselect=True),
         gr.Radio([("Coarse (ECE)", "ece"), *sau], value="ece"),
         gr.Dropdown(names, value=first),
         gr.Dropdown(names, value=second),
