@@ -20,7 +20,7 @@ unit: $(STAMP)
 	$(BIN)/python -m pytest -m "not browser" --numprocesses 2 --dist loadfile
 
 browser: $(STAMP)
-	$(BIN)/python -m pytest -m browser --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m browser
 
 benchmark: $(STAMP)
 	$(BIN)/python -m ecenet benchmark --weights voc13

@@ -85,6 +85,7 @@ def test_a_click_on_a_point_changes_photo_stage_and_class_everywhere(page: Page)
 def test_points_in_a_box_become_a_table_that_can_be_downloaded(page: Page) -> None:
     open_map(page)
     page.locator("#embedding-plot [data-val=select]").click()
+    page.wait_for_function(f"{MAP}._fullLayout.dragmode === 'select'")
     places = page.evaluate(PLACES)
     left, top = min(place["x"] for place in places) - 15, min(place["y"] for place in places) - 15
     right, bottom = max(place["x"] for place in places) + 15, max(place["y"] for place in places) + 15
