@@ -33,15 +33,15 @@ def test_from_a_photo_to_masks_similarity_and_embeddings(page: Page) -> None:
     page.screenshot(path=ARTIFACTS / "segment.png")
 
     for title, name in (("Coarse (ECE)", "ece"), ("Stage 4", "stage4"), ("Stage 1", "stage1")):
-        page.get_by_label(title, exact=True).check()
+        page.locator("#stage-picker").get_by_label(title).check()
         expect(page.locator(f"#segment-view img.ece-mask[data-stage={name}]")).to_be_visible()
         assert shown_stage(page) == name
         expect(legend).to_contain_text("cat")
 
     page.locator("#segment-view [data-frame=stage3]").click()
     expect(page.locator("#segment-view img.ece-mask[data-stage=stage3]")).to_be_visible()
-    expect(page.get_by_label("Stage 3", exact=True)).to_be_checked()
-    page.get_by_label("Stage 1", exact=True).check()
+    expect(page.locator("#stage-picker").get_by_label("Stage 3")).to_be_checked()
+    page.locator("#stage-picker").get_by_label("Stage 1").check()
 
     # The stage and the opacity that were chosen hold for the next photo too.
     upload(page, PHOTOS / "astronaut.png")

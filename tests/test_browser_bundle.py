@@ -14,10 +14,11 @@ def test_a_session_is_saved_and_opened_in_another_page(page: Page, tmp_path: Pat
     for number in (0, 1):
         page.locator("#examples .thumbnail-item").nth(number).click()
         expect(page.locator("#session-photos .thumbnail-item")).to_have_count(number + 1, timeout=LONG)
-    page.locator("#session-photos .thumbnail-item").first.click()
     legend = page.locator("#segment-view .ece-legend:visible")
+    expect(legend).to_contain_text("person", timeout=LONG)
+    page.locator("#session-photos .thumbnail-item").first.click()
     expect(legend).to_contain_text("cat")
-    page.get_by_label("Stage 2", exact=True).check()
+    page.locator("#stage-picker").get_by_label("Stage 2").check()
     with page.expect_download() as download:
         page.locator("#save-session").click()
     download.value.save_as(tmp_path / "session.zip")
@@ -28,7 +29,7 @@ def test_a_session_is_saved_and_opened_in_another_page(page: Page, tmp_path: Pat
         page.locator("#open-session").click()
     chooser.value.set_files(tmp_path / "session.zip")
     expect(legend).to_contain_text("cat", timeout=LONG)
-    expect(page.get_by_label("Stage 2", exact=True)).to_be_checked()
+    expect(page.locator("#stage-picker").get_by_label("Stage 2")).to_be_checked()
     expect(page.locator("#session-photos .thumbnail-item")).to_have_count(2)
     page.screenshot(path=ARTIFACTS / "session.png")
 

@@ -16,7 +16,7 @@ def test_photos_and_models_side_by_side(page: Page) -> None:
     files = [PHOTOS / name for name in ("chelsea.png", "astronaut.png", "coffee.png")]
     page.locator("input[type=file][multiple]").set_input_files(files)
     expect(page.locator("#session-photos .thumbnail-item")).to_have_count(3, timeout=LONG)
-    page.get_by_label("Stage 4", exact=True).check()
+    page.locator("#stage-picker").get_by_label("Stage 4").check()
     page.get_by_role("tab", name="Compare").click()
     cards = page.locator("#photo-grid .ece-card")
     expect(cards).to_have_count(3)

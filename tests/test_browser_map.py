@@ -74,7 +74,7 @@ def test_a_click_on_a_point_changes_photo_stage_and_class_everywhere(page: Page)
 
     # And back: another view's choice moves the ring.
     page.get_by_role("tab", name="Segment").click()
-    page.get_by_label("Stage 3", exact=True).check()
+    page.locator("#stage-picker").get_by_label("Stage 3").check()
     page.get_by_role("tab", name="Class embeddings").click()
     expect(page.locator("#neighbors .ece-point")).to_contain_text("Stage 3, chelsea", timeout=LONG)
 

@@ -102,7 +102,7 @@ def test_modes_are_painted_without_asking_the_server(page: Page, asked: list[str
     page.get_by_label("Coarse (ECE)", exact=True).check()
     expect(line).to_contain_text("the first")
     assert painted(page, "paint") == NOTHING
-    page.get_by_label("Stage 4", exact=True).check()
+    page.locator("#stage-picker").get_by_label("Stage 4").check()
     expect(line).to_contain_text("than at Coarse (ECE)")
 
     # What is shown stays so for the next photo, and after a look at another tab.
@@ -165,7 +165,7 @@ def test_a_click_selects_the_pixel_until_another_photo_is_shown(page: Page) -> N
     # What the server holds comes back to the page.
     expect(selected).to_have_text("100,200", timeout=LONG)
 
-    page.get_by_label("Stage 2", exact=True).check()
+    page.locator("#stage-picker").get_by_label("Stage 2").check()
     expect(page.locator("#segment-view img.ece-mask[data-stage=stage2]")).to_be_visible()
     expect(marker).to_be_visible()
     page.mouse.click(*place_of(picture, 300, 50))

@@ -18,7 +18,7 @@ def test_a_click_on_a_map_or_a_gate_is_followed_and_the_arrays_can_be_saved(page
     maps.nth(2).click()
     expect(maps.nth(2)).to_have_attribute("aria-pressed", "true")
     page.get_by_role("tab", name="Segment").click()
-    expect(page.get_by_label("Stage 3", exact=True)).to_be_checked()
+    expect(page.locator("#stage-picker").get_by_label("Stage 3")).to_be_checked()
     expect(page.locator("#segment-view img.ece-mask[data-stage=stage3]")).to_be_visible()
 
     page.get_by_role("tab", name="Similarity").click()
