@@ -49,7 +49,11 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
         fresh = new_session(shelf)
         session = gr.State(fresh, time_to_live=SESSION_SECONDS)
         selection = gr.State(Selection(), time_to_live=SESSION_SECONDS)
-        shown = gr.State(Selection().shown())
+        followed = {
+            "selection": selection,
+            "stage": gr.State(Selection().shown_stage()),
+            "photo": gr.State(Selection().shown()),
+        }
         projected = gr.State(None)  # the Class embeddings' map
         gr.Markdown(INTRODUCTION)
         with gr.Row():
@@ -81,9 +85,10 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
                     else:
                         training = train.build(runs=runs)
         views.append(link.build(session, selection, tabs=tabs, app=app, shelf=shelf))
-        selection.change(Selection.shown, selection, shown, **HIDDEN)
+        selection.change(Selection.shown, selection, followed["photo"], **HIDDEN)
+        selection.change(Selection.shown_stage, selection, followed["stage"], **HIDDEN)
         for view in views:
-            view.after((shown if view.follows == "photo" else selection).change, show_progress="minimal")
+            view.after(followed[view.follows].change, show_progress="minimal")
         for view in (model_list, evaluation):
             view.after(app.load)
         if runs is not None:

@@ -1,12 +1,14 @@
 """Commands that measure what the embeddings are good for; made as those in `cli.py`."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+
+import tyro
 
 from ecenet.cli import write_text
 from ecenet.data.read import Layout
+from ecenet.study_config import FewShotOptions, WarningOptions
 
 
 @dataclass(frozen=True)
@@ -17,37 +19,16 @@ class Consistency:
     """Embeddings of training photos, written by `embed`: centroids and thresholds are taken from them."""
     val: Path
     """Embeddings of other photos, by the same weights: warnings are scored on them."""
-    judge: str | None = None
-    """Stage whose masks are judged, whatever stage the embeddings are of; each stage's own masks by default."""
-    without: tuple[str, ...] = ()
-    """Classes to leave out."""
-    min_area: float = 0.005
-    """Look at classes that are predicted on more than this share of an image."""
-    failed_below: float = 0.5
-    """Masks with a lower IoU are failures."""
-    centroid_iou: float = 0.5
-    """Centroids are made of masks with at least this IoU; 0 takes all."""
-    resamples: int = 1000
-    """Bootstrap samples of the photos, for the intervals."""
-    seed: int = 0
+    options: tyro.conf.OmitArgPrefixes[WarningOptions] = field(default_factory=WarningOptions)
     json: Path | None = None
     """File to write the figures to; the table is printed as well."""
 
     def run(self) -> None:
         from ecenet.bank import read_bank
-        from ecenet.explore.failure_warning import WarningOptions, figures_json, judge_warnings, warnings_table
+        from ecenet.explore.failure_warning import figures_json, judge_warnings, warnings_table
 
         reference = read_bank(self.bank)
-        options = WarningOptions(
-            judge=self.judge,
-            without=self.without,
-            min_area=self.min_area,
-            failed_below=self.failed_below,
-            centroid_iou=self.centroid_iou,
-            resamples=self.resamples,
-            seed=self.seed,
-        )
-        figures = judge_warnings(reference, read_bank(self.val, weights=reference.about["weights_hash"]), options)
+        figures = judge_warnings(reference, read_bank(self.val, weights=reference.about["weights_hash"]), self.options)
         print(warnings_table(figures))
         if self.json is not None:
             write_text(self.json, json.dumps(figures_json(figures), indent=1))
@@ -95,49 +76,22 @@ class Fewshot:
     """Photos to paint on, by their true masks."""
     query_split: str = "val"
     """Photos to look in."""
-    classes: tuple[str, ...] = ()
-    """Classes to look for; by default all that the weights know neither by name nor by sense."""
-    shots: tuple[int, ...] = (1, 5, 10)
-    """Numbers of painted photos."""
-    draws: int = 3
-    """How often these are drawn."""
-    limit: int | None = 20
-    """Look for each class in so many photos that hold it, evenly spread."""
-    rivals: tuple[Literal["own", "rest", "both"], ...] = ("own", "rest")
-    """Whom a painted class competes with: the weights' own classes, the rest of the painted photos as a class, both."""
-    stage: str = "final"
-    """Whose masks tell where a painted class is."""
-    prototypes: int = 3
-    """Embeddings of a class at most, for the method of that name."""
-    min_share: float = 0.01
-    """Photos count as holding a class that makes up at least this share of them."""
+    options: tyro.conf.OmitArgPrefixes[FewShotOptions] = field(default_factory=lambda: FewShotOptions(limit=20))
     image_size: int | None = None
     """Longest side in pixels that the network sees; the weights' own by default."""
-    seed: int = 0
     json: Path | None = None
     """File to write the figures to; the table is printed as well."""
 
     def run(self) -> None:
         from ecenet.data.read import read_data
-        from ecenet.fewshot import FewShotOptions, few_shot, few_shot_table
+        from ecenet.fewshot import few_shot, few_shot_table
         from ecenet.predictor import Predictor
 
         support, query = (
             read_data(self.data, split, layout=self.layout) for split in (self.support_split, self.query_split)
         )
-        options = FewShotOptions(
-            classes=self.classes,
-            shots=self.shots,
-            draws=self.draws,
-            limit=self.limit,
-            rivals=self.rivals,
-            stage=self.stage,
-            prototypes=self.prototypes,
-            min_share=self.min_share,
-            seed=self.seed,
-        )
         predictor = Predictor.from_weights(self.weights, image_size=self.image_size)
-        result = few_shot(predictor, support, query, options)
+        result = few_shot(predictor, support, query, self.options)
         print(few_shot_table(result))
         if self.json is not None:
             write_text(self.json, json.dumps(result.to_json(), indent=1))

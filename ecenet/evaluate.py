@@ -1,6 +1,5 @@
 """Score weights on a labelled folder: mIoU of every stage, and what else is reported."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,8 +10,9 @@ from accelerate.utils import gather_object
 from tqdm import tqdm
 
 from ecenet.averaging import Averaging, averaged_label_maps
-from ecenet.data.split import LabelledSplit
+from ecenet.data.split import LabelledSplit, evenly_spread
 from ecenet.errors import UserError
+from ecenet.files import json_finite
 from ecenet.metrics import (
     boundary_counts,
     boundary_mean_iou,
@@ -49,13 +49,8 @@ class Evaluation:
 
     def to_json(self) -> dict[str, object]:
         """NaN, which JSON lacks, becomes null."""
-        return {key: _without_nan(value) for key, value in asdict(self).items()}
-
-
-def _without_nan(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+        figures: dict[str, object] = json_finite(asdict(self))
+        return figures
 
 
 @dataclass(frozen=True)
@@ -174,7 +169,7 @@ def picked_images(data: LabelledSplit, *, limit: int | None) -> np.ndarray:
     """
     if limit is not None and limit < 1:
         raise UserError(f"Expected --limit of at least 1, got {limit}; leave it out to look at all images.")
-    return np.linspace(0, len(data) - 1, min(limit or len(data), len(data))).round().astype(int)
+    return evenly_spread(len(data), limit=limit)
 
 
 def _label_maps(predictor: Predictor, path: Path, averaging: Averaging) -> dict[str, np.ndarray]:

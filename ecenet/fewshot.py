@@ -11,11 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ecenet.data.labels import IGNORE_INDEX
-from ecenet.data.split import LabelledSplit, class_pixels
+from ecenet.data.split import LabelledSplit, class_pixels, evenly_spread
 from ecenet.errors import UserError
-from ecenet.explore.finders import Finder, Rivals, Variant, make_finders
-from ecenet.explore.painting import Method
+from ecenet.explore.finders import Finder, Variant, make_finders
 from ecenet.predictor import Predictor
+from ecenet.study_config import FewShotOptions, Method, Rivals
 from ecenet.weights import weights_hash
 
 SAME_SENSE = (
@@ -26,30 +26,6 @@ SAME_SENSE = (
 potted plant mostly leaves."""
 CATCH_ALL = frozenset({"background", "other", "void"})
 """What is none of the other classes is no class to paint."""
-
-
-@dataclass(frozen=True)
-class FewShotOptions:
-    """What is measured."""
-
-    classes: tuple[str, ...] = ()
-    """Classes of the data to look for; all that the weights never saw by default."""
-    shots: tuple[int, ...] = (1, 5, 10)
-    """Numbers of painted photos."""
-    draws: int = 3
-    """How often the painted photos are drawn. The five of a draw are among its ten."""
-    limit: int | None = None
-    """Look for each class in so many photos only, evenly spread over those that hold it."""
-    methods: tuple[Method, ...] = get_args(Method)
-    """How painted regions become embeddings."""
-    rivals: tuple[Rivals, ...] = ("own", "rest")
-    stage: str = "final"
-    """Whose masks tell where a painted class is."""
-    prototypes: int = 3
-    """Embeddings of a class at most, for the method of that name."""
-    min_share: float = 0.01
-    """Photos count as holding a class that makes up at least this share of their labelled pixels."""
-    seed: int = 0
 
 
 class FewShotRow(NamedTuple):
@@ -195,8 +171,7 @@ def pick_queries(shares: np.ndarray, *, options: FewShotOptions, name: str) -> l
     holds = np.flatnonzero(shares >= options.min_share)
     if not len(holds):
         raise UserError(f"Expected query photos with {name}, got none; choose another class or split.")
-    count = min(options.limit or len(holds), len(holds))
-    return holds[np.linspace(0, len(holds) - 1, count).round().astype(int)].tolist()
+    return holds[evenly_spread(len(holds), limit=options.limit)].tolist()
 
 
 def _shares(data: LabelledSplit) -> np.ndarray:

@@ -1,8 +1,10 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and numbers that JSON has no word for."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -14,3 +16,18 @@ def replaced(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def json_finite(value: Any) -> Any:
+    """Dictionaries, lists and named tuples with null in the place of NaN and infinity; named tuples become
+    dictionaries."""
+    match value:
+        case dict():
+            return {key: json_finite(entry) for key, entry in value.items()}
+        case tuple() if hasattr(value, "_asdict"):
+            return json_finite(value._asdict())
+        case list():
+            return [json_finite(entry) for entry in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value

@@ -65,8 +65,10 @@ def score_knock_outs(predictor: Predictor, data: LabelledSplit, *, limit: int | 
         whole = predictor.predict_features(features, stages=("final",))
         pixels += whole.label_map.size
         for name, off in parts.items():
-            edits = head_edits(Scenario(knock_outs=off), whole, stages=predictor.model.stage_names)
-            after = predictor.predict_features(features, edits, stages=("final",))
+            after = whole
+            if name != WHOLE:
+                edits = head_edits(Scenario(knock_outs=off), whole, stages=predictor.model.stage_names)
+                after = predictor.predict_features(features, edits, stages=("final",))
             confusions[name] += confusion_matrix(target, after.label_map, num_classes=classes)
             changed[name] += int((after.label_map != whole.label_map).sum())
     mious = {name: mean_iou(confusion) for name, confusion in confusions.items()}

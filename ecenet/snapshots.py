@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from sklearn.metrics import silhouette_score
 
-from ecenet.data.split import LabelledSplit
+from ecenet.data.split import LabelledSplit, evenly_spread
 from ecenet.errors import disk_errors
 from ecenet.explore.points import EmbeddingPoints, embedding_points
 from ecenet.images import thumbnail
@@ -36,9 +36,9 @@ class Snapshot:
 
 def take_snapshot(predictor: Predictor, data: LabelledSplit) -> Snapshot:
     """Predict `PHOTOS` photos, evenly spread over the split."""
-    picked = np.unique(np.linspace(0, len(data) - 1, min(PHOTOS, len(data))).round().astype(int))
+    picked = evenly_spread(len(data), limit=PHOTOS)
     predictions = [predictor.predict(data.images[index]) for index in picked]
-    shown = np.unique(np.linspace(0, len(picked) - 1, min(PICTURES, len(picked))).round().astype(int))
+    shown = evenly_spread(len(picked), limit=PICTURES)
     rows = [_row(predictions[i], data.load_mask(int(picked[i]))) for i in shown]
     width, height = max(row.width for row in rows), sum(row.height for row in rows)
     picture = Image.new("RGB", (width, height), "white")

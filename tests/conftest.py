@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 import torch
 from browsing import address, asked, browser, page, runs  # noqa: F401
+from helpers import noise_image, small_model
 from torch import Tensor
 
 from ecenet.config import ModelConfig
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.model.ecenet import ECENet, build_model
+from ecenet.prediction import Prediction
+from ecenet.predictor import Predictor
 
 # On tensors this small threads mostly wait for each other, on a busy machine for long.
 torch.set_num_threads(1)
@@ -47,6 +50,17 @@ def umap() -> Iterator[UmapWorker]:
     worker = UmapWorker()
     yield worker
     worker.close()
+
+
+@pytest.fixture(scope="session")
+def predictor() -> Predictor:
+    """Of a small model with random weights, in fp32; modules that need another define their own."""
+    return Predictor(small_model(), device="cpu", half=False)
+
+
+@pytest.fixture(scope="session")
+def prediction(predictor: Predictor) -> Prediction:
+    return predictor.predict(noise_image(97, 61))
 
 
 @pytest.fixture

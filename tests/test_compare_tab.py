@@ -117,4 +117,4 @@ def test_a_pair_is_shown_with_its_photo_only() -> None:
 def test_the_tab_builds(tmp_path: Path) -> None:
     with gr.Blocks():
         views = compare.build(gr.State(Session()), gr.State(Selection()), shelf=ModelShelf("voc13", runs=tmp_path))
-    assert [view.follows for view in views] == ["selection", "photo", "selection"]
+    assert [view.follows for view in views] == ["stage", "photo", "stage"]

@@ -24,16 +24,6 @@ from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
 
 
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor(small_model(), device="cpu", half=False)
-
-
-@pytest.fixture(scope="module")
-def prediction(predictor: Predictor) -> Prediction:
-    return predictor.predict(noise_image(97, 61))
-
-
 def four_patches() -> Image.Image:
     """8×4: the left upper quarter is white, the rest black; the mean colour is 64."""
     pixels = np.zeros((4, 8, 3), dtype=np.uint8)

@@ -47,11 +47,6 @@ NEW_NAMES = ["sky", "rock", "sea"]
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor(small_model(), device="cpu", half=False)
-
-
-@pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six photos a split: the upper part is sky, the lower one in turn rock and sea."""
     root = write_folder(tmp_path_factory.mktemp("data"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import noise_image, small_model
+from helpers import noise_image
 from predictions import make_prediction
 
 from ecenet.errors import UserError
@@ -12,16 +12,6 @@ from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
 
 STAGES = ["ece", "stage4", "stage3", "stage2", "stage1"]
-
-
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor(small_model(), device="cpu", half=False)
-
-
-@pytest.fixture(scope="module")
-def prediction(predictor: Predictor) -> Prediction:
-    return predictor.predict(noise_image(97, 61))
 
 
 @pytest.fixture

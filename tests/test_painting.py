@@ -28,11 +28,6 @@ BLANKET = (slice(180, 280), slice(400, 440))
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor(small_model(), device="cpu", half=False)
-
-
-@pytest.fixture(scope="module")
 def kept(predictor: Predictor) -> ImageFeatures:
     return predictor.extract_features(noise_image(97, 61))
 

@@ -108,6 +108,13 @@ def test_a_click_on_the_same_photo_does_not_draw_it_again() -> None:
     assert selection.look_again().shown() != selection.shown(), "the session has changed"
 
 
+def test_what_shows_a_stage_is_not_drawn_again_for_a_class_or_a_pixel() -> None:
+    selection = Selection()
+    assert replace(selection, class_name="dog", pixel=(0, 0)).shown_stage() == selection.shown_stage()
+    for other in (replace(selection, stage="ece"), replace(selection, photo=1), selection.look_again()):
+        assert other.shown_stage() != selection.shown_stage()
+
+
 def test_a_stage_that_was_picked_meanwhile_is_not_taken_back() -> None:
     session = session_with()
     assert "value" not in segment.render_picker(session, Selection(stage="ece"), "ece").constructor_args

@@ -18,11 +18,6 @@ STAGES = ["ece", "stage4", "stage3", "stage2", "stage1", "final"]
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor(small_model(), device="cpu", half=False)
-
-
-@pytest.fixture(scope="module")
 def photos(predictor: Predictor) -> tuple[Prediction, Prediction]:
     return predictor.predict(noise_image(97, 61)), predictor.predict(noise_image(64, 64, seed=1))
 

@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 import numpy as np
-from skimage.color import rgb2lab
 
 # Okabe and Ito's palette, "Color universal design" (2008), without black: the first classes' colours.
 FIRST = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
@@ -37,6 +36,8 @@ def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:
 
 def seen_by_all(colors: np.ndarray) -> np.ndarray:
     """(N, 3) RGB 0 … 255 → (4, N, 3) CIE Lab as each vision sees them."""
+    from skimage.color import rgb2lab  # a quarter of a second, which every command would pay and few need
+
     linear = _linear(colors / 255)
     return np.stack([rgb2lab(_gamma((linear @ vision.T).clip(0, 1))) for vision in VISIONS])
 

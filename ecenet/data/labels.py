@@ -37,13 +37,11 @@ def read_labels(path: Path) -> LabelSet:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = content["classes"]
+        own = distinct_colors(len(entries)) if any("color" not in entry for entry in entries) else ()
         labels = LabelSet(
             name=str(content.get("name", path.parent.name)),
             class_names=[str(entry["name"]) for entry in entries],
-            class_colors=[
-                [int(v) for v in entry.get("color", own)]
-                for entry, own in zip(entries, distinct_colors(len(entries)), strict=True)
-            ],
+            class_colors=[[int(v) for v in entry.get("color") or own[k]] for k, entry in enumerate(entries)],
         )
     except FileNotFoundError as error:
         raise UserError(

@@ -57,6 +57,11 @@ class LabelledSplit:
         return mask
 
 
+def evenly_spread(count: int, *, limit: int | None) -> np.ndarray:
+    """`limit` of the indices 0 … count-1, ascending, the first and the last among them; all without a limit."""
+    return np.linspace(0, count - 1, min(limit or count, count)).round().astype(int)
+
+
 def read_indices(path: Path, *, content: bytes | None = None) -> np.ndarray:
     """An 8-bit single-channel image as it is: (H, W) uint8.
 

@@ -14,7 +14,7 @@ from ecenet.bank import EmbeddingBank
 from ecenet.errors import UserError
 from ecenet.explore.consistency import bank_centroids, centroid_distances
 from ecenet.explore.faithfulness import rank_correlation
-from ecenet.explore.neighbors import unit_vectors
+from ecenet.explore.neighbors import paired_distances
 from ecenet.explore.warning_statistics import (
     Estimate,
     best_threshold,
@@ -23,31 +23,14 @@ from ecenet.explore.warning_statistics import (
     image_samples,
     precision_and_recall,
 )
+from ecenet.files import json_finite
+from ecenet.study_config import WarningOptions
 
 SAFE_SIGN = {"margin": 1, "distance": -1, "change": 1, "confidence": 1, "area": 1}
 """The scores, and whether high (1) or low (-1) is safe. That a stage moves the embedding more where the mask is right
 is what training photos show; one could as well have expected the opposite."""
 JOINED = {"confidence + margin": "margin", "confidence + distance": "distance"}
 """Scores of a logistic regression of both, fitted on the reference bank: what the second adds to confidence."""
-
-
-@dataclass(frozen=True)
-class WarningOptions:
-    """What is measured."""
-
-    judge: str | None = None
-    """Stage whose masks are judged, whatever stage the embeddings are of; each stage's own masks by default."""
-    without: tuple[str, ...] = ()
-    """Classes to leave out."""
-    min_area: float = 0.005
-    """Look at classes that are predicted on more than this share of the image."""
-    failed_below: float = 0.5
-    """A mask whose IoU is less is a failure."""
-    centroid_iou: float = 0.5
-    """Centroids are those of masks with at least this IoU; 0 takes all."""
-    resamples: int = 1000
-    """Bootstrap samples of the images, for the 95 % intervals."""
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,8 +119,7 @@ def collect_pairs(
     scores = {"margin": distances.margin, "distance": distances.own}
     if before:
         earlier = np.array([rows_at[before][key] for key in keys], dtype=np.int64)
-        unit, others = unit_vectors(bank.embedding[rows]), unit_vectors(bank.embedding[earlier])
-        scores["change"] = np.clip(1 - (unit * others).sum(axis=1), 0, 2)
+        scores["change"] = paired_distances(bank.embedding[rows], bank.embedding[earlier])
     scores |= {"confidence": bank.confidence[masks], "area": bank.area[masks]}
     finite = np.isfinite(np.stack(list(scores.values()))).all(axis=0)
     return Pairs(
@@ -239,20 +221,7 @@ def _check(options: WarningOptions, reference: EmbeddingBank, bank: EmbeddingBan
 
 def figures_json(figures: list[StageFigures]) -> list[dict[str, Any]]:
     """NaN and infinity, which JSON lacks, become null."""
-    return [_finite(asdict(stage)) for stage in figures]
-
-
-def _finite(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _finite(entry) for key, entry in value.items()}
-        case Estimate():
-            return {key: _finite(entry) for key, entry in value._asdict().items()}
-        case list():
-            return [_finite(entry) for entry in value]
-        case float() if not math.isfinite(value):
-            return None
-    return value
+    return [json_finite(asdict(stage)) for stage in figures]
 
 
 def warnings_table(figures: list[StageFigures]) -> str:

@@ -8,16 +8,14 @@ import torch
 from torch import Tensor
 
 from ecenet.errors import UserError
-from ecenet.explore.painting import Method, paint_class
+from ecenet.explore.painting import paint_class
 from ecenet.explore.prototypes import cosine_maps, mean_prototype
 from ecenet.model.ecenet import resize
 from ecenet.model.edits import HeadEdits, join_prototypes
 from ecenet.prediction import ImageFeatures
 from ecenet.predictor import Predictor, detail_size, repeat_to
+from ecenet.study_config import Method, Rivals
 
-Rivals = Literal["own", "rest", "both"]
-"""Whom a painted class competes with. Ours: the weights' own classes; the rest of the painted photos, painted as one
-more class, with the weights' own left out; or all of these."""
 Finder = Callable[[ImageFeatures], np.ndarray]
 """Says where in a photo the thing is: (H, W) bool."""
 Example = tuple[ImageFeatures, np.ndarray, np.ndarray]

@@ -26,6 +26,11 @@ def cosine_distances(unit: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.clip(1 - unit @ others.T, 0, 2)
 
 
+def paired_distances(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N, D), (N, D) of any length → (N,) cosine distances in 0 … 2, row by row."""
+    return np.clip(1 - (unit_vectors(vectors) * unit_vectors(others)).sum(axis=1), 0, 2)
+
+
 def nearest(queries: np.ndarray, unit: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The `count` rows of `unit` that are nearest to each query, nearest first; ties in the order of rows.
 

@@ -1,7 +1,7 @@
 """A region becomes a class: the embedding that ECE makes of a mask, made of what somebody painted."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from ecenet.explore.regions import region_weights
 from ecenet.model.class_extraction import masked_mean, pyramid_cells
 from ecenet.prediction import ImageFeatures
 from ecenet.predictor import Predictor
+from ecenet.study_config import Method
 
-Method = Literal["mean", "pyramid", "prototypes"]
 MAX_PROTOTYPES = 16
 
 

@@ -7,7 +7,7 @@ import torch
 
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.errors import UserError
-from ecenet.explore.neighbors import unit_vectors
+from ecenet.explore.neighbors import paired_distances
 from ecenet.explore.regions import check_size
 from ecenet.explore.truth import compare_with_truth
 from ecenet.model.edits import StageEdits
@@ -142,8 +142,7 @@ def _stage_change(name: str, before: StagePrediction, after: StagePrediction, *,
     changed = before.label_map != after.label_map
     both = min(len(before.embeddings), len(after.embeddings))
     distance = np.full(num_classes, np.nan, dtype=np.float32)
-    one, other = (unit_vectors(stage.embeddings[:both]) for stage in (before, after))
-    distance[:both] = np.clip(1 - (one * other).sum(axis=1), 0, 2)
+    distance[:both] = paired_distances(before.embeddings[:both], after.embeddings[:both])
     return StageChange(
         stage=name,
         changed=changed,

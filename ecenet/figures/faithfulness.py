@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 
 from ecenet.explore.faithfulness import Faithfulness
 from ecenet.figures.probe import BROKEN_COLOR
-from ecenet.figures.style import AXIS, layout
+from ecenet.figures.style import frame
 from ecenet.figures.training import MAIN_COLOR
 
 
@@ -27,12 +27,10 @@ def faithfulness_curves(found: Faithfulness, *, title: str) -> go.Figure:
                 hovertemplate="%{x:.0%} of the cells: %{y:.1%}<extra>" + name + "</extra>",
             )
         )
+    frame(figure, title=f"Probability of {title}, as cells are uncovered or covered", height=320)
     figure.update_layout(
-        **layout(f"Probability of {title}, as cells are uncovered or covered"),
-        xaxis=AXIS | {"tickformat": ".0%"},
-        yaxis=AXIS | {"tickformat": ".0%", "range": [-0.03, 1.03]},
+        xaxis={"tickformat": ".0%"},
+        yaxis={"tickformat": ".0%", "range": [-0.03, 1.03]},
         legend={"orientation": "h", "y": -0.15, "yanchor": "top"},
-        margin={"l": 10, "r": 10, "t": 40, "b": 30},
-        height=320,
     )
     return figure

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from ecenet.explore.changes import join_small
 from ecenet.explore.probe import PixelProbe
 from ecenet.explore.truth import StageScores
-from ecenet.figures.style import AXIS, CLEAR, layout
+from ecenet.figures.style import CLEAR, frame
 from ecenet.figures.training import MAIN_COLOR
 from ecenet.overlay import HEAT_SCALE
 from ecenet.prediction import stage_title
@@ -51,7 +51,7 @@ def probability_lines(
             )
         )
     figure.add_vline(x=probe.decided, line={"color": "rgba(128,128,128,0.7)", "width": 1.5, "dash": "dot"})
-    _style(figure, title=f"Pixel ({probe.x}, {probe.y}), finally {class_names[final]}")
+    frame(figure, title=f"Pixel ({probe.x}, {probe.y}), finally {class_names[final]}")
     figure.update_layout(
         yaxis={"range": [-0.03, 1.03], "tickformat": ".0%"}, legend={"orientation": "h", "y": -0.2, "yanchor": "top"}
     )
@@ -85,7 +85,7 @@ def similarity_cells(probe: PixelProbe, *, class_names: Sequence[str]) -> go.Fig
             ygap=2,
         )
     )
-    _style(figure, title="Similarity to the class embeddings", height=90 + 34 * len(ranked))
+    frame(figure, title="Similarity to the class embeddings", height=90 + 34 * len(ranked))
     figure.update_layout(
         yaxis={"autorange": "reversed", "showgrid": False},
         xaxis={"side": "bottom", "showgrid": False},
@@ -147,7 +147,7 @@ def class_flow(
     for k in np.flatnonzero(counts.any(axis=0)):
         marker = {"color": _css(colors[k]), "symbol": "square", "size": 11}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=names[k], marker=marker))
-    _style(figure, title="Pixels from class to class, stage to stage", height=420)
+    frame(figure, title="Pixels from class to class, stage to stage", height=420)
     figure.update_layout(
         xaxis={"visible": False},
         yaxis={"visible": False},
@@ -191,7 +191,7 @@ def fixed_and_broken(scores: StageScores) -> go.Figure:
                 hovertemplate="%{x}: %{customdata:,} pixels, %{y:.2f} %<extra>" + name + "</extra>",
             )
         )
-    _style(figure, title="Pixels fixed and broken, percent")
+    frame(figure, title="Pixels fixed and broken, percent")
     figure.update_layout(barmode="relative", legend={"orientation": "h", "y": -0.2, "yanchor": "top"})
     return figure
 
@@ -212,7 +212,7 @@ def iou_lines(scores: StageScores, *, class_names: Sequence[str], class_colors: 
                 hovertemplate="%{x}: %{y:.1f}<extra>" + name + "</extra>",
             )
         )
-    _style(figure, title="IoU of each stage, percent")
+    frame(figure, title="IoU of each stage, percent")
     figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top"})
     return figure
 
@@ -233,14 +233,3 @@ def _css(color: Sequence[int], *, alpha: float = 1) -> str:
     share = max(0.0, DARKEST - luminance) / (255 - luminance) if luminance < DARKEST else 0.0
     red, green, blue = (round(channel + share * (255 - channel)) for channel in color)
     return f"rgba({red},{green},{blue},{alpha})"
-
-
-def _style(figure: go.Figure, *, title: str, height: int = 340) -> None:
-    figure.update_layout(
-        **layout(title),
-        xaxis=AXIS,
-        yaxis=AXIS,
-        showlegend=True,
-        margin={"l": 10, "r": 10, "t": 40, "b": 30},
-        height=height,
-    )

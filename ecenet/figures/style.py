@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import plotly.graph_objects as go
+
 GRID_COLOR = "rgba(128,128,128,0.2)"
 TEXT_COLOR = "#808895"
 CLEAR = "rgba(0,0,0,0)"
@@ -15,3 +17,15 @@ def layout(title: str | None = None) -> dict[str, Any]:
     if title is None:
         return colors
     return colors | {"title": {"text": title, "font": {"size": 14}, "x": 0, "xref": "paper", "y": 0.97}}
+
+
+def frame(figure: go.Figure, *, title: str, height: int = 340) -> None:
+    """Give a figure with two plain axes its title, margins and height."""
+    figure.update_layout(
+        **layout(title),
+        xaxis=AXIS,
+        yaxis=AXIS,
+        showlegend=True,
+        margin={"l": 10, "r": 10, "t": 40, "b": 30},
+        height=height,
+    )

@@ -10,7 +10,7 @@ from ecenet.explore.truth import compare_with_truth
 from ecenet.images import thumbnail
 from ecenet.prediction import Prediction, StagePrediction, stage_title
 from ecenet.ui.choose import choose_photo
-from ecenet.ui.html import color_swatch, empty_state, escape
+from ecenet.ui.html import color_swatch, empty_state, escape, on_click
 from ecenet.ui.models import model_entries
 from ecenet.ui.pictures import changed_photo, difference_legend, figure, masked_photo
 from ecenet.ui.selection import MIN_AREA, Selection
@@ -23,10 +23,7 @@ CARD_SIDE, PICTURE_SIDE = 320, 560
 """Longest sides in pixels of the pictures sent: of one photo among others, and of one seen by two models."""
 NAMED_CLASSES = 3
 NO_OTHER = ("no other model", "")
-CLICK = """element.addEventListener('click', event => {
-  const card = event.target.closest('[data-photo]');
-  if (card) trigger('photo', {index: Number(card.dataset.photo)});
-});"""
+CLICK = on_click("[data-photo]", "photo", "{index: Number(picked.dataset.photo)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +51,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
 
     grid.photo(choose_photo, [session, selection], selection, **LIVE)
     picker.focus(lambda key: gr.Dropdown([NO_OTHER, *model_entries(shelf)], value=key), picker, picker, **HIDDEN)
-    drawn = View(render_pair, [session, selection, other], [pair])
+    drawn = View(render_pair, [session, selection, other], [pair], "stage")
     found = View(
         show_errors(partial(find_other, shelf=shelf)),
         [session, selection, picker, other],
@@ -64,7 +61,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
         then=drawn,
     )
     found.after(picker.input, show_progress="minimal")
-    return [View(render_photos, [session, selection], [grid]), found, drawn]
+    return [View(render_photos, [session, selection], [grid], "stage"), found, drawn]
 
 
 def render_photos(session: Session, selection: Selection) -> str:

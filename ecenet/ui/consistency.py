@@ -24,7 +24,7 @@ MIN_IOU = 0.5
 def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     """Lay out the table."""
     table = gr.HTML(elem_id="consistency")
-    return View(show_errors(partial(render, shelf=shelf)), [session, selection], [table])
+    return View(show_errors(partial(render, shelf=shelf)), [session, selection], [table], "stage")
 
 
 def render(session: Session, selection: Selection, *, shelf: ModelShelf) -> str:

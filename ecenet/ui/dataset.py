@@ -20,7 +20,7 @@ from ecenet.prediction import stage_title
 from ecenet.ui.data_fields import data_fields
 from ecenet.ui.dataset_images import Listing, image_cards, image_names, open_data, open_image
 from ecenet.ui.dataset_tables import about_bank, confusion_table, spread_table
-from ecenet.ui.html import empty_state
+from ecenet.ui.html import empty_state, on_click
 from ecenet.ui.map_events import embedding_stage
 from ecenet.ui.reference import find_bank, hash_of
 from ecenet.ui.selection import MIN_AREA, Selection
@@ -34,14 +34,12 @@ NO_BANK = (
     "These weights have no bank beside them. Make one with `python -m ecenet embed --weights … --data … --split val "
     "--out val.parquet` and open it here."
 )
-CLICK = """element.addEventListener('click', event => {
-  const cell = event.target.closest('[data-truth]');
-  if (cell) trigger('cell', {truth: Number(cell.dataset.truth), predicted: Number(cell.dataset.predicted)});
-});"""
-CLICK_IMAGE = """element.addEventListener('click', event => {
-  const card = event.target.closest('[data-image]');
-  if (card) trigger('card', {index: Number(card.dataset.image)});
-});"""
+CLICK = on_click(
+    "[data-truth]",
+    "cell",
+    "{truth: Number(picked.dataset.truth), predicted: Number(picked.dataset.predicted)}",
+)
+CLICK_IMAGE = on_click("[data-image]", "card", "{index: Number(picked.dataset.image)}")
 
 
 class Source(NamedTuple):
@@ -104,7 +102,7 @@ def build(session: gr.State, selection: gr.State, *, tabs: gr.Tabs, shelf: Model
 
     drawn = View(draw_images, [session, opened, listing, folder, layout], [images], runs_model=local_files)
     where = [session, selection, opened]
-    view = View(partial(render, shelf=shelf), where, [about, matrix, listing, spreads], then=drawn)
+    view = View(partial(render, shelf=shelf), where, [about, matrix, listing, spreads], "stage", then=drawn)
     drawn.after(folder.submit, show_progress="minimal")
     drawn.after(layout.input, show_progress="minimal")
 

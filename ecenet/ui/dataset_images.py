@@ -14,9 +14,10 @@ from ecenet.data.split import LabelledSplit
 from ecenet.errors import UserError
 from ecenet.explore.truth import Truth
 from ecenet.images import thumbnail
-from ecenet.overlay import marked_pixels, resize_labels
+from ecenet.overlay import resize_labels
 from ecenet.predictor import Predictor
-from ecenet.ui.html import data_uri, escape
+from ecenet.ui.html import escape
+from ecenet.ui.pictures import marked_photo
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTO_SIDE, Photo, Session
 
@@ -80,11 +81,10 @@ def image_cards(
         photo, truth = bank_image(bank, data, image)
         prediction = predictor.predict(photo)
         pixels = listing.pixels(truth, prediction.stages[listing.stage].label_map)
-        small = thumbnail(photo, max_side=PICTURE_SIDE)
-        picture = marked_pixels(small, resize_labels(pixels.astype(np.uint8), size=small.size) > 0)
+        picture = marked_photo(photo, pixels, max_side=PICTURE_SIDE)
         cards += f"""
 <button type="button" class="ece-card" data-image="{image}">
-  <img src="{data_uri(picture, file_format="JPEG")}" alt="{escape(bank.images[image])}">
+  <img src="{picture}" alt="{escape(bank.images[image])}">
   <span>{escape(bank.images[image])} <small>{text}</small></span>
 </button>"""
     return f"""
@@ -115,7 +115,7 @@ def open_image(
     prediction = predictor.predict(thumbnail(photo, max_side=MAX_PHOTO_SIDE))
     truth = Truth(resize_labels(mask, size=prediction.image.size), tuple(prediction.class_names))
     session = session.with_photo(Photo(Path(bank.images[image]).stem, prediction, truth=truth))
-    selection = selection.look_at_photo(len(session.photos) - 1, prediction).look_again()
+    selection = session.look_at_newest(selection)
     if listing.cell is not None:
         selection = replace(selection, class_name=prediction.class_names[listing.cell[1]])
     return session, selection

@@ -8,11 +8,12 @@ import numpy as np
 from ecenet.errors import UserError
 from ecenet.explore.mask_edits import StageMask, stage_mask
 from ecenet.explore.painted_class import PaintedClass
-from ecenet.explore.painting import Method, paint_class
+from ecenet.explore.painting import paint_class
 from ecenet.explore.scenario import Scenario
 from ecenet.explore.strokes import Stroke, draw_strokes
 from ecenet.prediction import ImageFeatures, Prediction
 from ecenet.predictor import Predictor
+from ecenet.study_config import Method
 from ecenet.ui.session import Session
 
 PAINTED_COLORS = ((255, 200, 0), (0, 200, 255), (255, 80, 160), (120, 255, 80), (170, 110, 255))

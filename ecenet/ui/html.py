@@ -19,6 +19,18 @@ def data_uri(image: Image.Image, *, file_format: str) -> str:
     return f"data:image/{file_format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
+def on_click(selector: str, event: str, payload: str) -> str:
+    """A gr.HTML's script: a click inside of what a selector finds sends an event.
+
+    Args:
+        payload: a JavaScript object, made of the element that was found, `picked`.
+    """
+    return f"""element.addEventListener('click', (event) => {{
+  const picked = event.target.closest('{selector}');
+  if (picked) trigger('{event}', {payload});
+}});"""
+
+
 def empty_state(text: str) -> str:
     """What a view shows before there is anything to see."""
     return f'<p class="ece-empty">{escape(text)}</p>'

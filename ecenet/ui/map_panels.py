@@ -9,20 +9,20 @@ import numpy as np
 
 from ecenet.explore.embedding_map import EmbeddingMap
 from ecenet.explore.neighbors import Quality, neighbors_of
-from ecenet.images import thumbnail
-from ecenet.overlay import marked_pixels, resize_labels
 from ecenet.prediction import stage_title
-from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
+from ecenet.ui.html import color_swatch, empty_state, escape, on_click
+from ecenet.ui.pictures import marked_photo
 
 NEIGHBORS = 8
 MAX_ROWS = 200
 """Of the table on the page; the file has all."""
 MAX_PICTURES, PICTURE_SIDE = 24, 160
 """Of the gallery: how many, and their longest side in pixels."""
-CLICK_ROW = """element.addEventListener('click', (event) => {
-  const row = event.target.closest('[data-point]');
-  if (row) trigger('point', { map: row.closest('[data-map]').dataset.map, index: Number(row.dataset.point) });
-});"""
+CLICK_ROW = on_click(
+    "[data-point]",
+    "point",
+    "{map: picked.closest('[data-map]').dataset.map, index: Number(picked.dataset.point)}",
+)
 
 
 def no_point() -> str:
@@ -110,12 +110,11 @@ def _gallery(current: EmbeddingMap, rows: np.ndarray, *, image_names: Sequence[s
     for row in own[:MAX_PICTURES]:
         prediction = current.predictions[int(current.points.image[row])]
         stage = prediction.stages[str(current.points.stage[row])]
-        small = thumbnail(prediction.image, max_side=PICTURE_SIDE)
-        region = (stage.label_map == current.points.class_index[row]).astype(np.uint8)
-        picture = marked_pixels(small, resize_labels(region, size=small.size) > 0)
+        region = stage.label_map == current.points.class_index[row]
+        picture = marked_photo(prediction.image, region, max_side=PICTURE_SIDE)
         cards += f"""
 <button type="button" class="ece-card" data-point="{row}">
-  <img src="{data_uri(picture, file_format="JPEG")}" alt="">{_point(current, row, image_names=image_names)}
+  <img src="{picture}" alt="">{_point(current, row, image_names=image_names)}
 </button>"""
     more = len(own) - MAX_PICTURES
     note = f'<p class="ece-note">… and {more} more of your photos\' points</p>' if more > 0 else ""

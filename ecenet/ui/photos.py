@@ -71,7 +71,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         if not path:
             return session, selection
         session = add_photo(session, path, predictor=shelf.open(session.model), example=example)
-        return session, look_at_newest(session, selection)
+        return session, session.look_at_newest(selection)
 
     @show_errors
     def add_several(
@@ -84,7 +84,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         added, problems = add_photos(session, paths, predictor=shelf.open(session.model), track=track)
         for problem in problems:
             gr.Warning(problem)
-        return added, look_at_newest(added, selection) if added is not session else selection
+        return added, added.look_at_newest(selection) if added is not session else selection
 
     def add_example(session: Session, selection: Selection, event: gr.SelectData) -> tuple[Session, Selection]:
         path, caption = examples[event.index]
@@ -102,12 +102,6 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     gallery.select(choose_photo, both, selection, **HIDDEN)
     clear.click(remove_all, both, both, **MODEL_QUEUE)
     return View(_show_photos, both, [gallery, clear], "photo")
-
-
-def look_at_newest(session: Session, selection: Selection) -> Selection:
-    """The photo that came last."""
-    newest = len(session.photos) - 1
-    return selection.look_at_photo(newest, session.photos[newest].prediction).look_again()
 
 
 def _uploaded_path(payload: ImageData | None) -> str | None:

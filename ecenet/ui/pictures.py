@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from ecenet.overlay import heat_colors, overlay, resize_labels
+from ecenet.images import thumbnail
+from ecenet.overlay import heat_colors, marked_pixels, overlay, resize_labels
 from ecenet.ui.html import color_swatch, data_uri, escape
 
 SAME, DIFFERENT = (heat_colors(np.array(value), low=0, high=1).tolist() for value in (0, 1))
@@ -18,6 +19,13 @@ def masked_photo(small: Image.Image, label_map: np.ndarray, class_colors: list[l
     """
     picture = overlay(small, resize_labels(label_map, size=small.size), class_colors)
     return data_uri(picture, file_format="JPEG")
+
+
+def marked_photo(image: Image.Image, pixels: np.ndarray, *, max_side: int) -> str:
+    """The photo with some pixels, (H, W) bool, standing out, small, as an address."""
+    small = thumbnail(image, max_side=max_side)
+    marked = marked_pixels(small, resize_labels(pixels.astype(np.uint8), size=small.size) > 0)
+    return data_uri(marked, file_format="JPEG")
 
 
 def changed_photo(small: Image.Image, changed: np.ndarray) -> str:

@@ -41,6 +41,10 @@ class Selection:
         """Changes when another photo, or another model's picture of it, is to be shown."""
         return self.revision, self.photo
 
+    def shown_stage(self) -> tuple[int, int, str]:
+        """Changes when another stage, or another photo, is to be shown; not with the class or the pixel."""
+        return (*self.shown(), self.stage)
+
     def look_again(self) -> "Selection":
         """After the session has changed: the same place in it."""
         return replace(self, reference=None, revision=self.revision + 1)

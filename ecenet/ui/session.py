@@ -98,6 +98,10 @@ class Session:
     def with_photo(self, photo: Photo) -> "Session":
         return replace(self, photos=(*self.photos, photo)[-MAX_PHOTOS:])
 
+    def look_at_newest(self, selection: Selection) -> Selection:
+        """The photo that came last; there must be one."""
+        return selection.look_at_photo(len(self.photos) - 1, self.photos[-1].prediction).look_again()
+
     def with_truth(self, selection: Selection, truth: Truth | None) -> "Session":
         """The selected photo's ground truth, or none.
 

@@ -11,7 +11,7 @@ from ecenet.overlay import heat_gradient, similarity_overlay
 from ecenet.prediction import Prediction, stage_title
 from ecenet.ui import download, faithfulness
 from ecenet.ui.choose import choose_class, choose_place
-from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
+from ecenet.ui.html import color_swatch, data_uri, empty_state, escape, on_click
 from ecenet.ui.selection import MIN_AREA, Selection, shown_class
 from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
@@ -20,10 +20,11 @@ from ecenet.ui.view import HIDDEN, View
 MAX_CLASSES = 24
 """Maps of one stage that are shown at once."""
 Rows = Literal["stages", "classes"]
-CLICK = """element.addEventListener('click', event => {
-  const picked = event.target.closest('[data-stage][data-class]');
-  if (picked) trigger('place', {stage: picked.dataset.stage, class_index: Number(picked.dataset.class)});
-});"""
+CLICK = on_click(
+    "[data-stage][data-class]",
+    "place",
+    "{stage: picked.dataset.stage, class_index: Number(picked.dataset.class)}",
+)
 
 
 def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[View]:

@@ -27,8 +27,9 @@ class View(NamedTuple):
     render: Callable[..., Any]
     inputs: Sequence[Block]
     outputs: Sequence[Block]
-    follows: Literal["selection", "photo"] = "selection"
-    """`photo`: only where another photo, or another model's, is to be shown; not for a click on the same one."""
+    follows: Literal["selection", "stage", "photo"] = "selection"
+    """`photo`: only where another photo, or another model's, is to be shown; not for a click on the same one. `stage`:
+    there, and where another stage is."""
     runs_model: bool = False
     then: "View | None" = None
     """What is drawn from its outputs, once they are there."""

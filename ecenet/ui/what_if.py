@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -15,7 +15,7 @@ from ecenet.ui import what_if_changes as changes
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.html import data_uri
 from ecenet.ui.selection import Selection
-from ecenet.ui.session import Photo, Session
+from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import HIDDEN, View
@@ -61,7 +61,8 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     details = gr.HTML(elem_id="what-if-details")
 
     where = [session, selection, experiment]
-    drawn = _view(render_result, result, where, shelf=shelf, then=_view(render_details, details, where, shelf=shelf))
+    detailed = _with_model(render_details, details, where, shelf=shelf)
+    drawn = _with_model(render_result, result, where, shelf=shelf, then=detailed)
     canvas = View(render_easel, where, [easel], "photo")
     region = View(render_region, where, [easel])
     tools.tool.change(None, tools.tool, None, js=TELL.format(what="tool"))
@@ -91,35 +92,16 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     return [canvas, View(what_if_forms.render_choices, where, fields, "photo"), drawn]
 
 
-class Drawn(NamedTuple):
-    """What a part of the page shows."""
-
-    experiment: Experiment | None = None
-    photo: Photo | None = None
-    stage: str = ""
-
-
-def _view(
-    render: Callable[..., str],
-    output: gr.HTML,
-    where: list[Any],
-    *,
-    shelf: ModelShelf,
-    then: View | None = None,
+def _with_model(
+    render: Callable[..., str], output: gr.HTML, where: list[Any], *, shelf: ModelShelf, then: View | None = None
 ) -> View:
-    """What runs the model's head and draws what follows, where that is not on the page already: a click on a pixel in
-    another tab changes nothing here."""
-    drawn = gr.State(Drawn())
+    """What runs the model's head, and draws what follows."""
 
     @show_errors
-    def draw(session: Session, selection: Selection, experiment: Experiment, drawn: Drawn) -> tuple[Any, Any]:
-        photo = session.photo(selection)
-        now = Drawn(experiment, photo, session.stage(selection))
-        if all(one is other for one, other in zip(now[:2], drawn[:2], strict=True)) and now.stage == drawn.stage:
-            return gr.skip(), gr.skip()
-        return render(experiment, session, selection, predictor=shelf.open(session.model)), now
+    def draw(session: Session, selection: Selection, experiment: Experiment) -> str:
+        return render(experiment, session, selection, predictor=shelf.open(session.model))
 
-    return View(draw, [*where, drawn], [output, drawn], runs_model=True, then=then)
+    return View(draw, where, [output], "stage", runs_model=True, then=then)
 
 
 def render_easel(session: Session, selection: Selection, experiment: Experiment) -> gr.HTML:

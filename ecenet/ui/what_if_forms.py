@@ -5,8 +5,9 @@ from typing import Any, Literal, NamedTuple, get_args
 import gradio as gr
 
 from ecenet.errors import UserError
-from ecenet.explore.painting import MAX_PROTOTYPES, Method
+from ecenet.explore.painting import MAX_PROTOTYPES
 from ecenet.prediction import Prediction, stage_title
+from ecenet.study_config import Method
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.selection import Selection, shown_class
 from ecenet.ui.session import Session
