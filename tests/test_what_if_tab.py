@@ -69,6 +69,31 @@ def test_strokes_are_kept_for_each_photo_and_can_be_taken_back(session: Session)
     assert what_if_changes.undo_stroke(session, HERE, experiment).region_on(one) is None
 
 
+def test_every_patch_keeps_the_stage_that_it_was_taken_at(session: Session) -> None:
+    """Labels of the coarse mask and of the final one differ, and so do their patches around one pixel."""
+    photo = session.photos[0]
+    coarse, fine = (np.repeat([[0], [1]], (rows, 48 - rows), axis=0).repeat(64, axis=1) for rows in (30, 10))
+    stages = {
+        name: replace(stage, label_map=(coarse if name == "ece" else fine).astype(np.uint8))
+        for name, stage in photo.prediction.stages.items()
+    }
+    prediction = replace(photo.prediction, stages=stages)
+    session = replace(session, photos=(replace(photo, prediction=prediction),))
+    pick = sent({"tool": "pick", "points": [[5, 5]], "radius": 3})
+    dot = sent({"tool": "box", "points": [[60, 40], [60, 40]], "radius": 3})
+    at_ece, at_end = Selection(stage="ece"), Selection(stage="final")
+
+    experiment = what_if_changes.add_stroke(session, at_ece, Experiment(), pick)
+    assert experiment.region_on(prediction).sum() == 30 * 64
+    experiment = what_if_changes.add_stroke(session, at_end, experiment, dot)
+    assert experiment.region_on(prediction).sum() == 30 * 64 + 1, "painted at another stage meanwhile"
+    experiment = what_if_changes.undo_stroke(session, at_end, experiment)
+    assert experiment.region_on(prediction).sum() == 30 * 64
+    experiment = what_if_changes.clear_strokes(session, at_end, experiment)
+    experiment = what_if_changes.add_stroke(session, at_end, experiment, pick)
+    assert experiment.region_on(prediction).sum() == 10 * 64
+
+
 def test_a_forged_stroke_becomes_a_toast(session: Session) -> None:
     for data in (None, {}, BOX | {"tool": "knife"}, BOX | {"points": [[1, 2]] * 10_000}):
         with pytest.raises(gr.Error, match="Expected a"):

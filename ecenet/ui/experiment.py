@@ -25,14 +25,13 @@ class Painted:
     """Strokes on one photo."""
 
     prediction: Prediction
-    stage: str
-    """Whose mask `pick` takes patches of."""
     strokes: tuple[Stroke, ...]
 
     @property
     def region(self) -> np.ndarray:
         """(H, W) bool."""
-        return draw_strokes(self.strokes, self.prediction.stages[self.stage].label_map)
+        label_maps = {name: stage.label_map for name, stage in self.prediction.stages.items()}
+        return draw_strokes(self.strokes, label_maps, size=self.prediction.image.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +56,10 @@ class Experiment:
         """(H, W) bool; None without a stroke."""
         return next((one.region for one in self.painted if one.prediction is prediction), None)
 
-    def with_strokes(self, prediction: Prediction, strokes: tuple[Stroke, ...], *, stage: str) -> "Experiment":
+    def with_strokes(self, prediction: Prediction, strokes: tuple[Stroke, ...]) -> "Experiment":
         """Other strokes on one photo; none forgets what was painted there."""
         others = tuple(one for one in self.painted if one.prediction is not prediction)
-        mine = (Painted(prediction, stage, strokes),) if strokes else ()
+        mine = (Painted(prediction, strokes),) if strokes else ()
         return replace(self, painted=(*others, *mine))
 
     def scenario_for(self, prediction: Prediction) -> Scenario:
