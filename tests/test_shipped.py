@@ -8,6 +8,7 @@ import pytest
 import skimage.data
 
 from ecenet.bank import read_bank
+from ecenet.explore.confidence_warning import read_warning
 from ecenet.images import ImageSource
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
@@ -76,6 +77,18 @@ def test_shipped_weights_are_small_networks(name: str, classes: int) -> None:
     model = load_model(name)
     assert model.num_classes == classes
     assert sum(parameter.numel() for parameter in model.parameters()) < 5e6
+
+
+@pytest.mark.parametrize("path", sorted(WEIGHTS_DIR.glob("*/warning.json")), ids=lambda path: path.parent.name)
+def test_a_warning_was_measured_with_the_weights_beside_it_and_the_card_tells_how_well(path: Path) -> None:
+    warning = read_warning(path, weights=weights_hash(load_model(path.parent)))
+    card = (path.parent / "README.md").read_text()
+    found = warning.stages["stage1"]
+    assert f"below {found.threshold:.2f}" in card
+    assert f"precision {found.precision:.2f}, recall {found.recall:.2f}" in card
+    assert f"{found.failures} of {found.pairs} masks" in card
+    assert found.auc > 0.9
+    assert warning.split == "val", "thresholds are of training photos: no photo of a warning's figures chose it"
 
 
 @pytest.mark.parametrize("path", sorted(WEIGHTS_DIR.glob("*/bank.parquet")), ids=lambda path: path.parent.name)
