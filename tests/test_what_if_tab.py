@@ -12,6 +12,7 @@ import pytest
 from helpers import CLASS_NAMES, noise_image, small_model
 from PIL import Image
 
+from ecenet.config import ModelConfig
 from ecenet.errors import UserError
 from ecenet.explore.truth import Truth
 from ecenet.ui import what_if, what_if_changes, what_if_forms
@@ -240,15 +241,25 @@ def test_an_experiment_ends_with_its_model(session: Session, shelf: ModelShelf) 
     assert experiment.of(other).model == "another"
 
 
-def test_there_is_to_choose_what_the_session_has(session: Session) -> None:
-    choices = what_if_forms.render_choices(session, HERE, Experiment())
-    without, stage, first, second, attention, updater, source, *_ = choices
+def test_there_is_to_choose_what_the_session_has(session: Session, shelf: ModelShelf) -> None:
+    choices = what_if_forms.render_choices(session, HERE, Experiment(), shelf=shelf)
+    without, stage, first, second, attention, updater, _, source, *_ = choices
     assert [name for name, _ in without.choices] == CLASS_NAMES
     assert [value for _, value in stage.choices] == ["ece", "stage4", "stage3", "stage2", "stage1"]
     assert first.value != second.value
     assert attention.value == updater.value == ["stage4", "stage3", "stage2", "stage1"]
     assert [value for _, value in source.choices] == [0, 1]
-    assert len(what_if_forms.render_choices(Session(), HERE, Experiment())) == len(choices)
+    nothing = what_if_forms.render_choices(new_session(shelf), HERE, Experiment(), shelf=shelf)
+    assert len(nothing) == len(choices)
+
+
+def test_weights_of_one_kind_of_embeddings_say_why_there_is_no_other(tmp_path: Path) -> None:
+    for kind, said in (("explicit", "Learned class embeddings"), ("learned", "Explicit class embeddings")):
+        save_model(small_model(config=ModelConfig(embed_dim=8, embeddings=kind)), tmp_path / kind)
+        shelf = ModelShelf(tmp_path / kind, runs=tmp_path / "runs")
+        note = what_if_forms.render_choices(new_session(shelf), HERE, Experiment(), shelf=shelf)[6]
+        assert note.startswith(f"{said} cannot take the place of")
+        assert note.count(". ") == 0, "one sentence"
 
 
 def test_without_a_photo_it_says_what_to_do(shelf: ModelShelf) -> None:

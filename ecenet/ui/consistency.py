@@ -82,12 +82,12 @@ def _help(warning: ConfidenceWarning | None, stage: str) -> str:
 <details class="ece-note" data-warning="{stage}">
   <summary>When it says &ldquo;may be wrong&rdquo;, and when not to trust that</summary>
   Where the class's mask at {stage_title(stage)} has a mean confidence below {found.threshold:.0%}. Measured on
-  {found.images} photos of {escape(warning.data)} ({escape(warning.split)}): {found.precision:.0%} of the masks with so
-  little had an IoU with the truth below {warning.failed_below:g}, the others were false alarms; and they were
+  {found.images} photos of {escape(warning.data)} ({escape(warning.split)}): {found.precision:.0%} of the masks with
+  so little had an IoU with the truth below {warning.failed_below:g}, the others were false alarms; and they were
   {found.recall:.0%} of all such masks, so no warning is no proof that a mask is right. There {wrong:.0%} of all masks
-  were wrong; where more or fewer are, a warning is right more or less often. Photos of another kind, and things that the
-  weights have no class for, can be wrong with high confidence. Masks of at most {warning.min_area:.1%} of the photo were
-  not judged and are never warned of.
+  were wrong; where more or fewer are, a warning is right more or less often. Photos of another kind, and things that
+  the weights have no class for, can be wrong with high confidence. Masks of at most {warning.min_area:.1%} of the
+  photo were not judged and are never warned of.
 </details>"""
 
 

@@ -83,13 +83,14 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     on(edit.change.click, changes.change_mask, edit.stage, edit.action, edit.class_name, edit.other)
     on(edit.forget.click, changes.forget_masks)
     for control in (off.diverse, off.attention, off.updater, off.forced):
-        on(control.input, changes.knock_out, *off)
-    on(off.gate.release, changes.knock_out, *off)
+        on(control.input, changes.knock_out, *off.switches)
+    on(off.gate.release, changes.knock_out, *off.switches)
     on(moved.apply.click, changes.move_embedding, moved.source, moved.class_name, moved.into, moved.t)
     on(moved.t.release, changes.move_embedding, moved.source, moved.class_name, moved.into, moved.t)
     on(reset.click, changes.start_anew)
-    fields = [paint.without, *edit.choices, *off.stages, *moved.choices]
-    return [canvas, View(what_if_forms.render_choices, where, fields, "photo"), drawn]
+    fields = [paint.without, *edit.choices, *off.choices, *moved.choices]
+    choices = show_errors(partial(what_if_forms.render_choices, shelf=shelf))
+    return [canvas, View(choices, where, fields, "photo"), drawn]
 
 
 def _with_model(

@@ -11,6 +11,17 @@ from ecenet.study_config import Method
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.selection import Selection, shown_class
 from ecenet.ui.session import Session
+from ecenet.ui.shelf import ModelShelf
+
+EXPLICIT_ONLY = (
+    "Learned class embeddings cannot take the place of explicit ones here: these weights make theirs of masks and hold "
+    "no others; Compare can show a run trained with `--embeddings learned` beside them."
+)
+LEARNED_ONLY = (
+    "Explicit class embeddings cannot take the place of learned ones here: these weights hold learned ones alone, so no "
+    "region becomes a class and no coarse mask can be changed."
+)
+"""Why there is nothing to switch: weights are trained with one kind."""
 
 Action = Literal["paint", "erase", "swap", "truth"]
 ACTIONS: list[tuple[str, Action]] = [
@@ -56,10 +67,16 @@ class KnockOut(NamedTuple):
     updater: gr.CheckboxGroup
     forced: gr.Checkbox
     gate: gr.Slider
+    embeddings: gr.Markdown
 
     @property
-    def stages(self) -> list[Any]:
-        return [self.attention, self.updater]
+    def choices(self) -> list[Any]:
+        return [self.attention, self.updater, self.embeddings]
+
+    @property
+    def switches(self) -> list[Any]:
+        """In the order of `what_if_changes.knock_out`."""
+        return [self.diverse, self.attention, self.updater, self.forced, self.gate]
 
 
 class Move(NamedTuple):
@@ -123,7 +140,8 @@ def knock_out() -> KnockOut:
     gate = gr.Slider(
         0, 1, value=1, step=0.05, label="Gate: 1 keeps embeddings, 0 takes the mask's evidence", elem_id="gate-value"
     )
-    return KnockOut(diverse, attention, updater, forced, gate)
+    embeddings = gr.Markdown(elem_id="off-embeddings", elem_classes="ece-note")
+    return KnockOut(diverse, attention, updater, forced, gate, embeddings)
 
 
 def transplant() -> Move:
@@ -136,8 +154,8 @@ def transplant() -> Move:
     return Move(source, class_name, into, t, apply)
 
 
-def render_choices(session: Session, selection: Selection, experiment: Experiment) -> list[Any]:
-    """What there is to choose, for `Paint.without`, `Edit.choices`, `KnockOut.stages` and `Move.choices`."""
+def render_choices(session: Session, selection: Selection, experiment: Experiment, *, shelf: ModelShelf) -> list[Any]:
+    """What there is to choose, for `Paint.without`, `Edit.choices`, `KnockOut.choices` and `Move.choices`."""
     photo = session.photo(selection)
     experiment = experiment.of(session)
     names = photo.prediction.class_names if photo is not None else []
@@ -154,6 +172,7 @@ def render_choices(session: Session, selection: Selection, experiment: Experimen
         gr.Dropdown(names, value=second),
         gr.CheckboxGroup(sau, value=[name for _, name in sau if name not in off.attention_off]),
         gr.CheckboxGroup(sau, value=[name for _, name in sau if name not in off.updater_off]),
+        EXPLICIT_ONLY if shelf.open(session.model).model.explicit else LEARNED_ONLY,
         gr.Dropdown(sources, value=0 if sources else None),
         gr.Dropdown(names, value=first),
         gr.Dropdown(names, value=first),
