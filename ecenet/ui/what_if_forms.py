@@ -18,8 +18,8 @@ EXPLICIT_ONLY = (
     "no others; Compare can show a run trained with `--embeddings learned` beside them."
 )
 LEARNED_ONLY = (
-    "Explicit class embeddings cannot take the place of learned ones here: these weights hold learned ones alone, so no "
-    "region becomes a class and no coarse mask can be changed."
+    "Explicit class embeddings cannot take the place of learned ones here: these weights hold learned ones alone, so "
+    "no region becomes a class and no coarse mask can be changed."
 )
 """Why there is nothing to switch: weights are trained with one kind."""
 
