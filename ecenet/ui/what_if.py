@@ -45,6 +45,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
             easel = gr.HTML(
                 "", html_template='<div class="ece-easel"></div>', js_on_load=EASEL, region="", elem_id="easel"
             )
+            result = gr.HTML(elem_id="what-if-result")
         with gr.Column(scale=2, min_width=300):
             with gr.Accordion("Paint a class", elem_id="paint-class"):
                 paint = what_if_forms.paint()
@@ -57,7 +58,6 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
             with gr.Accordion("Transplant", open=False, elem_id="move-embedding"):
                 moved = what_if_forms.transplant()
             reset = gr.Button("Back to the original", size="sm", elem_id="what-if-reset")
-    result = gr.HTML(elem_id="what-if-result")
     details = gr.HTML(elem_id="what-if-details")
 
     where = [session, selection, experiment]

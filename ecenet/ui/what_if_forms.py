@@ -15,7 +15,7 @@ from ecenet.ui.shelf import ModelShelf
 
 EXPLICIT_ONLY = (
     "Learned class embeddings cannot take the place of explicit ones here: these weights make theirs of masks and hold "
-    "no others; Compare can show a run trained with `--embeddings learned` beside them."
+    "no others; Compare can show a run trained with <code>--embeddings learned</code> beside them."
 )
 LEARNED_ONLY = (
     "Explicit class embeddings cannot take the place of learned ones here: these weights hold learned ones alone, so "
@@ -67,7 +67,7 @@ class KnockOut(NamedTuple):
     updater: gr.CheckboxGroup
     forced: gr.Checkbox
     gate: gr.Slider
-    embeddings: gr.Markdown
+    embeddings: gr.HTML
 
     @property
     def choices(self) -> list[Any]:
@@ -96,7 +96,7 @@ def tools() -> Tools:
     with gr.Row():
         tool = gr.Radio(choices, value="brush", label="Paint with", elem_id="easel-tool", scale=2, min_width=260)
         radius = gr.Slider(
-            2, 60, value=12, step=1, label="Brush radius, pixels", elem_id="easel-radius", scale=1, min_width=200
+            2, 60, value=12, step=1, label="Radius", elem_id="easel-radius", scale=1, min_width=200
         )
     with gr.Row():
         undo = gr.Button("Undo", size="sm", elem_id="easel-undo", min_width=80)
@@ -111,7 +111,7 @@ def paint() -> Paint:
     )
     name = gr.Textbox("my class", label="Name", max_length=40, max_lines=1, elem_id="class-name")
     method = gr.Radio(list(get_args(Method)), value="pyramid", label="Pooled as", elem_id="class-method")
-    prototypes = gr.Slider(1, MAX_PROTOTYPES, value=3, step=1, label="Prototypes, for that method")
+    prototypes = gr.Slider(1, MAX_PROTOTYPES, value=3, step=1, label="Prototypes", info="For the method of that name.")
     make = gr.Button("Make it a class", variant="primary", elem_id="make-class")
     without = gr.Dropdown([], multiselect=True, label="Leave out classes", interactive=True, elem_id="without-classes")
     upload = gr.UploadButton(
@@ -138,9 +138,15 @@ def knock_out() -> KnockOut:
     updater = gr.CheckboxGroup([], label="Updater at", interactive=True, elem_id="off-updater")
     forced = gr.Checkbox(False, label="Force every gate to", elem_id="gate-forced")
     gate = gr.Slider(
-        0, 1, value=1, step=0.05, label="Gate: 1 keeps embeddings, 0 takes the mask's evidence", elem_id="gate-value"
+        0,
+        1,
+        value=1,
+        step=0.05,
+        label="Gate",
+        info="1 keeps embeddings, 0 takes the mask's evidence.",
+        elem_id="gate-value",
     )
-    embeddings = gr.Markdown(elem_id="off-embeddings", elem_classes="ece-note")
+    embeddings = gr.HTML(elem_id="off-embeddings")
     return KnockOut(diverse, attention, updater, forced, gate, embeddings)
 
 
@@ -149,7 +155,9 @@ def transplant() -> Move:
     source = gr.Dropdown([], label="From the photo", interactive=True, filterable=False, elem_id="move-source")
     class_name = gr.Dropdown([], label="its class", interactive=True, elem_id="move-class")
     into = gr.Dropdown([], label="takes the place of", interactive=True, elem_id="move-into")
-    t = gr.Slider(0, 1, value=1, step=0.05, label="How far: 0 its own embedding, 1 the other's", elem_id="move-t")
+    t = gr.Slider(
+        0, 1, value=1, step=0.05, label="How far", info="0 is its own embedding, 1 the other's.", elem_id="move-t"
+    )
     apply = gr.Button("Transplant", variant="primary", elem_id="move-apply")
     return Move(source, class_name, into, t, apply)
 
@@ -172,7 +180,7 @@ def render_choices(session: Session, selection: Selection, experiment: Experimen
         gr.Dropdown(names, value=second),
         gr.CheckboxGroup(sau, value=[name for _, name in sau if name not in off.attention_off]),
         gr.CheckboxGroup(sau, value=[name for _, name in sau if name not in off.updater_off]),
-        EXPLICIT_ONLY if shelf.open(session.model).model.explicit else LEARNED_ONLY,
+        f'<p class="ece-note">{EXPLICIT_ONLY if shelf.open(session.model).model.explicit else LEARNED_ONLY}</p>',
         gr.Dropdown(sources, value=0 if sources else None),
         gr.Dropdown(names, value=first),
         gr.Dropdown(names, value=first),

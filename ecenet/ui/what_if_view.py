@@ -60,7 +60,7 @@ def render_result(experiment: Experiment, session: Session, selection: Selection
 
 
 def _sentence(comparison: Comparison) -> str:
-    parts = [f"{stage_title(name)}: {change.changed_share:.1%}" for name, change in comparison.stages.items()]
+    parts = [f"{stage_title(name)} {change.changed_share:.1%}" for name, change in comparison.stages.items()]
     text = f"Pixels that change their class: {', '.join(parts)}."
     if comparison.mean_iou is not None:
         gains = zip(comparison.stages, comparison.mean_iou, strict=True)
