@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image
 from ecenet.config import ModelConfig
 from ecenet.errors import UserError
 from ecenet.explore.truth import Truth
+from ecenet.study_config import Method
 from ecenet.ui import what_if, what_if_changes, what_if_forms
 from ecenet.ui.experiment import PAINTED_COLORS, Experiment
 from ecenet.ui.selection import Selection
@@ -139,6 +140,21 @@ def test_what_is_painted_becomes_a_class_in_all_photos(session: Session, shelf: 
     assert [one.name for one in again.scenario.classes] == ["mine"], "the same name is the same class, made anew"
     two = made(session, shelf, experiment, name="yours")
     assert [one.color for one in two.scenario.classes] == list(PAINTED_COLORS[:2])
+
+
+def test_a_class_that_the_backbone_finds_has_no_similarity_maps(session: Session, shelf: ModelShelf) -> None:
+    experiment = what_if_changes.make_class(session, HERE, stroked(session), "found", "backbone", 3, shelf=shelf)
+    predictor = shelf.open("own")
+    assert "found</td><td>+" in render_result(experiment, session, HERE, predictor=predictor)
+    details = render_details(experiment, session, HERE, predictor=predictor)
+    assert "photo5" in details
+    assert "Similarity to" not in details
+    both = made(session, shelf, experiment)
+    assert "Similarity to mine" in render_details(both, session, HERE, predictor=predictor)
+
+
+def test_every_way_of_painting_can_be_chosen() -> None:
+    assert {value for _, value in what_if_forms.METHODS} == {*get_args(Method), "backbone"}
 
 
 def test_without_a_region_or_a_free_name_there_is_no_class(session: Session, shelf: ModelShelf) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
 from ecenet.errors import UserError
+from ecenet.explore.backbone_class import paint_backbone_class
 from ecenet.explore.mask_edits import StageMask, stage_mask
-from ecenet.explore.painted_class import PaintedClass
+from ecenet.explore.painted_class import BACKBONE, PaintedClass
 from ecenet.explore.painting import paint_class
 from ecenet.explore.scenario import Scenario
 from ecenet.explore.strokes import Stroke, draw_strokes
@@ -84,11 +86,13 @@ def add_painted_class(
     predictor: Predictor,
     weights_hash: str,
     name: str,
-    method: Method,
+    method: Method | Literal["backbone"],
     prototypes: int,
 ) -> Experiment:
     """Make a class of what is painted on all photos of the session.
 
+    Args:
+        method: an embedding, pooled in one way or another, or what the backbone's features find.
     Raises:
         UserError: nothing is painted, or the name is empty or taken.
     """
@@ -97,15 +101,19 @@ def add_painted_class(
         region = experiment.region_on(photo.prediction)
         if region is not None and region.any():
             regions.append((photo.prediction.features, region))
-    painted = paint_class(
-        predictor,
-        regions,
-        name=name.strip(),
-        color=PAINTED_COLORS[0],
-        weights_hash=weights_hash,
-        method=method,
-        prototypes=prototypes,
-    )
+    name, color = name.strip(), PAINTED_COLORS[0]
+    if method == BACKBONE:
+        painted = paint_backbone_class(regions, name=name, color=color, weights_hash=weights_hash)
+    else:
+        painted = paint_class(
+            predictor,
+            regions,
+            name=name,
+            color=color,
+            weights_hash=weights_hash,
+            method=method,
+            prototypes=prototypes,
+        )
     return with_class(experiment, painted, known=predictor.model.class_names)
 
 

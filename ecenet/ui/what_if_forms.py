@@ -1,6 +1,6 @@
 """The fields of the What if tab, and what there is to choose in them."""
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
@@ -13,13 +13,24 @@ from ecenet.ui.selection import Selection, shown_class
 from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
 
+METHODS: list[tuple[str, Method | Literal["backbone"]]] = [
+    ("Pyramid embedding", "pyramid"),
+    ("Mean embedding", "mean"),
+    ("Several embeddings", "prototypes"),
+    ("Backbone features", "backbone"),
+]
+METHODS_HELP = (
+    "Embeddings compete inside of the head. Backbone features win over every class where they are nearer to what is "
+    "painted than to the rest of the painted photos, as some of any photo is; the head knows nothing of the class. Of "
+    "things that the weights never saw they find more."
+)
 EXPLICIT_ONLY = (
     "Learned class embeddings cannot take the place of explicit ones here: these weights make theirs of masks and hold "
     "no others; Compare can show a run trained with <code>--embeddings learned</code> beside them."
 )
 LEARNED_ONLY = (
     "Explicit class embeddings cannot take the place of learned ones here: these weights hold learned ones alone, so "
-    "no region becomes a class and no coarse mask can be changed."
+    "no region becomes an embedding and no coarse mask can be changed."
 )
 """Why there is nothing to switch: weights are trained with one kind."""
 
@@ -95,9 +106,7 @@ def tools() -> Tools:
     choices = [("Brush", "brush"), ("Eraser", "erase"), ("Box", "box"), ("Patch of a class", "pick")]
     with gr.Row():
         tool = gr.Radio(choices, value="brush", label="Paint with", elem_id="easel-tool", scale=2, min_width=260)
-        radius = gr.Slider(
-            2, 60, value=12, step=1, label="Radius", elem_id="easel-radius", scale=1, min_width=200
-        )
+        radius = gr.Slider(2, 60, value=12, step=1, label="Radius", elem_id="easel-radius", scale=1, min_width=200)
     with gr.Row():
         undo = gr.Button("Undo", size="sm", elem_id="easel-undo", min_width=80)
         clear = gr.Button("Clear", size="sm", elem_id="easel-clear", min_width=80)
@@ -110,8 +119,10 @@ def paint() -> Paint:
         "part of a thing may lose to the class of the whole: leave that one out."
     )
     name = gr.Textbox("my class", label="Name", max_length=40, max_lines=1, elem_id="class-name")
-    method = gr.Radio(list(get_args(Method)), value="pyramid", label="Pooled as", elem_id="class-method")
-    prototypes = gr.Slider(1, MAX_PROTOTYPES, value=3, step=1, label="Prototypes", info="For the method of that name.")
+    method = gr.Radio(METHODS, value="pyramid", label="Found by", info=METHODS_HELP, elem_id="class-method")
+    prototypes = gr.Slider(
+        1, MAX_PROTOTYPES, value=3, step=1, label="Prototypes", info="At most, of a class that has several."
+    )
     make = gr.Button("Make it a class", variant="primary", elem_id="make-class")
     without = gr.Dropdown([], multiselect=True, label="Leave out classes", interactive=True, elem_id="without-classes")
     upload = gr.UploadButton(
