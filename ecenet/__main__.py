@@ -8,7 +8,6 @@ from ecenet.cli import (
     Benchmark,
     BenchmarkTraining,
     BenchmarkViews,
-    Compare,
     Embed,
     Evaluate,
     Predict,
@@ -17,7 +16,7 @@ from ecenet.cli import (
     Ship,
     Train,
 )
-from ecenet.cli_studies import Consistency, Fewshot, Knockout
+from ecenet.cli_studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.errors import UserError
 from ecenet.recipes import with_preset
 
@@ -34,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
             | Runs
             | Ship
             | Compare
+            | Ablate
             | Benchmark
             | BenchmarkTraining
             | BenchmarkViews

@@ -214,20 +214,6 @@ class Embed:
 
 
 @dataclass(frozen=True)
-class Compare:
-    """Train ECENet and other decoders alike and score them; takes the options of `train`, presets too."""
-
-    config: tyro.conf.OmitArgPrefixes[TrainConfig]
-    preset: str | None = None
-    """As for `train`."""
-
-    def run(self) -> None:
-        from ecenet.compare import compare, comparison_table
-
-        print(comparison_table(compare(self.config)))
-
-
-@dataclass(frozen=True)
 class Benchmark:
     """Time one model in interleaved rounds; figures are medians and ratios of one run."""
 

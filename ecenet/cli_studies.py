@@ -1,4 +1,4 @@
-"""Commands that measure what the embeddings are good for; made as those in `cli.py`."""
+"""Commands that measure what the network and its embeddings are good for; made as those in `cli.py`."""
 
 import json
 from dataclasses import dataclass, field
@@ -7,8 +7,50 @@ from pathlib import Path
 import tyro
 
 from ecenet.cli import write_text
+from ecenet.config import TrainConfig
 from ecenet.data.read import Layout
+from ecenet.errors import UserError
 from ecenet.study_config import FewShotOptions, WarningOptions
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Train ECENet and other decoders alike and score them; takes the options of `train`, presets too."""
+
+    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+    preset: str | None = None
+    """As for `train`."""
+
+    def run(self) -> None:
+        from ecenet.compare import compare, comparison_table
+
+        print(comparison_table(compare(self.config)))
+
+
+@dataclass(frozen=True)
+class Ablate:
+    """Leave out one part of ECENet after the other, train each alike; takes the options of `train`, presets too."""
+
+    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+    preset: str | None = None
+    """As for `train`."""
+    variants: tuple[str, ...] = ()
+    """Rows of the table; all by default."""
+    seeds: tuple[int, ...] = (0,)
+    """Each variant is trained with each of them."""
+    html: Path | None = None
+    """File for a plot; the table is printed."""
+
+    def run(self) -> None:
+        from ecenet.ablate import VARIANTS, ablate, ablation_table
+        from ecenet.figures.ablation import ablation_figure
+
+        if not self.seeds:
+            raise UserError("Expected at least one seed, got none; name numbers after --seeds.")
+        results = ablate(self.config, variants=self.variants or tuple(VARIANTS), seeds=self.seeds)
+        print(ablation_table(results))
+        if self.html is not None:
+            write_text(self.html, ablation_figure(results).to_html(include_plotlyjs=True))
 
 
 @dataclass(frozen=True)

@@ -6,51 +6,25 @@ The decoders are those of `segmentation_models_pytorch`, which only this needs. 
 
 import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm import tqdm
 
 from ecenet.benchmark import interleaved
 from ecenet.config import TrainConfig
 from ecenet.data.read import read_data
-from ecenet.data.split import LabelledSplit, class_pixels, class_presence
-from ecenet.errors import UserError, disk_errors
-from ecenet.files import replaced
+from ecenet.data.split import LabelledSplit, class_pixels
+from ecenet.errors import UserError
+from ecenet.files import write_json
 from ecenet.images import image_size, load_image
-from ecenet.losses import cross_entropy
-from ecenet.metrics import confusion_matrix, mean_iou
-from ecenet.model.ecenet import resize
 from ecenet.model.tensor_file import read_tensors
-from ecenet.optimizer import (
-    freeze_batch_norm,
-    learning_rate_factor,
-    make_optimizer,
-    moving_average,
-    set_learning_rates,
-)
-from ecenet.outputs import ECENetOutput
 from ecenet.predictor import Predictor
-from ecenet.start import configured_losses, make_batches, make_class_weights, make_sampler, new_model
+from ecenet.start import new_model
+from ecenet.trial import Contender, score_network, train_contender
 
 Decoder = Literal["ecenet", "deeplabv3plus", "fpn", "upernet"]
-
-
-class Contender(NamedTuple):
-    """A network of any decoder, which answers with logits or an `ECENetOutput`, and the part that is its backbone."""
-
-    network: nn.Module
-    backbone: nn.Module
-
-
-def logits_of(output: Tensor | ECENetOutput) -> Tensor:
-    """(B, K, h, w)."""
-    return output if isinstance(output, Tensor) else output.logits
 
 
 def compare(
@@ -81,7 +55,7 @@ def compare(
             "parameters": sum(parameter.numel() for parameter in averaged.parameters()),
             "gflops": gigaflops(averaged, preparation, val_data),
         }
-        _write(path, results)
+        write_json(path, results)
     images = preparation.working_image(load_image(val_data.images[0]))
     times = interleaved(
         {
@@ -92,7 +66,7 @@ def compare(
     )
     for timed, milliseconds in times.items():
         results[timed]["milliseconds"] = milliseconds
-    _write(path, results)
+    write_json(path, results)
     return results
 
 
@@ -129,67 +103,6 @@ def make_contender(name: Decoder, config: TrainConfig, data: LabelledSplit) -> C
     return Contender(network, network.encoder)
 
 
-def train_contender(
-    contender: Contender,
-    config: TrainConfig,
-    data: LabelledSplit,
-    pixels: np.ndarray,
-    preparation: Predictor,
-    *,
-    title: str,
-) -> nn.Module:
-    """The settings of `config` for any decoder; ECENet has the losses that only it can have, too.
-
-    Two settings are left out: every backbone learns from the first step on, in all its stages.
-
-    Returns: the network with averaged weights.
-    """
-    device = preparation.device
-    network = contender.network.to(device).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(
-        network, contender.backbone, lr=config.lr, backbone_lr=config.backbone_lr, weight_decay=config.weight_decay
-    )
-    averaged = AveragedModel(network, avg_fn=moving_average(config.ema), use_buffers=True)
-    weights = make_class_weights(config, pixels, device=device)
-    sampler = make_sampler(config, class_presence(data, pixels), pixels)
-    batches = make_batches(config, data, sampler, device=device)
-    for step, (images, labels) in enumerate(tqdm(batches, total=config.steps, desc=title, unit="step")):
-        labels = labels.to(device)
-        network.train()
-        freeze_batch_norm(contender.backbone)
-        factor = learning_rate_factor(
-            step, steps=config.steps, warmup_steps=config.warmup_steps, schedule=config.schedule
-        )
-        set_learning_rates(optimizer, factor)
-        with preparation.autocast():
-            output = network(preparation.normalise(images.to(device)))
-        if isinstance(output, Tensor):
-            logits = resize(output, labels.shape[-2:])
-            loss = cross_entropy(logits, labels, class_weights=weights, hard_pixels=config.hard_pixels)
-        else:
-            loss = configured_losses(config, output, labels, class_weights=weights).total
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), config.clip_grad)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        averaged.update_parameters(network)
-    return averaged.module.eval()
-
-
-@torch.inference_mode()
-def score_network(network: nn.Module, data: LabelledSplit, preparation: Predictor) -> float:
-    """mIoU over every class, each photo at its own size."""
-    classes = data.labels.num_classes
-    confusion = np.zeros((classes, classes), dtype=np.int64)
-    for index in tqdm(range(len(data)), desc=f"Scoring {data.split}", unit="image", leave=False):
-        image, target = data.load(index)
-        with preparation.autocast():
-            logits = logits_of(network(preparation.working_image(image)))
-        labels = resize(logits.float(), target.shape)[0].argmax(dim=0).cpu().numpy()
-        confusion += confusion_matrix(target, labels, num_classes=classes)
-    return mean_iou(confusion)
-
-
 def gigaflops(network: nn.Module, preparation: Predictor, data: LabelledSplit) -> float:
     """Of one photo at the size that the network sees; a multiplication and its addition count as two."""
     size = preparation.working_size(image_size(data.images[0]))
@@ -205,13 +118,6 @@ def _timed(network: nn.Module, images: Tensor, preparation: Predictor) -> Callab
             network(images)
 
     return run
-
-
-def _write(path: Path, results: dict[str, Any]) -> None:
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(path) as partial:
-            partial.write_text(json.dumps(results, indent=1))
 
 
 def comparison_table(results: dict[str, Any]) -> str:

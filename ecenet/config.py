@@ -30,10 +30,12 @@ class ModelConfig:
     """Largest stride of a CNN backbone (dilated beyond it); None leaves the backbone as it is, as ViTs need."""
     same_padding: bool = True
     """TensorFlow-style padding, as the MobileNetV2 weights trained here expect; other families ignore it."""
-    embed_dim: int = 96
-    """D, the width of features and class embeddings in the head."""
+    embed_dim: int = 192
+    """D, the width of class embeddings."""
+    taper: bool = True
+    """Narrower features at finer stages, where cells are many: D × stride / 16 below stride 16. False: D everywhere."""
     ffn_ratio: float = 2.0
-    """Hidden width of a stage's feed-forward network, as a multiple of D."""
+    """Hidden width of a stage's feed-forward network, as a multiple of the stage's width."""
     pool_grids: tuple[int, ...] = (1, 2, 3, 6)
     """Side lengths of the pyramid that ECE joins with the full grid."""
     embeddings: Embeddings = "explicit"
@@ -56,6 +58,7 @@ class ModelConfig:
             ("embed_dim", (int,), "an even number of at least 2"),
             ("ffn_ratio", (int, float), "a positive number"),
             ("pool_grids", (list, tuple), "a list of side lengths"),
+            ("taper", (bool,), "true or false"),
             ("reconstruction", (bool,), "true or false"),
             ("dropout", (int, float), "at least 0 and below 1"),
         ):

@@ -1,10 +1,13 @@
 """Files that are there whole or not at all, and numbers that JSON has no word for."""
 
+import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ecenet.errors import disk_errors
 
 
 @contextmanager
@@ -31,3 +34,15 @@ def json_finite(value: Any) -> Any:
         case float() if not math.isfinite(value):
             return None
     return value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a file, and its folder where there is none, whole or not at all.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(path) as partial:
+            partial.write_text(json.dumps(value, indent=1))

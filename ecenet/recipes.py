@@ -163,7 +163,7 @@ def with_preset(arguments: Sequence[str]) -> list[str]:
     words = list(arguments)
     names = [following for word, following in pairwise(words) if word == "--preset"]
     names += [word.partition("=")[2] for word in words if word.startswith("--preset=")]
-    if not names or words[0] not in ("train", "compare"):
+    if not names or words[0] not in ("train", "compare", "ablate"):
         return words
     return [words[0], *option_words(find_recipe(names[-1]).options), *words[1:]]
 

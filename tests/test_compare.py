@@ -7,9 +7,10 @@ import pytest
 import torch
 from helpers import tiny_training, write_folder
 
-from ecenet.compare import compare, comparison_table, logits_of, make_contender
+from ecenet.compare import compare, comparison_table, make_contender
 from ecenet.config import TrainConfig
 from ecenet.data.folder import read_folder
+from ecenet.trial import logits_of
 
 DECODERS = ("ecenet", "deeplabv3plus", "fpn", "upernet")
 

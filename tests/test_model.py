@@ -21,6 +21,7 @@ ABLATIONS: list[dict[str, Any]] = [
     {"extraction": "mean"},
     {"updater": "off"},
     {"updater": "added"},
+    {"taper": False},
 ]
 MakeModel = Callable[..., ECENet]
 each_ablation = pytest.mark.parametrize(
@@ -45,18 +46,19 @@ def assert_same(one: ECENetOutput, other: ECENetOutput) -> None:
 
 def test_stages_come_from_coarse_to_fine_with_the_documented_shapes(tiny_model: ECENet, images: Tensor) -> None:
     output = run(tiny_model, images)
-    grids = {
-        "ece": (4, 6),
-        "stage4": (4, 6),
-        "stage3": (4, 6),
-        "stage2": (8, 12),
-        "stage1": (16, 24),
-        "final": (16, 24),
+    shapes = {
+        "ece": (16, 4, 6),
+        "stage4": (16, 4, 6),
+        "stage3": (16, 4, 6),
+        "stage2": (8, 8, 12),
+        "stage1": (4, 16, 24),
+        "final": (4, 16, 24),
     }
-    assert list(output.stages) == tiny_model.stage_names == list(grids)
+    assert list(output.stages) == tiny_model.stage_names == list(shapes)
     for name, stage in output.stages.items():
-        assert stage.features.shape == (2, 16, *grids[name])
-        assert stage.similarity.shape == stage.mask_logits.shape == (2, 4, *grids[name])
+        width, *grid = shapes[name]
+        assert stage.features.shape == (2, width, *grid)
+        assert stage.similarity.shape == stage.mask_logits.shape == (2, 4, *grid)
         assert stage.embeddings_before.shape == stage.embeddings_after.shape == (2, 4, 16)
         gate_shape = (2, 4, 16) if name.startswith("stage") else None
         assert gate_shape == (None if stage.gate is None else stage.gate.shape)
@@ -99,7 +101,7 @@ def test_final_prediction_is_a_convolution_of_all_stages_and_the_mean_of_their_m
     masks = torch.stack([to_finest(stage.mask_logits) for stage in stages]).mean(dim=0)
     torch.testing.assert_close(final.mask_logits, final.similarity + masks, rtol=1e-4, atol=1e-5)
     class_vectors = tiny_model.classify(final.embeddings_after)
-    expected = torch.einsum("bdhw,bkd->bkhw", final.features, class_vectors) / 16**0.5
+    expected = torch.einsum("bdhw,bkd->bkhw", final.features, class_vectors) / 4**0.5
     torch.testing.assert_close(final.similarity, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -250,7 +252,7 @@ def test_image_sizes_that_the_backbone_cannot_divide_are_refused(
         ({"out_indices": (-1, 2)}, r"Expected out_indices to be increasing .* got \(-1, 2\); list"),
         ({"out_indices": 3}, "Expected out_indices to be a list of feature indices, got 3; correct"),
         ({"output_stride": 12}, "Expected output_stride to be 8, 16, 32 or null, got 12; choose"),
-        ({"ffn_ratio": 0}, "Expected ffn_ratio × embed_dim .* at least 1, got 0 × 96"),
+        ({"ffn_ratio": 0}, "Expected ffn_ratio × embed_dim .* at least 1, got 0 × 192"),
         ({"pool_grids": [0]}, r"pool_grids of at least 1, got .*\(0,\); correct"),
         ({"pool_grids": ["1"]}, r"Expected pool_grids to be a list of side lengths, got \['1'\]; correct"),
         ({"reconstruction": "no"}, "Expected reconstruction to be true or false, got 'no'; correct"),

@@ -42,14 +42,14 @@ def test_pyramid_cells_are_the_full_grid_and_then_its_averages() -> None:
     ],
 )
 def test_embed_pools_under_each_mask_over_all_cells_jointly(pool_grids: tuple[int, ...], expected: list[float]) -> None:
-    extract = ClassExtraction(embed_dim=1, num_classes=3, pool_grids=pool_grids, masks_only=False)
+    extract = ClassExtraction(width=1, embed_dim=1, num_classes=3, pool_grids=pool_grids, masks_only=False)
     extract.project, extract.norm = nn.Identity(), nn.Identity()
     nn.init.zeros_(extract.presence.weight)
     torch.testing.assert_close(extract.embed(FEATURES, MASKS).flatten(), torch.tensor(expected))
 
 
 def test_embed_tells_a_class_that_is_there_from_one_that_is_nowhere_by_its_mask_s_peak() -> None:
-    extract = ClassExtraction(embed_dim=1, num_classes=2, pool_grids=(), masks_only=False)
+    extract = ClassExtraction(width=1, embed_dim=1, num_classes=2, pool_grids=(), masks_only=False)
     extract.project, extract.norm = nn.Identity(), nn.Identity()
     nn.init.constant_(extract.presence.weight, 10.0)
     features = torch.full((1, 1, 2, 2), 3.0)
@@ -58,7 +58,7 @@ def test_embed_tells_a_class_that_is_there_from_one_that_is_nowhere_by_its_mask_
 
 
 def test_embed_projects_and_normalises_what_it_pooled() -> None:
-    extract = ClassExtraction(embed_dim=4, num_classes=3, pool_grids=(), masks_only=False)
+    extract = ClassExtraction(width=4, embed_dim=4, num_classes=3, pool_grids=(), masks_only=False)
     features, masks = torch.randn(2, 4, 3, 5), torch.rand(2, 3, 3, 5)
     pooled = (masks[:, :, None] * features[:, None]).sum(dim=(3, 4)) / masks.sum(dim=(2, 3))[..., None]
     torch.testing.assert_close(
@@ -73,7 +73,7 @@ def updater_inputs() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def test_gate_of_one_keeps_the_embedding_and_gate_of_zero_takes_the_candidate() -> None:
-    update = EmbeddingUpdater(embed_dim=8, mode="gated")
+    update = EmbeddingUpdater(width=8, embed_dim=8, mode="gated")
     embeddings, features, similarity = updater_inputs()
     candidate = update.candidate(masked_mean(features, similarity.softmax(dim=1)))
     for gate, expected in ((1.0, embeddings), (0.0, candidate)):
@@ -84,7 +84,7 @@ def test_gate_of_one_keeps_the_embedding_and_gate_of_zero_takes_the_candidate() 
 
 
 def test_forcing_the_gate_to_its_own_value_changes_nothing() -> None:
-    update = EmbeddingUpdater(embed_dim=8, mode="gated")
+    update = EmbeddingUpdater(width=8, embed_dim=8, mode="gated")
     inputs = updater_inputs()
     free, gate = update(*inputs)
     forced, _ = update(*inputs, gate=gate)
@@ -94,7 +94,7 @@ def test_forcing_the_gate_to_its_own_value_changes_nothing() -> None:
 
 
 def test_added_updater_adds_the_candidate() -> None:
-    update = EmbeddingUpdater(embed_dim=8, mode="added")
+    update = EmbeddingUpdater(width=8, embed_dim=8, mode="added")
     embeddings, features, similarity = updater_inputs()
     candidate = update.candidate(masked_mean(features, similarity.softmax(dim=1)))
     updated, gate = update(embeddings, features, similarity)
@@ -103,7 +103,7 @@ def test_added_updater_adds_the_candidate() -> None:
 
 
 def test_folded_attention_is_attention_with_four_projections() -> None:
-    attend = SemanticsAttention(embed_dim=8, ffn_ratio=2.0)
+    attend = SemanticsAttention(width=8, embed_dim=8, ffn_ratio=2.0)
     features, embeddings = torch.randn(2, 8, 4, 5), torch.randn(2, 3, 8)
     query, key, value, out = (torch.randn(8, 8) / 8**0.5 for _ in range(4))
     with torch.no_grad():
@@ -121,7 +121,7 @@ def test_folded_attention_is_attention_with_four_projections() -> None:
 
 
 def test_attention_with_its_own_weights_is_softmax_of_scaled_products() -> None:
-    attend = SemanticsAttention(embed_dim=8, ffn_ratio=1.0)
+    attend = SemanticsAttention(width=8, embed_dim=8, ffn_ratio=1.0)
     features, embeddings = torch.randn(1, 8, 2, 3), torch.randn(1, 4, 8)
     enhanced, similarity = attend(features, embeddings)
     queries, keys = attend.query_norm(features)[0], embeddings[0] @ attend.key.weight.T
@@ -176,7 +176,7 @@ def test_diversity_loss_stays_in_range_and_has_finite_gradients_on_flat_maps() -
 
 
 def test_feature_reconstruction_combines_both_branches() -> None:
-    reconstruct = FeatureReconstruction(in_channels=5, embed_dim=8)
+    reconstruct = FeatureReconstruction(in_channels=5, width=8)
     combined, intrinsic, diverse = reconstruct(torch.randn(2, 5, 4, 6))
     assert (combined.shape, intrinsic.shape, diverse.shape) == ((2, 8, 4, 6), (2, 4, 4, 6), (2, 4, 4, 6))
     weight = reconstruct.combine.weight[:, :, 0, 0]

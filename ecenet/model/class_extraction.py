@@ -38,7 +38,9 @@ class ClassExtraction(nn.Module):
     network would bend its masks into class codes. Nothing here knows which class is which; only the mask does.
     """
 
-    def __init__(self, *, embed_dim: int, num_classes: int, pool_grids: tuple[int, ...], masks_only: bool) -> None:
+    def __init__(
+        self, *, width: int, embed_dim: int, num_classes: int, pool_grids: tuple[int, ...], masks_only: bool
+    ) -> None:
         """Args:
         pool_grids: empty for a plain masked mean.
         masks_only: leave out the projection, which nothing would train where embeddings are learned.
@@ -47,10 +49,10 @@ class ClassExtraction(nn.Module):
         self.pool_grids = pool_grids
         self.masks_only = masks_only
         self.mask = nn.Sequential(
-            LayerNorm2d(embed_dim), nn.Conv2d(embed_dim, embed_dim, 1), nn.GELU(), nn.Conv2d(embed_dim, num_classes, 1)
+            LayerNorm2d(width), nn.Conv2d(width, width, 1), nn.GELU(), nn.Conv2d(width, num_classes, 1)
         )
         if not masks_only:
-            self.project = nn.Linear(embed_dim, embed_dim)
+            self.project = nn.Linear(width, embed_dim)
             self.presence = nn.Linear(1, embed_dim, bias=False)
             self.norm = nn.LayerNorm(embed_dim)
 

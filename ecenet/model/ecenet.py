@@ -1,6 +1,7 @@
 """ECENet: mask → embedding → better features → better mask, from the deepest stage to the shallowest."""
 
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -60,6 +61,7 @@ class ECENet(
         class_colors: list[list[int]],
         image_mean: list[float],
         image_std: list[float],
+        taper: bool = False,
         dropout: float = 0.0,
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
@@ -83,15 +85,16 @@ class ECENet(
             same_padding=same_padding,
             pretrained=pretrained,
         )
-        depth = len(self.backbone.channels)
+        widths = [stage_width(embed_dim, stride) if taper else embed_dim for stride in self.backbone.strides]
         self.dropout = nn.Dropout2d(dropout)
         self.reconstruct = nn.ModuleList(
-            FeatureReconstruction(in_channels=channels, embed_dim=embed_dim)
+            FeatureReconstruction(in_channels=channels, width=width)
             if reconstruction
-            else nn.Conv2d(channels, embed_dim, 1)
-            for channels in self.backbone.channels
+            else nn.Conv2d(channels, width, 1)
+            for channels, width in zip(self.backbone.channels, widths, strict=True)
         )
         self.extract = ClassExtraction(
+            width=widths[-1],
             embed_dim=embed_dim,
             num_classes=num_classes,
             pool_grids=tuple(pool_grids) if extraction == "pyramid" else (),
@@ -99,18 +102,26 @@ class ECENet(
         )
         if embeddings == "learned":
             self.learned_embeddings = nn.Parameter(torch.randn(num_classes, embed_dim))
-        self.attend = nn.ModuleList(SemanticsAttention(embed_dim=embed_dim, ffn_ratio=ffn_ratio) for _ in range(depth))
+        self.attend = nn.ModuleList(
+            SemanticsAttention(width=width, embed_dim=embed_dim, ffn_ratio=ffn_ratio) for width in widths
+        )
         # The last update feeds nothing but `classify`: its bias, too, would add one number to all classes of a cell.
         self.update = nn.ModuleList(
-            EmbeddingUpdater(embed_dim=embed_dim, mode=updater, norm_bias=level > 0) for level in range(depth)
+            EmbeddingUpdater(width=width, embed_dim=embed_dim, mode=updater, norm_bias=level > 0)
+            for level, width in enumerate(widths)
         )
-        self.fuse = nn.ModuleList(nn.Conv2d(embed_dim, embed_dim, 1) for _ in range(depth))
-        self.fuse_norm = LayerNorm2d(embed_dim)
-        self.classify = nn.Linear(embed_dim, embed_dim, bias=False)
+        # From each stage to the next finer one, where their widths differ.
+        self.carry = nn.ModuleList(
+            nn.Identity() if deep == fine else nn.Conv2d(deep, fine, 1) for fine, deep in pairwise(widths)
+        )
+        self.fuse = nn.ModuleList(nn.Conv2d(width, widths[0], 1) for width in widths)
+        self.fuse_norm = LayerNorm2d(widths[0])
+        self.classify = nn.Linear(embed_dim, widths[0], bias=False)
         self.explicit = embeddings == "explicit"
         self.reconstruction = reconstruction
         self.updater: Updater = updater
         self.embed_dim = embed_dim
+        self.final_scale = widths[0] ** -0.5
 
     @property
     def num_classes(self) -> int:
@@ -161,7 +172,7 @@ class ECENet(
             inputs = features[level - 1]
             grid = inputs.shape[-2:]
             if enhanced is not None:
-                inputs = inputs + resize(enhanced, grid)
+                inputs = inputs + resize(self.carry[level - 1](enhanced), grid)
             before = replaced_rows(embeddings, edit.embeddings)
             enhanced, similarity = self.attend[level - 1](inputs, before, read=edit.attention, without=edits.without)
             mask = edits.mask_logits(name, similarity, num_classes=self.num_classes)
@@ -179,7 +190,7 @@ class ECENet(
         assert masks is not None, "it grows with fused"
         fused = self.fuse_norm(fused)
         embeddings = replaced_rows(embeddings, edits.at("final").embeddings)
-        class_similarity = dot_product(fused, self.classify(embeddings)) * self.embed_dim**-0.5
+        class_similarity = dot_product(fused, self.classify(embeddings)) * self.final_scale
         logits = silenced(class_similarity + masks / len(features), edits.without)
         stages["final"] = StageOutput(fused, class_similarity, logits, embeddings, embeddings, None)
         return ECENetOutput(logits, stages, diversity)
@@ -229,6 +240,11 @@ class ECENet(
             reconstruction=self.reconstruction,
             updater=self.updater,
         )
+
+
+def stage_width(embed_dim: int, stride: int) -> int:
+    """Channels of a tapered stage: D from stride 16 on, fewer in proportion at finer ones; even, as FR needs. Ours."""
+    return max(2, embed_dim * min(stride, 16) // 32 * 2)
 
 
 def resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:

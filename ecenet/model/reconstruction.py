@@ -13,12 +13,12 @@ class FeatureReconstruction(nn.Module):
     to D/2, diverse a depthwise 3×3 on top of it (cheap, as in ghost features), joined by a 1×1 convolution.
     """
 
-    def __init__(self, *, in_channels: int, embed_dim: int) -> None:
+    def __init__(self, *, in_channels: int, width: int) -> None:
         super().__init__()
-        half = embed_dim // 2
+        half = width // 2
         self.intrinsic = nn.Sequential(nn.Conv2d(in_channels, half, 1, bias=False), LayerNorm2d(half), nn.GELU())
         self.diverse = nn.Conv2d(half, half, 3, padding=1, groups=half)
-        self.combine = nn.Conv2d(embed_dim, embed_dim, 1)
+        self.combine = nn.Conv2d(width, width, 1)
 
     def forward(self, features: Tensor, *, diversify: bool = True) -> tuple[Tensor, Tensor, Tensor]:
         """(B, C, h, w) → reconstructed (B, D, h, w), intrinsic (B, D/2, h, w), diverse (B, D/2, h, w).

@@ -19,26 +19,26 @@ class SemanticsAttention(nn.Module):
     values': with far more cells than classes this leaves only K·D multiplications a cell.
     """
 
-    def __init__(self, *, embed_dim: int, ffn_ratio: float) -> None:
+    def __init__(self, *, width: int, embed_dim: int, ffn_ratio: float) -> None:
         super().__init__()
-        hidden = int(embed_dim * ffn_ratio)
-        self.scale = embed_dim**-0.5
-        self.query_norm = LayerNorm2d(embed_dim)
+        hidden = int(width * ffn_ratio)
+        self.scale = width**-0.5
+        self.query_norm = LayerNorm2d(width)
         # A bias would add one number to all classes of a cell, which no softmax over classes can see.
-        self.key = nn.Linear(embed_dim, embed_dim, bias=False)
-        self.value = nn.Linear(embed_dim, embed_dim)
-        self.norm = LayerNorm2d(embed_dim)
+        self.key = nn.Linear(embed_dim, width, bias=False)
+        self.value = nn.Linear(embed_dim, width)
+        self.norm = LayerNorm2d(width)
         self.ffn = nn.Sequential(
-            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, groups=embed_dim),
-            nn.Conv2d(embed_dim, hidden, 1),
+            nn.Conv2d(width, width, 3, padding=1, groups=width),
+            nn.Conv2d(width, hidden, 1),
             nn.GELU(),
-            nn.Conv2d(hidden, embed_dim, 1),
+            nn.Conv2d(hidden, width, 1),
         )
 
     def forward(
         self, features: Tensor, embeddings: Tensor, *, read: bool = True, without: Sequence[int] = ()
     ) -> tuple[Tensor, Tensor]:
-        """(B, D, h, w) features, (B, K, D) embeddings → enhanced (B, D, h, w), similarity (B, K, h, w).
+        """(B, C, h, w) features, (B, K, D) embeddings → enhanced (B, C, h, w), similarity (B, K, h, w).
 
         Knock-outs: with `read` off no embedding's value is added to the features; of the classes in `without` none is
         read. Either leaves the similarity as it is.
@@ -58,21 +58,21 @@ class EmbeddingUpdater(nn.Module):
     candidate C = mask-weighted mean of the enhanced features, g = σ(W[E; C]), E ← norm(g·E + (1−g)·W_c C).
     """
 
-    def __init__(self, *, embed_dim: int, mode: Updater, norm_bias: bool = True) -> None:
+    def __init__(self, *, width: int, embed_dim: int, mode: Updater, norm_bias: bool = True) -> None:
         super().__init__()
         self.mode = mode
         if mode != "off":
-            self.candidate = nn.Linear(embed_dim, embed_dim)
+            self.candidate = nn.Linear(width, embed_dim)
             self.norm = nn.LayerNorm(embed_dim, bias=norm_bias)
         if mode == "gated":
-            self.gate = nn.Linear(2 * embed_dim, embed_dim)
+            self.gate = nn.Linear(embed_dim + width, embed_dim)
 
     def forward(
         self, embeddings: Tensor, features: Tensor, similarity: Tensor, *, gate: float | Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Args:
             embeddings: (B, K, D).
-            features: (B, D, h, w) enhanced features.
+            features: (B, C, h, w) enhanced features.
             similarity: (B, K, h, w) the stage's mask logits.
             gate: forces the gate; broadcastable to (B, K, D), values in [0, 1]. Only where the mode is gated.
         Returns: updated embeddings (B, K, D) and the gate (B, K, D), None unless the mode is gated.

@@ -1,0 +1,110 @@
+"""The paper's ablations, each part of ECENet left out or replaced: trained alike, told with the spread over seeds."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import mean, stdev
+from typing import Any
+
+from ecenet.config import TrainConfig
+from ecenet.data.read import read_data
+from ecenet.data.split import class_pixels
+from ecenet.errors import UserError
+from ecenet.evaluate import evaluate
+from ecenet.files import write_json
+from ecenet.model.ecenet import ECENet
+from ecenet.predictor import Predictor
+from ecenet.start import lasting_settings, new_model
+from ecenet.trial import Contender, train_contender
+
+RESULTS_FILE = "ablation.json"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of the table."""
+
+    summary: str
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `ModelConfig` that differ from the whole."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `TrainConfig` that differ."""
+
+    def applied(self, config: TrainConfig, *, seed: int) -> TrainConfig:
+        return replace(config, seed=seed, model=replace(config.model, **self.model), **self.training)
+
+
+VARIANTS: dict[str, Variant] = {
+    "whole": Variant("explicit embeddings, FR, pyramid, gated updater"),
+    "learned": Variant("K learned vectors for explicit embeddings", {"embeddings": "learned"}),
+    "no-fr": Variant("a 1×1 convolution for Feature Reconstruction", {"reconstruction": False}),
+    "no-diversity": Variant("Feature Reconstruction without its diversity loss", {}, {"diversity_weight": 0.0}),
+    "mean": Variant("a plain mean under the mask for the pyramid", {"extraction": "mean"}),
+    "updater-off": Variant("embeddings as ECE made them, never updated", {"updater": "off"}),
+    "updater-added": Variant("updates added, without a gate", {"updater": "added"}),
+}
+"""Every ablation that the paper reports and that is a part of ECENet itself, by the name of its row."""
+
+Results = dict[str, dict[str, dict[str, float]]]
+"""mIoU of each stage by variant and seed (as text, since JSON has no other keys)."""
+
+
+def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]) -> Results:
+    """Train each variant with each seed for `config.steps`, and score every stage on `config.val_split`.
+
+    What is done is kept in `config.out`; the same call goes on with the rest, seed by seed, so that a table can be
+    made at any time.
+
+    Raises:
+        UserError: as for `train`; an unknown variant; the folder holds results of other settings.
+    """
+    unknown = [name for name in variants if name not in VARIANTS]
+    if unknown:
+        raise UserError(f"Expected variants among {', '.join(VARIANTS)}, got {unknown[0]!r}; choose from these.")
+    train_data = read_data(config.data, config.train_split, layout=config.layout)
+    val_data = read_data(config.data, config.val_split, layout=config.layout)
+    pixels = class_pixels(train_data)
+    class_pixels(val_data)
+    path = config.out / RESULTS_FILE
+    settings = lasting_settings(config, class_names=train_data.labels.class_names)
+    settings.pop("seed")
+    results: Results = {}
+    if path.is_file():
+        kept = json.loads(path.read_text())
+        if kept["settings"] != settings:
+            raise UserError(f"Expected the settings of the results in {path}, got others; choose another --out.")
+        results = kept["results"]
+    for seed in seeds:
+        for name in variants:
+            if str(seed) in results.get(name, {}):
+                continue
+            varied = VARIANTS[name].applied(config, seed=seed)
+            model = new_model(varied, train_data)
+            contender = Contender(model, model.backbone)
+            title = f"{name}, seed {seed}"
+            network = train_contender(contender, varied, train_data, pixels, Predictor(model), title=title)
+            assert isinstance(network, ECENet), "it is what was given"
+            results.setdefault(name, {})[str(seed)] = evaluate(Predictor(network), val_data).stages
+            write_json(path, {"settings": settings, "results": results})
+    return {name: results[name] for name in variants}
+
+
+def ablation_table(results: Results) -> str:
+    """Markdown: mIoU of the coarse and the final mask, and the difference to the whole over the seeds that both have.
+
+    ± is the standard deviation over seeds; a single seed has none.
+    """
+    whole = results.get("whole", {})
+    lines = ["| | coarse mask | final mask | change of the final | seeds |", "|---|---|---|---|---|"]
+    for name, by_seed in results.items():
+        coarse, final = ([stages[stage] for stages in by_seed.values()] for stage in ("ece", "final"))
+        common = [by_seed[seed]["final"] - whole[seed]["final"] for seed in by_seed if seed in whole]
+        change = _spread(common, sign="+") if common and name != "whole" else ""
+        lines.append(f"| {VARIANTS[name].summary} | {_spread(coarse)} | {_spread(final)} | {change} | {len(by_seed)} |")
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float], *, sign: str = "") -> str:
+    """Mean ± standard deviation in percent."""
+    text = f"{100 * mean(values):{sign}.1f}"
+    return f"{text} ± {100 * stdev(values):.1f}" if len(values) > 1 else text

@@ -1,0 +1,70 @@
+"""Ablations: what each row trains, that work is kept, and what the table says."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from helpers import tiny_training, write_folder
+
+from ecenet.ablate import VARIANTS, ablate, ablation_table
+from ecenet.config import TrainConfig
+from ecenet.errors import UserError
+from ecenet.figures.ablation import ablation_figure
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainConfig:
+    data = write_folder(tmp_path / "data", images=2)
+    return tiny_training(data, tmp_path / "out", crop_size=64, steps=1, warmup_steps=0)
+
+
+def test_each_variant_differs_from_the_whole_in_one_setting(config: TrainConfig) -> None:
+    whole = VARIANTS["whole"].applied(config, seed=config.seed)
+    assert whole == config
+    settings = []
+    for name, variant in VARIANTS.items():
+        if name == "whole":
+            continue
+        varied = variant.applied(config, seed=config.seed)
+        changed = {k: v for k, v in asdict(varied).items() if v != asdict(config)[k]}
+        inside = changed.pop("model", {})
+        changed |= {k: v for k, v in inside.items() if v != asdict(config.model)[k]}
+        assert len(changed) == 1, name
+        settings.append(tuple(changed.items()))
+    assert len(set(settings)) == len(VARIANTS) - 1, "no row twice"
+
+
+def test_what_is_done_is_kept_and_the_rest_goes_on(config: TrainConfig) -> None:
+    first = ablate(config, variants=["whole"], seeds=[0])
+    stages = first["whole"]["0"]
+    assert list(stages) == ["ece", "stage4", "stage3", "stage2", "stage1", "final"]
+
+    path = config.out / "ablation.json"
+    kept = json.loads(path.read_text())
+    kept["results"]["whole"]["0"]["final"] = 0.123
+    path.write_text(json.dumps(kept))
+    both = ablate(config, variants=["whole", "mean"], seeds=[0])
+    assert both["whole"]["0"]["final"] == 0.123, "not trained again"
+    assert list(both) == ["whole", "mean"]
+    dots = next(trace for trace in ablation_figure(both).data if trace.name == "final mask")
+    assert list(dots.x) == [pytest.approx(12.3), pytest.approx(100 * both["mean"]["0"]["final"])]
+
+    with pytest.raises(
+        UserError, match=r"Expected the settings of the results in .*, got others; choose another --out"
+    ):
+        ablate(replace(config, lr=0.5), variants=["whole"], seeds=[0])
+
+
+def test_an_unknown_variant_is_named(config: TrainConfig) -> None:
+    with pytest.raises(UserError, match=r"Expected variants among whole, learned, .*, got 'gate'; choose"):
+        ablate(config, variants=["gate"], seeds=[0])
+
+
+def test_the_table_compares_seeds_that_both_have() -> None:
+    def row(*finals: float) -> dict[str, dict[str, float]]:
+        return {str(seed): {"ece": final - 0.1, "final": final} for seed, final in enumerate(finals)}
+
+    table = ablation_table({"whole": row(0.5, 0.6), "mean": row(0.4)}).splitlines()
+    assert table[2].endswith("| 45.0 ± 7.1 | 55.0 ± 7.1 |  | 2 |")
+    assert table[3].endswith("| 30.0 | 40.0 | -10.0 | 1 |"), "against seed 0 alone"
