@@ -1,7 +1,8 @@
 """A class that somebody painted, and the small file that keeps it."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ FORMAT = "1"
 """Of the file; a change of what it holds is another one."""
 MAX_BYTES = 10_000_000
 """Far more than any class needs; larger files are not read."""
+PAINTED_COLORS = ((255, 200, 0), (0, 200, 255), (255, 80, 160), (120, 255, 80), (170, 110, 255))
+"""Of painted classes, in turn: brighter than those of any data set here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,24 @@ class PaintedClass:
     def added(self) -> AddedClass:
         """For `HeadEdits.added`."""
         return AddedClass(self.name, self.color, torch.from_numpy(self.embeddings))
+
+
+def with_class(
+    classes: Sequence[PaintedClass], painted: PaintedClass, *, known: Sequence[str]
+) -> tuple[PaintedClass, ...]:
+    """One more class, in a colour that no other painted one has, or anew under the same name.
+
+    Args:
+        known: names of the model's own classes.
+    Raises:
+        UserError: the model has a class of that name.
+    """
+    if painted.name in known:
+        raise UserError(f"Expected a name that the model does not know, got {painted.name!r}; choose another.")
+    kept = tuple(one for one in classes if one.name != painted.name)
+    taken = {one.color for one in kept}
+    free = next((color for color in PAINTED_COLORS if color not in taken), painted.color)
+    return (*kept, replace(painted, color=free if painted.color in taken else painted.color))
 
 
 def save_class(painted: PaintedClass, path: Path) -> None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ecenet.errors import UserError
 from ecenet.explore.mask_edits import StageMask, stage_mask
-from ecenet.explore.painted_class import PaintedClass
+from ecenet.explore.painted_class import PAINTED_COLORS, PaintedClass
+from ecenet.explore.painted_class import with_class as with_painted
 from ecenet.explore.painting import paint_class
 from ecenet.explore.scenario import Scenario
 from ecenet.explore.strokes import Stroke, draw_strokes
@@ -15,9 +15,6 @@ from ecenet.prediction import ImageFeatures, Prediction
 from ecenet.predictor import Predictor
 from ecenet.study_config import Method
 from ecenet.ui.session import Session
-
-PAINTED_COLORS = ((255, 200, 0), (0, 200, 255), (255, 80, 160), (120, 255, 80), (170, 110, 255))
-"""Of painted classes, in turn: brighter than those of any data set here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,15 +108,6 @@ def add_painted_class(
 
 
 def with_class(experiment: Experiment, painted: PaintedClass, *, known: list[str]) -> Experiment:
-    """One more class, in a colour that no other painted one has, or anew under the same name.
-
-    Raises:
-        UserError: the model has a class of that name.
-    """
-    if painted.name in known:
-        raise UserError(f"Expected a name that the model does not know, got {painted.name!r}; choose another.")
-    kept = tuple(one for one in experiment.scenario.classes if one.name != painted.name)
-    taken = {one.color for one in kept}
-    free = next((color for color in PAINTED_COLORS if color not in taken), painted.color)
-    painted = replace(painted, color=free if painted.color in taken else painted.color)
-    return replace(experiment, scenario=replace(experiment.scenario, classes=(*kept, painted)))
+    """One more class; arguments and errors as for `painted_class.with_class`."""
+    classes = with_painted(experiment.scenario.classes, painted, known=known)
+    return replace(experiment, scenario=replace(experiment.scenario, classes=classes))
