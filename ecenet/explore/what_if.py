@@ -1,7 +1,8 @@
 """What if: embeddings carried from photo to photo, and what an edit changed."""
 
+import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -121,6 +122,30 @@ class ClassChange(NamedTuple):
     """0 … 2 between its embeddings before and after; NaN for a class that one prediction has only."""
 
 
+ChangedClass = TypedDict(
+    "ChangedClass",
+    {
+        "class": str,
+        "area_before": float,
+        "area_after": float,
+        "lost": int,
+        "gained": int,
+        "embedding_moved": float | None,
+    },
+)
+"""A `ClassChange`, JSON-able; null for an embedding that one prediction has only."""
+
+
+class StageReport(TypedDict):
+    """What an edit changed at one stage, JSON-able; null without a truth."""
+
+    stage: str
+    changed_share: float
+    mean_iou_before: float | None
+    mean_iou_after: float | None
+    classes: list[ChangedClass]
+
+
 def compare(before: Prediction, after: Prediction, *, truth: np.ndarray | None = None) -> Comparison:
     """Two predictions of one photo by the same weights.
 
@@ -194,6 +219,41 @@ def class_changes(change: StageChange, *, after: StagePrediction) -> list[ClassC
         for k in order
         if seen[k]
     ]
+
+
+def describe_changes(comparison: Comparison, after: Prediction) -> list[StageReport]:
+    """A comparison in numbers, stage by stage.
+
+    Args:
+        after: the prediction with the edit, of all classes of both.
+    """
+    reports: list[StageReport] = []
+    for number, (name, change) in enumerate(comparison.stages.items()):
+        before, gain = (
+            None if values is None else float(values[number])
+            for values in (comparison.mean_iou_before, comparison.mean_iou)
+        )
+        classes: list[ChangedClass] = [
+            {
+                "class": after.class_names[row.class_index],
+                "area_before": row.area_before,
+                "area_after": row.area_after,
+                "lost": row.lost,
+                "gained": row.gained,
+                "embedding_moved": None if math.isnan(row.cosine_distance) else row.cosine_distance,
+            }
+            for row in class_changes(change, after=after.stages[name])
+        ]
+        reports.append(
+            {
+                "stage": name,
+                "changed_share": change.changed_share,
+                "mean_iou_before": before,
+                "mean_iou_after": None if before is None or gain is None else before + gain,
+                "classes": classes,
+            }
+        )
+    return reports
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
