@@ -16,6 +16,7 @@ from ecenet.errors import UserError
 
 MAX_UPLOAD_BYTES = 32 * 1024 * 1024
 """Of one file, whatever way it comes."""
+NOT_UPLOADED = "Expected a file that was uploaded here, got the path of another one; upload it first."
 
 
 def _fetched(value: object) -> object:
@@ -39,7 +40,7 @@ def _checked(file: FileData) -> FileData:
     """Gradio looks only at files that are marked as such; a path that a client made up may come without the mark."""
     path = Path(file.path).resolve()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
-        raise UserError("Expected a file that was uploaded here, got the path of another one; upload it first.")
+        raise UserError(NOT_UPLOADED)
     if path.stat().st_size > MAX_UPLOAD_BYTES:
         raise UserError(
             f"Expected files of at most {MAX_UPLOAD_BYTES >> 20} MB, but {path.name} has {path.stat().st_size >> 20}; "
@@ -60,12 +61,16 @@ def new_file(content: bytes, name: str) -> FileData:
 def picture(image: Image.Image, name: str) -> FileData:
     """PNG or JPEG, as its name says."""
     buffer = io.BytesIO()
-    image.save(buffer, **({"format": "PNG"} if name.endswith(".png") else {"format": "JPEG", "quality": 90}))
+    # As Pillow packs by default, a PNG of a heat map takes longer than the prediction.
+    if name.endswith(".png"):
+        image.save(buffer, format="PNG", compress_level=1)
+    else:
+        image.save(buffer, format="JPEG", quality=90)
     return new_file(buffer.getvalue(), name)
 
 
 def arrays(values: Mapping[str, np.ndarray], name: str) -> FileData:
-    """A file for `numpy.load`."""
+    """A file for `numpy.load`; not packed, since such numbers take long to pack and stay nearly as large."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **values)  # type: ignore[arg-type]  # none is its option
+    np.savez(buffer, **values)  # type: ignore[arg-type]  # none is its option
     return new_file(buffer.getvalue(), name)

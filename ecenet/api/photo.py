@@ -43,8 +43,8 @@ class PhotoEndpoints:
     def segment(
         self, photo: Upload, stage: str = "final", coco: bool = False, weights: str | None = None
     ) -> tuple[SegmentReport, FileData]:
-        """Segment a photo: a label map, classes with area and mean confidence, agreement of every stage with the final
-        mask. Photos with a side above 1024 pixels are scaled down.
+        """Segment a photo: a label map (a palette PNG of class indices), classes with area and mean confidence, and the
+        agreement of every stage with the final mask. Photos with a side above 1024 pixels are scaled down.
 
         Args:
             photo: the photo, JPEG, PNG, WebP, GIF, TIFF or BMP.
@@ -52,7 +52,7 @@ class PhotoEndpoints:
             coco: whether to return the classes' masks as COCO annotations (compressed RLE), too.
             weights: a name of the app's model list, such as voc13; by default what the app was started with.
         Returns:
-            a report, whose label_map is a palette PNG of class indices, and the photo under the mask as a JPEG
+            a report with the label map, and the photo under the mask as a JPEG
         """
         _, prediction, about = self._predict(photo, weights)
         shown = prediction.stages[stage_of(prediction, stage)]
@@ -70,16 +70,16 @@ class PhotoEndpoints:
     def similarity(
         self, photo: Upload, class_name: str, weights: str | None = None
     ) -> tuple[SimilarityReport, FileData]:
-        """Where each stage sees a class: its similarity maps, coarse to fine, before any softmax, on one scale whose
-        ends are low and high, and the share of its embedding that each gate overwrote with the mask's evidence.
+        """Where each stage sees a class: its similarity maps, coarse to fine, before any softmax, as arrays (.npz, one
+        (h, w) map a stage) and as pictures on one scale whose ends are low and high; and the share of its embedding
+        that each gate overwrote with the mask's evidence.
 
         Args:
             photo: the photo.
             class_name: a class that the weights know, such as cat; segment tells those of a photo.
             weights: a name of the app's model list, such as voc13; by default what the app was started with.
         Returns:
-            a report, whose arrays are an .npz with one (h, w) map a stage and whose maps are pictures of these, and all
-            of the pictures side by side as a JPEG
+            a report with arrays and pictures, and all pictures side by side as a JPEG
         """
         _, prediction, about = self._predict(photo, weights)
         k = class_index(prediction, class_name)

@@ -58,11 +58,13 @@ class WhatIfEndpoint:
     ) -> tuple[WhatIfReport, FileData]:
         """Segment a photo once as it is and once with something otherwise; any of these, together or alone.
 
-        Paint a class: examples make one (several: few-shot), which competes with all others. Edit masks: paint, erase
-        or swap classes at a stage, or replace its mask by a label map. Knock out parts of the head, or force its gates.
-        Transplant a class embedding of another photo. The report tells, for every stage, the share of pixels that
-        changed, each class's area before and after, its pixels lost and gained, how far its embedding moved (cosine
-        distance), and mean IoU before and after where a truth is given.
+        Paint a class: examples make one (several: few-shot), which competes with all others but in edited masks. Edit
+        masks: paint, erase (all over, without a region) or swap classes at a stage, or replace its mask by a label_map.
+        Knock out parts of the head, or force its gates. Transplant a class embedding of another photo. The report
+        tells, for every stage, the share of pixels that changed, each class's area before and after, its pixels lost
+        and gained, how far its embedding moved (cosine distance), and mean IoU before and after where a truth is given.
+        Its files: the new label map, overlays, arrays of all maps, embeddings and gates (.npz), similarity maps of the
+        last painted class as pictures, and the class that the examples made, for painted_classes of a later call.
 
         Args:
             photo: the photo.
@@ -81,8 +83,7 @@ class WhatIfEndpoint:
             truth: true mask of the photo, a PNG of class indices, 255 = ignore.
             weights: a name of the app's model list, such as voc13; by default what the app was started with.
         Returns:
-            a report with the new label map, similarity maps (.npz; pictures of the last painted class), overlays and
-            the class that the examples made, and the photo before and after side by side as a JPEG
+            a report, and the photo before and after side by side as a JPEG
         """
         opened = open_weights(self._shelf, weights)
         before = opened.predictor.predict(read_photo(photo.path))

@@ -7,8 +7,10 @@ from typing import Any
 import gradio as gr
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
+from gradio.exceptions import InvalidPathError
+from gradio.route_utils import FnIndexInferError
 
-from ecenet.api.files import MAX_UPLOAD_BYTES
+from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED
 from ecenet.errors import UserError
 
 CSS = Path(__file__).parents[2] / "assets" / "app.css"
@@ -22,7 +24,9 @@ class Page(gr.Blocks):
             return await super().preprocess_data(*args, **kwargs)
         except gr.Error:
             raise
-        except Exception as error:  # paths and addresses that are refused, downloads that fail, forged files
+        except InvalidPathError as error:
+            raise gr.Error(NOT_UPLOADED, print_exception=False) from error
+        except Exception as error:  # addresses that are refused, downloads that fail, forged files
             raise gr.Error(
                 "Expected uploaded files, or public addresses of files, and all arguments, got something else; "
                 "upload files first and compare with the API page.",
@@ -35,9 +39,7 @@ def check_mcp() -> None:
     UserError: what MCP takes is not installed.
     """
     if importlib.util.find_spec("mcp") is None:
-        raise UserError(
-            "Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first."
-        )
+        raise UserError("Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.")
 
 
 def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = False, wait: bool = True) -> None:
@@ -57,7 +59,7 @@ def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = Fa
         max_file_size=MAX_UPLOAD_BYTES,
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
-        app_kwargs={"exception_handlers": {TypeError: _refused, KeyError: _refused}},
+        app_kwargs={"exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused)},
         prevent_thread_lock=not wait,
     )
 
