@@ -6,25 +6,22 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 import pytest
-import skimage.data
-from gradio_client import Client
 from PIL import Image
 
-from app import build_app
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
-from ecenet.ui.serve import serve
-from ecenet.ui.shelf import ModelShelf
+
+if TYPE_CHECKING:
+    from gradio_client import Client
 
 README = Path(__file__).parent.parent / "README.md"
 README_ADDRESS = "http://127.0.0.1:7860"
-PHOTOS = Path(skimage.data.__file__).parent
 FILE = {"meta": {"_type": "gradio.FileData"}}
 """What marks a dictionary as a file."""
 
@@ -35,7 +32,7 @@ class Served:
 
     address: str
     folder: Path
-    client: Client
+    client: "Client"
     predictor: Predictor
     """The very one that answers."""
     prediction: Prediction
@@ -52,6 +49,13 @@ class Served:
 
 @pytest.fixture(scope="session")
 def api(umap: UmapWorker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    # Here, since Gradio takes seconds to import, and every test's fixtures come by this file.
+    from gradio_client import Client
+
+    from app import build_app
+    from ecenet.ui.serve import serve
+    from ecenet.ui.shelf import ModelShelf
+
     with pytest.MonkeyPatch.context() as environment, socket.socket() as probe:
         environment.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("cache")))
         environment.setenv("GRADIO_ANALYTICS_ENABLED", "False")
@@ -72,8 +76,10 @@ def api(umap: UmapWorker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def _write_files(folder: Path, predictor: Predictor) -> Prediction:
     """A cat, a person, a box on the forehead of the one and the suit of the other, and a truth that is the prediction
     but for its upper half."""
+    import skimage.data
+
     for name, source in (("photo", "chelsea"), ("other", "astronaut")):
-        Image.open(PHOTOS / f"{source}.png").save(folder / f"{name}.jpg", quality=95)
+        Image.open(Path(skimage.data.__file__).parent / f"{source}.png").save(folder / f"{name}.jpg", quality=95)
     prediction = predictor.predict(folder / "photo.jpg")
     region = np.zeros(prediction.label_map.shape, dtype=np.uint8)
     region[20:60, 150:300] = 255

@@ -128,6 +128,7 @@ def test_uploads_have_the_page_s_limits(api: Served, photo: dict[str, Any], monk
         ("what_if", {"edits": [{"stage": "ece", "action": "erase", "klass": 1}]}, "got edits.0.klass"),
         ("what_if", {"edits": [{"stage": "final", "action": "erase", "class_name": "cat"}]}, "Expected a stage among"),
         ("what_if", {"examples": [{}]}, "Expected examples.0.region, got none"),
+        ("what_if", {"edits": [{"stage": "ece", "action": "swap"}] * 21}, "Expected at most 20 edits, got 21"),
     ],
 )
 def test_arguments_that_make_no_sense(

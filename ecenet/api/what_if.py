@@ -25,9 +25,11 @@ from ecenet.prediction import Prediction
 from ecenet.study_config import Method
 from ecenet.ui.download import file_stem
 from ecenet.ui.selection import stage_of
-from ecenet.ui.session import MAX_PHOTOS, read_photo
+from ecenet.ui.session import read_photo
 from ecenet.ui.shelf import ModelShelf
 
+MAX_PARTS = 20
+"""Examples, painted classes or edits of one call: others wait for the model, too."""
 T = TypeVar("T")
 
 
@@ -85,6 +87,9 @@ class WhatIfEndpoint:
         Returns:
             a report, and the photo before and after side by side as a JPEG
         """
+        for name, given in (("examples", examples), ("painted_classes", painted_classes), ("edits", edits)):
+            if given is not None and len(given) > MAX_PARTS:
+                raise UserError(f"Expected at most {MAX_PARTS} {name}, got {len(given)}; give fewer.")
         opened = open_weights(self._shelf, weights)
         before = opened.predictor.predict(read_photo(photo.path))
         classes = _loaded(painted_classes or [], opened)
@@ -137,8 +142,6 @@ def _loaded(files: Sequence[FileData], opened: Opened) -> tuple[PaintedClass, ..
 def _painted(
     examples: Sequence[Example], before: Prediction, opened: Opened, *, name: str, method: Method, prototypes: int
 ) -> PaintedClass:
-    if len(examples) > MAX_PHOTOS:
-        raise UserError(f"Expected at most {MAX_PHOTOS} examples, got {len(examples)}; give fewer.")
     regions = []
     for one in examples:
         features = before.features

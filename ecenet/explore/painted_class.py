@@ -18,6 +18,8 @@ FORMAT = "1"
 """Of the file; a change of what it holds is another one."""
 MAX_BYTES = 10_000_000
 """Far more than any class needs; larger files are not read."""
+MAX_PROTOTYPES = 16
+"""Embeddings of one class at most."""
 PAINTED_COLORS = ((255, 200, 0), (0, 200, 255), (255, 80, 160), (120, 255, 80), (170, 110, 255))
 """Of painted classes, in turn: brighter than those of any data set here."""
 
@@ -123,10 +125,10 @@ def _read(path: Path) -> PaintedClass:
     if (
         embeddings.dtype != np.float32
         or embeddings.ndim != 2
-        or not len(embeddings)
+        or not 0 < len(embeddings) <= MAX_PROTOTYPES
         or not np.isfinite(embeddings).all()
     ):
-        raise _no_class(path, "its embeddings are not rows of finite numbers")
+        raise _no_class(path, f"its embeddings are not 1 … {MAX_PROTOTYPES} rows of finite numbers")
     return painted
 
 

@@ -29,8 +29,7 @@ class Page(gr.Blocks):
         except Exception as error:  # addresses that are refused, downloads that fail, forged files
             raise gr.Error(
                 "Expected uploaded files, or public addresses of files, and all arguments, got something else; "
-                "upload files first and compare with the API page.",
-                print_exception=False,
+                "upload files first and compare with the API page."
             ) from error
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import gradio as gr
 
 from ecenet.errors import UserError
-from ecenet.explore.painting import MAX_PROTOTYPES
+from ecenet.explore.painted_class import MAX_PROTOTYPES
 from ecenet.prediction import Prediction, stage_title
 from ecenet.study_config import Method
 from ecenet.ui.experiment import Experiment
