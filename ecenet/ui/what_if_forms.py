@@ -1,16 +1,38 @@
 """The fields of the What if tab, and what there is to choose in them."""
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
 from ecenet.errors import UserError
-from ecenet.explore.painted_class import MAX_PROTOTYPES
+from ecenet.explore.painting import MAX_PROTOTYPES
 from ecenet.prediction import Prediction, stage_title
 from ecenet.study_config import Method
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.selection import Selection, shown_class
 from ecenet.ui.session import Session
+from ecenet.ui.shelf import ModelShelf
+
+METHODS: list[tuple[str, Method | Literal["backbone"]]] = [
+    ("Pyramid embedding", "pyramid"),
+    ("Mean embedding", "mean"),
+    ("Several embeddings", "prototypes"),
+    ("Backbone features", "backbone"),
+]
+METHODS_HELP = (
+    "Embeddings compete inside of the head. Backbone features win over every class where they are nearer to what is "
+    "painted than to the rest of the painted photos, as some of any photo is; the head knows nothing of the class. Of "
+    "things that the weights never saw they find more."
+)
+EXPLICIT_ONLY = (
+    "Learned class embeddings cannot take the place of explicit ones here: these weights make theirs of masks and hold "
+    "no others; Compare can show a run trained with <code>--embeddings learned</code> beside them."
+)
+LEARNED_ONLY = (
+    "Explicit class embeddings cannot take the place of learned ones here: these weights hold learned ones alone, so "
+    "no region becomes an embedding and no coarse mask can be changed."
+)
+"""Why there is nothing to switch: weights are trained with one kind."""
 
 Action = Literal["paint", "erase", "swap", "truth"]
 ACTIONS: list[tuple[str, Action]] = [
@@ -56,10 +78,16 @@ class KnockOut(NamedTuple):
     updater: gr.CheckboxGroup
     forced: gr.Checkbox
     gate: gr.Slider
+    embeddings: gr.HTML
 
     @property
-    def stages(self) -> list[Any]:
-        return [self.attention, self.updater]
+    def choices(self) -> list[Any]:
+        return [self.attention, self.updater, self.embeddings]
+
+    @property
+    def switches(self) -> list[Any]:
+        """In the order of `what_if_changes.knock_out`."""
+        return [self.diverse, self.attention, self.updater, self.forced, self.gate]
 
 
 class Move(NamedTuple):
@@ -78,9 +106,7 @@ def tools() -> Tools:
     choices = [("Brush", "brush"), ("Eraser", "erase"), ("Box", "box"), ("Patch of a class", "pick")]
     with gr.Row():
         tool = gr.Radio(choices, value="brush", label="Paint with", elem_id="easel-tool", scale=2, min_width=260)
-        radius = gr.Slider(
-            2, 60, value=12, step=1, label="Brush radius, pixels", elem_id="easel-radius", scale=1, min_width=200
-        )
+        radius = gr.Slider(2, 60, value=12, step=1, label="Radius", elem_id="easel-radius", scale=1, min_width=200)
     with gr.Row():
         undo = gr.Button("Undo", size="sm", elem_id="easel-undo", min_width=80)
         clear = gr.Button("Clear", size="sm", elem_id="easel-clear", min_width=80)
@@ -93,8 +119,10 @@ def paint() -> Paint:
         "part of a thing may lose to the class of the whole: leave that one out."
     )
     name = gr.Textbox("my class", label="Name", max_length=40, max_lines=1, elem_id="class-name")
-    method = gr.Radio(list(get_args(Method)), value="pyramid", label="Pooled as", elem_id="class-method")
-    prototypes = gr.Slider(1, MAX_PROTOTYPES, value=3, step=1, label="Prototypes, for that method")
+    method = gr.Radio(METHODS, value="pyramid", label="Found by", info=METHODS_HELP, elem_id="class-method")
+    prototypes = gr.Slider(
+        1, MAX_PROTOTYPES, value=3, step=1, label="Prototypes", info="At most, of a class that has several."
+    )
     make = gr.Button("Make it a class", variant="primary", elem_id="make-class")
     without = gr.Dropdown([], multiselect=True, label="Leave out classes", interactive=True, elem_id="without-classes")
     upload = gr.UploadButton(
@@ -121,9 +149,16 @@ def knock_out() -> KnockOut:
     updater = gr.CheckboxGroup([], label="Updater at", interactive=True, elem_id="off-updater")
     forced = gr.Checkbox(False, label="Force every gate to", elem_id="gate-forced")
     gate = gr.Slider(
-        0, 1, value=1, step=0.05, label="Gate: 1 keeps embeddings, 0 takes the mask's evidence", elem_id="gate-value"
+        0,
+        1,
+        value=1,
+        step=0.05,
+        label="Gate",
+        info="1 keeps embeddings, 0 takes the mask's evidence.",
+        elem_id="gate-value",
     )
-    return KnockOut(diverse, attention, updater, forced, gate)
+    embeddings = gr.HTML(elem_id="off-embeddings")
+    return KnockOut(diverse, attention, updater, forced, gate, embeddings)
 
 
 def transplant() -> Move:
@@ -131,13 +166,15 @@ def transplant() -> Move:
     source = gr.Dropdown([], label="From the photo", interactive=True, filterable=False, elem_id="move-source")
     class_name = gr.Dropdown([], label="its class", interactive=True, elem_id="move-class")
     into = gr.Dropdown([], label="takes the place of", interactive=True, elem_id="move-into")
-    t = gr.Slider(0, 1, value=1, step=0.05, label="How far: 0 its own embedding, 1 the other's", elem_id="move-t")
+    t = gr.Slider(
+        0, 1, value=1, step=0.05, label="How far", info="0 is its own embedding, 1 the other's.", elem_id="move-t"
+    )
     apply = gr.Button("Transplant", variant="primary", elem_id="move-apply")
     return Move(source, class_name, into, t, apply)
 
 
-def render_choices(session: Session, selection: Selection, experiment: Experiment) -> list[Any]:
-    """What there is to choose, for `Paint.without`, `Edit.choices`, `KnockOut.stages` and `Move.choices`."""
+def render_choices(session: Session, selection: Selection, experiment: Experiment, *, shelf: ModelShelf) -> list[Any]:
+    """What there is to choose, for `Paint.without`, `Edit.choices`, `KnockOut.choices` and `Move.choices`."""
     photo = session.photo(selection)
     experiment = experiment.of(session)
     names = photo.prediction.class_names if photo is not None else []
@@ -154,6 +191,7 @@ def render_choices(session: Session, selection: Selection, experiment: Experimen
         gr.Dropdown(names, value=second),
         gr.CheckboxGroup(sau, value=[name for _, name in sau if name not in off.attention_off]),
         gr.CheckboxGroup(sau, value=[name for _, name in sau if name not in off.updater_off]),
+        f'<p class="ece-note">{EXPLICIT_ONLY if shelf.open(session.model).model.explicit else LEARNED_ONLY}</p>',
         gr.Dropdown(sources, value=0 if sources else None),
         gr.Dropdown(names, value=first),
         gr.Dropdown(names, value=first),
