@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: app test check unit browser benchmark clean
+.PHONY: app test check unit browser pictures benchmark clean
 
 app: $(STAMP)
 	$(BIN)/python app.py
@@ -21,6 +21,9 @@ unit: $(STAMP)
 
 browser: $(STAMP)
 	$(BIN)/python -m pytest -m browser
+
+pictures: $(STAMP)
+	PYTHONPATH=. $(BIN)/python tests/pictures.py
 
 benchmark: $(STAMP)
 	$(BIN)/python -m ecenet benchmark --weights voc13

@@ -22,16 +22,22 @@ class Consistency:
     options: tyro.conf.OmitArgPrefixes[WarningOptions] = field(default_factory=WarningOptions)
     json: Path | None = None
     """File to write the figures to; the table is printed as well."""
+    warning: Path | None = None
+    """File to write the confidence's thresholds to: the app warns by a `warning.json` beside the weights."""
 
     def run(self) -> None:
         from ecenet.bank import read_bank
+        from ecenet.explore.confidence_warning import confidence_warning, warning_json
         from ecenet.explore.failure_warning import figures_json, judge_warnings, warnings_table
 
         reference = read_bank(self.bank)
-        figures = judge_warnings(reference, read_bank(self.val, weights=reference.about["weights_hash"]), self.options)
+        bank = read_bank(self.val, weights=reference.about["weights_hash"])
+        figures = judge_warnings(reference, bank, self.options)
         print(warnings_table(figures))
         if self.json is not None:
             write_text(self.json, json.dumps(figures_json(figures), indent=1))
+        if self.warning is not None:
+            write_text(self.warning, warning_json(confidence_warning(figures, bank.about, self.options)))
 
 
 @dataclass(frozen=True)

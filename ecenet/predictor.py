@@ -100,7 +100,7 @@ class Predictor:
         added = () if edits is None else edits.added
         names = [*model.class_names, *(one.name for one in added)]
         if added:
-            _check_names(names)
+            check_names(names)
         with torch.inference_mode(), self.autocast():
             output = model.forward_head(features.tensors, None if edits is None else edits.to(self.device))
             output = join_prototypes(output, (edits or NO_EDITS).row_classes(model.num_classes))
@@ -137,8 +137,12 @@ class Predictor:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half)
 
 
-def _check_names(names: list[str]) -> None:
-    """Of the model's classes and those that were added."""
+def check_names(names: list[str]) -> None:
+    """Of the model's classes and those that were added.
+
+    Raises:
+        UserError: a name is there twice, or there are too many.
+    """
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UserError(f"Expected a name that no other class has, got {twice[0]!r}; choose another name.")

@@ -1,4 +1,5 @@
-"""A real server and a real Chromium, shared by all browser tests. Screenshots are kept in `artifacts/`."""
+"""A real server and a real Chromium, shared by all browser tests and the README's pictures. Screenshots are kept in
+`artifacts/`."""
 
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,12 @@ ARTIFACTS = ROOT / "artifacts"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LONG = 120_000
 """Milliseconds: first predictions and UMAP's import on a busy machine."""
+COVERED = """canvas => {
+  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  let covered = 0;
+  for (let i = 3; i < data.length; i += 4) covered += data[i] > 0;
+  return covered / (canvas.width * canvas.height);
+}"""
 SEGMENT_PARTS = ["segment-view", "segment-marker", "mask-opacity", "mask-mode", "mask-boundaries"]
 expect.set_options(timeout=LONG)
 
@@ -38,6 +46,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def address(runs: Path) -> Iterator[str]:
+    with served_app(runs) as url:
+        yield url
+
+
+@contextmanager
+def served_app(runs: Path) -> Iterator[str]:
+    """The address of an app that is there as long as the context is."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -74,6 +89,12 @@ def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt-get install chromium")
+    with started_browser() as chromium:
+        yield chromium
+
+
+@contextmanager
+def started_browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield chromium
@@ -114,3 +135,30 @@ def asked(page: Page) -> list[str]:
 
 def upload(page: Page, path: Path) -> None:
     page.set_input_files("#photo-input input[type=file]", path)
+
+
+def paint(page: Page, *points: tuple[float, float]) -> None:
+    """On the easel, along points in shares of the photo's width and height."""
+    box = page.locator("#easel canvas").bounding_box()
+    assert box is not None
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+
+
+def covered(page: Page) -> float:
+    """The painted share of the easel's photo."""
+    share: float = page.locator("#easel canvas").evaluate(COVERED)
+    return share
+
+
+def wait_for_cover(page: Page, least: float, most: float) -> None:
+    """Until the painted share of the photo is in between."""
+    page.wait_for_function(
+        f"([least, most]) => {{ const share = ({COVERED})(document.querySelector('#easel canvas'));"
+        " return share >= least && share <= most; }",
+        arg=[least, most],
+    )

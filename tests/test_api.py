@@ -137,6 +137,7 @@ def test_consistency(api: Served, namespace: dict[str, Any], monkeypatch: pytest
     for one, row in zip(report["classes"], rows, strict=True):
         assert one["rival"] == names[row.rival]
         assert (one["distance"], one["rival_distance"]) == pytest.approx((row.distance, row.rival_distance))
+        assert one["warned"] == (one["confidence"] < report["warning"]["threshold"])
         assert one["margin"] == pytest.approx(one["rival_distance"] - one["distance"], abs=1e-6)
 
 
@@ -232,6 +233,17 @@ def test_the_predicted_mask_painted_gives_nearly_the_predicted_embedding(api: Se
         api.predictor, [(api.prediction.features, region)], name="again", color=(0, 0, 0), weights_hash=""
     )
     np.testing.assert_allclose(made, expected.embeddings[0], atol=1e-2)
+
+
+def test_what_the_backbone_finds_is_no_embedding(api: Served) -> None:
+    examples = [{"region": file(api, "region.png")}]
+    report = what_if(api, examples=examples, pooling="backbone", class_name="forehead")
+    rows = {one["class"]: one for one in at(report, "final")["classes"]}
+    assert rows["forehead"]["area_after"] > 0.05
+    assert rows["forehead"]["embedding_moved"] is None
+    assert (report["maps"], report["low"]) == ({}, None)
+    with np.load(report["arrays"]) as arrays:
+        assert np.isnan(arrays["embeddings_stage1"][-1]).all()
 
 
 def test_examples_on_several_photos_make_a_class_that_a_later_call_takes(api: Served) -> None:

@@ -66,6 +66,17 @@ def test_a_click_on_the_map_explains_that_pixel(page: Page) -> None:
 
 def test_a_mask_is_compared_with_and_a_wrong_one_refused(page: Page, tmp_path: Path) -> None:
     open_pixel_tab(page)
+    # What if and Compare show something that a truth can judge.
+    page.get_by_role("tab", name="What if").click()
+    page.locator("#knock-out button").first.click()
+    page.locator("#off-diverse input").uncheck()
+    changed, pair = page.locator("#what-if-result"), page.locator("#model-pair")
+    expect(changed).to_contain_text("Pixels that change their class", timeout=LONG)
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#other-picker input").click()
+    page.get_by_role("option", name="voc13", exact=True).click()
+    expect(pair).to_contain_text("same class on 100.0%", timeout=LONG)
+    page.get_by_role("tab", name="Pixel").click()
     width, height = Image.open(PHOTO).size
     # Class 2 of voc13 is the cat.
     mask = np.zeros((height, width), dtype=np.uint8)
@@ -76,6 +87,8 @@ def test_a_mask_is_compared_with_and_a_wrong_one_refused(page: Page, tmp_path: P
     expect(scores).to_contain_text("mIoU", timeout=LONG)
     expect(page.locator("#fixed-plot .js-plotly-plot")).to_be_visible(timeout=LONG)
     expect(page.locator("#iou-plot .legend")).to_contain_text("cat", timeout=LONG)
+    expect(changed).to_contain_text("Against the truth, mIoU", timeout=LONG)
+    expect(pair).to_contain_text("Against the truth: mIoU", timeout=LONG)
 
     Image.fromarray(mask.T).save(tmp_path / "turned.png")
     upload_truth(page, tmp_path / "turned.png")
@@ -90,6 +103,8 @@ def test_a_mask_is_compared_with_and_a_wrong_one_refused(page: Page, tmp_path: P
     expect(scores).to_contain_text("labelled pixels", timeout=LONG)
     page.locator("#truth-clear").click()
     expect(scores).to_contain_text("8-bit PNG", timeout=LONG)
+    expect(changed).not_to_contain_text("Against the truth", timeout=LONG)
+    expect(pair).not_to_contain_text("Against the truth", timeout=LONG)
 
 
 def test_the_tab_fits_a_phone(page: Page) -> None:

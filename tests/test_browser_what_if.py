@@ -4,18 +4,12 @@ from pathlib import Path
 
 import pytest
 import skimage.data
-from browsing import ARTIFACTS, LONG, upload
+from browsing import ARTIFACTS, LONG, covered, paint, upload, wait_for_cover
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
 PHOTOS = Path(skimage.data.__file__).parent
-COVERED = """canvas => {
-  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-  let covered = 0;
-  for (let i = 3; i < data.length; i += 4) covered += data[i] > 0;
-  return covered / (canvas.width * canvas.height);
-}"""
 
 
 def open_tab(page: Page) -> None:
@@ -24,32 +18,6 @@ def open_tab(page: Page) -> None:
     page.get_by_role("tab", name="What if").click()
     expect(page.locator("#easel canvas")).to_be_visible(timeout=LONG)
     page.locator("#easel").scroll_into_view_if_needed()
-
-
-def paint(page: Page, *points: tuple[float, float]) -> None:
-    """Along points in shares of the photo's width and height."""
-    box = page.locator("#easel canvas").bounding_box()
-    assert box is not None
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=8)
-    page.mouse.up()
-
-
-def covered(page: Page) -> float:
-    share: float = page.locator("#easel canvas").evaluate(COVERED)
-    return share
-
-
-def wait_for_cover(page: Page, least: float, most: float) -> None:
-    """Until the painted share of the photo is in between."""
-    page.wait_for_function(
-        f"([least, most]) => {{ const share = ({COVERED})(document.querySelector('#easel canvas'));"
-        " return share >= least && share <= most; }",
-        arg=[least, most],
-    )
 
 
 def test_a_painted_region_becomes_a_class(page: Page) -> None:

@@ -13,6 +13,7 @@ from predictions import CLASS_NAMES, make_prediction
 from ecenet.__main__ import main
 from ecenet.bank import EmbeddingBank, write_bank
 from ecenet.errors import UserError
+from ecenet.explore.confidence_warning import read_warning
 from ecenet.explore.consistency import bank_centroids, centroid_distances, prediction_consistency
 from ecenet.explore.failure_warning import WarningOptions, collect_pairs, figures_json, judge_warnings, warnings_table
 from ecenet.explore.warning_statistics import (
@@ -22,7 +23,7 @@ from ecenet.explore.warning_statistics import (
     image_samples,
     precision_and_recall,
 )
-from ecenet.weights import save_model
+from ecenet.weights import load_model, save_model, weights_hash
 
 EAST, NORTH, WEST = [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]
 LONG_EAST = [9.0, 0.0]
@@ -260,6 +261,7 @@ def test_the_command_prints_a_table_and_writes_the_figures(tmp_path: Path, capsy
         assert main(["embed", "--weights", str(tmp_path / "weights"), "--data", str(data), *out]) == 0
     banks = ["--bank", str(tmp_path / "train.parquet"), "--val", str(tmp_path / "val.parquet")]
     options = ["--resamples", "20", "--centroid-iou", "0", "--failed-below", "0.3", "--json", str(tmp_path / "f.json")]
+    options += ["--warning", str(tmp_path / "warning.json")]
     assert main(["consistency", *banks, *options]) == 0
     printed = capsys.readouterr().out
     figures = json.loads((tmp_path / "f.json").read_text())
@@ -267,6 +269,14 @@ def test_the_command_prints_a_table_and_writes_the_figures(tmp_path: Path, capsy
     assert figures[0]["pairs"] >= figures[0]["failures"]
     assert printed.count("| margin |") == 5
     assert "| stage1 |" in printed
+    known = weights_hash(load_model(tmp_path / "weights"))
+    warning = read_warning(tmp_path / "warning.json", weights=known)
+    for name, one in warning.stages.items():
+        (confidence,) = (row for row in figures if row["stage"] == name)
+        (score,) = (row for row in confidence["scores"] if row["score"] == "confidence")
+        assert (one.threshold, one.recall) == (score["threshold"], score["recall"])
+    assert main(["consistency", *banks, *options, "--judge", "ece"]) == 2
+    assert "each stage's own masks" in capsys.readouterr().err
 
     write_bank(both_stages(VAL), tmp_path / "other.parquet")
     assert main(["consistency", *banks[:3], str(tmp_path / "other.parquet")]) == 2

@@ -1,6 +1,7 @@
 """The weights that ship find what a person sees in photos that they were not trained on."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,14 @@ import pytest
 import skimage.data
 
 from ecenet.bank import read_bank
+from ecenet.explore.confidence_warning import read_warning
 from ecenet.images import ImageSource
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
 from ecenet.weights import WEIGHTS_DIR, load_model, shipped_weights, weights_hash
 
 PHOTOS = Path(skimage.data.__file__).parent
+README = Path(__file__).parents[1] / "README.md"
 MAX_CHECKPOINT_BYTES = 10_000_000
 """A Space refuses larger plain files."""
 
@@ -71,11 +74,48 @@ def test_the_card_tells_the_figures_that_were_measured(name: str) -> None:
             assert f"{100 * stages[stage]:.1f}" in card
 
 
+def test_the_readme_shows_pictures_that_are_there_and_small() -> None:
+    shown = re.findall(r"\]\((assets/[^)]+\.png)\)", README.read_text(encoding="utf-8"))
+    assert {path.name for path in (README.parent / "assets").glob("*.png")} == {Path(path).name for path in shown}
+    assert len(shown) == len(set(shown))
+    assert all((README.parent / path).stat().st_size <= 150_000 for path in shown)
+
+
+def test_the_readmes_few_shot_figures_are_those_of_the_shipped_file() -> None:
+    rows = json.loads((README.parent / "assets" / "few-shot.json").read_text())["rows"]
+    lines = README.read_text(encoding="utf-8").splitlines()
+    for (method, rivals), label in (
+        (("backbone", "rest"), "| prototypes of the bare backbone, cosine |"),
+        (("pyramid", "own"), "| painted class, pyramid, against the weights' own |"),
+        (("prototypes", "own"), "| painted class, three prototypes |"),
+        (("pyramid", "rest"), "| painted class and painted rest, pyramid |"),
+    ):
+        (line,) = (line for line in lines if line.startswith(label))
+        for shots in (1, 5, 10):
+            draws = np.mean(
+                [row["iou"] for row in rows if (row["method"], row["rivals"], row["shots"]) == (method, rivals, shots)],
+                axis=0,
+            )
+            assert f"{100 * draws.mean():.1f} ± {100 * draws.std(ddof=1):.1f}" in line
+
+
 @pytest.mark.parametrize(("name", "classes"), [("camvid", 11), ("voc13", 13)])
 def test_shipped_weights_are_small_networks(name: str, classes: int) -> None:
     model = load_model(name)
     assert model.num_classes == classes
     assert sum(parameter.numel() for parameter in model.parameters()) < 5e6
+
+
+@pytest.mark.parametrize("path", sorted(WEIGHTS_DIR.glob("*/warning.json")), ids=lambda path: path.parent.name)
+def test_a_warning_was_measured_with_the_weights_beside_it_and_the_card_tells_how_well(path: Path) -> None:
+    warning = read_warning(path, weights=weights_hash(load_model(path.parent)))
+    card = (path.parent / "README.md").read_text()
+    found = warning.stages["stage1"]
+    assert f"below {found.threshold:.2f}" in card
+    assert f"precision {found.precision:.2f}, recall {found.recall:.2f}" in card
+    assert f"{found.failures} of {found.pairs} masks" in card
+    assert found.auc > 0.9
+    assert warning.split == "val", "thresholds are of training photos: no photo of a warning's figures chose it"
 
 
 @pytest.mark.parametrize("path", sorted(WEIGHTS_DIR.glob("*/bank.parquet")), ids=lambda path: path.parent.name)

@@ -14,7 +14,7 @@ LABELS[30:35, 40:50] = 1
 
 
 def region(*strokes: Stroke) -> np.ndarray:
-    return draw_strokes(strokes, LABELS)
+    return draw_strokes(strokes, {"final": LABELS}, size=(60, 40))
 
 
 def test_a_box_holds_its_corners() -> None:
@@ -44,6 +44,16 @@ def test_a_pick_takes_one_patch_of_the_class_that_lies_there() -> None:
     assert not region(Stroke("pick", ((60, 5),))).any(), "beside the photo"
 
 
+def test_each_pick_takes_its_patch_of_its_own_stages_mask() -> None:
+    coarse = np.zeros_like(LABELS)
+    coarse[:, 30:] = 1
+    both = (Stroke("pick", ((40, 5),), stage="ece"), Stroke("pick", ((12, 12),)))
+    expected = LABELS.astype(bool)
+    expected[30:] = False
+    expected[:, 30:] = True
+    assert np.array_equal(draw_strokes(both, {"final": LABELS, "ece": coarse}, size=(60, 40)), expected)
+
+
 def test_strokes_may_leave_the_photo() -> None:
     assert region(Stroke("brush", ((-500, 20), (500, 20)), radius=3))[20].all()
     assert not region(Stroke("box", ((-9, -9), (-3, -3)))).any()
@@ -53,6 +63,8 @@ def test_strokes_may_leave_the_photo() -> None:
 def test_a_stroke_is_read_as_it_was_sent() -> None:
     stroke = read_stroke({"tool": "brush", "points": [[1, 2.5], [3, 4]], "radius": 6})
     assert stroke == Stroke("brush", ((1.0, 2.5), (3.0, 4.0)), 6.0)
+    forged = {"tool": "pick", "points": [[1, 2]], "stage": "stage1"}
+    assert read_stroke(forged, stage="ece").stage == "ece", "the server's selection tells, not the browser"
 
 
 GOOD: dict[str, Any] = {"tool": "brush", "points": [[1, 2]], "radius": 3}

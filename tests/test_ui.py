@@ -115,6 +115,13 @@ def test_what_shows_a_stage_is_not_drawn_again_for_a_class_or_a_pixel() -> None:
         assert other.shown_stage() != selection.shown_stage()
 
 
+def test_another_truth_is_heard_of_by_those_who_compare_with_it_alone() -> None:
+    selection = Selection(stage="ece", pixel=(1, 1))
+    assert selection.judge_again().shown_stage() != selection.shown_stage()
+    assert selection.judge_again().shown() == selection.shown(), "photos and masks stay as they are"
+    assert replace(selection.judge_again(), truths=0) == selection
+
+
 def test_a_stage_that_was_picked_meanwhile_is_not_taken_back() -> None:
     session = session_with()
     assert "value" not in segment.render_picker(session, Selection(stage="ece"), "ece").constructor_args

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 import numpy as np
@@ -12,9 +12,11 @@ import pytest
 from helpers import CLASS_NAMES, noise_image, small_model
 from PIL import Image
 
+from ecenet.config import ModelConfig
 from ecenet.errors import UserError
 from ecenet.explore.painted_class import PAINTED_COLORS
 from ecenet.explore.truth import Truth
+from ecenet.study_config import Method
 from ecenet.ui import what_if, what_if_changes, what_if_forms
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.selection import Selection
@@ -70,6 +72,31 @@ def test_strokes_are_kept_for_each_photo_and_can_be_taken_back(session: Session)
     assert what_if_changes.undo_stroke(session, HERE, experiment).region_on(one) is None
 
 
+def test_every_patch_keeps_the_stage_that_it_was_taken_at(session: Session) -> None:
+    """Labels of the coarse mask and of the final one differ, and so do their patches around one pixel."""
+    photo = session.photos[0]
+    coarse, fine = (np.repeat([[0], [1]], (rows, 48 - rows), axis=0).repeat(64, axis=1) for rows in (30, 10))
+    stages = {
+        name: replace(stage, label_map=(coarse if name == "ece" else fine).astype(np.uint8))
+        for name, stage in photo.prediction.stages.items()
+    }
+    prediction = replace(photo.prediction, stages=stages)
+    session = replace(session, photos=(replace(photo, prediction=prediction),))
+    pick = sent({"tool": "pick", "points": [[5, 5]], "radius": 3})
+    dot = sent({"tool": "box", "points": [[60, 40], [60, 40]], "radius": 3})
+    at_ece, at_end = Selection(stage="ece"), Selection(stage="final")
+
+    experiment = what_if_changes.add_stroke(session, at_ece, Experiment(), pick)
+    assert experiment.region_on(prediction).sum() == 30 * 64
+    experiment = what_if_changes.add_stroke(session, at_end, experiment, dot)
+    assert experiment.region_on(prediction).sum() == 30 * 64 + 1, "painted at another stage meanwhile"
+    experiment = what_if_changes.undo_stroke(session, at_end, experiment)
+    assert experiment.region_on(prediction).sum() == 30 * 64
+    experiment = what_if_changes.clear_strokes(session, at_end, experiment)
+    experiment = what_if_changes.add_stroke(session, at_end, experiment, pick)
+    assert experiment.region_on(prediction).sum() == 10 * 64
+
+
 def test_a_forged_stroke_becomes_a_toast(session: Session) -> None:
     for data in (None, {}, BOX | {"tool": "knife"}, BOX | {"points": [[1, 2]] * 10_000}):
         with pytest.raises(gr.Error, match="Expected a"):
@@ -114,6 +141,21 @@ def test_what_is_painted_becomes_a_class_in_all_photos(session: Session, shelf: 
     assert [one.name for one in again.scenario.classes] == ["mine"], "the same name is the same class, made anew"
     two = made(session, shelf, experiment, name="yours")
     assert [one.color for one in two.scenario.classes] == list(PAINTED_COLORS[:2])
+
+
+def test_a_class_that_the_backbone_finds_has_no_similarity_maps(session: Session, shelf: ModelShelf) -> None:
+    experiment = what_if_changes.make_class(session, HERE, stroked(session), "found", "backbone", 3, shelf=shelf)
+    predictor = shelf.open("own")
+    assert "found</td><td>+" in render_result(experiment, session, HERE, predictor=predictor)
+    details = render_details(experiment, session, HERE, predictor=predictor)
+    assert "photo5" in details
+    assert "Similarity to" not in details
+    both = made(session, shelf, experiment)
+    assert "Similarity to mine" in render_details(both, session, HERE, predictor=predictor)
+
+
+def test_every_way_of_painting_can_be_chosen() -> None:
+    assert {value for _, value in what_if_forms.METHODS} == {*get_args(Method), "backbone"}
 
 
 def test_without_a_region_or_a_free_name_there_is_no_class(session: Session, shelf: ModelShelf) -> None:
@@ -216,15 +258,25 @@ def test_an_experiment_ends_with_its_model(session: Session, shelf: ModelShelf) 
     assert experiment.of(other).model == "another"
 
 
-def test_there_is_to_choose_what_the_session_has(session: Session) -> None:
-    choices = what_if_forms.render_choices(session, HERE, Experiment())
-    without, stage, first, second, attention, updater, source, *_ = choices
+def test_there_is_to_choose_what_the_session_has(session: Session, shelf: ModelShelf) -> None:
+    choices = what_if_forms.render_choices(session, HERE, Experiment(), shelf=shelf)
+    without, stage, first, second, attention, updater, _, source, *_ = choices
     assert [name for name, _ in without.choices] == CLASS_NAMES
     assert [value for _, value in stage.choices] == ["ece", "stage4", "stage3", "stage2", "stage1"]
     assert first.value != second.value
     assert attention.value == updater.value == ["stage4", "stage3", "stage2", "stage1"]
     assert [value for _, value in source.choices] == [0, 1]
-    assert len(what_if_forms.render_choices(Session(), HERE, Experiment())) == len(choices)
+    nothing = what_if_forms.render_choices(new_session(shelf), HERE, Experiment(), shelf=shelf)
+    assert len(nothing) == len(choices)
+
+
+def test_weights_of_one_kind_of_embeddings_say_why_there_is_no_other(tmp_path: Path) -> None:
+    for kind, said in (("explicit", "Learned class embeddings"), ("learned", "Explicit class embeddings")):
+        save_model(small_model(config=ModelConfig(embed_dim=8, embeddings=kind)), tmp_path / kind)
+        shelf = ModelShelf(tmp_path / kind, runs=tmp_path / "runs")
+        note = what_if_forms.render_choices(new_session(shelf), HERE, Experiment(), shelf=shelf)[6]
+        assert f"{said} cannot take the place of" in note
+        assert note.count(". ") == 0, "one sentence"
 
 
 def test_without_a_photo_it_says_what_to_do(shelf: ModelShelf) -> None:

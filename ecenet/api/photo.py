@@ -17,9 +17,11 @@ from ecenet.api.reports import (
     FaithfulnessReport,
     SegmentReport,
     SimilarityReport,
+    Warned,
 )
 from ecenet.bundle import Entry, embeddings_table
 from ecenet.errors import UserError
+from ecenet.explore.confidence_warning import ConfidenceWarning
 from ecenet.explore.consistency import prediction_consistency, reference_centroids
 from ecenet.explore.faithfulness import Curve, judge
 from ecenet.explore.similarity import common_scale, overwritten
@@ -27,7 +29,7 @@ from ecenet.export import coco_annotations, prediction_summary, unique_names
 from ecenet.overlay import indexed_mask, overlay, side_by_side, similarity_overlay
 from ecenet.prediction import Prediction
 from ecenet.ui.faithfulness import RANDOM_ORDERS, STEPS
-from ecenet.ui.reference import find_bank
+from ecenet.ui.reference import find_bank, find_warning
 from ecenet.ui.selection import MIN_AREA, stage_of
 from ecenet.ui.session import MAX_PHOTOS, read_photo
 from ecenet.ui.shelf import ModelShelf
@@ -127,7 +129,8 @@ class PhotoEndpoints:
     def consistency(self, photo: Upload, stage: str = "final", weights: str | None = None) -> ConsistencyReport:
         """How a photo's class embeddings lie among those of the reference photos that the weights were trained on:
         cosine distances to the class's own centroid and to the nearest rival's. The margin is the difference; below 0
-        the embedding lies nearer to the rival. An explanation, no warning: confidence tells wrong masks better.
+        the embedding lies nearer to the rival. Distances explain; warned says that the mask may be wrong, since its
+        mean confidence is below the threshold in warning, whose precision and recall were measured.
 
         Args:
             photo: the photo.
@@ -144,11 +147,13 @@ class PhotoEndpoints:
         name = bank.stages[-1] if name == "final" else name
         rows = prediction_consistency(prediction, reference_centroids(bank), stage=name, min_area=MIN_AREA)
         names, shown = prediction.class_names, prediction.stages[name]
+        warning = find_warning(self._shelf, opened.key)
         classes: list[ClassPlace] = [
             {
                 "class": names[row.class_index],
                 "area": float(shown.area[row.class_index]),
                 "confidence": float(shown.mean_confidence[row.class_index]),
+                "warned": warning is not None and warning.warns(shown, row.class_index),
                 "distance": row.distance,
                 "rival": None if row.rival is None else names[row.rival],
                 "rival_distance": row.rival_distance,
@@ -156,7 +161,13 @@ class PhotoEndpoints:
             }
             for row in rows
         ]
-        return {**about, "stage": name, "reference_photos": len(bank.images), "classes": classes}
+        return {
+            **about,
+            "stage": name,
+            "reference_photos": len(bank.images),
+            "warning": None if warning is None else _warned(warning, name),
+            "classes": classes,
+        }
 
     @endpoint
     def faithfulness(
@@ -198,6 +209,13 @@ class PhotoEndpoints:
     def _predict(self, photo: FileData, weights: str | None) -> tuple[Opened, Prediction, About]:
         opened = open_weights(self._shelf, weights)
         return opened, opened.predictor.predict(read_photo(photo.path)), opened.about
+
+
+def _warned(warning: ConfidenceWarning, stage: str) -> Warned | None:
+    found = warning.stages.get(stage)
+    if found is None:
+        return None
+    return {"threshold": found.threshold, "precision": found.precision, "recall": found.recall}
 
 
 def _curve(curve: Curve, random: Curve, *, passed: bool) -> CurveReport:

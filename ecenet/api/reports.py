@@ -60,6 +60,7 @@ ClassPlace = TypedDict(
         "class": str,
         "area": float,
         "confidence": float | None,
+        "warned": bool,
         "distance": float | None,
         "rival": str | None,
         "rival_distance": float | None,
@@ -69,9 +70,19 @@ ClassPlace = TypedDict(
 """Where one class's embedding lies; cosine distances."""
 
 
+class Warned(TypedDict):
+    """How the warning fared on photos that the weights were not trained on: below which confidence it warns, the share
+    of warnings that were right, and of wrong masks that it warned of."""
+
+    threshold: float
+    precision: float
+    recall: float
+
+
 class ConsistencyReport(About):
     stage: str
     reference_photos: int
+    warning: Warned | None
     classes: list[ClassPlace]
 
 
@@ -103,6 +114,10 @@ FaithfulnessReport = TypedDict(
         "random_heads": Correlation,
     },
 )
+
+
+Pooling = Literal["mean", "pyramid", "prototypes", "backbone"]
+"""`Method`, and a class that the backbone's features find."""
 
 
 @STRICT

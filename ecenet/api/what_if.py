@@ -10,19 +10,18 @@ from gradio.data_classes import FileData
 
 from ecenet.api.endpoint import Opened, class_index, endpoint, open_weights
 from ecenet.api.files import Upload, arrays, new_file, picture
-from ecenet.api.reports import Example, MaskEdit, Move, WhatIfReport
+from ecenet.api.reports import Example, MaskEdit, Move, Pooling, WhatIfReport
 from ecenet.errors import UserError
+from ecenet.explore.backbone_class import paint_any_class
 from ecenet.explore.mask_edits import StageMask, stage_mask
 from ecenet.explore.painted_class import PAINTED_COLORS, PaintedClass, load_class, save_class, with_class
-from ecenet.explore.painting import paint_class
 from ecenet.explore.regions import read_region
-from ecenet.explore.scenario import KnockOuts, Scenario, Transplant, head_edits
+from ecenet.explore.scenario import KnockOuts, Scenario, Transplant, predict_scenario
 from ecenet.explore.similarity import common_scale, stage_arrays
 from ecenet.explore.truth import read_truth
 from ecenet.explore.what_if import compare, describe_changes
 from ecenet.overlay import indexed_mask, overlay, side_by_side, similarity_overlay
 from ecenet.prediction import Prediction
-from ecenet.study_config import Method
 from ecenet.ui.download import file_stem
 from ecenet.ui.selection import stage_of
 from ecenet.ui.session import read_photo
@@ -45,7 +44,7 @@ class WhatIfEndpoint:
         photo: Upload,
         examples: list[Example] | None = None,
         class_name: str = "painted",
-        pooling: Method = "pyramid",
+        pooling: Pooling = "pyramid",
         prototypes: int = 3,
         painted_classes: list[Upload] | None = None,
         without: list[str] | None = None,
@@ -60,8 +59,9 @@ class WhatIfEndpoint:
     ) -> tuple[WhatIfReport, FileData]:
         """Segment a photo once as it is and once with something otherwise; any of these, together or alone.
 
-        Paint a class: examples make one (several: few-shot), which competes with all others but in edited masks. Edit
-        masks: paint, erase (all over, without a region) or swap classes at a stage, or replace its mask by a label_map.
+        Paint a class: examples make one (several: few-shot), which competes with all others but has no part in edited
+        masks. Edit masks: paint, erase (all over, without a region) or swap classes at a stage, or replace its mask by
+        a label_map.
         Knock out parts of the head, or force its gates. Transplant a class embedding of another photo. The report
         tells, for every stage, the share of pixels that changed, each class's area before and after, its pixels lost
         and gained, how far its embedding moved (cosine distance), and mean IoU before and after where a truth is given.
@@ -72,7 +72,7 @@ class WhatIfEndpoint:
             photo: the photo.
             examples: [{"region": PNG, "photo": file}, …]; what is not zero is the region; without photo, of this one.
             class_name: name of the class that the examples make.
-            pooling: how their features become an embedding: mean, pyramid, or k prototypes.
+            pooling: of embeddings mean, pyramid or prototypes; or backbone, whose features find more of unknown things.
             prototypes: how many, 1 … 16, for that pooling.
             painted_classes: files of painted classes that earlier answers gave, of the same weights.
             without: classes that take no part, such as the class of the whole where a part of it is painted.
@@ -110,10 +110,11 @@ class WhatIfEndpoint:
             ),
             transplant=None if transplant is None else _moved(transplant, before, opened),
         )
-        after = opened.predictor.predict_features(before.features, head_edits(scenario, before))
+        after = predict_scenario(opened.predictor, before, scenario)
         true_mask = None if truth is None else _label_map(truth, before)
         overlays = [overlay(one.image, one.label_map, one.class_colors) for one in (before, after)]
-        low, high, maps = _maps(after, classes[-1].name if classes else None)
+        in_head = [one.name for one in classes if one.in_head]
+        low, high, maps = _maps(after, in_head[-1] if in_head else None)
         report: WhatIfReport = {
             **opened.about,
             "class_names": after.class_names,
@@ -140,7 +141,7 @@ def _loaded(files: Sequence[FileData], opened: Opened) -> tuple[PaintedClass, ..
 
 
 def _painted(
-    examples: Sequence[Example], before: Prediction, opened: Opened, *, name: str, method: Method, prototypes: int
+    examples: Sequence[Example], before: Prediction, opened: Opened, *, name: str, method: Pooling, prototypes: int
 ) -> PaintedClass:
     regions = []
     for one in examples:
@@ -148,7 +149,7 @@ def _painted(
         if "photo" in one:
             features = opened.predictor.extract_features(read_photo(one["photo"].path))
         regions.append((features, read_region(Path(one["region"].path), size=features.image.size)))
-    return paint_class(
+    return paint_any_class(
         opened.predictor,
         regions,
         name=name.strip(),
@@ -199,8 +200,8 @@ def _moved(move: Move, before: Prediction, opened: Opened) -> Transplant:
 
 
 def _maps(after: Prediction, class_name: str | None) -> tuple[float | None, float | None, dict[str, FileData]]:
-    """Pictures of a painted class's similarity maps and the ends of their scale. Not of ECE, whose mask knows nothing
-    of painted classes."""
+    """Pictures of the similarity maps of a painted class that has an embedding, and the ends of their scale. Not of
+    ECE, whose mask knows nothing of painted classes."""
     if class_name is None:
         return None, None, {}
     k = class_index(after, class_name)

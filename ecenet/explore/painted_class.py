@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from ecenet.model.edits import AddedClass
 
 FORMAT = "1"
 """Of the file; a change of what it holds is another one."""
+BACKBONE: Literal["backbone"] = "backbone"
+"""Method of a class that the backbone's features find, see `backbone_class`."""
 MAX_BYTES = 10_000_000
 """Far more than any class needs; larger files are not read."""
 MAX_PROTOTYPES = 16
@@ -32,17 +35,24 @@ class PaintedClass:
     color: tuple[int, int, int]
     """RGB, 0 … 255."""
     method: str
-    """How it was made: mean, pyramid or prototypes."""
+    """How it was made: mean, pyramid or prototypes; or backbone, and then the head knows nothing of it."""
     embeddings: np.ndarray
-    """(M, D) float32, as E_0; several act as one class."""
+    """(M, D) float32, as E_0; several act as one class. Of the method backbone (2, C) features of its deepest stage:
+    prototypes of the class and of what is to be told from it."""
     weights_hash: str
     """Of the model that made it: to others the numbers mean nothing."""
     enlarged: bool = False
     """A region was smaller than a cell and stands for all of the cells that it touches."""
 
     @property
+    def in_head(self) -> bool:
+        """Whether it joins the head's classes, as an embedding."""
+        return self.method != BACKBONE
+
+    @property
     def added(self) -> AddedClass:
-        """For `HeadEdits.added`."""
+        """For `HeadEdits.added`, of a class in the head."""
+        assert self.in_head, "its numbers are no embeddings"
         return AddedClass(self.name, self.color, torch.from_numpy(self.embeddings))
 
 

@@ -1,14 +1,16 @@
 """All that is to be otherwise, put together: painted classes, a changed mask, parts knocked out, a transplant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ecenet.errors import UserError
+from ecenet.explore.backbone_class import with_backbone_classes
 from ecenet.explore.mask_edits import StageMask
 from ecenet.explore.painted_class import PaintedClass
 from ecenet.explore.what_if import transplant
 from ecenet.model.edits import HeadEdits, StageEdits
 from ecenet.prediction import Prediction
+from ecenet.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,23 @@ class Scenario:
         return not any(parts) and self.knock_outs == KnockOuts()
 
 
+def predict_scenario(
+    predictor: Predictor, prediction: Prediction, scenario: Scenario, *, stages: Collection[str] | None = None
+) -> Prediction:
+    """A photo as it would be: the head runs again, on kept features, and classes that the backbone finds join behind.
+
+    Args:
+        prediction: of the photo, without edits.
+        stages: those that the prediction is to have; all by default.
+    Raises:
+        UserError: the scenario does not fit the photo or the weights.
+    """
+    after = predictor.predict_features(prediction.features, head_edits(scenario, prediction), stages=stages)
+    return with_backbone_classes(after, [one for one in scenario.classes if not one.in_head])
+
+
 def head_edits(scenario: Scenario, prediction: Prediction, *, stages: Sequence[str] | None = None) -> HeadEdits:
-    """What the head is to do otherwise with a photo.
+    """What the head is to do otherwise with a photo. Classes that the backbone finds are none of its.
 
     Args:
         prediction: of the photo, without edits: the transplant mixes with its own embeddings.
@@ -70,7 +87,8 @@ def head_edits(scenario: Scenario, prediction: Prediction, *, stages: Sequence[s
     unknown = [name for name in scenario.without if name not in known]
     if unknown:
         raise UserError(f"Expected classes of the model to leave out, got {unknown[0]!r}; choose among its own.")
-    if len(set(scenario.without)) == len(known) and not scenario.classes:
+    added = tuple(painted.added for painted in scenario.classes if painted.in_head)
+    if len(set(scenario.without)) == len(known) and not added:
         raise UserError("Expected a class that may win, but all are left out; keep one, or paint one.")
     off = scenario.knock_outs
     edited: dict[str, StageEdits] = {}
@@ -87,7 +105,7 @@ def head_edits(scenario: Scenario, prediction: Prediction, *, stages: Sequence[s
         edited["ece"] = StageEdits(mask=edited["ece"].mask, embeddings=given.embeddings)
     return HeadEdits(
         stages=edited,
-        added=tuple(painted.added for painted in scenario.classes),
+        added=added,
         gate=off.gate,
         without=tuple(known.index(name) for name in dict.fromkeys(scenario.without)),
         diverse=off.diverse,

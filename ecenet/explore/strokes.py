@@ -1,7 +1,7 @@
 """What a person paints on a photo, stroke by stroke, as a region of it. Ours."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -29,11 +29,15 @@ class Stroke:
     """(x, y) in the photo, one or more; they may lie outside of it."""
     radius: float = 8.0
     """Of the line, in pixels of the photo."""
+    stage: str = "final"
+    """Whose mask `pick` takes the patch of: the one that was looked at then."""
 
 
-def read_stroke(payload: object) -> Stroke:
+def read_stroke(payload: object, *, stage: str = "final") -> Stroke:
     """`{"tool": …, "points": [[x, y], …], "radius": …}` as a browser sends it, checked.
 
+    Args:
+        stage: the one looked at, for `Stroke.stage`.
     Raises:
         UserError: it is no such thing.
     """
@@ -45,7 +49,7 @@ def read_stroke(payload: object) -> Stroke:
         raise UserError(f"Expected a stroke of 1 … {MAX_POINTS} points, got {str(points)[:40]!r}; paint it again.")
     if not (_is_number(radius) and 0 < radius <= MAX_RADIUS):
         raise UserError(f"Expected a brush of at most {MAX_RADIUS} pixels, got {str(radius)[:40]!r}; choose another.")
-    return Stroke(cast(Tool, tool), tuple((float(x), float(y)) for x, y in points), float(radius))
+    return Stroke(cast(Tool, tool), tuple((float(x), float(y)) for x, y in points), float(radius), stage)
 
 
 def _is_point(value: object) -> bool:
@@ -56,14 +60,17 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def draw_strokes(strokes: Sequence[Stroke], label_map: np.ndarray) -> np.ndarray:
+def draw_strokes(
+    strokes: Sequence[Stroke], label_maps: Mapping[str, np.ndarray], *, size: tuple[int, int]
+) -> np.ndarray:
     """The region that strokes make, one after the other.
 
     Args:
-        label_map: (H, W) uint8, the mask whose patches `pick` takes.
+        label_maps: stage → (H, W) uint8, the masks whose patches `pick` takes.
+        size: the photo's (width, height).
     Returns: (H, W) bool.
     """
-    height, width = label_map.shape
+    width, height = size
     canvas = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(canvas)
     for stroke in strokes:
@@ -71,7 +78,8 @@ def draw_strokes(strokes: Sequence[Stroke], label_map: np.ndarray) -> np.ndarray
             xs, ys = zip(stroke.points[0], stroke.points[-1], strict=True)
             draw.rectangle((min(xs), min(ys), max(xs), max(ys)), fill=255)
         elif stroke.tool == "pick":
-            canvas.paste(255, mask=Image.fromarray(_patch(label_map, stroke.points[-1]).astype(np.uint8) * 255))
+            patch = _patch(label_maps[stroke.stage], stroke.points[-1])
+            canvas.paste(255, mask=Image.fromarray(patch.astype(np.uint8) * 255))
         else:
             _draw_line(draw, stroke, fill=0 if stroke.tool == "erase" else 255)
     return np.asarray(canvas) > 0

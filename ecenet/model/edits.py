@@ -66,7 +66,8 @@ class HeadEdits:
     diverse: bool = True
     """Off: zeros in the place of Feature Reconstruction's diverse branch, at every stage."""
     learned: bool = False
-    """Learned embeddings instead of explicit ones; only for weights that have them."""
+    """Learned embeddings instead of explicit ones. No weights hold both kinds: it changes nothing where theirs are
+    learned and is refused where they are explicit."""
 
     def at(self, stage: str) -> StageEdits:
         return self.stages.get(stage, NO_STAGE_EDITS)

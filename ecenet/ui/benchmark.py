@@ -93,7 +93,7 @@ def _painted(session: Session, selection: Selection, *, predictor: Predictor) ->
     """With a box on one photo, made a class."""
     prediction = session.required_photo(selection).prediction
     box = (Stroke("box", ((200, 100), (280, 180))),)
-    experiment = Experiment(session.model).with_strokes(prediction, box, stage="final")
+    experiment = Experiment(session.model).with_strokes(prediction, box)
     return add_painted_class(
         experiment, session, predictor=predictor, weights_hash="", name="box", method="pyramid", prototypes=1
     )

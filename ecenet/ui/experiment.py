@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
+from ecenet.explore.backbone_class import paint_any_class
 from ecenet.explore.mask_edits import StageMask, stage_mask
 from ecenet.explore.painted_class import PAINTED_COLORS, PaintedClass
 from ecenet.explore.painted_class import with_class as with_painted
-from ecenet.explore.painting import paint_class
 from ecenet.explore.scenario import Scenario
 from ecenet.explore.strokes import Stroke, draw_strokes
 from ecenet.prediction import ImageFeatures, Prediction
@@ -22,14 +23,13 @@ class Painted:
     """Strokes on one photo."""
 
     prediction: Prediction
-    stage: str
-    """Whose mask `pick` takes patches of."""
     strokes: tuple[Stroke, ...]
 
     @property
     def region(self) -> np.ndarray:
         """(H, W) bool."""
-        return draw_strokes(self.strokes, self.prediction.stages[self.stage].label_map)
+        label_maps = {name: stage.label_map for name, stage in self.prediction.stages.items()}
+        return draw_strokes(self.strokes, label_maps, size=self.prediction.image.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +54,10 @@ class Experiment:
         """(H, W) bool; None without a stroke."""
         return next((one.region for one in self.painted if one.prediction is prediction), None)
 
-    def with_strokes(self, prediction: Prediction, strokes: tuple[Stroke, ...], *, stage: str) -> "Experiment":
+    def with_strokes(self, prediction: Prediction, strokes: tuple[Stroke, ...]) -> "Experiment":
         """Other strokes on one photo; none forgets what was painted there."""
         others = tuple(one for one in self.painted if one.prediction is not prediction)
-        mine = (Painted(prediction, stage, strokes),) if strokes else ()
+        mine = (Painted(prediction, strokes),) if strokes else ()
         return replace(self, painted=(*others, *mine))
 
     def scenario_for(self, prediction: Prediction) -> Scenario:
@@ -82,11 +82,13 @@ def add_painted_class(
     predictor: Predictor,
     weights_hash: str,
     name: str,
-    method: Method,
+    method: Method | Literal["backbone"],
     prototypes: int,
 ) -> Experiment:
     """Make a class of what is painted on all photos of the session.
 
+    Args:
+        method: an embedding, pooled in one way or another, or what the backbone's features find.
     Raises:
         UserError: nothing is painted, or the name is empty or taken.
     """
@@ -95,7 +97,7 @@ def add_painted_class(
         region = experiment.region_on(photo.prediction)
         if region is not None and region.any():
             regions.append((photo.prediction.features, region))
-    painted = paint_class(
+    painted = paint_any_class(
         predictor,
         regions,
         name=name.strip(),

@@ -36,7 +36,8 @@ def changed_photo(small: Image.Image, changed: np.ndarray) -> str:
 
 
 def difference_legend(word: str) -> str:
-    return f"{color_swatch(DIFFERENT)}{escape(word)} {color_swatch(SAME)}the same"
+    entries = ((DIFFERENT, word), (SAME, "the same"))
+    return " ".join(f'<span class="ece-entry">{color_swatch(color)}{escape(text)}</span>' for color, text in entries)
 
 
 def figure(source: str, *, alt: str, caption: str) -> str:

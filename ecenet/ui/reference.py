@@ -1,4 +1,4 @@
-"""Reference banks: embeddings of photos that a model has been shown, which lie beside its weights."""
+"""What lies beside a model's weights: a bank of reference photos' embeddings, and when to warn of a wrong mask."""
 
 import sys
 from functools import lru_cache
@@ -8,12 +8,13 @@ from weakref import WeakKeyDictionary
 
 from ecenet.bank import EmbeddingBank, read_bank, reference_points
 from ecenet.errors import UserError
+from ecenet.explore.confidence_warning import ConfidenceWarning, read_warning
 from ecenet.explore.points import EmbeddingPoints
 from ecenet.model.ecenet import ECENet
 from ecenet.ui.shelf import ModelShelf
 from ecenet.weights import weights_hash
 
-BANK = "bank.parquet"
+BANK, WARNING = "bank.parquet", "warning.json"
 _hashes: WeakKeyDictionary[ECENet, str] = WeakKeyDictionary()
 
 
@@ -33,10 +34,20 @@ def find_reference(shelf: ModelShelf, key: str, *, min_area: float) -> Reference
 
 def find_bank(shelf: ModelShelf, key: str) -> EmbeddingBank | None:
     """The bank of a model on the shelf; None where it has none, or one that other weights made."""
+    path = _beside(shelf, key, BANK)
+    return None if path is None else _bank(path, path.stat().st_mtime_ns, hash_of(shelf, key))
+
+
+def find_warning(shelf: ModelShelf, key: str) -> ConfidenceWarning | None:
+    """When to warn of a model's masks; None where nobody has measured it, or with other weights."""
+    path = _beside(shelf, key, WARNING)
+    return None if path is None else _warning(path, path.stat().st_mtime_ns, hash_of(shelf, key))
+
+
+def _beside(shelf: ModelShelf, key: str, name: str) -> Path | None:
+    """A file in the folder of a model's weights; None where there is none."""
     folder = shelf.folder(key)
-    if folder is None or not (folder / BANK).is_file():
-        return None
-    return _bank(folder / BANK, (folder / BANK).stat().st_mtime_ns, hash_of(shelf, key))
+    return folder / name if folder is not None and (folder / name).is_file() else None
 
 
 def hash_of(shelf: ModelShelf, key: str) -> str:
@@ -53,6 +64,15 @@ def _bank(path: Path, modified: int, weights: str) -> EmbeddingBank | None:
         return read_bank(path, weights=weights)
     except UserError as error:
         # The map works without; whoever runs the app is told.
+        print(f"Warning: {error}", file=sys.stderr)
+        return None
+
+
+@lru_cache(maxsize=4)
+def _warning(path: Path, modified: int, weights: str) -> ConfidenceWarning | None:
+    try:
+        return read_warning(path, weights=weights)
+    except UserError as error:
         print(f"Warning: {error}", file=sys.stderr)
         return None
 

@@ -29,6 +29,8 @@ class Selection:
     """Number of the reference image whose embedding is looked at on the map, instead of the photo's own."""
     revision: int = 0
     """Counts the changes of the session: who listens to the selection hears of those, too."""
+    truths: int = 0
+    """Counts the ground truths that were given and taken away, which only few views show."""
 
     def look_at_photo(self, index: int, prediction: Prediction) -> "Selection":
         """Another photo: the stage stays, the class where that photo has it at any stage, the pixel goes."""
@@ -41,13 +43,17 @@ class Selection:
         """Changes when another photo, or another model's picture of it, is to be shown."""
         return self.revision, self.photo
 
-    def shown_stage(self) -> tuple[int, int, str]:
-        """Changes when another stage, or another photo, is to be shown; not with the class or the pixel."""
-        return (*self.shown(), self.stage)
+    def shown_stage(self) -> tuple[int, int, str, int]:
+        """Changes when another stage, photo or truth is to be shown; not with the class or the pixel."""
+        return (*self.shown(), self.stage, self.truths)
 
     def look_again(self) -> "Selection":
         """After the session has changed: the same place in it."""
         return replace(self, reference=None, revision=self.revision + 1)
+
+    def judge_again(self) -> "Selection":
+        """After a photo's ground truth has changed."""
+        return replace(self, truths=self.truths + 1)
 
 
 def shown_class(prediction: Prediction, chosen: str | None) -> str:

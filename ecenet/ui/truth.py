@@ -8,7 +8,7 @@ from ecenet.prediction import stage_title
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import MODEL_QUEUE, View
+from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
 
 NO_TRUTH = '<p class="ece-note">An 8-bit PNG of class indices in the model\'s order; 255 is left out.</p>'
 OTHER_CLASSES = '<p class="ece-note">This photo\'s mask has the classes of another model; it waits for that one.</p>'
@@ -34,8 +34,13 @@ def build(session: gr.State, selection: gr.State) -> View:
 
     both = [session, selection]
     view = View(render, both, [clear, verdict, bars, ious], "photo")
-    view.after(upload.upload(add_truth, [*both, upload], session, **MODEL_QUEUE).success)
-    view.after(clear.click(remove_truth, both, session, **MODEL_QUEUE).success)
+    for changed in (
+        upload.upload(add_truth, [*both, upload], session, **MODEL_QUEUE),
+        clear.click(remove_truth, both, session, **MODEL_QUEUE),
+    ):
+        view.after(changed.success)
+        # An event of its own: the selection may have moved on while the file was read.
+        changed.success(Selection.judge_again, selection, selection, **HIDDEN)
     return view
 
 

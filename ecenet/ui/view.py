@@ -29,7 +29,7 @@ class View(NamedTuple):
     outputs: Sequence[Block]
     follows: Literal["selection", "stage", "photo"] = "selection"
     """`photo`: only where another photo, or another model's, is to be shown; not for a click on the same one. `stage`:
-    there, and where another stage is."""
+    there, and where another stage is, or another ground truth."""
     runs_model: bool = False
     then: "View | None" = None
     """What is drawn from its outputs, once they are there."""

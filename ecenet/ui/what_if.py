@@ -45,6 +45,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
             easel = gr.HTML(
                 "", html_template='<div class="ece-easel"></div>', js_on_load=EASEL, region="", elem_id="easel"
             )
+            result = gr.HTML(elem_id="what-if-result")
         with gr.Column(scale=2, min_width=300):
             with gr.Accordion("Paint a class", elem_id="paint-class"):
                 paint = what_if_forms.paint()
@@ -57,7 +58,6 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
             with gr.Accordion("Transplant", open=False, elem_id="move-embedding"):
                 moved = what_if_forms.transplant()
             reset = gr.Button("Back to the original", size="sm", elem_id="what-if-reset")
-    result = gr.HTML(elem_id="what-if-result")
     details = gr.HTML(elem_id="what-if-details")
 
     where = [session, selection, experiment]
@@ -83,13 +83,14 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     on(edit.change.click, changes.change_mask, edit.stage, edit.action, edit.class_name, edit.other)
     on(edit.forget.click, changes.forget_masks)
     for control in (off.diverse, off.attention, off.updater, off.forced):
-        on(control.input, changes.knock_out, *off)
-    on(off.gate.release, changes.knock_out, *off)
+        on(control.input, changes.knock_out, *off.switches)
+    on(off.gate.release, changes.knock_out, *off.switches)
     on(moved.apply.click, changes.move_embedding, moved.source, moved.class_name, moved.into, moved.t)
     on(moved.t.release, changes.move_embedding, moved.source, moved.class_name, moved.into, moved.t)
     on(reset.click, changes.start_anew)
-    fields = [paint.without, *edit.choices, *off.stages, *moved.choices]
-    return [canvas, View(what_if_forms.render_choices, where, fields, "photo"), drawn]
+    fields = [paint.without, *edit.choices, *off.choices, *moved.choices]
+    choices = show_errors(partial(what_if_forms.render_choices, shelf=shelf))
+    return [canvas, View(choices, where, fields, "photo"), drawn]
 
 
 def _with_model(

@@ -31,23 +31,22 @@ def add_stroke(session: Session, selection: Selection, experiment: Experiment, e
         gr.Error: it is no stroke, or there is no photo.
     """
     prediction = session.required_photo(selection).prediction
-    experiment, stroke = experiment.of(session), read_stroke(event_data(event))
-    strokes = (*experiment.strokes_on(prediction), stroke)
-    return experiment.with_strokes(prediction, strokes, stage=session.stage(selection))
+    experiment = experiment.of(session)
+    stroke = read_stroke(event_data(event), stage=session.stage(selection))
+    return experiment.with_strokes(prediction, (*experiment.strokes_on(prediction), stroke))
 
 
 @show_errors
 def undo_stroke(session: Session, selection: Selection, experiment: Experiment) -> Experiment:
     prediction = session.required_photo(selection).prediction
     experiment = experiment.of(session)
-    strokes = experiment.strokes_on(prediction)[:-1]
-    return experiment.with_strokes(prediction, strokes, stage=session.stage(selection))
+    return experiment.with_strokes(prediction, experiment.strokes_on(prediction)[:-1])
 
 
 @show_errors
 def clear_strokes(session: Session, selection: Selection, experiment: Experiment) -> Experiment:
     prediction = session.required_photo(selection).prediction
-    return experiment.of(session).with_strokes(prediction, (), stage=session.stage(selection))
+    return experiment.of(session).with_strokes(prediction, ())
 
 
 def make_class(

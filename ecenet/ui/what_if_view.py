@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from ecenet.explore.scenario import head_edits
+from ecenet.explore.scenario import predict_scenario
 from ecenet.explore.what_if import Comparison, StageChange, class_changes, compare
 from ecenet.images import thumbnail
 from ecenet.prediction import Prediction, stage_title
@@ -36,8 +36,7 @@ def render_result(experiment: Experiment, session: Session, selection: Selection
     if scenario.changes_nothing:
         return empty_state(NOTHING_YET)
     stage = session.stage(selection)
-    edits = head_edits(scenario, photo.prediction)
-    after = predictor.predict_features(photo.prediction.features, edits, stages=(stage,))
+    after = predict_scenario(predictor, photo.prediction, scenario, stages=(stage,))
     comparison = compare(photo.prediction, after, truth=photo.true_mask)
     change = comparison.stages[stage]
     small = thumbnail(photo.prediction.image, max_side=PICTURE_SIDE)
@@ -59,7 +58,7 @@ def render_result(experiment: Experiment, session: Session, selection: Selection
 
 
 def _sentence(comparison: Comparison) -> str:
-    parts = [f"{stage_title(name)}: {change.changed_share:.1%}" for name, change in comparison.stages.items()]
+    parts = [f"{stage_title(name)} {change.changed_share:.1%}" for name, change in comparison.stages.items()]
     text = f"Pixels that change their class: {', '.join(parts)}."
     if comparison.mean_iou is not None:
         gains = zip(comparison.stages, comparison.mean_iou, strict=True)
@@ -89,8 +88,8 @@ def _change_table(change: StageChange, *, after: Prediction) -> str:
 
 
 def render_details(experiment: Experiment, session: Session, selection: Selection, *, predictor: Predictor) -> str:
-    """What it comes to in the end, the last painted class's similarity maps, and the other photos; nothing without a
-    change.
+    """What it comes to in the end, the similarity maps of the last painted class that has an embedding, and the other
+    photos; nothing without a change.
 
     Raises:
         UserError: the experiment does not fit a photo.
@@ -99,9 +98,9 @@ def render_details(experiment: Experiment, session: Session, selection: Selectio
     experiment = experiment.of(session)
     if photo is None or experiment.scenario_for(photo.prediction).changes_nothing:
         return ""
-    classes, stage = experiment.scenario.classes, session.stage(selection)
-    edits = head_edits(experiment.scenario_for(photo.prediction), photo.prediction)
-    after = predictor.predict_features(photo.prediction.features, edits, stages=None if classes else ("final",))
+    scenario, stage = experiment.scenario_for(photo.prediction), session.stage(selection)
+    classes = [one for one in scenario.classes if one.in_head]
+    after = predict_scenario(predictor, photo.prediction, scenario, stages=None if classes else ("final",))
     page = ""
     if stage != "final":
         comparison = compare(photo.prediction, after, truth=photo.true_mask)
@@ -122,9 +121,7 @@ def _other_card(photo: Photo, experiment: Experiment, *, predictor: Predictor) -
     scenario = experiment.scenario_for(photo.prediction)
     if scenario.changes_nothing:
         return ""
-    after = predictor.predict_features(
-        photo.prediction.features, head_edits(scenario, photo.prediction), stages=("final",)
-    )
+    after = predict_scenario(predictor, photo.prediction, scenario, stages=("final",))
     share = compare(photo.prediction, after).stages["final"].changed_share
     largest = after.final.present(min_area=MIN_AREA)[:3]
     classes = ", ".join(f"{after.class_names[k]} {after.final.area[k]:.0%}" for k in largest)
