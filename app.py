@@ -10,6 +10,7 @@ import gradio as gr
 import tyro
 from PIL import Image
 
+from ecenet.api.build import build as build_api
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.runs import RUNS_DIR
@@ -28,6 +29,7 @@ from ecenet.ui import (
     what_if,
 )
 from ecenet.ui.selection import Selection
+from ecenet.ui.serve import Page, check_mcp, serve
 from ecenet.ui.session import new_session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.view import HIDDEN
@@ -37,6 +39,8 @@ Upload a photo and watch a segmentation network make up its mind. [ECENet](https
 coarse mask, turns each class's region into an **explicit class embedding**, and lets embeddings and masks refine each
 other from the deepest stage to the finest."""
 SESSION_SECONDS = 3600
+FILES_KEPT = (3600, 24 * 3600)
+"""Seconds: every hour uploads and results that are older than a day are deleted."""
 
 
 def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.Blocks:
@@ -45,7 +49,7 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
     Args:
         runs: folder of the runs that the Train tab starts and shows; None switches the tab off.
     """
-    with gr.Blocks(title="ECENet Explorer", analytics_enabled=False, fill_width=True) as app:
+    with Page(title="ECENet Explorer", analytics_enabled=False, fill_width=True, delete_cache=FILES_KEPT) as app:
         fresh = new_session(shelf)
         session = gr.State(fresh, time_to_live=SESSION_SECONDS)
         selection = gr.State(Selection(), time_to_live=SESSION_SECONDS)
@@ -95,6 +99,7 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
             for event in (app.load, train_tab.select):
                 training.view.after(event)
             model_list.after(training.finished.change)
+        build_api(shelf=shelf)
     return app
 
 
@@ -112,6 +117,8 @@ class Options:
     """Address to listen at; 127.0.0.1 by default, or what a Space sets."""
     port: int | None = None
     """7860 by default, or the next free one."""
+    mcp: bool = False
+    """Offer the API to MCP clients, too."""
 
 
 def is_public(options: Options, environment: Mapping[str, str]) -> bool:
@@ -122,6 +129,8 @@ def is_public(options: Options, environment: Mapping[str, str]) -> bool:
 def main(options: Options) -> None:
     shelf = ModelShelf(options.weights, runs=options.runs)
     try:
+        if options.mcp:
+            check_mcp()
         predictor = shelf.open(shelf.initial)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -133,14 +142,7 @@ def main(options: Options) -> None:
     if not public and host not in ("127.0.0.1", "localhost", "::1"):
         print(f"Whoever reaches {host} can train here and read this machine's folders; --public switches that off.")
     app = build_app(shelf, umap=UmapWorker(), runs=None if public else options.runs)
-    app.queue(max_size=32).launch(
-        server_name=options.host,
-        server_port=options.port,
-        theme=gr.themes.Soft(primary_hue="teal", font=["ui-sans-serif", "system-ui", "sans-serif"]),
-        css_paths=Path(__file__).parent / "assets" / "app.css",
-        max_file_size="32mb",
-        footer_links=["settings"],
-    )
+    serve(app, host=options.host, port=options.port, mcp=options.mcp)
 
 
 if __name__ == "__main__":

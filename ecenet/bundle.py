@@ -82,15 +82,16 @@ def write_bundle(
                 summary["truth"] = f"{folder}/truth.png"
             summaries.append({"name": name, "file": f"{folder}/photo.png", **summary})
         if photos:
-            pq.write_table(_embeddings_table(photos), root / "embeddings.parquet")
+            pq.write_table(embeddings_table(photos), root / "embeddings.parquet")
         (root / VIEW).write_text(json.dumps({"format": FORMAT, "photos": summaries, **view}, indent=1))
         for file in sorted(root.rglob("*")):
             if file.is_file():
                 bundle.write(file, file.relative_to(root).as_posix())
 
 
-def _embeddings_table(photos: Sequence[Entry]) -> pa.Table:
-    """One row for each photo, stage and class that the stage gives any pixel."""
+def embeddings_table(photos: Sequence[Entry]) -> pa.Table:
+    """`photo`, `stage`, `class`, `area`, `confidence` and `embedding`: one row for each photo, stage and class that the
+    stage gives any pixel. `final` is left out: it uses the embeddings of the stage before."""
     rows = [
         {
             "photo": name,

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -12,6 +13,21 @@ from pycocotools import mask as coco_mask
 from ecenet.explore.similarity import stage_arrays
 from ecenet.overlay import indexed_mask, overlay
 from ecenet.prediction import Prediction, StagePrediction
+
+ClassArea = TypedDict("ClassArea", {"class": str, "area": float, "confidence": float})
+"""Of one class: its share of the photo, and its mean confidence there."""
+
+
+class Summary(TypedDict):
+    """A prediction in a few numbers. Sizes in pixels; classes the largest first, none without a pixel."""
+
+    width: int
+    height: int
+    note: str
+    seconds: float
+    classes: list[ClassArea]
+    agreement_with_final: dict[str, float]
+    """Stage → share of pixels that have the final mask's class there, 0 … 1."""
 
 
 def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 0.6) -> dict[str, object]:
@@ -33,8 +49,13 @@ def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 
         picture.save(folder / "overlays" / f"{name}.jpg", quality=90)
         (folder / "coco" / f"{name}.json").write_text(json.dumps(coco_annotations(prediction, stage)))
     np.savez_compressed(folder / "arrays.npz", **stage_arrays(prediction))  # type: ignore[arg-type]
+    return {"folder": folder.name, **prediction_summary(prediction)}
+
+
+def prediction_summary(prediction: Prediction, *, stage: str = "final") -> Summary:
+    """Sizes, a stage's classes, and the agreement of each stage with the final one, JSON-able."""
+    shown = prediction.stages[stage]
     return {
-        "folder": folder.name,
         "width": prediction.image.width,
         "height": prediction.image.height,
         "note": prediction.note,
@@ -42,10 +63,10 @@ def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 
         "classes": [
             {
                 "class": prediction.class_names[k],
-                "area": float(prediction.final.area[k]),
-                "confidence": float(prediction.final.mean_confidence[k]),
+                "area": float(shown.area[k]),
+                "confidence": float(shown.mean_confidence[k]),
             }
-            for k in prediction.final.present()
+            for k in shown.present()
         ],
         "agreement_with_final": {name: prediction.agreement(name) for name in prediction.stages},
     }

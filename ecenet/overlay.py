@@ -1,5 +1,7 @@
 """Arrays in, pictures out: label maps in class colours, similarity maps as heat over a faded photo."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.colors
 from PIL import Image
@@ -66,6 +68,16 @@ def similarity_overlay(
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     heat = Image.fromarray(heat_colors(similarity, low=low, high=high)).resize(size, Image.Resampling.NEAREST)
     return Image.blend(image.resize(size).convert("L").convert("RGB"), heat, opacity)
+
+
+def side_by_side(pictures: Sequence[Image.Image], *, gap: int = 8) -> Image.Image:
+    """Pictures of one height in a row, on white; `gap` in pixels."""
+    canvas = Image.new("RGB", (sum(one.width + gap for one in pictures) - gap, pictures[0].height), "white")
+    left = 0
+    for one in pictures:
+        canvas.paste(one, (left, 0))
+        left += one.width + gap
+    return canvas
 
 
 def heat_gradient() -> str:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from browsing import address, asked, browser, page, runs  # noqa: F401
 from helpers import noise_image, small_model
+from serving import api  # noqa: F401
 from torch import Tensor
 
 from ecenet.config import ModelConfig

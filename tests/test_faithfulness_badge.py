@@ -7,7 +7,7 @@ import pytest
 from helpers import noise_image, small_model
 
 from ecenet.errors import UserError
-from ecenet.explore.faithfulness import Curve, Faithfulness
+from ecenet.explore.faithfulness import Curve, Faithfulness, Judgement
 from ecenet.figures.faithfulness import faithfulness_curves
 from ecenet.ui import faithfulness
 from ecenet.ui.faithfulness import badge_of, judged
@@ -24,7 +24,7 @@ def curve(score: float) -> Curve:
 def marks(**scores: float) -> list[str]:
     names = ("deletion", "insertion", "random_deletion", "random_insertion")
     found = Faithfulness(*(curve(scores.get(name, 0.5)) for name in names))
-    page = badge_of(found, scores.get("correlation", 0.0), title="<cat>")
+    page = badge_of(Judgement(found, scores.get("correlation", 0.0)), title="<cat>")
     assert "<cat>" not in page
     return [mark for mark in page if mark in "✓✗"]
 

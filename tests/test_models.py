@@ -140,3 +140,11 @@ def test_a_choice_that_fails_leaves_the_session_and_becomes_a_toast(own: Path, t
     assert before.photos[0].prediction.class_names != CLASS_NAMES
     assert before.model == "own"
     assert picker.render(before).value == "own", "the picker goes back to what the photos were segmented by"
+
+
+def test_damaged_weights_are_told_without_where_they_lie(own: Path, tmp_path: Path) -> None:
+    shelf = ModelShelf(own, runs=tmp_path / "runs")
+    (own / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"model\.safetensors is missing") as caught:
+        shelf.open(shelf.initial)
+    assert str(own) not in str(caught.value)

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from predictions import CLASS_COLORS
 
-from ecenet.overlay import heat_colors, indexed_mask, overlay, similarity_overlay
+from ecenet.overlay import heat_colors, indexed_mask, overlay, side_by_side, similarity_overlay
 
 LABELS = np.array([[0, 1], [2, 2]], dtype=np.uint8)
 
@@ -39,3 +39,9 @@ def test_similarity_overlay_keeps_the_photo_s_shape_and_its_own_cells() -> None:
     assert picture.size == (480, 240)
     pixels = np.asarray(picture)
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) == 2, "two cells, two colours: nothing is smoothed"
+
+
+def test_pictures_stand_side_by_side_with_a_gap() -> None:
+    row = np.asarray(side_by_side([Image.new("RGB", (2, 3), "red"), Image.new("RGB", (4, 3), "blue")], gap=1))
+    assert row.shape == (3, 7, 3)
+    assert row[0].tolist() == [[255, 0, 0]] * 2 + [[255, 255, 255]] + [[0, 0, 255]] * 4

@@ -201,6 +201,7 @@ VECTOR = np.ones((1, 16), dtype=np.float32)
         ({"embeddings": VECTOR}, {**GOOD, "color": "[1, 2]"}, "not enough values"),
         ({"embeddings": VECTOR}, {**GOOD, "color": "3"}, "not iterable"),
         ({"embeddings": VECTOR * np.nan}, GOOD, "rows of finite numbers"),
+        ({"embeddings": np.repeat(VECTOR, 17, axis=0)}, GOOD, "not 1 … 16 rows"),
         ({"embeddings": VECTOR[0]}, GOOD, "rows of finite numbers"),
         ({"embeddings": VECTOR.astype(np.float64)}, GOOD, "rows of finite numbers"),
     ],

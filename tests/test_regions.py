@@ -1,10 +1,13 @@
 """Painted regions as shares of cells."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from ecenet.errors import UserError
-from ecenet.explore.regions import cell_shares, region_weights
+from ecenet.explore.regions import cell_shares, read_region, region_weights
 
 
 def region(width: int, height: int, rows: slice, columns: slice) -> np.ndarray:
@@ -68,3 +71,34 @@ def test_a_region_of_another_photo_or_of_nothing_is_refused() -> None:
         region_weights(np.ones((97, 61), dtype=bool), size=(97, 61), grid=(4, 7))
     with pytest.raises(UserError, match="one without a pixel; paint"):
         region_weights(np.zeros((61, 97), dtype=bool), size=(97, 61), grid=(4, 7))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "LA", "RGBA"])
+def test_a_region_is_what_is_not_zero_in_a_picture_of_any_kind(tmp_path: Path, mode: str) -> None:
+    painted = region(12, 8, slice(1, 4), slice(2, 9))
+    picture = Image.fromarray(painted.astype(np.uint8) * (3 if mode == "P" else 255))
+    if mode == "P":
+        picture.putpalette([0, 0, 0] * 256)  # its indices count, not its colours
+    picture.convert(mode).save(tmp_path / "region.png")
+    np.testing.assert_array_equal(read_region(tmp_path / "region.png", size=(12, 8)), painted)
+    assert read_region(tmp_path / "region.png", size=(24, 16)).sum() == 4 * painted.sum(), "the photo may be scaled"
+
+
+def test_what_is_see_through_is_no_region(tmp_path: Path) -> None:
+    painted = region(12, 8, slice(1, 4), slice(2, 9))
+    pixels = np.full((8, 12, 4), 255, dtype=np.uint8)
+    pixels[..., 3] = painted * 200
+    Image.fromarray(pixels).save(tmp_path / "region.png")
+    np.testing.assert_array_equal(read_region(tmp_path / "region.png", size=(12, 8)), painted)
+
+
+def test_what_is_no_region_of_this_photo_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "region.png"
+    Image.new("L", (12, 8), 1).save(path)
+    with pytest.raises(UserError, match=r"proportions of the photo \(8×12\), but region.png has 12×8"):
+        read_region(path, size=(8, 12))
+    for content in (b"no picture", path.read_bytes()[:50]):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"Expected .* region\.png") as caught:
+            read_region(path, size=(12, 8))
+        assert str(tmp_path) not in str(caught.value)

@@ -171,4 +171,5 @@ def test_the_page_builds_for_any_weights(tmp_path: Path, umap: UmapWorker) -> No
     shelf = ModelShelf(tmp_path / "weights", runs=tmp_path / "runs")
     app = build_app(shelf, umap=umap, runs=tmp_path / "runs")
     assert isinstance(app, gr.Blocks)
-    assert all(event.api_visibility == "private" for event in app.fns.values())
+    public = {event.api_name for event in app.fns.values() if event.api_visibility != "private"}
+    assert public == {"segment", "similarity", "embed", "consistency", "faithfulness", "what_if"}

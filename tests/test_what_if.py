@@ -1,5 +1,6 @@
 """Embeddings carried from photo to photo, and what an edit changed."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from helpers import noise_image, small_model
 from predictions import make_prediction
 
 from ecenet.errors import UserError
-from ecenet.explore.what_if import compare, transplant
+from ecenet.explore.what_if import compare, describe_changes, transplant
 from ecenet.model.edits import AddedClass, HeadEdits
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
@@ -107,6 +108,24 @@ def test_a_comparison_counts_what_changed_at_every_stage() -> None:
     # Logits are 5 where a class is predicted and -5 elsewhere.
     assert final.similarity[:, 0, 1].tolist() == [-10, 10, 0]
     assert final.similarity[:, 0, 0].tolist() == [0, 0, 0]
+
+
+def test_a_comparison_is_told_class_by_class() -> None:
+    before, after = make_prediction(BEFORE), make_prediction(AFTER, stages={"ece": BEFORE})
+    truth = np.array([[0, 0, 1, 1], [2, 2, 1, 255]], dtype=np.uint8)
+    reports = describe_changes(compare(before, after, truth=truth), after)
+    assert [one["stage"] for one in reports] == STAGES
+    final = json.loads(json.dumps(reports[-1]))
+    assert final["changed_share"] == 3 / 8
+    assert (final["mean_iou_before"], final["mean_iou_after"]) == (1, pytest.approx((1 / 3 + 3 / 4 + 1 / 2) / 3))
+    assert [(one["class"], one["lost"], one["gained"]) for one in final["classes"]] == [
+        ("background", 1, 2),
+        ("dog", 1, 1),
+        ("cat", 1, 0),
+    ]
+    cat = final["classes"][-1]
+    assert (cat["area_before"], cat["area_after"], cat["embedding_moved"]) == (2 / 8, 1 / 8, pytest.approx(0, abs=1e-6))
+    assert describe_changes(compare(before, before), before)[0]["mean_iou_after"] is None
 
 
 def test_losers_come_by_their_loss() -> None:

@@ -14,10 +14,11 @@ from PIL import Image
 
 from ecenet.config import ModelConfig
 from ecenet.errors import UserError
+from ecenet.explore.painted_class import PAINTED_COLORS
 from ecenet.explore.truth import Truth
 from ecenet.study_config import Method
 from ecenet.ui import what_if, what_if_changes, what_if_forms
-from ecenet.ui.experiment import PAINTED_COLORS, Experiment
+from ecenet.ui.experiment import Experiment
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session, add_photo, new_session
 from ecenet.ui.shelf import ModelShelf

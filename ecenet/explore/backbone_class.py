@@ -6,6 +6,7 @@ find a painted class better than its embedding does (README, few-shot).
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,11 +14,13 @@ from torch import Tensor
 
 from ecenet.errors import UserError
 from ecenet.explore.painted_class import BACKBONE, PaintedClass
+from ecenet.explore.painting import paint_class
 from ecenet.explore.prototypes import cosine_maps, mean_prototype
 from ecenet.explore.regions import region_weights
 from ecenet.model.ecenet import resize
 from ecenet.prediction import ImageFeatures, Prediction, StagePrediction
-from ecenet.predictor import check_names, detail_size, repeat_to
+from ecenet.predictor import Predictor, check_names, detail_size, repeat_to
+from ecenet.study_config import Method
 
 SHARPNESS = 20.0
 """Logits that one unit of cosine is worth. Confidences depend on it, but not which class wins."""
@@ -54,6 +57,30 @@ def paint_backbone_class(
         embeddings=prototypes.float().cpu().numpy(),
         weights_hash=weights_hash,
         enlarged=any(one.enlarged for one in cells),
+    )
+
+
+def paint_any_class(
+    predictor: Predictor,
+    regions: Sequence[tuple[ImageFeatures, np.ndarray]],
+    *,
+    name: str,
+    color: tuple[int, int, int],
+    weights_hash: str,
+    method: Method | Literal["backbone"],
+    prototypes: int,
+) -> PaintedClass:
+    """`paint_class` or `paint_backbone_class`, as the method says; arguments and errors as for these."""
+    if method == BACKBONE:
+        return paint_backbone_class(regions, name=name, color=color, weights_hash=weights_hash)
+    return paint_class(
+        predictor,
+        regions,
+        name=name,
+        color=color,
+        weights_hash=weights_hash,
+        method=method,
+        prototypes=prototypes,
     )
 
 

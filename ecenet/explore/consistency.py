@@ -1,6 +1,7 @@
 """Does an embedding lie where its class's embeddings lie? Distances to the centroids of an embedding bank. Ours."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ from ecenet.bank import EmbeddingBank
 from ecenet.errors import UserError
 from ecenet.explore.neighbors import class_centroids, cosine_distances, unit_vectors
 from ecenet.prediction import Prediction
+
+MIN_AREA, MIN_IOU = 0.005, 0.5
+"""Of the reference masks whose embeddings make the centroids: failures would draw them to where failures lie. Ours."""
 
 
 class Distances(NamedTuple):
@@ -58,6 +62,12 @@ def bank_centroids(bank: EmbeddingBank, *, min_area: float = 0.005, min_iou: flo
         found[stage] = np.full((classes, width), np.nan, dtype=np.float32)
         found[stage][present] = centroids
     return found
+
+
+@lru_cache(maxsize=4)
+def reference_centroids(bank: EmbeddingBank) -> dict[str, np.ndarray]:
+    """`bank_centroids` of masks that are large and right enough; kept for the next photo."""
+    return bank_centroids(bank, min_area=MIN_AREA, min_iou=MIN_IOU)
 
 
 def centroid_distances(vectors: np.ndarray, classes: np.ndarray, centroids: np.ndarray) -> Distances:

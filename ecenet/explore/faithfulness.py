@@ -20,6 +20,9 @@ from ecenet.predictor import Predictor, repeat_to
 BLUR = 0.05
 """Standard deviation of the blur, as a share of the photo's longest side: what is large stays a patch of colour."""
 
+ALIKE = 0.5
+"""Mean correlation with random heads' maps from which a map says more of the photo than of what was learned. Ours."""
+
 Score = Callable[[Image.Image], float]
 
 
@@ -54,6 +57,51 @@ class Faithfulness:
     """Mean over random orders."""
     random_insertion: Curve
     """Mean over random orders."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """All that is known of how far a map can be trusted, and whether each number beats what it should. Ours."""
+
+    curves: Faithfulness
+    correlation: float
+    """Mean of `random_head_correlations`, −1 … 1."""
+
+    @property
+    def insertion_passes(self) -> bool:
+        return self.curves.insertion.area > self.curves.random_insertion.area
+
+    @property
+    def deletion_passes(self) -> bool:
+        return self.curves.deletion.area < self.curves.random_deletion.area
+
+    @property
+    def is_learned(self) -> bool:
+        return abs(self.correlation) < ALIKE
+
+
+def judge(
+    predictor: Predictor,
+    prediction: Prediction,
+    *,
+    stage: str,
+    class_index: int,
+    steps: int,
+    random_orders: int,
+    track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
+) -> Judgement:
+    """`judge_map` and `random_head_correlations` together; arguments and errors as for these."""
+    curves = judge_map(
+        predictor,
+        prediction,
+        stage=stage,
+        class_index=class_index,
+        steps=steps,
+        random_orders=random_orders,
+        track=track,
+    )
+    correlations = random_head_correlations(predictor, prediction, stage=stage, class_index=class_index)
+    return Judgement(curves, float(np.nanmean(correlations)))
 
 
 def judge_map(

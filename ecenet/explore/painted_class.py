@@ -1,7 +1,8 @@
 """A class that somebody painted, and the small file that keeps it."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,10 @@ BACKBONE: Literal["backbone"] = "backbone"
 """Method of a class that the backbone's features find, see `backbone_class`."""
 MAX_BYTES = 10_000_000
 """Far more than any class needs; larger files are not read."""
+MAX_PROTOTYPES = 16
+"""Embeddings of one class at most."""
+PAINTED_COLORS = ((255, 200, 0), (0, 200, 255), (255, 80, 160), (120, 255, 80), (170, 110, 255))
+"""Of painted classes, in turn: brighter than those of any data set here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +54,24 @@ class PaintedClass:
         """For `HeadEdits.added`, of a class in the head."""
         assert self.in_head, "its numbers are no embeddings"
         return AddedClass(self.name, self.color, torch.from_numpy(self.embeddings))
+
+
+def with_class(
+    classes: Sequence[PaintedClass], painted: PaintedClass, *, known: Sequence[str]
+) -> tuple[PaintedClass, ...]:
+    """One more class, in a colour that no other painted one has, or anew under the same name.
+
+    Args:
+        known: names of the model's own classes.
+    Raises:
+        UserError: the model has a class of that name.
+    """
+    if painted.name in known:
+        raise UserError(f"Expected a name that the model does not know, got {painted.name!r}; choose another.")
+    kept = tuple(one for one in classes if one.name != painted.name)
+    taken = {one.color for one in kept}
+    free = next((color for color in PAINTED_COLORS if color not in taken), painted.color)
+    return (*kept, replace(painted, color=free if painted.color in taken else painted.color))
 
 
 def save_class(painted: PaintedClass, path: Path) -> None:
@@ -112,10 +135,10 @@ def _read(path: Path) -> PaintedClass:
     if (
         embeddings.dtype != np.float32
         or embeddings.ndim != 2
-        or not len(embeddings)
+        or not 0 < len(embeddings) <= MAX_PROTOTYPES
         or not np.isfinite(embeddings).all()
     ):
-        raise _no_class(path, "its embeddings are not rows of finite numbers")
+        raise _no_class(path, f"its embeddings are not 1 … {MAX_PROTOTYPES} rows of finite numbers")
     return painted
 
 

@@ -9,14 +9,12 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from ecenet.errors import UserError
-from ecenet.explore.painted_class import PaintedClass
+from ecenet.explore.painted_class import MAX_PROTOTYPES, PaintedClass
 from ecenet.explore.regions import region_weights
 from ecenet.model.class_extraction import masked_mean, pyramid_cells
 from ecenet.prediction import ImageFeatures
 from ecenet.predictor import Predictor
 from ecenet.study_config import Method
-
-MAX_PROTOTYPES = 16
 
 
 def paint_class(

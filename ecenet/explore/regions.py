@@ -1,11 +1,15 @@
 """A region that somebody painted on a photo, as shares of a stage's cells. Ours."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ecenet.errors import UserError
+from ecenet.images import FORMATS, image_size
+from ecenet.overlay import resize_labels
 
 ROUNDING = 1e-6
 """Share of a cell that rounding may take from a region of exactly one cell."""
@@ -47,6 +51,55 @@ def cell_shares(pixels: np.ndarray, *, grid: tuple[int, int]) -> np.ndarray:
     shares = down @ torch.from_numpy(pixels.astype(np.float64)) @ across.T
     # Clipped, since the sums round.
     return shares.clip(0, 1).float().numpy()
+
+
+def fit_to_photo(mask: np.ndarray, *, size: tuple[int, int], name: str) -> np.ndarray:
+    """Bring a mask to a photo's size, picking pixels: the photo may have been scaled down on arrival.
+
+    Args:
+        mask: (h, w) uint8.
+        size: the photo's (width, height).
+        name: of the mask's file, for the message.
+    Returns: (H, W) uint8.
+    Raises:
+        UserError: other proportions than the photo's.
+    """
+    height, width = mask.shape
+    scale = max(size) / max(mask.shape)
+    # A pixel of either picture: rounding cannot have moved a side by more.
+    if max(abs(width * scale - size[0]), abs(height * scale - size[1])) > max(1.0, scale):
+        raise UserError(
+            f"Expected a mask with the proportions of the photo ({size[0]}×{size[1]}), "
+            f"but {name} has {width}×{height}; choose the mask of this photo."
+        )
+    return resize_labels(mask, size=size)
+
+
+def read_region(path: Path, *, size: tuple[int, int]) -> np.ndarray:
+    """Read a region of a photo: the pixels of a picture that are not zero. Of a picture with transparency, those that
+    are neither see-through nor black. Messages name the file alone.
+
+    Args:
+        path: 8-bit greyscale, palette (its indices count), black and white, RGB or RGBA; PNG, since JPEG blurs zeros.
+        size: the photo's (width, height); the picture need only have its proportions.
+    Returns: (H, W) bool.
+    Raises:
+        UserError: no such picture, or other proportions.
+    """
+    try:
+        image_size(path)  # the header tells whether it is too large before anything is unpacked
+        with Image.open(path, formats=FORMATS) as file:
+            pixels = np.asarray(file)
+            has_alpha = file.mode.endswith("A")
+    except UserError:
+        raise
+    except Exception as error:  # on damaged files Pillow's readers raise almost anything
+        raise UserError(
+            f"Expected a region as a PNG, but {path.name} cannot be read; write it again, not zero where it lies."
+        ) from error
+    region = pixels.reshape(*pixels.shape[:2], -1) != 0
+    region = region[..., :-1].any(axis=2) & region[..., -1] if has_alpha else region.any(axis=2)
+    return fit_to_photo(region.astype(np.uint8), size=size, name=path.name) > 0
 
 
 def check_size(pixels: np.ndarray, *, size: tuple[int, int], what: str) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.split import read_indices
 from ecenet.errors import UserError
+from ecenet.explore.regions import fit_to_photo
 from ecenet.images import image_size
 from ecenet.metrics import confusion_matrix, intersection_over_union
-from ecenet.overlay import resize_labels
 from ecenet.prediction import Prediction
 
 
@@ -89,14 +89,7 @@ def read_truth(
     """
     path = Path(path)
     mask = _read(path, content)
-    height, width = mask.shape
-    scale = max(size) / max(mask.shape)
-    # A pixel of either picture: rounding cannot have moved a side by more.
-    if max(abs(width * scale - size[0]), abs(height * scale - size[1])) > max(1.0, scale):
-        raise UserError(
-            f"Expected a mask with the proportions of the photo ({size[0]}×{size[1]}), "
-            f"but {path.name} has {width}×{height}; choose the mask of this photo."
-        )
+    resized = fit_to_photo(mask, size=size, name=path.name)
     present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
     bad = present[(present >= len(class_names)) & (present != IGNORE_INDEX)]
     if bad.size:
@@ -104,7 +97,6 @@ def read_truth(
             f"Expected mask values 0 … {len(class_names) - 1} (this model's classes) or {IGNORE_INDEX}, "
             f"but {path.name} holds {bad[0]}; choose a mask with this model's classes."
         )
-    resized = resize_labels(mask, size=size)
     if (resized == IGNORE_INDEX).all():
         raise UserError(
             f"Expected a mask with labelled pixels, but all of {path.name} is {IGNORE_INDEX} (ignored); "

@@ -1,6 +1,8 @@
 """What if: embeddings carried from photo to photo, and what an edit changed."""
 
+import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -101,6 +103,47 @@ class Comparison:
     stages: dict[str, StageChange]
     mean_iou: np.ndarray | None
     """(S,) change of the mean IoU over the truth's classes, −1 … 1; None without a truth."""
+    mean_iou_before: np.ndarray | None = None
+    """(S,) what it was."""
+
+
+class ClassChange(NamedTuple):
+    """What an edit changed of one class at one stage."""
+
+    class_index: int
+    area_before: float
+    """Share of the photo, 0 … 1."""
+    area_after: float
+    lost: int
+    """Pixels that were the class's and no longer are."""
+    gained: int
+    """Pixels that are the class's and were not."""
+    cosine_distance: float
+    """0 … 2 between its embeddings before and after; NaN for a class that one prediction has only."""
+
+
+ChangedClass = TypedDict(
+    "ChangedClass",
+    {
+        "class": str,
+        "area_before": float,
+        "area_after": float,
+        "lost": int,
+        "gained": int,
+        "embedding_moved": float | None,
+    },
+)
+"""A `ClassChange`, JSON-able; null for an embedding that one prediction has only."""
+
+
+class StageReport(TypedDict):
+    """What an edit changed at one stage, JSON-able; null without a truth."""
+
+    stage: str
+    changed_share: float
+    mean_iou_before: float | None
+    mean_iou_after: float | None
+    classes: list[ChangedClass]
 
 
 def compare(before: Prediction, after: Prediction, *, truth: np.ndarray | None = None) -> Comparison:
@@ -122,12 +165,13 @@ def compare(before: Prediction, after: Prediction, *, truth: np.ndarray | None =
         name: _stage_change(name, before.stages[name], stage, num_classes=len(longer))
         for name, stage in after.stages.items()
     }
-    mean_iou = None
+    mean_iou = mean_iou_before = None
     if truth is not None:
         _check_truth(truth, size=before.image.size, num_classes=len(shorter))
         kept = replace(before, stages={name: before.stages[name] for name in after.stages})
-        mean_iou = compare_with_truth(after, truth).mean_iou - compare_with_truth(kept, truth).mean_iou
-    return Comparison(class_names=longer, stages=stages, mean_iou=mean_iou)
+        mean_iou_before = compare_with_truth(kept, truth).mean_iou
+        mean_iou = compare_with_truth(after, truth).mean_iou - mean_iou_before
+    return Comparison(class_names=longer, stages=stages, mean_iou=mean_iou, mean_iou_before=mean_iou_before)
 
 
 def _check_truth(truth: np.ndarray, *, size: tuple[int, int], num_classes: int) -> None:
@@ -153,6 +197,63 @@ def _stage_change(name: str, before: StagePrediction, after: StagePrediction, *,
         cosine_distance=distance,
         similarity=after.similarity[:both] - before.similarity[:both],
     )
+
+
+def class_changes(change: StageChange, *, after: StagePrediction) -> list[ClassChange]:
+    """Of the classes that either prediction gives any pixel at the stage, those that lost and won most first.
+
+    Args:
+        after: the stage as it is with the edit, of all classes of both predictions.
+    """
+    seen = (after.area > 0) | (change.lost > 0)
+    order = np.argsort(-(change.lost + change.gained), kind="stable")
+    return [
+        ClassChange(
+            class_index=int(k),
+            area_before=float(after.area[k] - change.area[k]),
+            area_after=float(after.area[k]),
+            lost=int(change.lost[k]),
+            gained=int(change.gained[k]),
+            cosine_distance=float(change.cosine_distance[k]),
+        )
+        for k in order
+        if seen[k]
+    ]
+
+
+def describe_changes(comparison: Comparison, after: Prediction) -> list[StageReport]:
+    """A comparison in numbers, stage by stage.
+
+    Args:
+        after: the prediction with the edit, of all classes of both.
+    """
+    reports: list[StageReport] = []
+    for number, (name, change) in enumerate(comparison.stages.items()):
+        before, gain = (
+            None if values is None else float(values[number])
+            for values in (comparison.mean_iou_before, comparison.mean_iou)
+        )
+        classes: list[ChangedClass] = [
+            {
+                "class": after.class_names[row.class_index],
+                "area_before": row.area_before,
+                "area_after": row.area_after,
+                "lost": row.lost,
+                "gained": row.gained,
+                "embedding_moved": None if math.isnan(row.cosine_distance) else row.cosine_distance,
+            }
+            for row in class_changes(change, after=after.stages[name])
+        ]
+        reports.append(
+            {
+                "stage": name,
+                "changed_share": change.changed_share,
+                "mean_iou_before": before,
+                "mean_iou_after": None if before is None or gain is None else before + gain,
+                "classes": classes,
+            }
+        )
+    return reports
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:

@@ -1,13 +1,12 @@
 """A photo's classes among those of the reference photos: distances, rivals, and which masks may be wrong."""
 
-from functools import lru_cache, partial
+from functools import partial
 
 import gradio as gr
 import numpy as np
 
-from ecenet.bank import EmbeddingBank
 from ecenet.explore.confidence_warning import ConfidenceWarning
-from ecenet.explore.consistency import ClassConsistency, bank_centroids, prediction_consistency
+from ecenet.explore.consistency import ClassConsistency, prediction_consistency, reference_centroids
 from ecenet.prediction import Prediction, stage_title
 from ecenet.ui.html import color_swatch, escape
 from ecenet.ui.map_events import embedding_stage
@@ -19,8 +18,6 @@ from ecenet.ui.toast import show_errors
 from ecenet.ui.view import View
 
 WARNED = '<span class="ece-state" data-state="failed">may be wrong</span>'
-MIN_IOU = 0.5
-"""Of the reference masks whose embeddings make the centroids: failures would draw them to where failures lie. Ours."""
 
 
 def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
@@ -35,14 +32,9 @@ def render(session: Session, selection: Selection, *, shelf: ModelShelf) -> str:
     if photo is None or bank is None:
         return ""
     stage = embedding_stage(session, selection)
-    rows = prediction_consistency(photo.prediction, _centroids(bank), stage=stage, min_area=MIN_AREA)
+    rows = prediction_consistency(photo.prediction, reference_centroids(bank), stage=stage, min_area=MIN_AREA)
     warning = find_warning(shelf, session.model)
     return consistency_table(rows, prediction=photo.prediction, stage=stage, warning=warning)
-
-
-@lru_cache(maxsize=4)
-def _centroids(bank: EmbeddingBank) -> dict[str, np.ndarray]:
-    return bank_centroids(bank, min_area=MIN_AREA, min_iou=MIN_IOU)
 
 
 def consistency_table(

@@ -6,20 +6,16 @@ from typing import Literal
 
 import numpy as np
 
-from ecenet.errors import UserError
-from ecenet.explore.backbone_class import paint_backbone_class
+from ecenet.explore.backbone_class import paint_any_class
 from ecenet.explore.mask_edits import StageMask, stage_mask
-from ecenet.explore.painted_class import BACKBONE, PaintedClass
-from ecenet.explore.painting import paint_class
+from ecenet.explore.painted_class import PAINTED_COLORS, PaintedClass
+from ecenet.explore.painted_class import with_class as with_painted
 from ecenet.explore.scenario import Scenario
 from ecenet.explore.strokes import Stroke, draw_strokes
 from ecenet.prediction import ImageFeatures, Prediction
 from ecenet.predictor import Predictor
 from ecenet.study_config import Method
 from ecenet.ui.session import Session
-
-PAINTED_COLORS = ((255, 200, 0), (0, 200, 255), (255, 80, 160), (120, 255, 80), (170, 110, 255))
-"""Of painted classes, in turn: brighter than those of any data set here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,32 +97,19 @@ def add_painted_class(
         region = experiment.region_on(photo.prediction)
         if region is not None and region.any():
             regions.append((photo.prediction.features, region))
-    name, color = name.strip(), PAINTED_COLORS[0]
-    if method == BACKBONE:
-        painted = paint_backbone_class(regions, name=name, color=color, weights_hash=weights_hash)
-    else:
-        painted = paint_class(
-            predictor,
-            regions,
-            name=name,
-            color=color,
-            weights_hash=weights_hash,
-            method=method,
-            prototypes=prototypes,
-        )
+    painted = paint_any_class(
+        predictor,
+        regions,
+        name=name.strip(),
+        color=PAINTED_COLORS[0],
+        weights_hash=weights_hash,
+        method=method,
+        prototypes=prototypes,
+    )
     return with_class(experiment, painted, known=predictor.model.class_names)
 
 
 def with_class(experiment: Experiment, painted: PaintedClass, *, known: list[str]) -> Experiment:
-    """One more class, in a colour that no other painted one has, or anew under the same name.
-
-    Raises:
-        UserError: the model has a class of that name.
-    """
-    if painted.name in known:
-        raise UserError(f"Expected a name that the model does not know, got {painted.name!r}; choose another.")
-    kept = tuple(one for one in experiment.scenario.classes if one.name != painted.name)
-    taken = {one.color for one in kept}
-    free = next((color for color in PAINTED_COLORS if color not in taken), painted.color)
-    painted = replace(painted, color=free if painted.color in taken else painted.color)
-    return replace(experiment, scenario=replace(experiment.scenario, classes=(*kept, painted)))
+    """One more class; arguments and errors as for `painted_class.with_class`."""
+    classes = with_painted(experiment.scenario.classes, painted, known=known)
+    return replace(experiment, scenario=replace(experiment.scenario, classes=classes))

@@ -7,7 +7,7 @@ import gradio as gr
 import numpy as np
 import plotly.graph_objects as go
 
-from ecenet.explore.faithfulness import Faithfulness, judge_map, random_head_correlations
+from ecenet.explore.faithfulness import Judgement, judge
 from ecenet.figures.faithfulness import faithfulness_curves
 from ecenet.prediction import stage_title
 from ecenet.ui.html import escape
@@ -18,8 +18,6 @@ from ecenet.ui.toast import show_errors
 from ecenet.ui.view import MODEL_QUEUE, View
 
 STEPS, RANDOM_ORDERS = 8, 3
-ALIKE = 0.5
-"""Mean correlation with random heads' maps from which a map says more of the photo than of what was learned. Ours."""
 HELP = (
     "Insertion: cells are uncovered over a blurred photo, the most similar first; deletion: they are covered. The "
     "score is the mean probability of the class over its final mask. A faithful map has a larger insertion area than "
@@ -63,32 +61,27 @@ def judged(
     """
     prediction = session.required_photo(selection).prediction
     name, stage = shown_class(prediction, selection.class_name), session.stage(selection)
-    class_index, predictor = prediction.class_names.index(name), shelf.open(session.model)
-    found = judge_map(
-        predictor,
+    found = judge(
+        shelf.open(session.model),
         prediction,
         stage=stage,
-        class_index=class_index,
+        class_index=prediction.class_names.index(name),
         steps=STEPS,
         random_orders=RANDOM_ORDERS,
         track=track,
     )
-    correlations = random_head_correlations(predictor, prediction, stage=stage, class_index=class_index)
     title = f"{name} at {stage_title(stage)}"
-    return badge_of(found, float(np.nanmean(correlations)), title=title), faithfulness_curves(found, title=title)
+    return badge_of(found, title=title), faithfulness_curves(found.curves, title=title)
 
 
-def badge_of(found: Faithfulness, correlation: float, *, title: str) -> str:
+def badge_of(found: Judgement, *, title: str) -> str:
     """Three numbers, each beside what it should beat, and what they mean."""
-    passed = [
-        found.insertion.area > found.random_insertion.area,
-        found.deletion.area < found.random_deletion.area,
-        abs(correlation) < ALIKE,
-    ]
+    curves = found.curves
+    passed = [found.insertion_passes, found.deletion_passes, found.is_learned]
     texts = [
-        f"Insertion <b>{found.insertion.area:.2f}</b>, random {found.random_insertion.area:.2f}",
-        f"Deletion <b>{found.deletion.area:.2f}</b>, random {found.random_deletion.area:.2f}",
-        f"Random heads <b>{correlation:.2f}</b>",
+        f"Insertion <b>{curves.insertion.area:.2f}</b>, random {curves.random_insertion.area:.2f}",
+        f"Deletion <b>{curves.deletion.area:.2f}</b>, random {curves.random_deletion.area:.2f}",
+        f"Random heads <b>{found.correlation:.2f}</b>",
     ]
     marks = "".join(
         f'<span class="ece-state" data-state="{"finished" if good else "failed"}">{"✓" if good else "✗"} {text}</span>'

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ecenet.errors import UserError
 from ecenet.explore.truth import Truth
@@ -126,8 +127,16 @@ def add_photo(session: Session, path: str, *, predictor: Predictor, example: str
     Raises:
         UserError: it is no usable image.
     """
-    image = thumbnail(load_image(path), max_side=MAX_PHOTO_SIDE)
-    return session.with_photo(Photo(Path(path).stem, predictor.predict(image), example))
+    return session.with_photo(Photo(Path(path).stem, predictor.predict(read_photo(path)), example))
+
+
+def read_photo(path: str) -> Image.Image:
+    """The photo at `path`, RGB, at the size at which the app shows it.
+
+    Raises:
+        UserError: it is no usable image.
+    """
+    return thumbnail(load_image(path), max_side=MAX_PHOTO_SIDE)
 
 
 def add_photos(

@@ -70,7 +70,7 @@ class ModelShelf:
             stamp = _stamp(choice.weights)
             kept = self._loaded.get(choice.key)
             if kept is None or (stamp is not None and stamp != kept[0]):
-                kept = (stamp or (), Predictor.from_weights(choice.weights))
+                kept = (stamp or (), _load(choice))
             self._loaded[choice.key] = kept
             self._loaded.move_to_end(choice.key)
             while len(self._loaded) > self._max_loaded:
@@ -95,6 +95,14 @@ class ModelShelf:
             if attempt == 0:
                 self.choices()
         raise UserError(f"Expected a model of the list, got {str(key)[:80]!r}; choose one of the list.")
+
+
+def _load(choice: ModelChoice) -> Predictor:
+    """Where weights lie is nobody's business: messages name the choice."""
+    try:
+        return Predictor.from_weights(choice.weights)
+    except UserError as error:
+        raise UserError(str(error).replace(str(choice.weights), choice.label)) from error
 
 
 def _shipped(name: str) -> ModelChoice:

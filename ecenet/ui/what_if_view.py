@@ -1,11 +1,10 @@
 """What an experiment changes, drawn: masks before and after, classes that lost and won, maps of painted classes."""
 
+import math
 from dataclasses import replace
 
-import numpy as np
-
 from ecenet.explore.scenario import predict_scenario
-from ecenet.explore.what_if import Comparison, StageChange, compare
+from ecenet.explore.what_if import Comparison, StageChange, class_changes, compare
 from ecenet.images import thumbnail
 from ecenet.prediction import Prediction, stage_title
 from ecenet.predictor import Predictor
@@ -54,7 +53,7 @@ def render_result(experiment: Experiment, session: Session, selection: Selection
     return f"""
 <p class="ece-sentence">{_sentence(comparison)}</p>
 <div class="ece-grid">{"".join(figures)}</div>
-{_change_table(change, before=photo.prediction, after=after)}
+{_change_table(change, after=after)}
 <p class="ece-note">The head alone ran again, on features that were kept: {after.seconds * 1000:.0f} ms.</p>"""
 
 
@@ -70,18 +69,14 @@ def _sentence(comparison: Comparison) -> str:
     return escape(text)
 
 
-def _change_table(change: StageChange, *, before: Prediction, after: Prediction) -> str:
+def _change_table(change: StageChange, *, after: Prediction) -> str:
     """Classes whose pixels, or whose embedding, changed; the largest change first."""
     names, colors = after.class_names, after.class_colors
-    moved = np.nan_to_num(change.cosine_distance)
-    seen = (after.stages[change.stage].area > 0) | (change.lost > 0)
-    order = np.argsort(-(change.lost + change.gained), kind="stable")
     rows = "".join(
-        f"<tr><td>{color_swatch(colors[k])}{escape(names[k])}</td><td>{change.area[k]:+.1%}</td>"
-        f"<td>{change.lost[k]:,}</td><td>{change.gained[k]:,}</td>"
-        f"<td>{'new' if np.isnan(change.cosine_distance[k]) else f'{moved[k]:.3f}'}</td></tr>"
-        for k in order
-        if seen[k]
+        f"<tr><td>{color_swatch(colors[row.class_index])}{escape(names[row.class_index])}</td>"
+        f"<td>{row.area_after - row.area_before:+.1%}</td><td>{row.lost:,}</td><td>{row.gained:,}</td>"
+        f"<td>{'new' if math.isnan(row.cosine_distance) else f'{row.cosine_distance:.3f}'}</td></tr>"
+        for row in class_changes(change, after=after.stages[change.stage])
     )
     return f"""
 <table class="ece-legend">

@@ -1,0 +1,76 @@
+"""Files of the API: those that a client sends, checked, and those that it gets back. Both lie in Gradio's cache."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from gradio.data_classes import FileData
+from gradio.processing_utils import save_base64_to_cache, save_bytes_to_cache, save_url_to_cache
+from gradio.utils import get_upload_folder
+from PIL import Image
+from pydantic import AfterValidator, BeforeValidator
+
+from ecenet.errors import UserError
+
+MAX_UPLOAD_BYTES = 32 * 1024 * 1024
+"""Of one file, whatever way it comes."""
+NOT_UPLOADED = "Expected a file that was uploaded here, got the path of another one; upload it first."
+
+
+def _fetched(value: object) -> object:
+    """An address instead of a file is what MCP clients send; Gradio turns only some of those into files. Its download
+    refuses addresses of this machine and of private networks."""
+    if not isinstance(value, str):
+        return value
+    try:
+        if value.startswith("data:"):
+            return {"path": save_base64_to_cache(value, get_upload_folder())}
+        if value.startswith(("http://", "https://")):
+            return {"path": save_url_to_cache(value, get_upload_folder())}
+    except Exception as error:  # whatever the network, the other server or base64 may raise
+        raise UserError(
+            f"Expected a file that can be downloaded, but {value[:80]!r} cannot be; upload it instead."
+        ) from error
+    raise UserError(f"Expected an uploaded file, got the text {value[:80]!r}; upload the file first.")
+
+
+def _checked(file: FileData) -> FileData:
+    """Gradio looks only at files that are marked as such; a path that a client made up may come without the mark."""
+    path = Path(file.path).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
+        raise UserError(NOT_UPLOADED)
+    if path.stat().st_size > MAX_UPLOAD_BYTES:
+        raise UserError(
+            f"Expected files of at most {MAX_UPLOAD_BYTES >> 20} MB, but {path.name} has {path.stat().st_size >> 20}; "
+            "make it smaller first."
+        )
+    return file
+
+
+Upload = Annotated[FileData, BeforeValidator(_fetched), AfterValidator(_checked)]
+"""A file that a client has uploaded; no other file of this machine can become one."""
+
+
+def new_file(content: bytes, name: str) -> FileData:
+    """A file for the client, under this name."""
+    return FileData(path=save_bytes_to_cache(content, name, get_upload_folder()), orig_name=name)
+
+
+def picture(image: Image.Image, name: str) -> FileData:
+    """PNG or JPEG, as its name says."""
+    buffer = io.BytesIO()
+    # As Pillow packs by default, a PNG of a heat map takes longer than the prediction.
+    if name.endswith(".png"):
+        image.save(buffer, format="PNG", compress_level=1)
+    else:
+        image.save(buffer, format="JPEG", quality=90)
+    return new_file(buffer.getvalue(), name)
+
+
+def arrays(values: Mapping[str, np.ndarray], name: str) -> FileData:
+    """A file for `numpy.load`; not packed, since such numbers take long to pack and stay nearly as large."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **values)  # type: ignore[arg-type]  # none is its option
+    return new_file(buffer.getvalue(), name)
