@@ -13,7 +13,7 @@ from torch import nn
 
 from ecenet.errors import UserError
 from ecenet.explore.regions import cell_shares
-from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor, repeat_to
 
@@ -181,7 +181,7 @@ def random_head_correlations(
     return np.array(found)
 
 
-def with_random_head(model: ECENet, *, seed: int) -> ECENet:
+def with_random_head(model: Network, *, seed: int) -> Network:
     """A copy with the head's weights as they are before any training; the backbone is the same."""
     # On the host, where a seed means the same whatever the device.
     device = next(model.parameters()).device

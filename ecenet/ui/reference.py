@@ -9,12 +9,12 @@ from weakref import WeakKeyDictionary
 from ecenet.bank import EmbeddingBank, read_bank, reference_points
 from ecenet.errors import UserError
 from ecenet.explore.points import EmbeddingPoints
-from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network
 from ecenet.ui.shelf import ModelShelf
 from ecenet.weights import weights_hash
 
 BANK = "bank.parquet"
-_hashes: WeakKeyDictionary[ECENet, str] = WeakKeyDictionary()
+_hashes: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
 
 
 class Reference(NamedTuple):
