@@ -93,7 +93,7 @@ def semantic_logits(class_logits: Tensor, masks: Tensor) -> Tensor:
     """Masks and what their embeddings are taken for become one map a class: log Σ_q P(class k | q) · σ(mask of q).
 
     The sum is the authors'. Ours: its logarithm, so that a softmax over classes has its shares as probabilities, and
-    that it is taken on the grid; they bring the masks to the image's size first.
+    that it is taken on the grid, while they bring the masks to the image's size first: a few pixels at borders differ.
 
     Args:
         class_logits: (B, Q, K + 1) of each embedding; the last column stands for "not in this image".

@@ -6,11 +6,13 @@ import gradio as gr
 
 from ecenet.errors import UserError
 from ecenet.explore.painting import MAX_PROTOTYPES
+from ecenet.model.edit_checks import HeadParts
 from ecenet.prediction import Prediction, stage_title
 from ecenet.study_config import Method
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.selection import Selection, shown_class
 from ecenet.ui.session import Session
+from ecenet.ui.shelf import ModelShelf
 
 Action = Literal["paint", "erase", "swap", "truth"]
 ACTIONS: list[tuple[str, Action]] = [
@@ -158,6 +160,34 @@ def render_choices(session: Session, selection: Selection, experiment: Experimen
         gr.Dropdown(names, value=first),
         gr.Dropdown(names, value=first),
     ]
+
+
+def render_parts(session: Session, *, shelf: ModelShelf) -> list[Any]:
+    """What the session's model has that can be changed, and a sentence on what it has not: for the note, the accordions
+    of painting, editing and transplants, and of `KnockOut` the diverse branch, the updater and the gate's two."""
+    parts = shelf.open(session.model).model.parts
+    text = limits(parts)
+    return [
+        gr.Markdown(text, visible=bool(text)),
+        gr.Accordion(visible=parts.new_classes),
+        gr.Accordion(visible=parts.explicit or parts.new_classes),
+        gr.Accordion(visible=parts.explicit or parts.new_classes),
+        gr.Checkbox(visible=parts.reconstruction),
+        gr.CheckboxGroup(visible=parts.updater != "off"),
+        gr.Checkbox(visible=parts.updater == "gated"),
+        gr.Slider(visible=parts.updater == "gated"),
+    ]
+
+
+def limits(parts: HeadParts) -> str:
+    """What cannot be asked of a model here, in one sentence; empty where everything can."""
+    if parts.new_classes:
+        return ""
+    changeable = ["masks", "embeddings"] if parts.explicit else []
+    changeable += ["the updater"] if parts.updater != "off" else []
+    what = ", ".join([*changeable, "the attention"])
+    makes = "" if parts.explicit else " and makes no embedding of a mask"
+    return f"SegViT names its own classes only{makes}, so nothing painted becomes a class; what can be changed: {what}."
 
 
 def class_index(prediction: Prediction, name: object) -> int:
