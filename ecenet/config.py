@@ -82,7 +82,8 @@ class TrainConfig:
     stage_weight: float = 0.3
     """λ_s: weight of each stage's loss."""
     stage_loss: StageLoss = "cross_entropy"
-    """On each stage's mask: cross-entropy, or dice and focal loss as SegViT has them."""
+    """On each stage's mask: cross-entropy, or dice and focal loss as SegViT has them. SegViT's own stages have its
+    authors' loss whatever stands here."""
     diversity_weight: float = 0.1
     """λ_d: weight of Feature Reconstruction's diversity loss; 0 is an ablation of the paper."""
     presence_weight: float = 0.0

@@ -26,6 +26,9 @@ class StageOutput(NamedTuple):
     """(B, K, D) class embeddings that leave the stage."""
     gate: Tensor | None
     """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence. None where nothing is gated."""
+    class_logits: Tensor | None = None
+    """(B, K, K + 1) unnormalised: which class a SegViT stage takes each embedding for, the last for one that the image
+    does not hold. None elsewhere."""
 
 
 class ECENetOutput(NamedTuple):

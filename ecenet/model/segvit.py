@@ -148,14 +148,17 @@ class SegViT(
             before = replaced_rows(embeddings, edit.embeddings)
             embeddings, similarity = self.decode[level - 1](before, features[level - 1], read=edit.attention)
             masks = similarity.float() if masks is None else masks + similarity
-            predicted = semantic_logits(self.classify(embeddings), masks)
+            class_logits = self.classify(embeddings)
+            predicted = semantic_logits(class_logits, masks)
             mask_logits = edits.mask_logits(name, predicted, num_classes=self.num_classes)
             gate = None
             if edit.updater:
                 embeddings, gate = self.update[level - 1](
                     embeddings, features[level - 1], mask_logits, gate=edits.gate_at(name)
                 )
-            stages[name] = StageOutput(features[level - 1], similarity, mask_logits, before, embeddings, gate)
+            stages[name] = StageOutput(
+                features[level - 1], similarity, mask_logits, before, embeddings, gate, class_logits
+            )
 
         assert masks is not None, "a backbone has at least one stage"
         embeddings = replaced_rows(embeddings, edits.at("final").embeddings)
