@@ -145,8 +145,8 @@ def matched_loss(class_logits: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     """Each class embedding answers for its own class: is it in the image, and where? Mean over images.
 
     SegViT's: cross-entropy of what embeddings are taken for, and for the classes that an image holds focal loss and
-    dice of their masks, with its authors' weights. Ours: that masks are judged on their grid, in its labelled part. With
-    the cross-entropy of the final map alone two embeddings could share two classes for good.
+    dice of their masks, with its authors' weights. Ours: that masks are judged on their grid, in its labelled part.
+    Without it two embeddings may come to share two classes, and nothing in the final map's loss would part them.
 
     Args:
         class_logits: (B, K, K + 1), the last for a class that the image does not hold.
