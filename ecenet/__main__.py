@@ -16,6 +16,7 @@ from ecenet.cli import (
     Ship,
     Train,
 )
+from ecenet.cli_convert import Convert
 from ecenet.cli_studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.errors import UserError
 from ecenet.recipes import with_preset
@@ -39,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
             | BenchmarkViews
             | Consistency
             | Fewshot
-            | Knockout,
+            | Knockout
+            | Convert,
             prog="python -m ecenet",
             description=__doc__,
             args=with_preset(sys.argv[1:] if arguments is None else arguments),

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ecenet.errors import UserError, disk_errors
 from ecenet.files import replaced
-from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network
 from ecenet.weights import CHECKPOINT_FILES, save_model
 
 FORMAT = "ecenet-run-1"
@@ -24,7 +24,7 @@ class RunState:
     Random numbers and the sampler's position need no place here: both follow from the seed and the step.
     """
 
-    model: ECENet
+    model: Network
     averaged: AveragedModel
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
@@ -97,7 +97,7 @@ def load_checkpoint(path: Path, state: RunState) -> None:
     state.step, state.best = int(stored["step"]), float(stored["best"])
 
 
-def save_weights(folder: Path, model: ECENet) -> None:
+def save_weights(folder: Path, model: Network) -> None:
     """A checkpoint folder for the app; each file is replaced whole.
 
     Raises:

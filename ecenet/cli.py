@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
@@ -112,7 +112,7 @@ class Evaluate:
 class Train:
     """Train on a labelled data set, or go on with the run in `--out`."""
 
-    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None
     """Begin from a recipe's settings (`python -m ecenet recipes` lists them); other options override it."""
 
@@ -253,7 +253,7 @@ class BenchmarkViews:
 class BenchmarkTraining:
     """Time training: real data against one repeated batch, two processes against one; takes the options of `train`."""
 
-    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
 
     def run(self) -> None:
         from ecenet.benchmark_training import loading_ratio, process_ratio

@@ -34,8 +34,12 @@ def compare(
 
     Returns: `{decoder: {"miou", "parameters", "gflops", "milliseconds"}}`; times of one image, interleaved in one run.
     Raises:
-        UserError: as for `train`; `segmentation_models_pytorch` is not installed.
+        UserError: as for `train`; another architecture than ECENet; `segmentation_models_pytorch` is not installed.
     """
+    if config.architecture != "ecenet":
+        raise UserError(
+            f"Expected ECENet to compare with other decoders, got {config.architecture}; leave --architecture out."
+        )
     train_data = read_data(config.data, config.train_split, layout=config.layout)
     val_data = read_data(config.data, config.val_split, layout=config.layout)
     pixels = class_pixels(train_data)

@@ -1,100 +1,18 @@
-"""Configurations: frozen dataclasses whose fields explain themselves on the command line."""
+"""The settings of a training: a frozen dataclass whose fields explain themselves on the command line."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal
+
+import tyro
 
 from ecenet.data.read import Layout
 from ecenet.errors import UserError
+from ecenet.model_config import Architecture, ModelConfig, SegViTConfig
 
-Embeddings = Literal["explicit", "learned"]
-Extraction = Literal["pyramid", "mean"]
-Updater = Literal["off", "added", "gated"]
 StageLoss = Literal["cross_entropy", "dice_focal"]
 Schedule = Literal["poly", "cosine"]
 Precision = Literal["auto", "bf16", "fp32"]
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Architecture of an ECENet. The defaults are this project's, not the paper's.
-
-    Raises `UserError` for values that no model can be built from.
-    """
-
-    backbone: str = "mobilenetv2_100"
-    """Any timm model that supports `features_only`."""
-    out_indices: tuple[int, ...] = (1, 2, 3, 4)
-    """timm feature indices, shallow to deep; one SAU stage each."""
-    output_stride: int | None = 16
-    """Largest stride of a CNN backbone (dilated beyond it); None leaves the backbone as it is, as ViTs need."""
-    same_padding: bool = True
-    """TensorFlow-style padding, as the MobileNetV2 weights trained here expect; other families ignore it."""
-    embed_dim: int = 192
-    """D, the width of class embeddings."""
-    taper: bool = True
-    """Narrower features at finer stages, where cells are many: D × stride / 16 below stride 16. False: D everywhere."""
-    ffn_ratio: float = 2.0
-    """Hidden width of a stage's feed-forward network, as a multiple of the stage's width."""
-    pool_grids: tuple[int, ...] = (1, 2, 3, 6)
-    """Side lengths of the pyramid that ECE joins with the full grid."""
-    embeddings: Embeddings = "explicit"
-    """Ablation. explicit: class embeddings come from masks (the paper). learned: K content-blind vectors."""
-    reconstruction: bool = True
-    """Ablation. Feature Reconstruction's two branches, or a plain 1×1 convolution."""
-    extraction: Extraction = "pyramid"
-    """Ablation. pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid."""
-    updater: Updater = "gated"
-    """Ablation. How SAU rewrites the embeddings: gated (the paper), added, or off."""
-    dropout: float = 0.0
-    """Share of the backbone's channels that training drops: for a backbone that has seen the training photos before."""
-
-    def __post_init__(self) -> None:
-        for name, kinds, wanted in (
-            ("backbone", (str,), "the name of a timm model"),
-            ("out_indices", (list, tuple), "a list of feature indices"),
-            ("output_stride", (int, type(None)), "8, 16, 32 or null"),
-            ("same_padding", (bool,), "true or false"),
-            ("embed_dim", (int,), "an even number of at least 2"),
-            ("ffn_ratio", (int, float), "a positive number"),
-            ("pool_grids", (list, tuple), "a list of side lengths"),
-            ("taper", (bool,), "true or false"),
-            ("reconstruction", (bool,), "true or false"),
-            ("dropout", (int, float), "at least 0 and below 1"),
-        ):
-            value = getattr(self, name)
-            numbers = value if isinstance(value, (list, tuple)) else ()
-            if not isinstance(value, kinds) or not all(type(number) is int for number in numbers):
-                raise UserError(f"Expected {name} to be {wanted}, got {value!r}; correct the config.")
-        # JSON brings lists; the fields are tuples.
-        object.__setattr__(self, "out_indices", tuple(self.out_indices))
-        object.__setattr__(self, "pool_grids", tuple(self.pool_grids))
-        for name, allowed in (("embeddings", Embeddings), ("extraction", Extraction), ("updater", Updater)):
-            value = getattr(self, name)
-            if value not in get_args(allowed):
-                choices = ", ".join(get_args(allowed))
-                raise UserError(f"Expected {name} to be one of {choices}, got {value!r}; choose one of them.")
-        if not self.out_indices or list(self.out_indices) != sorted(set(self.out_indices)) or self.out_indices[0] < 0:
-            raise UserError(
-                f"Expected out_indices to be increasing feature indices from 0, got {self.out_indices}; "
-                "list each index once, shallow to deep."
-            )
-        if self.output_stride not in (None, 8, 16, 32):
-            raise UserError(
-                f"Expected output_stride to be 8, 16, 32 or null, got {self.output_stride}; choose one of them."
-            )
-        if self.embed_dim < 2 or self.embed_dim % 2:
-            raise UserError(
-                f"Expected embed_dim to be an even number of at least 2, got {self.embed_dim}; "
-                "choose another, since Feature Reconstruction splits it in two."
-            )
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"Expected dropout of at least 0 and below 1, got {self.dropout}; correct the config.")
-        if not self.embed_dim * self.ffn_ratio >= 1 or any(grid < 1 for grid in self.pool_grids):
-            raise UserError(
-                f"Expected ffn_ratio × embed_dim and pool_grids of at least 1, "
-                f"got {self.ffn_ratio} × {self.embed_dim} and {self.pool_grids}; correct the config."
-            )
 
 
 @dataclass(frozen=True)
@@ -116,7 +34,10 @@ class TrainConfig:
     """safetensors file for the backbone; without it timm's pretrained weights are downloaded."""
     pretrained: bool = True
     """Whether to fetch timm's weights where no file is given."""
-    model: ModelConfig = field(default_factory=ModelConfig)
+    architecture: Architecture = "ecenet"
+    """What is trained: ECENet, built from the options of `model`, or SegViT, from those of `segvit`."""
+    model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
+    segvit: SegViTConfig = field(default_factory=SegViTConfig)
     image_mean: tuple[float, float, float] | None = None
     """Of RGB values in 0 … 1; by default what timm's weights expect, or 0.5 where the backbone comes otherwise."""
     image_std: tuple[float, float, float] | None = None
@@ -161,7 +82,8 @@ class TrainConfig:
     stage_weight: float = 0.3
     """λ_s: weight of each stage's loss."""
     stage_loss: StageLoss = "cross_entropy"
-    """On each stage's mask: cross-entropy, or dice and focal loss as SegViT has them."""
+    """On each stage's mask: cross-entropy, or dice and focal loss as SegViT has them. SegViT's own stages have its
+    authors' loss whatever stands here."""
     diversity_weight: float = 0.1
     """λ_d: weight of Feature Reconstruction's diversity loss; 0 is an ablation of the paper."""
     presence_weight: float = 0.0
@@ -185,6 +107,11 @@ class TrainConfig:
     tensorboard: bool = False
     """Also log for TensorBoard, which must be installed."""
 
+    @property
+    def network(self) -> ModelConfig | SegViTConfig:
+        """What the trained model is built from."""
+        return self.segvit if self.architecture == "segvit" else self.model
+
     def __post_init__(self) -> None:
         """Refuse what no run can use.
 
@@ -202,7 +129,7 @@ class TrainConfig:
             ("clip_grad", self.clip_grad > 0, "positive"),
             ("color", 0 <= self.color <= 1, "between 0 and 1"),
             ("paste", 0 <= self.paste <= 1, "between 0 and 1"),
-            ("frozen_stages", 0 <= self.frozen_stages <= len(self.model.out_indices), "at most the number of stages"),
+            ("frozen_stages", 0 <= self.frozen_stages <= len(self.network.out_indices), "at most the number of stages"),
             ("validate_every", self.validate_every is None or self.validate_every >= 1, "at least 1"),
         ]
         for name in ("image_size", "steps", "batch_size", "accumulate", "save_every"):

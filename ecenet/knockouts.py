@@ -12,7 +12,7 @@ from ecenet.data.split import LabelledSplit
 from ecenet.evaluate import check_labels, picked_images
 from ecenet.explore.scenario import KnockOuts, Scenario, head_edits
 from ecenet.metrics import confusion_matrix, mean_iou
-from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network
 from ecenet.predictor import Predictor
 
 WHOLE = "nothing off"
@@ -30,11 +30,11 @@ class KnockOutScore:
     """Pixels that get another class than from the whole head."""
 
 
-def knock_outs_of(model: ECENet) -> dict[str, KnockOuts]:
+def knock_outs_of(model: Network) -> dict[str, KnockOuts]:
     """Each part of a model's head that can be switched off, by name; the whole head comes first."""
     stages = [name for name in model.stage_names if name not in ("ece", "final")]
     found = {WHOLE: KnockOuts()}
-    if model.reconstruction:
+    if model.parts.reconstruction:
         found["diverse branch"] = KnockOuts(diverse=False)
     found |= {f"attention at {name}": KnockOuts(attention_off=(name,)) for name in stages}
     found["attention at every stage"] = KnockOuts(attention_off=tuple(stages))

@@ -16,6 +16,12 @@ from ecenet.model.ecenet import resize
 from ecenet.outputs import ECENetOutput
 
 FOCAL_POWER = 2.0
+FOCAL_BALANCE = 0.25
+"""SegViT's, as all below: share of a mask's focal loss that its own cells have, against 1 − it for all others."""
+FOCAL_WEIGHT, DICE_WEIGHT = 20.0, 1.0
+"""Against the cross-entropy of classes."""
+ABSENT_WEIGHT = 0.1
+"""In that, of a class that the image does not hold."""
 
 
 class Losses(NamedTuple):
@@ -43,6 +49,7 @@ def segmentation_losses(
     """Supervise the final logits at the labels' size, each stage at its own grid.
 
     That masks of stages are supervised and that diversity is a loss is the paper's; the terms and weights are ours.
+    SegViT's stages have its authors' loss instead, see `matched_loss`; what the final logits add to that is ours.
 
     Args:
         output: of a batch.
@@ -61,9 +68,13 @@ def segmentation_losses(
         labelled_share=labelled_share,
         hard_pixels=hard_pixels,
     )
-    stages = final.new_zeros(())
+    stages, summed_masks = final.new_zeros(()), final.new_zeros(())
     for name, stage in output.stages.items():
         if name == "final":
+            continue
+        if stage.class_logits is not None:
+            summed_masks = summed_masks + stage.similarity
+            stages = stages + matched_loss(stage.class_logits, summed_masks, labels)
             continue
         targets = subsample(labels, stage.mask_logits.shape[-2:])
         stages = stages + cross_entropy(
@@ -118,12 +129,53 @@ def dice(logits: Tensor, labels: Tensor) -> Tensor:
     """1 − Dice of every class that an image holds, its mean per image, their mean. (B, K, h, w), (B, h, w) → ()."""
     labelled = (labels != IGNORE_INDEX)[:, None]
     targets = F.one_hot(labels.where(labelled[:, 0], 0), logits.shape[1]).permute(0, 3, 1, 2) * labelled
-    probabilities = logits.float().softmax(dim=1) * labelled
+    present = targets.amax(dim=(2, 3)).float()
+    missed = _missed(logits.float().softmax(dim=1) * labelled, targets) * present
+    return (missed.sum(dim=1) / present.sum(dim=1).clamp_min(1)).mean()
+
+
+def _missed(probabilities: Tensor, targets: Tensor) -> Tensor:
+    """1 − Dice of each mask, (B, K, h, w) twice → (B, K)."""
     overlap = (probabilities * targets).sum(dim=(2, 3))
     total = probabilities.sum(dim=(2, 3)) + targets.sum(dim=(2, 3))
-    present = targets.amax(dim=(2, 3)).float()
-    missed = (1 - (2 * overlap + 1) / (total + 1)) * present
-    return (missed.sum(dim=1) / present.sum(dim=1).clamp_min(1)).mean()
+    return 1 - (2 * overlap + 1) / (total + 1)
+
+
+def matched_loss(class_logits: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
+    """Each class embedding answers for its own class: is it in the image, and where? Mean over images.
+
+    SegViT's: cross-entropy of what embeddings are taken for, and for the classes that an image holds focal loss and
+    dice of their masks, with its authors' weights. Ours: that masks are judged on their grid, in its labelled part.
+    Without it two embeddings may come to share two classes, and nothing in the final map's loss would part them.
+
+    Args:
+        class_logits: (B, K, K + 1), the last for a class that the image does not hold.
+        masks: (B, K, h, w) logits.
+        labels: (B, H, W) int64 class indices, 255 = ignore.
+    Returns: ().
+    """
+    num_classes = masks.shape[1]
+    known = labels != IGNORE_INDEX
+    held = torch.zeros(class_logits.shape[0], num_classes + 1, dtype=torch.bool, device=labels.device)
+    held = held.scatter(1, labels.where(known, num_classes).flatten(1), True)[:, :-1]
+    answers = torch.arange(num_classes, device=labels.device).where(held, num_classes)
+    weights = held.float().clamp_min(ABSENT_WEIGHT)
+    taken = F.cross_entropy(class_logits.float().transpose(1, 2), answers, reduction="none")
+    losses = (taken * weights).sum(dim=1) / weights.sum(dim=1)
+
+    cells = subsample(labels, masks.shape[-2:])
+    labelled = (cells != IGNORE_INDEX)[:, None].float()
+    targets = F.one_hot(cells.where(labelled[:, 0] > 0, 0), num_classes).permute(0, 3, 1, 2) * labelled
+    logits = masks.float()
+    probabilities = logits.sigmoid()
+    missing = (targets - probabilities).abs() ** FOCAL_POWER
+    balance = FOCAL_BALANCE * targets + (1 - FOCAL_BALANCE) * (1 - targets)
+    focal = balance * missing * F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * labelled
+    focal = focal.sum(dim=(2, 3)) / labelled.sum(dim=(2, 3)).clamp_min(1)
+    present = targets.amax(dim=(2, 3))
+    of_masks = (FOCAL_WEIGHT * focal + DICE_WEIGHT * _missed(probabilities * labelled, targets)) * present
+    losses = losses + of_masks.sum(dim=1) / present.sum(dim=1).clamp_min(1)
+    return (losses * known.flatten(1).any(dim=1)).mean()
 
 
 def class_presence_loss(logits: Tensor, labels: Tensor) -> Tensor:

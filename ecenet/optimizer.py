@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ecenet.config import Schedule
 from ecenet.errors import UserError
-from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network
 
 POLY_POWER = 0.9
 
@@ -94,13 +94,13 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
     return average
 
 
-def averaged_weights(averaged: AveragedModel) -> ECENet:
+def averaged_weights(averaged: AveragedModel) -> Network:
     """The model inside: what is validated and saved."""
-    assert isinstance(averaged.module, ECENet)
+    assert isinstance(averaged.module, Network)
     return averaged.module
 
 
-def leading_stages(model: ECENet, count: int) -> list[nn.Parameter]:
+def leading_stages(model: Network, count: int) -> list[nn.Parameter]:
     """Parameters of the backbone up to and with its `count`th stage of `out_indices`."""
     if count == 0:
         return []

@@ -54,7 +54,7 @@ class Prediction:
     class_names: list[str]
     class_colors: list[list[int]]
     stages: dict[str, StagePrediction]
-    """`ece`, `stageL` … `stage1`, `final`."""
+    """`ece`, `stageL` … `stage1`, `final`; as the model has them."""
     features: ImageFeatures
     seconds: float
     """Time from image to prediction."""

@@ -12,8 +12,9 @@ from torch import Tensor
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.errors import UserError
 from ecenet.images import MAX_PIXELS, ImageSource, load_image
-from ecenet.model.ecenet import ECENet, resize
+from ecenet.model.ecenet import resize
 from ecenet.model.edits import NO_EDITS, HeadEdits, join_prototypes
+from ecenet.model.network import Network
 from ecenet.outputs import StageOutput
 from ecenet.prediction import ImageFeatures, Prediction, StagePrediction
 from ecenet.weights import best_device, load_model
@@ -37,7 +38,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: ECENet,
+        model: Network,
         *,
         device: torch.device | str | None = None,
         half: bool | None = None,

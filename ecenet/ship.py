@@ -9,7 +9,7 @@ import torch
 from ecenet.data.split import LabelledSplit
 from ecenet.errors import UserError
 from ecenet.evaluate import check_classes, count_pixels, score
-from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network
 from ecenet.predictor import Predictor
 from ecenet.weights import load_model, save_model
 
@@ -49,7 +49,7 @@ def ship(
     return figures
 
 
-def load_average(folders: Sequence[Path]) -> ECENet:
+def load_average(folders: Sequence[Path]) -> Network:
     """One model whose weights are the mean of several that began from the same ones (a "model soup"); with the
     settings of the first.
 

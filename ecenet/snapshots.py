@@ -28,7 +28,7 @@ class Snapshot:
     """Made from the same photos each time."""
 
     picture: Image.Image
-    """A row a photo: photo, truth, coarse mask, final mask."""
+    """A row a photo: photo, truth, the first stage's mask, the final one."""
     points: EmbeddingPoints
     separation: dict[str, float]
     """Silhouette of each stage's embeddings by class, −1 … 1; a stage with fewer than two classes is left out."""
@@ -51,10 +51,11 @@ def take_snapshot(predictor: Predictor, data: LabelledSplit) -> Snapshot:
 
 
 def _row(prediction: Prediction, truth: np.ndarray) -> Image.Image:
-    """Photo, truth (ignored pixels white), coarse and final mask, side by side."""
+    """Photo, truth (ignored pixels white), the first stage's and the final mask, side by side."""
     colors = prediction.class_colors
     truth_colors = colors + [[255, 255, 255]] * (256 - len(colors))
-    stages = [overlay(prediction.image, prediction.stages[name].label_map, colors) for name in ("ece", "final")]
+    first = next(iter(prediction.stages.values()))
+    stages = [overlay(prediction.image, stage.label_map, colors) for stage in (first, prediction.final)]
     cells = [prediction.image, indexed_mask(truth, truth_colors).convert("RGB"), *stages]
     cells = [thumbnail(cell, max_side=CELL) for cell in cells]
     row = Image.new("RGB", (len(cells) * CELL, cells[0].height + 4), "white")

@@ -15,20 +15,20 @@ from ecenet.data.sampling import StepSampler, TrainingSamples
 from ecenet.data.split import LabelledSplit
 from ecenet.losses import Losses, balanced_class_weights, segmentation_losses
 from ecenet.model.backbone import load_backbone_file, timm_normalisation
-from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.network import Network, build_network
 from ecenet.outputs import ECENetOutput
 from ecenet.weights import copy_weights, load_model
 
 
-def new_model(config: TrainConfig, data: LabelledSplit) -> ECENet:
+def new_model(config: TrainConfig, data: LabelledSplit) -> Network:
     """A model for the data's classes, its backbone pretrained, or all of it taken from other weights."""
     source = load_model(config.start_from) if config.start_from is not None else None
     from_timm = config.pretrained and config.backbone_weights is None and source is None
-    mean, std = timm_normalisation(config.model.backbone) if from_timm else ([0.5] * 3, [0.5] * 3)
+    mean, std = timm_normalisation(config.network.backbone) if from_timm else ([0.5] * 3, [0.5] * 3)
     if source is not None:
         mean, std = source.image_mean, source.image_std
-    model = build_model(
-        config.model,
+    model = build_network(
+        config.network,
         class_names=data.labels.class_names,
         class_colors=data.labels.class_colors,
         image_mean=list(config.image_mean or mean),
@@ -110,14 +110,16 @@ def jsonable(config: TrainConfig) -> dict[str, object]:
     settings["backbone_weights"] = config.backbone_weights.name if config.backbone_weights else None
     if config.start_from is not None and Path(config.start_from).is_dir():
         settings["start_from"] = Path(config.start_from).name
-    for key in ("data", "out", "model"):
+    for key in ("data", "out", "architecture", "model", "segvit"):
         settings.pop(key)
     return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
 
 
 def lasting_settings(config: TrainConfig, *, class_names: list[str]) -> dict[str, Any]:
     """What a resumed run must share with its start; of the data only the folder's name, so that it may move."""
-    model = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config.model).items()}
+    model = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config.network).items()}
+    if config.architecture != "ecenet":  # runs of ECENet that began when there was no other have no such setting
+        model["architecture"] = config.architecture
     settings = jsonable(config) | model | {"data": config.data.resolve().name, "class_names": class_names}
     free = ("workers", "save_every", "validate_every", "tensorboard")
     return {key: value for key, value in settings.items() if key not in free}

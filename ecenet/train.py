@@ -23,7 +23,7 @@ from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from ecenet.errors import UserError
 from ecenet.evaluate import Evaluation, evaluate
 from ecenet.losses import Losses, share_labelled
-from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network
 from ecenet.optimizer import (
     averaged_weights,
     choose_learners,
@@ -238,7 +238,7 @@ def validate(
     return evaluation
 
 
-def make_predictor(config: TrainConfig, accelerator: Accelerator, model: ECENet) -> Predictor:
+def make_predictor(config: TrainConfig, accelerator: Accelerator, model: Network) -> Predictor:
     """Images and precision for training and validation alike."""
     half = {"auto": None, "bf16": True, "fp32": False}[config.precision]
     return Predictor(model, device=accelerator.device, half=half)

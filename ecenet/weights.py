@@ -12,10 +12,12 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
-from ecenet.config import ModelConfig
 from ecenet.errors import UserError
 from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network, architecture_of
+from ecenet.model.segvit import SegViT
 from ecenet.model.tensor_file import read_tensors
+from ecenet.model_config import ModelConfig, SegViTConfig
 
 WEIGHTS_DIR = Path(__file__).resolve().parent.parent / "weights"
 """Checkpoints that ship with the project."""
@@ -24,6 +26,8 @@ CHECKPOINT_FILES = ("config.json", "model.safetensors")
 
 CLASS_TENSORS = ("extract.mask.3.weight", "extract.mask.3.bias", "learned_embeddings")
 """What has a row for each class."""
+SEGVIT_CLASS_TENSORS = ("classify.weight", "classify.bias")
+"""What else has one in SegViT; in ECENet a layer of that name knows no classes."""
 
 
 def shipped_weights() -> list[str]:
@@ -31,7 +35,7 @@ def shipped_weights() -> list[str]:
     return sorted(p.parent.name for p in WEIGHTS_DIR.glob("*/config.json"))
 
 
-def load_model(weights: str | Path) -> ECENet:
+def load_model(weights: str | Path) -> Network:
     """Load a checkpoint in fp32 and evaluation mode.
 
     Args:
@@ -46,23 +50,25 @@ def load_model(weights: str | Path) -> ECENet:
                 f"Expected config.json and model.safetensors in {folder}, but {name} is missing; "
                 "give the folder of a complete checkpoint."
             )
-    model = ECENet(**_read_config(folder / "config.json"))
+    network, config = _read_config(folder / "config.json")
+    model = network(**config)
     tensors = read_tensors(folder / "model.safetensors", wanted=model.state_dict(), extra_allowed=False)
     model.load_state_dict(tensors)
     return model.eval()
 
 
-def save_model(model: ECENet, folder: Path, *, half: bool = False) -> None:
+def save_model(model: Network, folder: Path, *, half: bool = False) -> None:
     """Write `config.json` and `model.safetensors`; fp16 with `half`, as shipped checkpoints are."""
     # A copy, since fp32 weights would not survive the way to fp16 and back.
     stored = copy.deepcopy(model).half() if half else model
     config = model._hub_mixin_config
-    assert isinstance(config, dict), "ECENet's keyword arguments"
+    assert isinstance(config, dict), "the model's keyword arguments"
     # These two may have changed since the model was built.
-    stored.save_pretrained(folder, config={**config, "recipe": model.recipe, "image_size": model.image_size})
+    changed = {"recipe": model.recipe, "image_size": model.image_size}
+    stored.save_pretrained(folder, config={"architecture": architecture_of(model), **config, **changed})
 
 
-def weights_hash(model: ECENet) -> str:
+def weights_hash(model: Network) -> str:
     """Twelve hexadecimal digits that change with any number in the model: what results were made with."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
@@ -71,7 +77,7 @@ def weights_hash(model: ECENet) -> str:
     return digest.hexdigest()[:12]
 
 
-def copy_weights(source: ECENet, model: ECENet) -> None:
+def copy_weights(source: Network, model: Network) -> None:
     """Begin a training where another ended; both need one architecture.
 
     With the same classes in the same order every tensor is copied. With others the ones that belong to classes keep
@@ -81,11 +87,12 @@ def copy_weights(source: ECENet, model: ECENet) -> None:
         UserError: the architectures differ.
     """
     tensors, wanted = source.state_dict(), model.state_dict()
+    class_tensors = (*CLASS_TENSORS, *(SEGVIT_CLASS_TENSORS if isinstance(model, SegViT) else ()))
     if source.class_names != model.class_names:
-        for name in CLASS_TENSORS:
+        for name in class_tensors:
             tensors.pop(name, None)
     misfits = [name for name in tensors if name not in wanted or tensors[name].shape != wanted[name].shape]
-    missing = [name for name in wanted if name not in tensors and name not in CLASS_TENSORS]
+    missing = [name for name in wanted if name not in tensors and name not in class_tensors]
     if misfits or missing:
         raise UserError(
             f"Expected weights of the configured architecture to start from, but {len(misfits + missing)} tensors "
@@ -115,8 +122,8 @@ def _find_folder(weights: str | Path) -> Path:
         ) from error
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """ECENet's arguments, checked: people edit the file."""
+def _read_config(path: Path) -> tuple[type[Network], dict[str, Any]]:
+    """Which model it is and its arguments, checked: people edit the file."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -124,15 +131,26 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or "class_names" not in config:
         raise UserError(f"Expected an ECENet config in {path}, but it names no classes; give an ECENet checkpoint.")
 
-    arguments = inspect.signature(ECENet).parameters.values()
+    architecture = config.pop("architecture", "ecenet")  # the first checkpoints name none
+    network: type[Network]
+    settings: type[ModelConfig] | type[SegViTConfig]
+    if architecture == "ecenet":
+        network, settings = ECENet, ModelConfig
+    elif architecture == "segvit":
+        network, settings = SegViT, SegViTConfig
+    else:
+        raise UserError(f"Expected architecture in {path} to be ecenet or segvit, got {architecture!r}; correct it.")
+    arguments = inspect.signature(network).parameters.values()
     known = {argument.name for argument in arguments} - {"pretrained"}
     needed = {argument.name for argument in arguments if argument.default is inspect.Parameter.empty}
     unknown, missing = sorted(config.keys() - known), sorted(needed - config.keys())
     if unknown or missing:
         problem = f"{unknown[0]!r} is unknown" if unknown else f"{missing[0]!r} is missing"
-        raise UserError(f"Expected ECENet's {len(known)} settings in {path}, but {problem}; correct the file.")
+        raise UserError(
+            f"Expected {network.__name__}'s {len(known)} settings in {path}, but {problem}; correct the file."
+        )
 
-    ModelConfig(**{field.name: config[field.name] for field in fields(ModelConfig) if field.name in config})
+    settings(**{field.name: config[field.name] for field in fields(settings) if field.name in config})
     names, colors = config["class_names"], config["class_colors"]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"Expected class_names in {path} to be a list of names, got {names!r}; correct the file.")
@@ -147,7 +165,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     size = config.get("image_size")
     if size is not None and (type(size) is not int or size < 1):
         raise UserError(f"Expected image_size in {path} to be pixels or null, got {size!r}; correct the file.")
-    return config
+    return network, config
 
 
 def _is_triple(value: object) -> bool:

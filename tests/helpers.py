@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from PIL import Image
 
 from ecenet.config import ModelConfig, TrainConfig
 from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.segvit import SegViT
+from ecenet.model_config import SegViTConfig
 
 CLASS_NAMES = ["sky", "grass", "cat"]
 CLASS_COLORS = [[70, 130, 180], [60, 160, 60], [220, 120, 40]]
@@ -29,6 +31,33 @@ def small_model(*, image_size: int | None = 64, seed: int = 0, config: ModelConf
             image_std=[0.5, 0.5, 0.5],
             image_size=image_size,
         )
+
+
+SMALL_SEGVIT = SegViTConfig(
+    backbone="vit_tiny_patch16_224",
+    out_indices=(0, 1),
+    position_side=64,
+    embed_dim=16,
+    num_heads=2,
+    num_layers=2,
+    dropout=0.0,
+)
+EXPLICIT = {"embeddings": "explicit", "updater": "gated"}
+"""What ECENet puts into a SegViT."""
+
+
+def small_segvit(*, image_size: int | None = 64, seed: int = 0, **overrides: Any) -> SegViT:
+    """As `small_model`; overrides are fields of `SegViTConfig`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SegViT(
+            **asdict(replace(SMALL_SEGVIT, **overrides)),
+            class_names=CLASS_NAMES,
+            class_colors=CLASS_COLORS,
+            image_mean=[0.5, 0.5, 0.5],
+            image_std=[0.5, 0.5, 0.5],
+            image_size=image_size,
+        ).eval()
 
 
 def noise_image(width: int, height: int, *, seed: int = 0) -> Image.Image:

@@ -50,15 +50,20 @@ def read_pascal_context(root: Path | str, split: str, *, background: bool = Fals
     values = [indices[name] for name in labels.class_names]
     size = max(indices.values()) + 1
     if background:
-        labels = LabelSet(
-            name=f"PASCAL-Context ({labels.num_classes + 1} classes)",
-            class_names=["background", *labels.class_names],
-            class_colors=[[0, 0, 0], *labels.class_colors],
-        )
+        labels = with_background(labels)
         table = class_table(values, size=size, first=1, other=0)
     else:
         table = class_table(values, size=size)
     return pair_files(root, split, labels, pairs, partial(read_label_map, table=table))
+
+
+def with_background(labels: LabelSet) -> LabelSet:
+    """The 59 classes behind a class 0 for everything else."""
+    return LabelSet(
+        name=f"PASCAL-Context ({labels.num_classes + 1} classes)",
+        class_names=["background", *labels.class_names],
+        class_colors=[[0, 0, 0], *labels.class_colors],
+    )
 
 
 def read_label_indices(path: Path) -> dict[str, int]:

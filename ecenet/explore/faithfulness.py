@@ -13,7 +13,7 @@ from torch import nn
 
 from ecenet.errors import UserError
 from ecenet.explore.regions import cell_shares
-from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor, repeat_to
 
@@ -224,12 +224,12 @@ def random_head_correlations(
         head = with_random_head(predictor.model, seed=seed)
         with torch.inference_mode(), predictor.autocast():
             output = head.forward_head(prediction.features.tensors)
-        random = output.stages[stage].similarity[0, class_index].float().cpu().numpy()
+        random = output.stages[stage].mask_logits[0, class_index].float().cpu().numpy()
         found.append(rank_correlation(real, random))
     return np.array(found)
 
 
-def with_random_head(model: ECENet, *, seed: int) -> ECENet:
+def with_random_head(model: Network, *, seed: int) -> Network:
     """A copy with the head's weights as they are before any training; the backbone is the same."""
     # On the host, where a seed means the same whatever the device.
     device = next(model.parameters()).device
@@ -258,10 +258,11 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _map_of(predictor: Predictor, prediction: Prediction, stage: str, class_index: int) -> np.ndarray:
-    """(h, w) of one of the weights' own classes: those that an edit added are not in the photo as it is."""
+    """(h, w) as the Similarity tab shows it, of one of the weights' own classes: what an edit added is not in the photo
+    as it is."""
     if stage not in prediction.stages:
         raise UserError(f"Expected a stage among {', '.join(prediction.stages)}, got {stage!r}; choose one of them.")
     last = predictor.model.num_classes - 1
     if not 0 <= class_index <= last:
         raise UserError(f"Expected a class of 0 … {last}, got {class_index}; choose one of these.")
-    return prediction.stages[stage].similarity[class_index]
+    return prediction.stages[stage].mask_logits[class_index]

@@ -12,6 +12,7 @@ from ecenet.explore.painting import paint_class
 from ecenet.explore.prototypes import cosine_maps, mean_prototype
 from ecenet.model.ecenet import resize
 from ecenet.model.edits import HeadEdits, join_prototypes
+from ecenet.model.network import as_ecenet
 from ecenet.prediction import ImageFeatures
 from ecenet.predictor import Predictor, detail_size, repeat_to
 from ecenet.study_config import Method, Rivals
@@ -137,7 +138,7 @@ def backbone_features(predictor: Predictor, features: ImageFeatures) -> Tensor:
 def reconstructed_features(predictor: Predictor, features: ImageFeatures) -> Tensor:
     """(1, D, h, w): what painted classes are pooled from, see `ECENet.deepest_features`."""
     with predictor.autocast():
-        return predictor.model.deepest_features(features.tensors)
+        return as_ecenet(predictor.model).deepest_features(features.tensors)
 
 
 def _wins(maps: Tensor, row: int, *, size: tuple[int, int]) -> np.ndarray:

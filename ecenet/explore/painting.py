@@ -12,6 +12,7 @@ from ecenet.errors import UserError
 from ecenet.explore.painted_class import MAX_PROTOTYPES, PaintedClass
 from ecenet.explore.regions import region_weights
 from ecenet.model.class_extraction import masked_mean, pyramid_cells
+from ecenet.model.network import as_ecenet
 from ecenet.prediction import ImageFeatures
 from ecenet.predictor import Predictor
 from ecenet.study_config import Method
@@ -92,7 +93,7 @@ def embed_regions(
         raise UserError(f"Expected a method among {', '.join(get_args(Method))}, got {method!r}; choose one of them.")
     if not 1 <= prototypes <= MAX_PROTOTYPES:
         raise UserError(f"Expected 1 … {MAX_PROTOTYPES} prototypes, got {prototypes}; choose one of these numbers.")
-    extract = predictor.model.extract
+    extract = as_ecenet(predictor.model).extract
     # Each photo's cells in one row, so that photos of different sizes join: (1, D, n) and (1, 1, n).
     grids = extract.pool_grids if method == "pyramid" else ()
     rows = [_cells(predictor, features, weights, grids=grids) for features, weights in regions]
@@ -112,7 +113,7 @@ def _cells(
 ) -> tuple[Tensor, Tensor]:
     """(1, D, n) features and (1, 1, n) weights of a photo's cells, in fp32: sums over many want that."""
     with predictor.autocast():
-        deepest = predictor.model.deepest_features(features.tensors)
+        deepest = as_ecenet(predictor.model).deepest_features(features.tensors)
     over = torch.from_numpy(weights).to(deepest.device)[None, None]
     return pyramid_cells(deepest.float(), grids=grids), pyramid_cells(over.float(), grids=grids)
 

@@ -36,13 +36,18 @@ def transplant(
         t: 0 … 1 along the straight line between the two; 0 changes nothing.
     Returns: for `HeadEdits.stages`, under the stage's name.
     Raises:
-        UserError: predictions of different weights, no such stage or class, or t out of its range.
+        UserError: predictions of different weights, no such stage or class, learned embeddings, or t out of its range.
     """
     into = class_index if into is None else into
     if list(source.stages) != list(target.stages) or stage not in target.stages:
         raise UserError(
             f"Expected a stage that both photos have, among {', '.join(target.stages)}, got {stage!r}; "
             "predict both with the same weights."
+        )
+    if stage != "ece" and stage == next(iter(target.stages)):
+        raise UserError(
+            f"Expected a stage behind the first one, got {stage}, which learned embeddings enter, the same in every "
+            "photo; choose a later stage."
         )
     giving, taking = _entering(source, stage), _entering(target, stage)
     if not 0 <= class_index < len(giving) or not 0 <= into < len(taking):

@@ -6,6 +6,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ecenet.errors import UserError
@@ -35,6 +36,16 @@ class Backbone(nn.Module):
         features = self.network(images)
         return [f.permute(0, 3, 1, 2) for f in features] if self.channels_last else features
 
+    def check_size(self, images: Tensor) -> None:
+        """Refuse images whose height or width is no multiple of `size_divisor`, by a `UserError`."""
+        divisor = self.size_divisor
+        height, width = images.shape[-2:]
+        if height % divisor or width % divisor:
+            raise UserError(
+                f"Expected image height and width to be multiples of {divisor}, got {height}×{width}; "
+                f"resize to {-(-height // divisor) * divisor}×{-(-width // divisor) * divisor}."
+            )
+
 
 def build_backbone(
     *,
@@ -43,9 +54,13 @@ def build_backbone(
     output_stride: int | None,
     same_padding: bool,
     pretrained: bool,
+    position_side: int | None = None,
 ) -> Backbone:
     """Build a timm backbone that takes images of varying size.
 
+    Args:
+        position_side: side in pixels of the square images that a ViT's position embeddings are for, if not the one
+            that the name says.
     Raises:
         UserError: the name is unknown to timm, or the network lacks the stages or the stride asked for.
     """
@@ -58,6 +73,8 @@ def build_backbone(
     options: dict[str, Any] = {}
     if output_stride is not None:
         options["output_stride"] = output_stride
+    if position_side is not None:
+        options["img_size"] = position_side
     if same_padding and architecture.startswith(("mobilenetv2", "mobilenetv3", "efficientnet", "tf_")):
         options["pad_type"] = "same"
     try:
@@ -88,8 +105,50 @@ def _create_any_size(name: str, **options: Any) -> nn.Module:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
+def build_plain_vit(*, name: str, out_indices: tuple[int, ...], position_side: int, pretrained: bool) -> Backbone:
+    """Build a plain ViT without its class token, whose features all have one grid, as SegViT's backbone does.
+
+    Args:
+        position_side: side in pixels of the square images that have one position embedding for each patch; for images
+            of other sizes they are interpolated.
+    Raises:
+        UserError: as for `build_backbone`; the network is no plain ViT, or the side is no multiple of its patches'.
+    """
+    backbone = build_backbone(
+        name=name,
+        out_indices=out_indices,
+        output_stride=None,
+        same_padding=False,
+        pretrained=pretrained,
+        position_side=position_side,
+    )
+    vit = getattr(backbone.network, "model", None)
+    if not isinstance(vit, VisionTransformer) or vit.pos_embed is None or vit.reg_token is not None:
+        raise _no_plain_vit(name)
+    if position_side % backbone.size_divisor:
+        raise UserError(
+            f"Expected position_side to be a multiple of {name}'s patches of {backbone.size_divisor} pixels, "
+            f"got {position_side}; choose {-(-position_side // backbone.size_divisor) * backbone.size_divisor}."
+        )
+    if vit.cls_token is not None:
+        # Without the token, and without the position embedding that was its own.
+        first = 0 if vit.no_embed_class else 1
+        vit.pos_embed = nn.Parameter(vit.pos_embed[:, first:].detach().clone())
+        vit.cls_token, vit.num_prefix_tokens = None, 0
+    return backbone
+
+
+def _no_plain_vit(name: str) -> UserError:
+    return UserError(
+        f"Expected a plain ViT with position embeddings and no registers as SegViT's backbone, got {name}; "
+        "choose another, such as vit_base_patch16_384."
+    )
+
+
 def _explained(error: Exception, *, name: str, out_indices: tuple[int, ...], output_stride: int | None) -> UserError:
     """What timm's error means for the one who wrote the config."""
+    if isinstance(error, TypeError) and "img_size" in str(error):
+        return _no_plain_vit(name)
     if isinstance(error, TypeError) and "output_stride" in str(error):
         return UserError(
             f"Expected output_stride null for {name}, whose stride cannot be changed, got {output_stride}; "

@@ -10,14 +10,13 @@ from huggingface_hub import PyTorchModelHubMixin
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
-from ecenet.config import Embeddings, Extraction, ModelConfig, Updater
-from ecenet.errors import UserError
 from ecenet.model.backbone import build_backbone
 from ecenet.model.class_extraction import ClassExtraction
-from ecenet.model.edit_checks import HeadFacts, check_edits
+from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
 from ecenet.model.reconstruction import FeatureReconstruction, diversity_loss
 from ecenet.model.semantics import EmbeddingUpdater, SemanticsAttention, dot_product
+from ecenet.model_config import Embeddings, Extraction, ModelConfig, Updater
 from ecenet.outputs import ECENetOutput, StageOutput
 
 
@@ -132,15 +131,16 @@ class ECENet(
         """`ece`, `stageL` … `stage1`, `final`: the keys of `ECENetOutput.stages`, coarse to fine."""
         return ["ece", *(f"stage{level}" for level in range(len(self.attend), 0, -1)), "final"]
 
+    @property
+    def parts(self) -> HeadParts:
+        """What edits can change."""
+        return HeadParts(
+            explicit=self.explicit, new_classes=True, reconstruction=self.reconstruction, updater=self.updater
+        )
+
     def forward(self, images: Tensor) -> ECENetOutput:
         """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""
-        divisor = self.backbone.size_divisor
-        height, width = images.shape[-2:]
-        if height % divisor or width % divisor:
-            raise UserError(
-                f"Expected image height and width to be multiples of {divisor}, got {height}×{width}; "
-                f"resize to {-(-height // divisor) * divisor}×{-(-width // divisor) * divisor}."
-            )
+        self.backbone.check_size(images)
         return self.forward_head(self.backbone(images))
 
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
@@ -236,9 +236,7 @@ class ECENet(
             num_classes=self.num_classes,
             embed_dim=self.embed_dim,
             grids=dict(zip(self.stage_names, [grids[-1], *reversed(grids), grids[0]], strict=True)),
-            explicit=self.explicit,
-            reconstruction=self.reconstruction,
-            updater=self.updater,
+            parts=self.parts,
         )
 
 

@@ -6,12 +6,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ecenet.config import Updater
 from ecenet.errors import UserError
 from ecenet.model.edits import HeadEdits, StageEdits
+from ecenet.model_config import Updater
 
 TOLERANCE = 1e-3
 """How far the probabilities of a cell may add up to something else than 1."""
+
+
+class HeadParts(NamedTuple):
+    """What a head has that edits can change. Every head has attention and embeddings."""
+
+    explicit: bool
+    """A coarse mask makes E_0: the stage `ece`."""
+    new_classes: bool
+    """Classes can be added to those that the weights know."""
+    reconstruction: bool
+    """Feature Reconstruction, with its diverse branch."""
+    updater: Updater
 
 
 class HeadFacts(NamedTuple):
@@ -22,9 +34,7 @@ class HeadFacts(NamedTuple):
     embed_dim: int
     grids: Mapping[str, tuple[int, int]]
     """(h, w) of each stage, coarse to fine, `final` among them."""
-    explicit: bool
-    reconstruction: bool
-    updater: Updater
+    parts: HeadParts
 
 
 def check_edits(edits: HeadEdits, facts: HeadFacts) -> None:
@@ -33,15 +43,20 @@ def check_edits(edits: HeadEdits, facts: HeadFacts) -> None:
     Raises:
         UserError: names the first such edit.
     """
-    if edits.learned and facts.explicit:
+    if edits.learned and facts.parts.explicit:
         raise UserError(
             "Expected weights with learned embeddings, got weights whose embeddings are explicit; "
             "choose weights whose config says embeddings: learned."
         )
-    if not edits.diverse and not facts.reconstruction:
+    if not edits.diverse and not facts.parts.reconstruction:
         raise UserError(
             "Expected weights with Feature Reconstruction, got weights without, which have no diverse branch; "
             "leave it on or choose other weights."
+        )
+    if edits.added and not facts.parts.new_classes:
+        raise UserError(
+            f"Expected weights of an ECENet to add the class {edits.added[0].name!r} to, got SegViT's, which names its "
+            "own classes only; leave it out or choose other weights."
         )
     for one in edits.added:
         shape = (max(1, len(one.embeddings)), facts.embed_dim)
@@ -82,7 +97,7 @@ def _check_mask(name: str, mask: Tensor, facts: HeadFacts, *, added: int) -> Non
         raise UserError(
             "Expected a mask for ece or a SAU stage, got one for final, which nothing follows; choose another stage."
         )
-    if name == "ece" and not facts.explicit:
+    if name == "ece" and not facts.parts.explicit:
         raise UserError(
             "Expected a model with explicit embeddings, got one with learned ones, which no coarse mask can change; "
             "use weights whose config says embeddings: explicit."
@@ -115,9 +130,9 @@ def _check_gate(gate: float | Tensor | None, facts: HeadFacts, *, shape: tuple[i
     """
     if gate is None:
         return
-    if facts.updater != "gated":
+    if facts.parts.updater != "gated":
         raise UserError(
-            f"Expected weights with a gated updater, got one of the mode {facts.updater}; "
+            f"Expected weights with a gated updater, got one of the mode {facts.parts.updater}; "
             "force no gate, or choose other weights."
         )
     values = torch.as_tensor(gate)

@@ -6,9 +6,9 @@ import torch
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
-from ecenet.config import Updater
 from ecenet.model.class_extraction import masked_mean
 from ecenet.model.edits import silenced
+from ecenet.model_config import Updater
 
 
 class SemanticsAttention(nn.Module):

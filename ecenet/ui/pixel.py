@@ -173,6 +173,6 @@ def blame_sentence(prediction: Prediction, probe: PixelProbe) -> str:
         kept = probe.gate[stage][probe.classes[-1]]
         text += f" The gate there overwrote {1 - kept:.0%} of {final}'s embedding with what lies under its mask."
     if stage == "final":
-        text += " It joins the features and masks of all stages."
+        text += " It joins what all stages have found."
     changes = [names[0], *(after for before, after in pairwise(names) if after != before)]
     return text + (f" Its whole way: {' → '.join(changes)}." if len(changes) > 2 else "")

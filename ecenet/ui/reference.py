@@ -10,12 +10,12 @@ from ecenet.bank import EmbeddingBank, read_bank, reference_points
 from ecenet.errors import UserError
 from ecenet.explore.confidence_warning import ConfidenceWarning, read_warning
 from ecenet.explore.points import EmbeddingPoints
-from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network
 from ecenet.ui.shelf import ModelShelf
 from ecenet.weights import weights_hash
 
 BANK, WARNING = "bank.parquet", "warning.json"
-_hashes: WeakKeyDictionary[ECENet, str] = WeakKeyDictionary()
+_hashes: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
 
 
 class Reference(NamedTuple):

@@ -30,9 +30,10 @@ CLICK = on_click(
 def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[View]:
     """Lay out the tab."""
     gr.Markdown(
-        "How much each place looks like a class, before any softmax. At stages 4 to 1 the map is the similarity of "
-        "features and class embedding, which *is* the mask that emerges; the first is ECE's coarse mask, the last the "
-        "final logits. Click a map to look at its class and stage in every tab."
+        "How much each place looks like a class, before any softmax. At a numbered stage of ECENet the map is the "
+        "similarity of features and class embedding, which *is* the mask that emerges; with SegViT it is what its "
+        "attention's masks and the classes of its embeddings come to. The first is ECE's coarse mask, where there is "
+        "one, the last the final logits. Click a map to look at its class and stage in every tab."
     )
     with gr.Row():
         rows = gr.Radio(

@@ -39,6 +39,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
         "Masks make embeddings, embeddings make masks: change either and see what follows. Paint on the photo, then "
         "choose what to do with it. Nothing here changes the other tabs."
     )
+    note = gr.Markdown(visible=False, elem_id="what-if-note")
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             tools = what_if_forms.tools()
@@ -47,15 +48,15 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
             )
             result = gr.HTML(elem_id="what-if-result")
         with gr.Column(scale=2, min_width=300):
-            with gr.Accordion("Paint a class", elem_id="paint-class"):
+            with gr.Accordion("Paint a class", elem_id="paint-class") as painting:
                 paint = what_if_forms.paint()
                 save = partial(changes.save_last, shelf=shelf)
                 download.build("Save the last class", save, [session, experiment], elem_id="save-class")
-            with gr.Accordion("Edit a stage", open=False, elem_id="edit-stages"):
+            with gr.Accordion("Edit a stage", open=False, elem_id="edit-stages") as editing:
                 edit = what_if_forms.edit()
             with gr.Accordion("Knock out", open=False, elem_id="knock-out"):
                 off = what_if_forms.knock_out()
-            with gr.Accordion("Transplant", open=False, elem_id="move-embedding"):
+            with gr.Accordion("Transplant", open=False, elem_id="move-embedding") as moving:
                 moved = what_if_forms.transplant()
             reset = gr.Button("Back to the original", size="sm", elem_id="what-if-reset")
     details = gr.HTML(elem_id="what-if-details")
@@ -88,9 +89,15 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     on(moved.apply.click, changes.move_embedding, moved.source, moved.class_name, moved.into, moved.t)
     on(moved.t.release, changes.move_embedding, moved.source, moved.class_name, moved.into, moved.t)
     on(reset.click, changes.start_anew)
-    fields = [paint.without, *edit.choices, *off.choices, *moved.choices]
-    choices = show_errors(partial(what_if_forms.render_choices, shelf=shelf))
-    return [canvas, View(choices, where, fields, "photo"), drawn]
+    fields = [paint.without, *edit.choices, *off.stages, *moved.choices]
+    render_parts = show_errors(partial(what_if_forms.render_parts, shelf=shelf))
+    parts = [note, painting, editing, moving, off.diverse, off.updater, off.forced, off.gate, off.embeddings]
+    return [
+        canvas,
+        View(what_if_forms.render_choices, where, fields, "photo"),
+        View(render_parts, [session], parts, "photo"),
+        drawn,
+    ]
 
 
 def _with_model(

@@ -6,6 +6,7 @@ import gradio as gr
 
 from ecenet.errors import UserError
 from ecenet.explore.painting import MAX_PROTOTYPES
+from ecenet.model.edit_checks import HeadParts
 from ecenet.prediction import Prediction, stage_title
 from ecenet.study_config import Method
 from ecenet.ui.experiment import Experiment
@@ -81,8 +82,8 @@ class KnockOut(NamedTuple):
     embeddings: gr.HTML
 
     @property
-    def choices(self) -> list[Any]:
-        return [self.attention, self.updater, self.embeddings]
+    def stages(self) -> list[Any]:
+        return [self.attention, self.updater]
 
     @property
     def switches(self) -> list[Any]:
@@ -173,8 +174,8 @@ def transplant() -> Move:
     return Move(source, class_name, into, t, apply)
 
 
-def render_choices(session: Session, selection: Selection, experiment: Experiment, *, shelf: ModelShelf) -> list[Any]:
-    """What there is to choose, for `Paint.without`, `Edit.choices`, `KnockOut.choices` and `Move.choices`."""
+def render_choices(session: Session, selection: Selection, experiment: Experiment) -> list[Any]:
+    """What there is to choose, for `Paint.without`, `Edit.choices`, `KnockOut.stages` and `Move.choices`."""
     photo = session.photo(selection)
     experiment = experiment.of(session)
     names = photo.prediction.class_names if photo is not None else []
@@ -191,11 +192,39 @@ def render_choices(session: Session, selection: Selection, experiment: Experimen
         gr.Dropdown(names, value=second),
         gr.CheckboxGroup(sau, value=[name for _, name in sau if name not in off.attention_off]),
         gr.CheckboxGroup(sau, value=[name for _, name in sau if name not in off.updater_off]),
-        f'<p class="ece-note">{EXPLICIT_ONLY if shelf.open(session.model).model.explicit else LEARNED_ONLY}</p>',
         gr.Dropdown(sources, value=0 if sources else None),
         gr.Dropdown(names, value=first),
         gr.Dropdown(names, value=first),
     ]
+
+
+def render_parts(session: Session, *, shelf: ModelShelf) -> list[Any]:
+    """What the session's model has that can be changed, and a sentence on what it has not: for the note, the accordions
+    of painting, editing and transplants, and of `KnockOut` all but the attention."""
+    parts = shelf.open(session.model).model.parts
+    text = limits(parts)
+    return [
+        gr.Markdown(text, visible=bool(text)),
+        gr.Accordion(visible=parts.new_classes),
+        gr.Accordion(visible=parts.explicit or parts.new_classes),
+        gr.Accordion(visible=parts.explicit or parts.new_classes),
+        gr.Checkbox(visible=parts.reconstruction),
+        gr.CheckboxGroup(visible=parts.updater != "off"),
+        gr.Checkbox(visible=parts.updater == "gated"),
+        gr.Slider(visible=parts.updater == "gated"),
+        f'<p class="ece-note">{EXPLICIT_ONLY if parts.explicit else LEARNED_ONLY}</p>',
+    ]
+
+
+def limits(parts: HeadParts) -> str:
+    """What cannot be asked of a model here, in one sentence; empty where everything can."""
+    if parts.new_classes:
+        return ""
+    changeable = ["masks", "embeddings"] if parts.explicit else []
+    changeable += ["the updater"] if parts.updater != "off" else []
+    what = ", ".join([*changeable, "the attention"])
+    makes = "" if parts.explicit else " and makes no embedding of a mask"
+    return f"SegViT names its own classes only{makes}, so nothing painted becomes a class; what can be changed: {what}."
 
 
 def class_index(prediction: Prediction, name: object) -> int:

@@ -1,0 +1,36 @@
+"""The two models of this package, which answer alike; whoever needs only one of them asks for it here."""
+
+from dataclasses import asdict
+from typing import Any
+
+from ecenet.errors import UserError
+from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.segvit import SegViT
+from ecenet.model_config import Architecture, ModelConfig, SegViTConfig
+
+Network = ECENet | SegViT
+"""What a predictor runs: `backbone`, `forward_head`, stages, class names and how images are normalised."""
+
+
+def build_network(config: ModelConfig | SegViTConfig, **about: Any) -> Network:
+    """A new model with random head weights; `about` as for `build_model`."""
+    return SegViT(**asdict(config), **about) if isinstance(config, SegViTConfig) else build_model(config, **about)
+
+
+def architecture_of(model: Network) -> Architecture:
+    """What `config.json` calls it."""
+    return "segvit" if isinstance(model, SegViT) else "ecenet"
+
+
+def as_ecenet(model: Network) -> ECENet:
+    """The same model, for what only ECENet can do: make a class of a painted region.
+
+    Raises:
+        UserError: it is a SegViT.
+    """
+    if isinstance(model, SegViT):
+        raise UserError(
+            "Expected weights of an ECENet to paint classes for, got SegViT's, which names its own classes only; "
+            "choose other weights."
+        )
+    return model

@@ -1,0 +1,196 @@
+"""SegViT: class embeddings attend to plain ViT features, and what they attend to becomes masks."""
+
+from typing import Any
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from ecenet.model.attention_to_mask import AttentionToMask, semantic_logits
+from ecenet.model.backbone import build_plain_vit
+from ecenet.model.class_extraction import ClassExtraction
+from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
+from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
+from ecenet.model.semantics import EmbeddingUpdater
+from ecenet.model_config import Embeddings, Extraction, Updater
+from ecenet.outputs import ECENetOutput, StageOutput
+
+
+class SegViT(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="ecenet",
+    tags=["semantic-segmentation", "plain-vision-transformer"],
+    paper_url="https://arxiv.org/abs/2210.05844",
+):
+    """Semantic segmentation with plain vision transformers (arXiv 2210.05844), alone or with ECENet's embeddings.
+
+    The paper's and its authors': a plain ViT without class token; attention-to-mask stages from the deepest features
+    to the shallowest, through which learned class embeddings go; masks that add up over the stages; a class layer with
+    one output for "not in this image". With `embeddings` learned and `updater` off it computes what theirs does.
+
+    ECENet's paper (arXiv 2308.12894) says that its explicit embeddings with their gated updater improve SegViT; where
+    they go is ours: ECE's masks of the deepest features give the embeddings that stand for the learned ones, and after
+    each stage the updater rewrites them with what lies under the stage's mask. So a stage's mask changes those after
+    it, which in SegViT alone it does not.
+
+    All arguments travel in `config.json`; `SegViTConfig` documents the architecture's and holds their defaults, the
+    others are as for `ECENet`.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: str,
+        out_indices: list[int],
+        position_side: int,
+        embed_dim: int,
+        num_heads: int,
+        num_layers: int,
+        embeddings: Embeddings,
+        pool_grids: list[int],
+        extraction: Extraction,
+        updater: Updater,
+        class_names: list[str],
+        class_colors: list[list[int]],
+        image_mean: list[float],
+        image_std: list[float],
+        dropout: float = 0.1,
+        image_size: int | None = None,
+        recipe: dict[str, Any] | None = None,
+        pretrained: bool = False,
+    ) -> None:
+        super().__init__()
+        assert isinstance(self._hub_mixin_config, dict), "the mixin gathers keyword arguments"
+        self._hub_mixin_config.pop("pretrained", None)
+        self.class_names = class_names
+        self.class_colors = class_colors
+        self.image_mean = image_mean
+        self.image_std = image_std
+        self.image_size = image_size
+        self.recipe = recipe or {}
+        num_classes = len(class_names)
+
+        self.backbone = build_plain_vit(
+            name=backbone, out_indices=tuple(out_indices), position_side=position_side, pretrained=pretrained
+        )
+        self.project = nn.ModuleList(
+            nn.Sequential(nn.Linear(channels, embed_dim), nn.LayerNorm(embed_dim))
+            for channels in self.backbone.channels
+        )
+        if embeddings == "learned":
+            self.learned_embeddings = nn.Parameter(torch.randn(num_classes, embed_dim))
+        else:
+            self.extract = ClassExtraction(
+                width=embed_dim,
+                embed_dim=embed_dim,
+                num_classes=num_classes,
+                pool_grids=tuple(pool_grids) if extraction == "pyramid" else (),
+                masks_only=False,
+            )
+        self.decode = nn.ModuleList(
+            AttentionToMask(embed_dim=embed_dim, num_heads=num_heads, num_layers=num_layers, dropout=dropout)
+            for _ in self.backbone.channels
+        )
+        self.update = nn.ModuleList(
+            EmbeddingUpdater(width=embed_dim, embed_dim=embed_dim, mode=updater) for _ in self.backbone.channels
+        )
+        self.classify = nn.Linear(embed_dim, num_classes + 1)
+        self.explicit = embeddings == "explicit"
+        self.updater: Updater = updater
+        self.embed_dim = embed_dim
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def stage_names(self) -> list[str]:
+        """`ece` with explicit embeddings, `stageL` … `stage1`, `final`: the keys of `ECENetOutput.stages`."""
+        stages = [f"stage{level}" for level in range(len(self.decode), 0, -1)]
+        return [*(["ece"] if self.explicit else []), *stages, "final"]
+
+    @property
+    def parts(self) -> HeadParts:
+        """What edits can change."""
+        return HeadParts(explicit=self.explicit, new_classes=False, reconstruction=False, updater=self.updater)
+
+    def forward(self, images: Tensor) -> ECENetOutput:
+        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""
+        self.backbone.check_size(images)
+        return self.forward_head(self.backbone(images))
+
+    def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
+        """Everything after the backbone, for features that were kept. As for `ECENet.forward_head`, but that
+
+        - a stage's `similarity` is its own attention scores, and its `mask_logits` what the masks up to it and its
+          embeddings make of each cell (`semantic_logits`);
+        - `final` has the summed masks as similarity, and is the last stage's prediction, with the embeddings that its
+          update leaves;
+        - with `attention` off the embeddings read nothing from the features, and a given mask of a stage behind `ece`
+          changes what the updater pools, but not the sum of masks.
+        """
+        if edits is None:
+            edits = NO_EDITS
+        else:
+            check_edits(edits, self._facts(backbone_features))
+        features = [self._project(level, feature) for level, feature in enumerate(backbone_features)]
+        stages: dict[str, StageOutput] = {}
+
+        if self.explicit:
+            coarse, embeddings = self._extract(features[-1], edits)
+            stages["ece"] = StageOutput(features[-1], coarse, coarse, embeddings, embeddings, None)
+        else:
+            embeddings = self.learned_embeddings.expand(len(features[-1]), -1, -1)
+
+        # Deep to shallow: embeddings read ever less abstract features, their masks add up.
+        masks: Tensor | None = None
+        for level in range(len(features), 0, -1):
+            name = f"stage{level}"
+            edit = edits.at(name)
+            before = replaced_rows(embeddings, edit.embeddings)
+            embeddings, similarity = self.decode[level - 1](before, features[level - 1], read=edit.attention)
+            masks = similarity.float() if masks is None else masks + similarity
+            class_logits = self.classify(embeddings)
+            predicted = semantic_logits(class_logits, masks)
+            mask_logits = edits.mask_logits(name, predicted, num_classes=self.num_classes)
+            gate = None
+            if edit.updater:
+                embeddings, gate = self.update[level - 1](
+                    embeddings, features[level - 1], mask_logits, gate=edits.gate_at(name)
+                )
+            stages[name] = StageOutput(
+                features[level - 1], similarity, mask_logits, before, embeddings, gate, class_logits
+            )
+
+        assert masks is not None, "a backbone has at least one stage"
+        embeddings = replaced_rows(embeddings, edits.at("final").embeddings)
+        logits = silenced(semantic_logits(self.classify(embeddings), masks), edits.without)
+        stages["final"] = StageOutput(features[0], masks, logits, embeddings, embeddings, None)
+        return ECENetOutput(logits, stages, diversity=logits.new_zeros(()))
+
+    def _project(self, level: int, feature: Tensor) -> Tensor:
+        """(B, C, h, w) → (B, D, h, w)."""
+        tokens = self.project[level](feature.flatten(2).mT)
+        return tokens.mT.unflatten(2, feature.shape[-2:])
+
+    def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
+        """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features, as ECENet has them."""
+        edit = edits.at("ece")
+        predicted = self.extract.predict_mask(features)
+        # As in ECENet, the mask answers to its own supervision alone.
+        probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask
+        embeddings = self.extract.embed(features, probabilities)
+        coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)
+        return coarse, replaced_rows(embeddings, edit.embeddings)
+
+    def _facts(self, backbone_features: list[Tensor]) -> HeadFacts:
+        """What edits of this pass must fit."""
+        height, width = backbone_features[0].shape[-2:]
+        return HeadFacts(
+            batch=len(backbone_features[0]),
+            num_classes=self.num_classes,
+            embed_dim=self.embed_dim,
+            grids=dict.fromkeys(self.stage_names, (height, width)),
+            parts=self.parts,
+        )
