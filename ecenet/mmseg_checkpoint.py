@@ -86,13 +86,13 @@ def parse_config(text: object) -> dict[str, Any]:
     """
     try:
         lines = ast.parse(text).body if isinstance(text, str) else []
-    except (SyntaxError, ValueError):
+        return {
+            line.targets[0].id: _value(line.value)
+            for line in lines
+            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)
+        }
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two where brackets nest too deep
         return {}
-    found = {}
-    for line in lines:
-        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
-            found[line.targets[0].id] = _value(line.value)
-    return found
 
 
 def _value(node: ast.expr) -> Any:

@@ -242,7 +242,7 @@ def test_scores_that_numpy_wrote_do_not_keep_a_checkpoint_out(tmp_path: Path) ->
 def test_configurations_are_read_and_never_run() -> None:
     text = "a = dict(\n    b=[1, dict(c='d')], e=(1.5, None))\nf = __import__('os').system('true')\ndel g"
     assert parse_config(text) == {"a": {"b": [1, {"c": "d"}], "e": [1.5, None]}, "f": None}
-    for none in ("a = dict(", None, 3):
+    for none in ("a = dict(", "a = " + "[" * 5000 + "]" * 5000, "a = " + "-" * 50_000 + "1", None, 3):
         assert parse_config(none) == {}
 
 

@@ -31,8 +31,7 @@ class SegViT(
 
     ECENet's paper (arXiv 2308.12894) says that its explicit embeddings with their gated updater improve SegViT; where
     they go is ours: ECE's masks of the deepest features give the embeddings that stand for the learned ones, and after
-    each stage the updater rewrites them with what lies under the stage's mask. So a stage's mask changes those after
-    it, which in SegViT alone it does not.
+    each stage the updater rewrites them with what lies under the stage's mask. They are trained by `matched_loss`.
 
     All arguments travel in `config.json`; `SegViTConfig` documents the architecture's and holds their defaults, the
     others are as for `ECENet`.
