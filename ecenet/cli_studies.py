@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -17,7 +18,7 @@ from ecenet.study_config import FewShotOptions, WarningOptions
 class Compare:
     """Train ECENet and other decoders alike and score them; takes the options of `train`, presets too."""
 
-    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None
     """As for `train`."""
 
@@ -31,7 +32,7 @@ class Compare:
 class Ablate:
     """Leave out one part of ECENet after the other, train each alike; takes the options of `train`, presets too."""
 
-    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None
     """As for `train`."""
     variants: tuple[str, ...] = ()

@@ -60,13 +60,15 @@ def test_every_tab_draws_its_stages(overrides: dict[str, Any], tmp_path: Path) -
 def test_the_what_if_tab_leaves_out_what_the_model_cannot_do(overrides: dict[str, Any], tmp_path: Path) -> None:
     session, shelf = session_of(small_segvit(**overrides), tmp_path)
     names = ("note", "painting", "editing", "moving", "diverse", "updater", "forced", "gate")
-    parts = dict(zip(names, what_if_forms.render_parts(session, shelf=shelf), strict=True))
+    *rendered, embeddings = what_if_forms.render_parts(session, shelf=shelf)
+    parts = dict(zip(names, rendered, strict=True))
     explicit = bool(overrides)
     assert {name for name, part in parts.items() if part.visible} == {
         *(("note", "editing", "moving", "updater", "forced", "gate") if explicit else ("note",))
     }
     assert "own classes only" in parts["note"].value
     assert ("the updater" in parts["note"].value) == explicit
+    assert ("Learned class embeddings cannot" in embeddings) == explicit
 
     off = Experiment(session.model, scenario=Scenario(knock_outs=KnockOuts(attention_off=("stage2", "stage1"))))
     predictor = shelf.open(session.model)
@@ -87,7 +89,7 @@ def _stroke() -> Any:
 
 def test_an_ecenet_has_every_part(tmp_path: Path) -> None:
     session, shelf = session_of(small_model(), tmp_path)
-    note, *parts = what_if_forms.render_parts(session, shelf=shelf)
+    note, *parts, _ = what_if_forms.render_parts(session, shelf=shelf)
     assert not note.visible
     assert all(part.visible for part in parts)
 

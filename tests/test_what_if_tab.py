@@ -259,14 +259,14 @@ def test_an_experiment_ends_with_its_model(session: Session, shelf: ModelShelf) 
 
 
 def test_there_is_to_choose_what_the_session_has(session: Session, shelf: ModelShelf) -> None:
-    choices = what_if_forms.render_choices(session, HERE, Experiment(), shelf=shelf)
-    without, stage, first, second, attention, updater, _, source, *_ = choices
+    choices = what_if_forms.render_choices(session, HERE, Experiment())
+    without, stage, first, second, attention, updater, source, *_ = choices
     assert [name for name, _ in without.choices] == CLASS_NAMES
     assert [value for _, value in stage.choices] == ["ece", "stage4", "stage3", "stage2", "stage1"]
     assert first.value != second.value
     assert attention.value == updater.value == ["stage4", "stage3", "stage2", "stage1"]
     assert [value for _, value in source.choices] == [0, 1]
-    nothing = what_if_forms.render_choices(new_session(shelf), HERE, Experiment(), shelf=shelf)
+    nothing = what_if_forms.render_choices(new_session(shelf), HERE, Experiment())
     assert len(nothing) == len(choices)
 
 
@@ -274,7 +274,7 @@ def test_weights_of_one_kind_of_embeddings_say_why_there_is_no_other(tmp_path: P
     for kind, said in (("explicit", "Learned class embeddings"), ("learned", "Explicit class embeddings")):
         save_model(small_model(config=ModelConfig(embed_dim=8, embeddings=kind)), tmp_path / kind)
         shelf = ModelShelf(tmp_path / kind, runs=tmp_path / "runs")
-        note = what_if_forms.render_choices(new_session(shelf), HERE, Experiment(), shelf=shelf)[6]
+        note = what_if_forms.render_parts(new_session(shelf), shelf=shelf)[-1]
         assert f"{said} cannot take the place of" in note
         assert note.count(". ") == 0, "one sentence"
 
