@@ -138,8 +138,8 @@ def model_card(model: SegViT, labels: LabelSet, *, file: str) -> str:
     figures = "The authors' README has no figure for such a checkpoint."
     if row is not None:
         figures = (
-            f"As the authors state, not measured here: {row.data}, mIoU {row.miou}, averaged over scales and mirror "
-            f"images {row.averaged}. That {file} is their file was not checked."
+            f"As the authors state, not measured here: {row.data}, mIoU {row.miou}, {row.averaged} averaged over\n"
+            f"scales and mirror images. That `{file}` is their file was not checked."
         )
     side, layout = config["position_side"], LAYOUTS.get(model.num_classes)
     command = f"python -m ecenet evaluate --weights FOLDER --data DATA --window {side}"

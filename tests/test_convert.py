@@ -15,6 +15,7 @@ import pytest
 import torch
 from segvit_reference import SIDE, ReferenceSegViT, write_checkpoint
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from ecenet import convert
 from ecenet.__main__ import main
@@ -22,6 +23,7 @@ from ecenet.convert import convert_segvit
 from ecenet.data.pairing import published_labels
 from ecenet.errors import UserError
 from ecenet.mmseg_checkpoint import Published, parse_config, read_published
+from ecenet.model import segvit
 from ecenet.model.segvit import SegViT
 from ecenet.segvit_checkpoint import UNUSED, architecture, translate
 from ecenet.weights import load_model
@@ -71,16 +73,22 @@ def test_a_converted_checkpoint_says_what_it_is(converted: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "depth", "side", "classes", "miou"),
+    ("width", "depth", "side", "classes", "miou", "gigaflops"),
     [
-        (768, 12, 512, 150, "51.3"),
-        (1024, 24, 640, 150, "54.6"),
-        (1024, 24, 480, 59, "64.1"),
-        (1024, 24, 512, 171, "49.9"),
+        (768, 12, 512, 150, "51.3", 120.9),
+        (1024, 24, 640, 150, "54.6", 637.9),
+        (1024, 24, 480, 59, "64.1", 321.6),
+        (1024, 24, 512, 171, "49.9", 383.9),
     ],
 )
-def test_every_name_and_shape_of_the_published_sizes_has_its_place(
-    width: int, depth: int, side: int, classes: int, miou: str
+def test_every_name_and_shape_of_the_published_sizes_has_its_place_and_costs_what_they_state(
+    width: int,
+    depth: int,
+    side: int,
+    classes: int,
+    miou: str,
+    gigaflops: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On the meta device, where large tensors cost nothing."""
     published = Published("ade.pth", published_tensors(width, depth, side, classes), {}, [])
@@ -105,6 +113,13 @@ def test_every_name_and_shape_of_the_published_sizes_has_its_place(
     assert sorted(unused) == sorted(UNUSED)
     assert f"not measured here: {labels.name.split()[0][:4]}" in convert.model_card(model, labels, file="ade.pth")
     assert miou in convert.model_card(model, labels, file="ade.pth")
+
+    # They count a multiplication and its addition as one, and combine classes and masks at the image's size.
+    monkeypatch.setattr(segvit, "semantic_logits", lambda class_logits, masks: masks)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.eval()(torch.empty(1, 3, side, side, device="meta"))
+    counted = counter.get_total_flops() / 2 + classes**2 * side**2
+    assert counted / 1e9 == pytest.approx(gigaflops, rel=0.005)
 
 
 def published_tensors(width: int, depth: int, side: int, classes: int) -> dict[str, Tensor]:

@@ -140,7 +140,7 @@ class SegViT(
             coarse, embeddings = self._extract(features[-1], edits)
             stages["ece"] = StageOutput(features[-1], coarse, coarse, embeddings, embeddings, None)
         else:
-            embeddings = self.learned_embeddings.expand(len(features[-1]), -1, -1)
+            embeddings = self.learned_embeddings.repeat(len(features[-1]), 1, 1)
 
         # Deep to shallow: embeddings read ever less abstract features, their masks add up.
         masks: Tensor | None = None
