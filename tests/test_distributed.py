@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import write_folder
+from helpers import tiny_training, write_folder
 from processes import arguments, finish, start
 
+from ecenet.errors import UserError
 from ecenet.processes import launcher
 from ecenet.runs import read_metrics
+from ecenet.train import train
 from ecenet.weights import load_model
 
 TWO_PROCESSES = tuple(launcher(2))
@@ -54,10 +56,9 @@ def test_a_batch_that_is_split_gives_the_same_losses_and_scores(
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(data: Path, tmp_path: Path) -> None:
-    output = finish(
-        start(arguments(data, tmp_path / "run", batch_size=6, accumulate=2), launcher=TWO_PROCESSES), code=1
-    )
-    assert "multiple of processes × accumulate = 4, got 6; choose 8" in output
+    config = tiny_training(data, tmp_path / "run", batch_size=6, accumulate=4)
+    with pytest.raises(UserError, match="multiple of processes × accumulate = 4, got 6; choose 8"):
+        train(config)
 
 
 def test_two_processes_score_what_one_scores(data: Path, alone: Path, tmp_path: Path) -> None:

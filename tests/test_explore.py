@@ -236,17 +236,13 @@ def test_umap_is_imported_by_the_worker_and_not_here(umap: UmapWorker) -> None:
     assert "umap" not in sys.modules
 
 
-def test_a_worker_that_is_killed_is_replaced(groups: np.ndarray) -> None:
-    worker = UmapWorker()
-    try:
-        wait_until_ready(worker)
-        worker._process.kill()
-        worker._process.wait()
-        assert worker.fit(groups, UMAP) is None, "shown with PCA meanwhile"
-        wait_until_ready(worker)
-        assert project(groups, UMAP, fitter=worker).method == "UMAP"
-    finally:
-        worker.close()
+def test_a_worker_that_is_killed_is_replaced(groups: np.ndarray, umap: UmapWorker) -> None:
+    wait_until_ready(umap)
+    umap._process.kill()
+    umap._process.wait()
+    assert umap.fit(groups, UMAP) is None, "shown with PCA meanwhile"
+    wait_until_ready(umap)
+    assert project(groups, UMAP, fitter=umap).method == "UMAP"
 
 
 def test_the_worker_ends_with_the_process_that_started_it(umap: UmapWorker) -> None:

@@ -51,8 +51,8 @@ def test_stages_come_from_coarse_to_fine_with_the_documented_shapes(tiny_model: 
         "stage4": (16, 4, 6),
         "stage3": (16, 4, 6),
         "stage2": (8, 8, 12),
-        "stage1": (4, 16, 24),
-        "final": (4, 16, 24),
+        "stage1": (8, 16, 24),
+        "final": (8, 16, 24),
     }
     assert list(output.stages) == tiny_model.stage_names == list(shapes)
     for name, stage in output.stages.items():
@@ -101,7 +101,7 @@ def test_final_prediction_is_a_convolution_of_all_stages_and_the_mean_of_their_m
     masks = torch.stack([to_finest(stage.mask_logits) for stage in stages]).mean(dim=0)
     torch.testing.assert_close(final.mask_logits, final.similarity + masks, rtol=1e-4, atol=1e-5)
     class_vectors = tiny_model.classify(final.embeddings_after)
-    expected = torch.einsum("bdhw,bkd->bkhw", final.features, class_vectors) / 4**0.5
+    expected = torch.einsum("bdhw,bkd->bkhw", final.features, class_vectors) / 8**0.5
     torch.testing.assert_close(final.similarity, expected, rtol=1e-4, atol=1e-5)
 
 

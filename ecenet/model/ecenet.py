@@ -241,8 +241,11 @@ class ECENet(
 
 
 def stage_width(embed_dim: int, stride: int) -> int:
-    """Channels of a tapered stage: D from stride 16 on, fewer in proportion at finer ones; even, as FR needs. Ours."""
-    return max(2, embed_dim * min(stride, 16) // 32 * 2)
+    """Channels of a tapered stage: D from stride 16 on, fewer in proportion at finer ones; even, as FR needs. Ours.
+
+    At least 8, unless D is less: norms over a handful of channels leave little but signs.
+    """
+    return max(min(embed_dim, 8), embed_dim * min(stride, 16) // 32 * 2)
 
 
 def resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
