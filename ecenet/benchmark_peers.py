@@ -94,7 +94,8 @@ def benchmark_peers(options: PeerOptions) -> dict[str, Any]:
     memory = {}
     if options.memory and at.device.type == "cpu" and can_measure_cpu():
         memory = measured_memory(options, at)
-        check_room(memory, free=free_bytes())
+        # Bare backbones are parts of networks, and need no room beside them.
+        check_room([memory[name] for name in at.candidates if name in memory], free=free_bytes())
     return {
         "backbone": options.backbone,
         "size": list(at.size),
@@ -169,14 +170,14 @@ def measured_memory(options: PeerOptions, at: Conditions) -> dict[str, Memory]:
     return memory
 
 
-def check_room(memory: dict[str, Memory], *, free: int) -> None:
+def check_room(memory: Sequence[Memory], *, free: int) -> None:
     """Whether all networks, and the pass of one of them, find room at once, as timing them in turn needs.
 
     Raises:
         UserError: they do not.
     """
-    passes = max((peak - one.weights for one in memory.values() for peak in one.peaks.values()), default=0)
-    needed = sum(one.weights for one in memory.values()) + passes
+    passes = max((peak - one.weights for one in memory for peak in one.peaks.values()), default=0)
+    needed = sum(one.weights for one in memory) + passes
     if needed > free:
         raise UserError(
             f"Expected {needed / 1e9:.1f} GB of memory for all networks at once, got {free / 1e9:.1f} GB; "

@@ -68,6 +68,7 @@ def weight_bytes(network: nn.Module) -> int:
 
 def peak_on_cuda(run: Callable[[], object], *, device: torch.device, weights: int) -> int:
     """Bytes that a pass allocates at most beside what lies there already, and the weights that it needs."""
+    run()  # libraries allocate workspaces in the first pass, for all that follow
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)

@@ -31,7 +31,7 @@ Candidate = Literal[
     "transformers-segformer",
     "transformers-mask2former",
 ]
-"""Each has a case in `stands_on`, `reason_against` and `build_peer`; SegViT, alone and with ECENet's updater, is to."""
+"""SMP's and transformers' networks are named after their library."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,8 @@ def build_peer(name: Candidate, setting: Setting, *, classes: int) -> Peer:
         case "ecenet":
             network = random_model(setting.model, classes=classes)
             return _peer(network, network.backbone)
+        # Here SegViT and SegViT with ECENet's updater are to get a case each, of the same form. Their ViT has no class
+        # token, so `stands_on` must name it apart from ECENet's; on CNNs `reason_against` must refuse them.
         case "smp-deeplabv3plus":
             network = _library("segmentation_models_pytorch").DeepLabV3Plus(**smp_options, encoder_output_stride=16)
             return _peer(network, network.encoder)

@@ -164,10 +164,10 @@ def test_a_process_of_its_own_tells_peak_memory() -> None:
 
 
 def test_networks_that_find_no_room_together_are_refused() -> None:
-    memory = {
-        "bare": Memory(weights=1_000, peaks={1: 1_500}, failure=None),
-        "one": Memory(weights=2_000, peaks={1: 2_100, 4: 6_000}, failure=None),
-    }
+    memory = [
+        Memory(weights=1_000, peaks={1: 1_500}, failure=None),
+        Memory(weights=2_000, peaks={1: 2_100, 4: 6_000}, failure=None),
+    ]
     check_room(memory, free=7_000)
     with pytest.raises(UserError, match="name fewer --candidates"):
         check_room(memory, free=6_999)
@@ -202,13 +202,12 @@ def test_the_command_writes_figures_that_the_page_shows(tmp_path: Path, capsys: 
     assert torch.__version__.startswith(figures["versions"]["torch"])
 
     page = tmp_path / "README.md"
-    page.write_text(
-        "before\n<!-- figures tiny: --rounds 1 -->\nold\n<!-- end -->\n<!-- figures none: --rounds 2 -->\n<!-- end -->\n"
-    )
+    filled, empty = "<!-- figures tiny: --rounds 1 -->", "<!-- figures none: --rounds 2 -->"
+    page.write_text(f"before\n{filled}\nold\n<!-- end -->\n{empty}\n<!-- end -->\n")
     for _ in range(2):  # made anew from its own result, too
         assert main(["benchmark-page", str(page)]) == 0
         text = page.read_text()
-        assert text.startswith(f"before\n<!-- figures tiny: --rounds 1 -->\n{figures_text(figures)}\n<!-- end -->\n")
+        assert text.startswith(f"before\n{filled}\n{figures_text(figures)}\n<!-- end -->\n")
         assert "old" not in text
         assert text.count("Not run: `python -m ecenet benchmark-peers") == 1
     assert figures_text(figures) in capsys.readouterr().out
