@@ -16,6 +16,7 @@ from ecenet.cli import (
     Ship,
     Train,
 )
+from ecenet.cli_benchmarks import BenchmarkPage, BenchmarkPeers
 from ecenet.cli_convert import Convert
 from ecenet.cli_studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.errors import UserError
@@ -38,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
             | Benchmark
             | BenchmarkTraining
             | BenchmarkViews
+            | BenchmarkPeers
+            | BenchmarkPage
             | Consistency
             | Fewshot
             | Knockout

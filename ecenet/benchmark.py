@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from ecenet.config import ModelConfig
-from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.network import Network, build_network
+from ecenet.model_config import ModelConfig, SegViTConfig
 from ecenet.outputs import ECENetOutput
 from ecenet.predictor import Predictor
 from ecenet.weights import load_model
@@ -27,7 +29,7 @@ def benchmark(*, weights: str | None, size: tuple[int, int], rounds: int) -> dic
         size: (width, height) of the photo in pixels; its content is noise.
     Returns: JSON-able: medians in milliseconds, ratios, and what they were measured on.
     """
-    predictor = Predictor(load_model(weights) if weights else random_model())
+    predictor = Predictor(load_model(weights) if weights else random_model(ModelConfig(), classes=13))
     model = predictor.model
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
     height, width = predictor.working_size(size)
@@ -71,16 +73,31 @@ def benchmark(*, weights: str | None, size: tuple[int, int], rounds: int) -> dic
 
 def interleaved(candidates: dict[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
     """Median milliseconds of each candidate over rounds that run them in turn, after a warm-up."""
+    seconds = round_seconds(candidates, rounds=rounds, warm_up=WARM_UP_ROUNDS)
+    return {name: round(float(np.median(values)) * 1000, 2) for name, values in seconds.items()}
+
+
+def round_seconds(candidates: dict[str, Callable[[], object]], *, rounds: int, warm_up: int) -> dict[str, list[float]]:
+    """Seconds of each candidate in each round; `warm_up` rounds more come first, whose times are dropped."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for index in tqdm(range(WARM_UP_ROUNDS + rounds), desc="Timing", unit="round", leave=False):
+    for index in tqdm(range(warm_up + rounds), desc="Timing", unit="round", leave=False):
         for name, run in candidates.items():
             start = time.perf_counter()
             run()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            if index >= WARM_UP_ROUNDS:
+            if index >= warm_up:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: round(float(np.median(values)) * 1000, 2) for name, values in seconds.items()}
+    return seconds
+
+
+def count_gigaflops(run: Callable[[], object]) -> float:
+    """Of the convolutions and matrix products in one call, attention's included; a multiplication and its addition
+    count as two. What is no product (norms, activations, resizing, sampling) is left out."""
+    # Attention as plain matrix products: not every release of torch counts every fused kernel.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() / 1e9
 
 
 def run_backbone(predictor: Predictor, images: torch.Tensor) -> None:
@@ -88,12 +105,12 @@ def run_backbone(predictor: Predictor, images: torch.Tensor) -> None:
         predictor.model.backbone(images)
 
 
-def random_model() -> ECENet:
-    """The default architecture with random weights and 13 nameless classes."""
-    return build_model(
-        ModelConfig(),
-        class_names=[f"class {k}" for k in range(13)],
-        class_colors=[[k * 19, 255 - k * 19, 128] for k in range(13)],
+def random_model(config: ModelConfig | SegViTConfig, *, classes: int) -> Network:
+    """Random weights and nameless classes."""
+    return build_network(
+        config,
+        class_names=[f"class {k}" for k in range(classes)],
+        class_colors=[[k % 256, 255 - k % 256, 128] for k in range(classes)],
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
     )

@@ -10,9 +10,8 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from ecenet.benchmark import interleaved
+from ecenet.benchmark import count_gigaflops, interleaved
 from ecenet.config import TrainConfig
 from ecenet.data.read import read_data
 from ecenet.data.split import LabelledSplit, class_pixels
@@ -108,12 +107,10 @@ def make_contender(name: Decoder, config: TrainConfig, data: LabelledSplit) -> C
 
 
 def gigaflops(network: nn.Module, preparation: Predictor, data: LabelledSplit) -> float:
-    """Of one photo at the size that the network sees; a multiplication and its addition count as two."""
+    """Of one photo at the size that the network sees, as `count_gigaflops` counts."""
     size = preparation.working_size(image_size(data.images[0]))
     images = torch.zeros(1, 3, *size, device=preparation.device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.eval()(images)
-    return counter.get_total_flops() / 1e9
+    return count_gigaflops(lambda: network.eval()(images))
 
 
 def _timed(network: nn.Module, images: Tensor, preparation: Predictor) -> Callable[[], object]:
