@@ -50,6 +50,10 @@ LAYERS = {"base": (5, 7, 11), "large": (7, 15, 23)}
 """Blocks of a ViT that make stages."""
 
 
+SHIPPED_HEAD = {"embed_dim": 96, "taper": False}
+"""Of the shipped weights, which are older than tapered stages."""
+
+
 def _paper_recipe(name: str, *, summary: str, miou: str, needs: str, **options: Any) -> Recipe:
     """One of the paper's settings; its name ends with the size of the ViT."""
     size = name.rpartition("-")[2]
@@ -106,6 +110,7 @@ RECIPES = [
         run_time=NOT_RUN,
         needs="--data voc13 --backbone-weights mobilenetv2_100_voc.safetensors",
         options={
+            **SHIPPED_HEAD,
             "image_size": 448,
             "crop_size": 352,
             "scale": (0.6, 1.75),
@@ -126,6 +131,7 @@ RECIPES = [
         run_time="66 minutes on two CPU cores (bf16)",
         needs="--data camvid --backbone-weights mobilenetv2_100_voc.safetensors",
         options={
+            **SHIPPED_HEAD,
             "image_size": 480,
             "crop_size": 352,
             "scale": (0.75, 2.0),
