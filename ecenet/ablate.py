@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from statistics import mean, stdev
 from typing import Any
 
+import torch
+
 from ecenet.config import TrainConfig
 from ecenet.data.read import read_data
 from ecenet.data.split import class_pixels
@@ -79,6 +81,7 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
             if str(seed) in results.get(name, {}):
                 continue
             varied = VARIANTS[name].applied(config, seed=seed)
+            torch.manual_seed(seed)  # of what the head starts from
             model = new_model(varied, train_data)
             contender = Contender(model, model.backbone)
             title = f"{name}, seed {seed}"

@@ -56,6 +56,13 @@ def test_what_is_done_is_kept_and_the_rest_goes_on(config: TrainConfig) -> None:
         ablate(replace(config, lr=0.5), variants=["whole"], seeds=[0])
 
 
+def test_the_seed_decides_everything(config: TrainConfig, tmp_path: Path) -> None:
+    first, again = (
+        ablate(replace(config, out=tmp_path / name), variants=["whole"], seeds=[1])["whole"] for name in ("a", "b")
+    )
+    assert first == again
+
+
 def test_an_unknown_variant_is_named(config: TrainConfig) -> None:
     with pytest.raises(UserError, match=r"Expected variants among whole, learned, .*, got 'gate'; choose"):
         ablate(config, variants=["gate"], seeds=[0])
