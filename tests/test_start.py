@@ -20,7 +20,7 @@ def config(tmp_path: Path) -> TrainConfig:
     return TrainConfig(
         data=write_folder(tmp_path / "data", splits=("train",), images=1),
         out=tmp_path / "run",
-        model=ModelConfig(embed_dim=16),
+        model=ModelConfig(embed_dim=16, taper=False),
         start_from=str(tmp_path / "weights"),
     )
 
