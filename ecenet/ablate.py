@@ -9,15 +9,13 @@ from typing import Any
 import torch
 
 from ecenet.config import TrainConfig
-from ecenet.data.read import read_data
-from ecenet.data.split import class_pixels
 from ecenet.errors import UserError
 from ecenet.evaluate import evaluate
 from ecenet.files import write_json
 from ecenet.model.ecenet import ECENet
 from ecenet.predictor import Predictor
-from ecenet.start import lasting_settings, new_model
-from ecenet.trial import Contender, train_contender
+from ecenet.start import lasting_settings, new_model, read_splits
+from ecenet.trial import Contender, check_ecenet, train_contender
 
 RESULTS_FILE = "ablation.json"
 
@@ -58,15 +56,14 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
     made at any time.
 
     Raises:
-        UserError: as for `train`; an unknown variant; the folder holds results of other settings.
+        UserError: as for `train`; another architecture than ECENet; an unknown variant; the folder holds results of
+            other settings.
     """
+    check_ecenet(config, "leave parts out of")
     unknown = [name for name in variants if name not in VARIANTS]
     if unknown:
         raise UserError(f"Expected variants among {', '.join(VARIANTS)}, got {unknown[0]!r}; choose from these.")
-    train_data = read_data(config.data, config.train_split, layout=config.layout)
-    val_data = read_data(config.data, config.val_split, layout=config.layout)
-    pixels = class_pixels(train_data)
-    class_pixels(val_data)
+    train_data, val_data, pixels = read_splits(config)
     path = config.out / RESULTS_FILE
     settings = lasting_settings(config, class_names=train_data.labels.class_names)
     settings.pop("seed")

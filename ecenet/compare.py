@@ -13,15 +13,14 @@ from torch import Tensor, nn
 
 from ecenet.benchmark import count_gigaflops, interleaved
 from ecenet.config import TrainConfig
-from ecenet.data.read import read_data
-from ecenet.data.split import LabelledSplit, class_pixels
-from ecenet.errors import UserError
+from ecenet.data.split import LabelledSplit
 from ecenet.files import write_json
 from ecenet.images import image_size, load_image
 from ecenet.model.tensor_file import read_tensors
 from ecenet.predictor import Predictor
-from ecenet.start import new_model
-from ecenet.trial import Contender, score_network, train_contender
+from ecenet.smp_decoders import build_smp
+from ecenet.start import new_model, read_splits
+from ecenet.trial import Contender, check_ecenet, score_network, train_contender
 
 Decoder = Literal["ecenet", "deeplabv3plus", "fpn", "upernet"]
 
@@ -35,14 +34,8 @@ def compare(
     Raises:
         UserError: as for `train`; another architecture than ECENet; `segmentation_models_pytorch` is not installed.
     """
-    if config.architecture != "ecenet":
-        raise UserError(
-            f"Expected ECENet to compare with other decoders, got {config.architecture}; leave --architecture out."
-        )
-    train_data = read_data(config.data, config.train_split, layout=config.layout)
-    val_data = read_data(config.data, config.val_split, layout=config.layout)
-    pixels = class_pixels(train_data)
-    class_pixels(val_data)
+    check_ecenet(config, "compare with other decoders")
+    train_data, val_data, pixels = read_splits(config)
     path = config.out / "compare.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     preparation = Predictor(new_model(config, train_data))
@@ -79,27 +72,14 @@ def make_contender(name: Decoder, config: TrainConfig, data: LabelledSplit) -> C
     if name == "ecenet":
         model = new_model(config, data)
         return Contender(model, model.backbone)
-    try:
-        import segmentation_models_pytorch as smp
-    except ImportError as error:
-        raise UserError(
-            "Expected segmentation_models_pytorch for the other decoders, but it is not installed; "
-            "pip install -r requirements-dev.txt."
-        ) from error
-    options: dict[str, Any] = {
-        "encoder_name": f"tu-{config.model.backbone}",
-        "encoder_weights": True if config.pretrained and config.backbone_weights is None else None,
-        "classes": data.labels.num_classes,
-    }
-    if config.model.same_padding and "mobilenetv2" in config.model.backbone:
-        options["pad_type"] = "same"
-    match name:
-        case "deeplabv3plus":
-            network = smp.DeepLabV3Plus(**options, encoder_output_stride=16)
-        case "fpn":
-            network = smp.FPN(**options)
-        case "upernet":
-            network = smp.UPerNet(**options)
+    same_padding = config.model.same_padding and "mobilenetv2" in config.model.backbone
+    network = build_smp(
+        name,
+        backbone=config.model.backbone,
+        classes=data.labels.num_classes,
+        pretrained=config.pretrained and config.backbone_weights is None,
+        timm_options={"pad_type": "same"} if same_padding else {},
+    )
     if config.backbone_weights is not None:
         inner = network.encoder.model
         inner.load_state_dict(read_tensors(config.backbone_weights, wanted=inner.state_dict(), extra_allowed=True))

@@ -7,8 +7,7 @@ become class scores, is ours.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from ecenet.errors import UserError
 from ecenet.model_config import ModelConfig, SegViTConfig
 from ecenet.outputs import ECENetOutput
 from ecenet.recipes import LAYERS, PAPER_OPTIONS
+from ecenet.smp_decoders import SMPDecoder, build_smp, library
 from ecenet.study_config import BackboneName
 
 Candidate = Literal[
@@ -152,8 +152,6 @@ def build_peer(name: Candidate, setting: Setting, *, classes: int) -> Peer:
         UserError: the library that has it is not installed.
     """
     assert reason_against(name, setting) is None, "there is such a network"
-    smp_options = {"encoder_name": f"tu-{setting.model.backbone}", "encoder_weights": None, "classes": classes}
-    smp_options |= _timm_options(setting)
     network: Any
     match name:
         case "ecenet":
@@ -165,23 +163,17 @@ def build_peer(name: Candidate, setting: Setting, *, classes: int) -> Peer:
             config = replace(setting.segvit, **explicit) if name == "segvit-updater" else setting.segvit
             network = random_model(config, classes=classes)
             return _peer(network, network.backbone)
-        case "smp-deeplabv3plus":
-            network = _library("segmentation_models_pytorch").DeepLabV3Plus(**smp_options, encoder_output_stride=16)
-            return _peer(network, network.encoder)
-        case "smp-fpn":
-            network = _library("segmentation_models_pytorch").FPN(**smp_options)
-            return _peer(network, network.encoder)
-        case "smp-upernet":
-            network = _library("segmentation_models_pytorch").UPerNet(**smp_options)
-            return _peer(network, network.encoder)
-        case "smp-segformer":
-            network = _library("segmentation_models_pytorch").Segformer(**smp_options)
-            return _peer(network, network.encoder)
-        case "smp-dpt":
-            network = _library("segmentation_models_pytorch").DPT(**smp_options)
+        case "smp-deeplabv3plus" | "smp-fpn" | "smp-upernet" | "smp-segformer" | "smp-dpt":
+            network = build_smp(
+                cast(SMPDecoder, name.removeprefix("smp-")),
+                backbone=setting.model.backbone,
+                classes=classes,
+                pretrained=False,
+                timm_options=_timm_options(setting),
+            )
             return _peer(network, network.encoder)
         case "transformers-upernet":
-            hf = _library("transformers")
+            hf = library("transformers")
             # The auxiliary head serves training alone. Between a plain ViT and UPerNet there is no neck: all of its
             # stages have the ViT's one grid, as in MMSegmentation's `vit_deit-*_upernet` settings without "mln".
             config = hf.UperNetConfig(
@@ -191,19 +183,19 @@ def build_peer(name: Candidate, setting: Setting, *, classes: int) -> Peer:
             network.backbone = _wrapped_backbone(setting)
             return _peer(network, network.backbone)
         case "transformers-segformer":
-            hf = _library("transformers")
+            hf = library("transformers")
             config = hf.SegformerConfig(num_labels=classes, **_mix_transformer(setting.mix_transformer))
             network = hf.SegformerForSemanticSegmentation(config)
             return _peer(network, network.segformer)
         case "transformers-mask2former" if setting.swin is None:
-            hf = _library("transformers")
+            hf = library("transformers")
             network = hf.Mask2FormerForUniversalSegmentation(
                 hf.Mask2FormerConfig(backbone_config=_wrapped_config(setting), num_labels=classes)
             )
             network.model.pixel_level_module.encoder = _wrapped_backbone(setting)
             return _peer(network, network.model.pixel_level_module.encoder)
         case "transformers-mask2former":
-            hf = _library("transformers")
+            hf = library("transformers")
             swin = hf.SwinConfig(**_swin(setting.swin), out_features=["stage1", "stage2", "stage3", "stage4"])
             network = hf.Mask2FormerForUniversalSegmentation(
                 hf.Mask2FormerConfig(backbone_config=swin, num_labels=classes)
@@ -233,19 +225,6 @@ def _peer(network: nn.Module, backbone: nn.Module) -> Peer:
     return Peer(network, backbone)
 
 
-def _library(package: str) -> Any:
-    """Raises:
-    UserError: it is not installed.
-    """
-    try:
-        return import_module(package)
-    except ImportError as error:
-        raise UserError(
-            f"Expected {package} for the networks beside ECENet, but it is not installed; "
-            "pip install -r requirements-dev.txt."
-        ) from error
-
-
 def _timm_options(setting: Setting) -> dict[str, Any]:
     """What timm must be told so that the backbone is the one that ECENet has."""
     if setting.plain:
@@ -259,12 +238,12 @@ def _wrapped_config(setting: Setting) -> Any:
     if setting.plain:
         blocks = setting.model.out_indices[-1] + 1
         indices = tuple(blocks * part // 4 - 1 for part in (1, 2, 3, 4))
-    return _library("transformers").TimmBackboneConfig(backbone=setting.model.backbone, out_indices=list(indices))
+    return library("transformers").TimmBackboneConfig(backbone=setting.model.backbone, out_indices=list(indices))
 
 
 def _wrapped_backbone(setting: Setting) -> nn.Module:
     """The config has no place for timm's options, so the backbone that a network makes of it is replaced."""
-    backbone = _library("transformers").TimmBackbone(_wrapped_config(setting), **_timm_options(setting))
+    backbone = library("transformers").TimmBackbone(_wrapped_config(setting), **_timm_options(setting))
     assert isinstance(backbone, nn.Module)
     return backbone
 

@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from ecenet.errors import UserError
+
 
 @dataclass(frozen=True)
 class StagePrediction:
@@ -76,6 +78,19 @@ class Prediction:
     def confidence(self) -> np.ndarray:
         """(H, W) float16 of the final prediction."""
         return self.final.confidence
+
+    def class_index(self, name: object) -> int:
+        """Row of a class that a client names.
+
+        Raises:
+            UserError: the weights know no such class.
+        """
+        if not (isinstance(name, str) and name in self.class_names):
+            raise UserError(
+                f"Expected a class that the weights know ({', '.join(self.class_names)}), got {str(name)[:60]!r}; "
+                "choose one of these."
+            )
+        return self.class_names.index(name)
 
     def agreement(self, stage: str) -> float:
         """Share of pixels that have the final mask's class at a stage, 0 … 1."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,13 +11,38 @@ from torch import Tensor
 
 from ecenet.config import TrainConfig
 from ecenet.data.loading import Batch, training_batches
+from ecenet.data.read import read_data
 from ecenet.data.sampling import StepSampler, TrainingSamples
-from ecenet.data.split import LabelledSplit
+from ecenet.data.split import LabelledSplit, class_pixels
 from ecenet.losses import Losses, balanced_class_weights, segmentation_losses
 from ecenet.model.backbone import load_backbone_file, timm_normalisation
 from ecenet.model.network import Network, build_network
 from ecenet.outputs import ECENetOutput
 from ecenet.weights import copy_weights, load_model
+
+
+class Splits(NamedTuple):
+    """What is trained on and what is scored."""
+
+    train: LabelledSplit
+    val: LabelledSplit
+    pixels: np.ndarray
+    """(images, K) labelled pixels of each class in `train`."""
+
+
+def read_splits(config: TrainConfig) -> Splits:
+    """Both splits, every mask read once.
+
+    Raises:
+        UserError: files that are missing or bad, by name; a bad validation mask would else end a run at its first
+            validation.
+    """
+    train, val = (
+        read_data(config.data, split, layout=config.layout) for split in (config.train_split, config.val_split)
+    )
+    pixels = class_pixels(train)
+    class_pixels(val)
+    return Splits(train, val, pixels)
 
 
 def new_model(config: TrainConfig, data: LabelledSplit) -> Network:

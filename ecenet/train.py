@@ -17,9 +17,8 @@ from tqdm import tqdm
 
 from ecenet.checkpoint import RunState, load_checkpoint, save_checkpoint, save_weights
 from ecenet.config import TrainConfig
-from ecenet.data.read import read_data
 from ecenet.data.sampling import StepSampler
-from ecenet.data.split import LabelledSplit, class_pixels, class_presence
+from ecenet.data.split import LabelledSplit, class_presence
 from ecenet.errors import UserError
 from ecenet.evaluate import Evaluation, evaluate
 from ecenet.losses import Losses, share_labelled
@@ -45,6 +44,7 @@ from ecenet.start import (
     make_class_weights,
     make_sampler,
     new_model,
+    read_splits,
 )
 from ecenet.stopping import stop_signals, too_large, warned
 
@@ -61,11 +61,8 @@ def train(config: TrainConfig) -> Evaluation:
             a disk that is full; a device that is too small.
         KeyboardInterrupt: somebody asked the run to stop; it has been saved.
     """
-    train_data = read_data(config.data, config.train_split, layout=config.layout)
-    val_data = read_data(config.data, config.val_split, layout=config.layout)
-    pixels = class_pixels(train_data)
+    train_data, val_data, pixels = read_splits(config)
     presence = class_presence(train_data, pixels)
-    class_pixels(val_data)  # a bad mask would else end the run at its first validation
 
     accelerator = Accelerator(
         cpu=only_cpu(),

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from ecenet.config import TrainConfig
 from ecenet.data.split import LabelledSplit, class_presence
+from ecenet.errors import UserError
 from ecenet.losses import cross_entropy
 from ecenet.metrics import confusion_matrix, mean_iou
 from ecenet.model.ecenet import resize
@@ -35,6 +36,14 @@ class Contender(NamedTuple):
 def logits_of(output: Tensor | ECENetOutput) -> Tensor:
     """(B, K, h, w)."""
     return output if isinstance(output, Tensor) else output.logits
+
+
+def check_ecenet(config: TrainConfig, purpose: str) -> None:
+    """Raises:
+    UserError: the settings are of another architecture, with which there is nothing to do for that purpose.
+    """
+    if config.architecture != "ecenet":
+        raise UserError(f"Expected ECENet to {purpose}, got {config.architecture}; leave --architecture out.")
 
 
 def train_contender(

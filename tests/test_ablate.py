@@ -68,6 +68,11 @@ def test_an_unknown_variant_is_named(config: TrainConfig) -> None:
         ablate(config, variants=["gate"], seeds=[0])
 
 
+def test_there_is_nothing_to_leave_out_of_another_architecture(config: TrainConfig) -> None:
+    with pytest.raises(UserError, match="Expected ECENet to leave parts out of, got segvit; leave --architecture out"):
+        ablate(replace(config, architecture="segvit"), variants=["whole"], seeds=[0])
+
+
 def test_the_table_compares_seeds_that_both_have() -> None:
     def row(*finals: float) -> dict[str, dict[str, float]]:
         return {str(seed): {"ece": final - 0.1, "final": final} for seed, final in enumerate(finals)}

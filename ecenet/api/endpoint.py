@@ -11,7 +11,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from ecenet.api.reports import About
 from ecenet.errors import UserError
 from ecenet.files import json_finite
-from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
 from ecenet.ui.reference import hash_of
 from ecenet.ui.shelf import ModelShelf
@@ -97,15 +96,3 @@ def open_weights(shelf: ModelShelf, name: str | None) -> Opened:
 
 def _name(key: str) -> str:
     return key.removeprefix("weights:")
-
-
-def class_index(prediction: Prediction, name: str) -> int:
-    """Raises:
-    UserError: the weights know no such class.
-    """
-    if name not in prediction.class_names:
-        raise UserError(
-            f"Expected a class that the weights know ({', '.join(prediction.class_names)}), got {name[:60]!r}; "
-            "choose one of these."
-        )
-    return prediction.class_names.index(name)

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from gradio.data_classes import FileData
@@ -13,6 +13,8 @@ from PIL import Image
 from pydantic import AfterValidator, BeforeValidator
 
 from ecenet.errors import UserError
+from ecenet.explore.similarity import common_scale
+from ecenet.overlay import similarity_overlay
 
 MAX_UPLOAD_BYTES = 32 * 1024 * 1024
 """Of one file, whatever way it comes."""
@@ -67,6 +69,24 @@ def picture(image: Image.Image, name: str) -> FileData:
     else:
         image.save(buffer, format="JPEG", quality=90)
     return new_file(buffer.getvalue(), name)
+
+
+class DrawnMaps(NamedTuple):
+    low: float
+    high: float
+    """Ends of the scale that all pictures share."""
+    pictures: dict[str, Image.Image]
+    """By stage."""
+
+    def files(self) -> dict[str, FileData]:
+        return {name: picture(image, f"similarity-{name}.png") for name, image in self.pictures.items()}
+
+
+def draw_maps(image: Image.Image, maps: Mapping[str, np.ndarray]) -> DrawnMaps:
+    """Similarity maps, (h, w) by stage, over their photo."""
+    low, high = common_scale(list(maps.values()))
+    drawn = {name: similarity_overlay(image, one, low=low, high=high) for name, one in maps.items()}
+    return DrawnMaps(low, high, drawn)
 
 
 def arrays(values: Mapping[str, np.ndarray], name: str) -> FileData:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from gradio.data_classes import FileData
 
-from ecenet.api.endpoint import Opened, class_index, endpoint, open_weights
-from ecenet.api.files import Upload, arrays, new_file, picture
+from ecenet.api.endpoint import Opened, endpoint, open_weights
+from ecenet.api.files import Upload, arrays, draw_maps, new_file, picture
 from ecenet.api.reports import (
     About,
     ClassPlace,
@@ -24,9 +24,9 @@ from ecenet.errors import UserError
 from ecenet.explore.confidence_warning import ConfidenceWarning
 from ecenet.explore.consistency import prediction_consistency, reference_centroids
 from ecenet.explore.faithfulness import Curve, judge
-from ecenet.explore.similarity import common_scale, overwritten
+from ecenet.explore.similarity import overwritten
 from ecenet.export import coco_annotations, prediction_summary, unique_names
-from ecenet.overlay import indexed_mask, overlay, side_by_side, similarity_overlay
+from ecenet.overlay import indexed_mask, overlay, side_by_side
 from ecenet.prediction import Prediction
 from ecenet.ui.faithfulness import RANDOM_ORDERS, STEPS
 from ecenet.ui.reference import find_bank, find_warning
@@ -84,20 +84,19 @@ class PhotoEndpoints:
             a report with arrays and pictures, and all pictures side by side as a JPEG
         """
         _, prediction, about = self._predict(photo, weights)
-        k = class_index(prediction, class_name)
+        k = prediction.class_index(class_name)
         maps = {name: stage.mask_logits[k] for name, stage in prediction.stages.items()}
-        low, high = common_scale(list(maps.values()))
-        drawn = {name: similarity_overlay(prediction.image, one, low=low, high=high) for name, one in maps.items()}
+        drawn = draw_maps(prediction.image, maps)
         report: SimilarityReport = {
             **about,
             "class": class_name,
-            "low": low,
-            "high": high,
-            "maps": {name: picture(image, f"similarity-{name}.png") for name, image in drawn.items()},
+            "low": drawn.low,
+            "high": drawn.high,
+            "maps": drawn.files(),
             "arrays": arrays(maps, "similarity.npz"),
             "overwritten": {name: float(shares[k]) for name, shares in overwritten(prediction).items()},
         }
-        return report, picture(side_by_side(list(drawn.values())), "similarity.jpg")
+        return report, picture(side_by_side(list(drawn.pictures.values())), "similarity.jpg")
 
     @endpoint
     def embed(self, photos: list[Upload], weights: str | None = None) -> EmbedReport:
@@ -192,7 +191,7 @@ class PhotoEndpoints:
             opened.predictor,
             prediction,
             stage=stage_of(prediction, stage),
-            class_index=class_index(prediction, class_name),
+            class_index=prediction.class_index(class_name),
             steps=STEPS,
             random_orders=RANDOM_ORDERS,
         )

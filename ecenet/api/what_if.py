@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 from gradio.data_classes import FileData
 
-from ecenet.api.endpoint import Opened, class_index, endpoint, open_weights
-from ecenet.api.files import Upload, arrays, new_file, picture
+from ecenet.api.endpoint import Opened, endpoint, open_weights
+from ecenet.api.files import Upload, arrays, draw_maps, new_file, picture
 from ecenet.api.reports import Example, MaskEdit, Move, Pooling, WhatIfReport
 from ecenet.errors import UserError
 from ecenet.explore.backbone_class import paint_any_class
@@ -17,10 +17,10 @@ from ecenet.explore.mask_edits import StageMask, stage_mask
 from ecenet.explore.painted_class import PAINTED_COLORS, PaintedClass, load_class, save_class, with_class
 from ecenet.explore.regions import read_region
 from ecenet.explore.scenario import KnockOuts, Scenario, Transplant, predict_scenario
-from ecenet.explore.similarity import common_scale, stage_arrays
+from ecenet.explore.similarity import stage_arrays
 from ecenet.explore.truth import read_truth
 from ecenet.explore.what_if import compare, describe_changes
-from ecenet.overlay import indexed_mask, overlay, side_by_side, similarity_overlay
+from ecenet.overlay import indexed_mask, overlay, side_by_side
 from ecenet.prediction import Prediction
 from ecenet.ui.download import file_stem
 from ecenet.ui.selection import stage_of
@@ -173,9 +173,9 @@ def _changed(mask: StageMask, edit: MaskEdit, before: Prediction) -> StageMask:
     action, region = edit["action"], edit.get("region")
     if action == "replace":
         return mask.with_truth(_label_map(_required(edit.get("label_map"), "label_map", action), before))
-    chosen = class_index(before, _required(edit.get("class_name"), "class_name", action))
+    chosen = before.class_index(_required(edit.get("class_name"), "class_name", action))
     if action == "swap":
-        return mask.swapped(chosen, class_index(before, _required(edit.get("other"), "other", action)))
+        return mask.swapped(chosen, before.class_index(_required(edit.get("other"), "other", action)))
     if action == "erase" and region is None:
         return mask.erased(np.ones(before.label_map.shape, dtype=bool), class_index=chosen)
     painted = read_region(Path(_required(region, "region", action).path), size=before.image.size)
@@ -194,8 +194,8 @@ def _label_map(file: FileData, before: Prediction) -> np.ndarray:
 
 def _moved(move: Move, before: Prediction, opened: Opened) -> Transplant:
     source = opened.predictor.predict(read_photo(move["photo"].path))
-    given = class_index(source, move["class_name"])
-    into = class_index(before, move["into"]) if "into" in move else given
+    given = source.class_index(move["class_name"])
+    into = before.class_index(move["into"]) if "into" in move else given
     return Transplant(source=source, class_index=given, into=into, t=move.get("t", 1.0))
 
 
@@ -204,11 +204,11 @@ def _maps(after: Prediction, class_name: str | None) -> tuple[float | None, floa
     ECE, whose mask knows nothing of painted classes."""
     if class_name is None:
         return None, None, {}
-    k = class_index(after, class_name)
-    maps = {name: stage.mask_logits[k] for name, stage in after.stages.items() if name != "ece"}
-    low, high = common_scale(list(maps.values()))
-    drawn = {name: similarity_overlay(after.image, one, low=low, high=high) for name, one in maps.items()}
-    return low, high, {name: picture(image, f"similarity-{name}.png") for name, image in drawn.items()}
+    k = after.class_index(class_name)
+    drawn = draw_maps(
+        after.image, {name: stage.mask_logits[k] for name, stage in after.stages.items() if name != "ece"}
+    )
+    return drawn.low, drawn.high, drawn.files()
 
 
 def _class_file(painted: PaintedClass) -> FileData:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from huggingface_hub import PyTorchModelHubMixin
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from ecenet.model.backbone import build_backbone
 from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
+from ecenet.model.pixel_classifier import PixelClassifier
 from ecenet.model.reconstruction import FeatureReconstruction, diversity_loss
 from ecenet.model.semantics import EmbeddingUpdater, SemanticsAttention, dot_product
 from ecenet.model_config import Embeddings, Extraction, ModelConfig, Updater
@@ -21,8 +21,7 @@ from ecenet.outputs import ECENetOutput, StageOutput
 
 
 class ECENet(
-    nn.Module,
-    PyTorchModelHubMixin,
+    PixelClassifier,
     library_name="ecenet",
     tags=["semantic-segmentation", "explicit-class-embeddings"],
     paper_url="https://arxiv.org/abs/2308.12894",
@@ -66,15 +65,14 @@ class ECENet(
         recipe: dict[str, Any] | None = None,
         pretrained: bool = False,
     ) -> None:
-        super().__init__()
-        assert isinstance(self._hub_mixin_config, dict), "the mixin gathers keyword arguments"
-        self._hub_mixin_config.pop("pretrained", None)
-        self.class_names = class_names
-        self.class_colors = class_colors
-        self.image_mean = image_mean
-        self.image_std = image_std
-        self.image_size = image_size
-        self.recipe = recipe or {}
+        super().__init__(
+            class_names=class_names,
+            class_colors=class_colors,
+            image_mean=image_mean,
+            image_std=image_std,
+            image_size=image_size,
+            recipe=recipe,
+        )
         num_classes = len(class_names)
 
         self.backbone = build_backbone(
@@ -120,11 +118,6 @@ class ECENet(
         self.reconstruction = reconstruction
         self.updater: Updater = updater
         self.embed_dim = embed_dim
-        self.final_scale = widths[0] ** -0.5
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
 
     @property
     def stage_names(self) -> list[str]:
@@ -190,7 +183,7 @@ class ECENet(
         assert masks is not None, "it grows with fused"
         fused = self.fuse_norm(fused)
         embeddings = replaced_rows(embeddings, edits.at("final").embeddings)
-        class_similarity = dot_product(fused, self.classify(embeddings)) * self.final_scale
+        class_similarity = dot_product(fused, self.classify(embeddings)) * fused.shape[1] ** -0.5
         logits = silenced(class_similarity + masks / len(features), edits.without)
         stages["final"] = StageOutput(fused, class_similarity, logits, embeddings, embeddings, None)
         return ECENetOutput(logits, stages, diversity)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from ecenet.model.attention_to_mask import AttentionToMask, semantic_logits
@@ -11,14 +10,14 @@ from ecenet.model.backbone import build_plain_vit
 from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
+from ecenet.model.pixel_classifier import PixelClassifier
 from ecenet.model.semantics import EmbeddingUpdater
 from ecenet.model_config import Embeddings, Extraction, Updater
 from ecenet.outputs import ECENetOutput, StageOutput
 
 
 class SegViT(
-    nn.Module,
-    PyTorchModelHubMixin,
+    PixelClassifier,
     library_name="ecenet",
     tags=["semantic-segmentation", "plain-vision-transformer"],
     paper_url="https://arxiv.org/abs/2210.05844",
@@ -59,15 +58,14 @@ class SegViT(
         recipe: dict[str, Any] | None = None,
         pretrained: bool = False,
     ) -> None:
-        super().__init__()
-        assert isinstance(self._hub_mixin_config, dict), "the mixin gathers keyword arguments"
-        self._hub_mixin_config.pop("pretrained", None)
-        self.class_names = class_names
-        self.class_colors = class_colors
-        self.image_mean = image_mean
-        self.image_std = image_std
-        self.image_size = image_size
-        self.recipe = recipe or {}
+        super().__init__(
+            class_names=class_names,
+            class_colors=class_colors,
+            image_mean=image_mean,
+            image_std=image_std,
+            image_size=image_size,
+            recipe=recipe,
+        )
         num_classes = len(class_names)
 
         self.backbone = build_plain_vit(
@@ -98,10 +96,6 @@ class SegViT(
         self.explicit = embeddings == "explicit"
         self.updater: Updater = updater
         self.embed_dim = embed_dim
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
 
     @property
     def stage_names(self) -> list[str]:

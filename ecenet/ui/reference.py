@@ -1,9 +1,10 @@
 """What lies beside a model's weights: a bank of reference photos' embeddings, and when to warn of a wrong mask."""
 
 import sys
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from ecenet.bank import EmbeddingBank, read_bank, reference_points
@@ -15,6 +16,7 @@ from ecenet.ui.shelf import ModelShelf
 from ecenet.weights import weights_hash
 
 BANK, WARNING = "bank.parquet", "warning.json"
+T = TypeVar("T")
 _hashes: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
 
 
@@ -60,18 +62,18 @@ def hash_of(shelf: ModelShelf, key: str) -> str:
 
 @lru_cache(maxsize=4)
 def _bank(path: Path, modified: int, weights: str) -> EmbeddingBank | None:
-    try:
-        return read_bank(path, weights=weights)
-    except UserError as error:
-        # The map works without; whoever runs the app is told.
-        print(f"Warning: {error}", file=sys.stderr)
-        return None
+    return _or_tell(partial(read_bank, path, weights=weights))
 
 
 @lru_cache(maxsize=4)
 def _warning(path: Path, modified: int, weights: str) -> ConfidenceWarning | None:
+    return _or_tell(partial(read_warning, path, weights=weights))
+
+
+def _or_tell(read: Callable[[], T]) -> T | None:
+    """The page works without what cannot be read; whoever runs the app is told."""
     try:
-        return read_warning(path, weights=weights)
+        return read()
     except UserError as error:
         print(f"Warning: {error}", file=sys.stderr)
         return None

@@ -20,7 +20,7 @@ from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import event_data
-from ecenet.ui.what_if_forms import Action, class_index
+from ecenet.ui.what_if_forms import Action
 
 
 @show_errors
@@ -126,7 +126,7 @@ def change_mask(
     photo = session.required_photo(selection)
     prediction, experiment = photo.prediction, experiment.of(session)
     mask = experiment.mask_at(prediction, stage)
-    chosen, second = (class_index(prediction, name) for name in (class_name, other))
+    chosen, second = (prediction.class_index(name) for name in (class_name, other))
     region = experiment.region_on(prediction)
     if region is None:
         region = np.zeros(prediction.label_map.shape, dtype=bool)
@@ -188,8 +188,8 @@ def move_embedding(
     given = session.photos[source].prediction
     moved = Transplant(
         source=given,
-        class_index=class_index(given, class_name),
-        into=class_index(photo.prediction, into),
+        class_index=given.class_index(class_name),
+        into=photo.prediction.class_index(into),
         t=float(t),
     )
     experiment = experiment.of(session)

@@ -4,10 +4,9 @@ from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
-from ecenet.errors import UserError
 from ecenet.explore.painting import MAX_PROTOTYPES
 from ecenet.model.edit_checks import HeadParts
-from ecenet.prediction import Prediction, stage_title
+from ecenet.prediction import stage_title
 from ecenet.study_config import Method
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.selection import Selection, shown_class
@@ -225,14 +224,3 @@ def limits(parts: HeadParts) -> str:
     what = ", ".join([*changeable, "the attention"])
     makes = "" if parts.explicit else " and makes no embedding of a mask"
     return f"SegViT names its own classes only{makes}, so nothing painted becomes a class; what can be changed: {what}."
-
-
-def class_index(prediction: Prediction, name: object) -> int:
-    """Of a class that a browser names.
-
-    Raises:
-        UserError: the model has no such class.
-    """
-    if not (isinstance(name, str) and name in prediction.class_names):
-        raise UserError(f"Expected a class of the model, got {str(name)[:40]!r}; choose one of the list.")
-    return prediction.class_names.index(name)
