@@ -32,7 +32,7 @@ from ecenet.ui.selection import Selection
 from ecenet.ui.serve import Page, check_mcp, serve
 from ecenet.ui.session import new_session
 from ecenet.ui.shelf import ModelShelf
-from ecenet.ui.view import HIDDEN
+from ecenet.ui.view import View, follow
 
 INTRODUCTION = """# ECENet Explorer
 Upload a photo and watch a segmentation network make up its mind. [ECENet](https://arxiv.org/abs/2308.12894) draws a
@@ -53,48 +53,41 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
         fresh = new_session(shelf)
         session = gr.State(fresh, time_to_live=SESSION_SECONDS)
         selection = gr.State(Selection(), time_to_live=SESSION_SECONDS)
-        followed = {
-            "selection": selection,
-            "stage": gr.State(Selection().shown_stage()),
-            "photo": gr.State(Selection().shown()),
-        }
+        shown_tab = gr.State("segment")
         projected = gr.State(None)  # the Class embeddings' map
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 model_list = models.build(session, selection, shelf=shelf)
-                views = [
+                beside = [
                     photos.build(session, selection, shelf=shelf),
-                    bundle.build(session, selection, projected, shelf=shelf),
+                    bundle.build(session, selection, projected, shelf=shelf, umap=umap),
                 ]
+            drawn: dict[str, list[View]] = {}
             with gr.Column(scale=4, min_width=340), gr.Tabs() as tabs:
                 with gr.Tab("Segment", id="segment"):
-                    views += segment.build(session, selection, stage_names=fresh.stage_names)
+                    drawn["segment"] = segment.build(session, selection, stage_names=fresh.stage_names)
                 with gr.Tab("Similarity", id="similarity"):
-                    views += similarity.build(session, selection, shelf=shelf)
+                    drawn["similarity"] = similarity.build(session, selection, shelf=shelf)
                 with gr.Tab("Pixel", id="pixel"):
-                    views += pixel.build(session, selection)
+                    drawn["pixel"] = pixel.build(session, selection)
                 with gr.Tab("Class embeddings", id="class-embeddings"):
-                    views += embeddings.build(session, selection, projected, umap=umap, shelf=shelf)
+                    drawn["class-embeddings"] = embeddings.build(session, selection, projected, umap=umap, shelf=shelf)
                 with gr.Tab("What if", id="what-if"):
-                    views += what_if.build(session, selection, shelf=shelf)
+                    drawn["what-if"] = what_if.build(session, selection, shelf=shelf)
                 with gr.Tab("Compare", id="compare"):
-                    views += compare.build(session, selection, shelf=shelf)
+                    drawn["compare"] = compare.build(session, selection, shelf=shelf)
                 with gr.Tab("Evaluate", id="evaluate"):
-                    evaluation = dataset.build(session, selection, tabs=tabs, shelf=shelf, local_files=runs is not None)
-                    views.append(evaluation)
+                    local = runs is not None
+                    drawn["evaluate"] = [dataset.build(session, selection, tabs=tabs, shelf=shelf, local_files=local)]
                 with gr.Tab("Train", id="train") as train_tab:
                     if runs is None:
                         train.build_closed()
                     else:
                         training = train.build(runs=runs)
-        views.append(link.build(session, selection, tabs=tabs, app=app, shelf=shelf))
-        selection.change(Selection.shown, selection, followed["photo"], **HIDDEN)
-        selection.change(Selection.shown_stage, selection, followed["stage"], **HIDDEN)
-        for view in views:
-            view.after(followed[view.follows].change, show_progress="minimal")
-        for view in (model_list, evaluation):
-            view.after(app.load)
+        beside.append(link.build(session, selection, shown_tab, tabs=tabs, app=app, shelf=shelf))
+        follow(selection, shown_tab, beside=beside, tabs=drawn)
+        model_list.after(app.load)
         if runs is not None:
             for event in (app.load, train_tab.select):
                 training.view.after(event)

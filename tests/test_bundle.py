@@ -73,7 +73,7 @@ def test_a_session_opens_again_where_it_was_left(shelf: ModelShelf, tmp_path: Pa
     mask = np.full((30, 41), 255, dtype=np.uint8)
     mask[3:9] = 2
     session = session.with_truth(selection, Truth(mask, tuple(session.photos[0].prediction.class_names)))
-    opened = open_session(save_session(session, selection, None, shelf=shelf), shelf=shelf)
+    opened = open_session(save_session(session, selection, None, shelf=shelf, fitter=ScriptedFitter()), shelf=shelf)
     assert opened.same_weights
     assert opened.selection == Selection(photo=1, stage="stage2", class_name="grass", pixel=(40, 3))
     assert [photo.name for photo in opened.session.photos] == ["noise", "noise"]
@@ -90,7 +90,9 @@ def test_the_map_is_taken_along_with_its_parameters(shelf: ModelShelf, tmp_path:
     session = session_of(shelf, tmp_path, photos=2)
     predictions = [photo.prediction for photo in session.photos]
     drawn = draw_map(predictions, MapRequest(), previous=None, fitter=ScriptedFitter())
-    saved = read_bundle(save_session(session, Selection(), drawn, shelf=shelf), max_photos=5).view["projection"]
+    saved = read_bundle(
+        save_session(session, Selection(), drawn, shelf=shelf, fitter=ScriptedFitter()), max_photos=5
+    ).view["projection"]
     assert saved["options"] == {"method": "UMAP", "dimensions": 2, "seed": 0, "neighbors": 15, "min_dist": 0.2} | {
         "perplexity": 30
     }
@@ -99,15 +101,25 @@ def test_the_map_is_taken_along_with_its_parameters(shelf: ModelShelf, tmp_path:
     assert saved["points"][3]["position"] == pytest.approx(drawn.projection.coordinates[3], abs=1e-4)
 
 
+def test_a_map_that_was_never_looked_at_is_drawn_for_the_file(shelf: ModelShelf, tmp_path: Path) -> None:
+    session, waiting = session_of(shelf, tmp_path, photos=2), ScriptedFitter(ready=False)
+    other = draw_map([session.photos[0].prediction], MapRequest(), previous=None, fitter=ScriptedFitter())
+    for shown in (None, other):
+        path = save_session(session, Selection(), shown, shelf=shelf, fitter=waiting)
+        saved = read_bundle(path, max_photos=5).view["projection"]
+        assert saved["method"] == "PCA", "what it was in truth: UMAP is not there yet"
+        assert {point["photo"] for point in saved["points"]} == {0, 1}
+
+
 def test_changed_weights_are_noticed(shelf: ModelShelf, tmp_path: Path) -> None:
-    path = save_session(session_of(shelf, tmp_path, photos=1), Selection(), None, shelf=shelf)
+    path = save_session(session_of(shelf, tmp_path, photos=1), Selection(), None, shelf=shelf, fitter=ScriptedFitter())
     save_model(small_model(seed=1), tmp_path / "own")
     assert not open_session(path, shelf=ModelShelf(tmp_path / "own", runs=tmp_path / "runs")).same_weights
 
 
 def test_an_empty_session_cannot_be_saved(shelf: ModelShelf) -> None:
     with pytest.raises(UserError, match="add one first"):
-        save_session(new_session(shelf), Selection(), None, shelf=shelf)
+        save_session(new_session(shelf), Selection(), None, shelf=shelf, fitter=ScriptedFitter())
 
 
 def test_what_is_no_saved_session_is_told_so(tmp_path: Path) -> None:

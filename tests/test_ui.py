@@ -103,22 +103,24 @@ def test_pixels_outside_the_photo_are_refused() -> None:
 
 def test_a_click_on_the_same_photo_does_not_draw_it_again() -> None:
     selection = Selection()
-    assert replace(selection, stage="ece", class_name="dog", pixel=(0, 0)).shown() == selection.shown()
-    assert selection.look_at_photo(1, photo_with().prediction).shown() != selection.shown()
-    assert selection.look_again().shown() != selection.shown(), "the session has changed"
+    assert replace(selection, stage="ece", class_name="dog", pixel=(0, 0)).followed("photo") == selection.followed(
+        "photo"
+    )
+    assert selection.look_at_photo(1, photo_with().prediction).followed("photo") != selection.followed("photo")
+    assert selection.look_again().followed("photo") != selection.followed("photo"), "the session has changed"
 
 
 def test_what_shows_a_stage_is_not_drawn_again_for_a_class_or_a_pixel() -> None:
     selection = Selection()
-    assert replace(selection, class_name="dog", pixel=(0, 0)).shown_stage() == selection.shown_stage()
+    assert replace(selection, class_name="dog", pixel=(0, 0)).followed("stage") == selection.followed("stage")
     for other in (replace(selection, stage="ece"), replace(selection, photo=1), selection.look_again()):
-        assert other.shown_stage() != selection.shown_stage()
+        assert other.followed("stage") != selection.followed("stage")
 
 
 def test_another_truth_is_heard_of_by_those_who_compare_with_it_alone() -> None:
     selection = Selection(stage="ece", pixel=(1, 1))
-    assert selection.judge_again().shown_stage() != selection.shown_stage()
-    assert selection.judge_again().shown() == selection.shown(), "photos and masks stay as they are"
+    assert selection.judge_again().followed("stage") != selection.followed("stage")
+    assert selection.judge_again().followed("photo") == selection.followed("photo"), "photos and masks stay as they are"
     assert replace(selection.judge_again(), truths=0) == selection
 
 

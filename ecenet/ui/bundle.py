@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ecenet.bundle import Entry, read_bundle, write_bundle
-from ecenet.explore.embedding_map import EmbeddingMap, describe_map
+from ecenet.explore.embedding_map import EmbeddingMap, MapRequest, describe_map, draw_map
+from ecenet.explore.projection import Fitter
 from ecenet.explore.truth import read_truth
 from ecenet.images import thumbnail
 from ecenet.ui import download
@@ -21,7 +22,7 @@ from ecenet.ui.toast import show_errors
 from ecenet.ui.view import MODEL_QUEUE, View
 
 
-def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf: ModelShelf) -> View:
+def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf: ModelShelf, umap: Fitter) -> View:
     """Lay out the two buttons. Returns what shows the first one while there is something to take away.
 
     Args:
@@ -30,7 +31,7 @@ def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf:
     with gr.Row():
         save = download.build(
             "Save all as .zip",
-            partial(save_session, shelf=shelf),
+            partial(save_session, shelf=shelf, fitter=umap),
             [session, selection, projected],
             elem_id="save-session",
             interactive=False,
@@ -64,8 +65,10 @@ class OpenedSession(NamedTuple):
     """Whether the model is, to the last bit, the one that the session was saved with."""
 
 
-def save_session(session: Session, selection: Selection, projected: EmbeddingMap | None, *, shelf: ModelShelf) -> Path:
-    """Write the zip; with the map, where it is drawn already.
+def save_session(
+    session: Session, selection: Selection, projected: EmbeddingMap | None, *, shelf: ModelShelf, fitter: Fitter
+) -> Path:
+    """Write the zip, with the map that is shown; where none is, with one of these photos alone.
 
     Raises:
         UserError: there is no photo.
@@ -73,13 +76,14 @@ def save_session(session: Session, selection: Selection, projected: EmbeddingMap
     session.required_photo(selection)
     predictions = [photo.prediction for photo in session.photos]
     entries = [Entry(photo.name, photo.prediction, photo.true_mask) for photo in session.photos]
-    shown = projected is not None and projected.shows(predictions)
+    if projected is None or not projected.shows(predictions):
+        projected = draw_map(predictions, MapRequest(), previous=None, fitter=fitter)
     path = download.new_file("ecenet-session.zip")
     view = {
         "model": session.model,
         "weights_hash": hash_of(shelf, session.model),
         "selection": asdict(selection),
-        "projection": describe_map(projected) if projected is not None and shown else None,
+        "projection": describe_map(projected),
     }
     write_bundle(path, photos=entries, view=view)
     return path

@@ -18,10 +18,15 @@ from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
 SHOW_ADDRESS = "address => { history.replaceState(null, '', address || location.pathname) }"
 
 
-def build(session: gr.State, selection: gr.State, *, tabs: gr.Tabs, app: gr.Blocks, shelf: ModelShelf) -> View:
-    """Open the link that the page was called with. Returns what keeps the address up to date."""
+def build(
+    session: gr.State, selection: gr.State, tab: gr.State, *, tabs: gr.Tabs, app: gr.Blocks, shelf: ModelShelf
+) -> View:
+    """Open the link that the page was called with. Returns what keeps the address up to date.
+
+    Args:
+        tab: is kept at the id of the tab that is shown.
+    """
     address = gr.Textbox(visible="hidden", elem_id="address")
-    tab = gr.State("segment")
     address.change(None, address, None, js=SHOW_ADDRESS)
 
     @show_errors

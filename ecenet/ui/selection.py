@@ -1,6 +1,8 @@
 """What a visitor looks at: one photo, stage, class and pixel, which every view follows."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -9,6 +11,9 @@ from ecenet.prediction import Prediction
 
 MIN_AREA = 0.005
 """Share of a photo below which a class does not count as being there."""
+Follows = Literal["selection", "stage", "photo"]
+"""What of the selection a view shows. `photo`: only that another photo, or another model's picture of it, is to be
+shown; `stage`: that, another stage, and another ground truth; `selection`: all of it."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,16 @@ class Selection:
         class_name = self.class_name if self.class_name in present else None
         return replace(self, photo=index, class_name=class_name, pixel=None, reference=None)
 
-    def shown(self) -> tuple[int, int]:
-        """Changes when another photo, or another model's picture of it, is to be shown."""
-        return self.revision, self.photo
-
-    def shown_stage(self) -> tuple[int, int, str, int]:
-        """Changes when another stage, photo or truth is to be shown; not with the class or the pixel."""
-        return (*self.shown(), self.stage, self.truths)
+    def followed(self, by: Follows) -> Hashable:
+        """Changes when a view that follows so much of the selection is to be drawn anew."""
+        photo = (self.revision, self.photo)
+        match by:
+            case "photo":
+                return photo
+            case "stage":
+                return (*photo, self.stage, self.truths)
+            case "selection":
+                return self
 
     def look_again(self) -> "Selection":
         """After the session has changed: the same place in it."""

@@ -1,10 +1,12 @@
-"""What a tab gives back to the layout: how to draw it again."""
+"""What a tab gives back to the layout: how to draw it again, and when."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 from gradio.blocks import Block
+
+from ecenet.ui.selection import Follows, Selection
 
 MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
 """Options of events that run a model: one at a time."""
@@ -27,9 +29,7 @@ class View(NamedTuple):
     render: Callable[..., Any]
     inputs: Sequence[Block]
     outputs: Sequence[Block]
-    follows: Literal["selection", "stage", "photo"] = "selection"
-    """`photo`: only where another photo, or another model's, is to be shown; not for a click on the same one. `stage`:
-    there, and where another stage is, or another ground truth."""
+    follows: Follows = "selection"
     runs_model: bool = False
     then: "View | None" = None
     """What is drawn from its outputs, once they are there."""
@@ -40,3 +40,25 @@ class View(NamedTuple):
         done = event(self.render, self.inputs, self.outputs, show_progress=show_progress, **options)
         if self.then is not None:
             self.then.after(done.success)
+
+
+def follow(
+    selection: gr.State, shown_tab: gr.State, *, beside: Sequence[View], tabs: Mapping[str, Sequence[View]]
+) -> None:
+    """Draw views whenever what they follow has changed; those of a hidden tab once the tab is shown.
+
+    Args:
+        shown_tab: holds the id of the tab that is shown.
+        beside: what is there whichever tab is shown.
+        tabs: views by the id of their tab.
+    """
+    views = [(None, view) for view in beside] + [(tab, view) for tab, group in tabs.items() for view in group]
+    places = list(dict.fromkeys((tab, view.follows) for tab, view in views))
+    seen = {place: gr.State(None) for place in places}
+
+    def look(selection: Selection, shown: str) -> list[Any]:
+        return [selection.followed(by) if tab in (None, shown) else gr.skip() for tab, by in places]
+
+    gr.on([selection.change, shown_tab.change], look, [selection, shown_tab], list(seen.values()), **LIVE)
+    for tab, view in views:
+        view.after(seen[tab, view.follows].change, show_progress="minimal")
