@@ -1,8 +1,8 @@
-"""The paper's ablations, each part of ECENet left out or replaced: trained alike, told with the spread over seeds."""
+"""The paper's ablations: a part of ECENet left out or replaced, or put into SegViT; trained alike, seed by seed."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import mean, stdev
 from typing import Any
 
@@ -13,6 +13,7 @@ from ecenet.errors import UserError
 from ecenet.evaluate import evaluate
 from ecenet.files import write_json
 from ecenet.model.ecenet import ECENet
+from ecenet.model.segvit import SegViT
 from ecenet.predictor import Predictor
 from ecenet.start import lasting_settings, new_model, read_splits
 from ecenet.trial import Contender, check_ecenet, train_contender
@@ -29,8 +30,20 @@ class Variant:
     """Fields of `ModelConfig` that differ from the whole."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `TrainConfig` that differ."""
+    segvit: Mapping[str, Any] | None = None
+    """Fields of `SegViTConfig` that differ from plain SegViT, where the row is one of SegViT."""
+
+    @property
+    def against(self) -> str:
+        """The row that it is compared with."""
+        return "whole" if self.segvit is None else "segvit"
 
     def applied(self, config: TrainConfig, *, seed: int) -> TrainConfig:
+        """The settings of its training. SegViT's plain ViT cannot have another backbone's file: its weights are timm's,
+        or random without `pretrained`."""
+        if self.segvit is not None:
+            segvit = replace(config.segvit, **self.segvit)
+            return replace(config, seed=seed, architecture="segvit", segvit=segvit, backbone_weights=None)
         return replace(config, seed=seed, model=replace(config.model, **self.model), **self.training)
 
 
@@ -42,8 +55,13 @@ VARIANTS: dict[str, Variant] = {
     "mean": Variant("a plain mean under the mask for the pyramid", {"extraction": "mean"}),
     "updater-off": Variant("embeddings as ECE made them, never updated", {"updater": "off"}),
     "updater-added": Variant("updates added, without a gate", {"updater": "added"}),
+    "segvit": Variant("SegViT: learned vectors, no updater", segvit={}),
+    "segvit-explicit": Variant("SegViT with explicit embeddings", segvit={"embeddings": "explicit"}),
+    "segvit-updater": Variant(
+        "SegViT with explicit embeddings and gated updater", segvit={"embeddings": "explicit", "updater": "gated"}
+    ),
 }
-"""Every ablation that the paper reports and that is a part of ECENet itself, by the name of its row."""
+"""Every ablation that the paper reports, by the name of its row; other backbones are an option of the training."""
 
 Results = dict[str, dict[str, dict[str, float]]]
 """mIoU of each stage by variant and seed (as text, since JSON has no other keys)."""
@@ -67,6 +85,7 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
     path = config.out / RESULTS_FILE
     settings = lasting_settings(config, class_names=train_data.labels.class_names)
     settings.pop("seed")
+    settings["segvit"] = json.loads(json.dumps(asdict(config.segvit)))
     results: Results = {}
     if path.is_file():
         kept = json.loads(path.read_text())
@@ -83,28 +102,34 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
             contender = Contender(model, model.backbone)
             title = f"{name}, seed {seed}"
             network = train_contender(contender, varied, train_data, pixels, Predictor(model), title=title)
-            assert isinstance(network, ECENet), "it is what was given"
+            assert isinstance(network, ECENet | SegViT), "it is what was given"
             results.setdefault(name, {})[str(seed)] = evaluate(Predictor(network), val_data).stages
             write_json(path, {"settings": settings, "results": results})
     return {name: results[name] for name in variants}
 
 
 def ablation_table(results: Results) -> str:
-    """Markdown: mIoU of the coarse and the final mask, and the difference to the whole over the seeds that both have.
+    """Markdown: mIoU of the coarse and the final mask, and the difference to the whole (of SegViT's rows to plain
+    SegViT) over the seeds that both have.
 
     ± is the standard deviation over seeds; a single seed has none.
     """
-    whole = results.get("whole", {})
     lines = ["| | coarse mask | final mask | change of the final | seeds |", "|---|---|---|---|---|"]
     for name, by_seed in results.items():
-        coarse, final = ([stages[stage] for stages in by_seed.values()] for stage in ("ece", "final"))
-        common = [by_seed[seed]["final"] - whole[seed]["final"] for seed in by_seed if seed in whole]
-        change = _spread(common, sign="+") if common and name != "whole" else ""
-        lines.append(f"| {VARIANTS[name].summary} | {_spread(coarse)} | {_spread(final)} | {change} | {len(by_seed)} |")
+        against = VARIANTS[name].against
+        base = results.get(against, {}) if name != against else {}
+        coarse, final = (
+            [stages[stage] for stages in by_seed.values() if stage in stages] for stage in ("ece", "final")
+        )
+        common = [by_seed[seed]["final"] - base[seed]["final"] for seed in by_seed if seed in base]
+        cells = [VARIANTS[name].summary, _spread(coarse), _spread(final), _spread(common, sign="+"), str(len(by_seed))]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _spread(values: Sequence[float], *, sign: str = "") -> str:
-    """Mean ± standard deviation in percent."""
+    """Mean ± standard deviation in percent; nothing of nothing."""
+    if not values:
+        return ""
     text = f"{100 * mean(values):{sign}.1f}"
     return f"{text} ± {100 * stdev(values):.1f}" if len(values) > 1 else text

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from helpers import tiny_training, write_folder
+from helpers import SMALL_SEGVIT, tiny_training, write_folder
 
 from ecenet.ablate import VARIANTS, ablate, ablation_table
 from ecenet.config import TrainConfig
@@ -23,7 +23,8 @@ def test_each_variant_differs_from_the_whole_in_one_setting(config: TrainConfig)
     whole = VARIANTS["whole"].applied(config, seed=config.seed)
     assert whole == config
     settings = []
-    for name, variant in VARIANTS.items():
+    ours = {name: variant for name, variant in VARIANTS.items() if variant.against == "whole"}
+    for name, variant in ours.items():
         if name == "whole":
             continue
         varied = variant.applied(config, seed=config.seed)
@@ -32,7 +33,27 @@ def test_each_variant_differs_from_the_whole_in_one_setting(config: TrainConfig)
         changed |= {k: v for k, v in inside.items() if v != asdict(config.model)[k]}
         assert len(changed) == 1, name
         settings.append(tuple(changed.items()))
-    assert len(set(settings)) == len(VARIANTS) - 1, "no row twice"
+    assert len(set(settings)) == len(ours) - 1, "no row twice"
+
+
+def test_segvit_is_trained_plain_and_with_what_the_paper_puts_into_it(config: TrainConfig) -> None:
+    small = replace(SMALL_SEGVIT, num_layers=1)
+    config = replace(config, backbone_weights=Path("mobilenet.safetensors"), segvit=small)
+    names = ["segvit", "segvit-explicit", "segvit-updater"]
+    plain, explicit, updated = (VARIANTS[name].applied(config, seed=3) for name in names)
+    assert plain.network == small
+    assert explicit.network == replace(small, embeddings="explicit")
+    assert updated.network == replace(small, embeddings="explicit", updater="gated")
+    assert all(one.backbone_weights is None and one.seed == 3 for one in (plain, explicit, updated))
+
+    config = replace(config, backbone_weights=None)
+    results = ablate(config, variants=["segvit", "segvit-updater"], seeds=[0])
+    gain = 100 * (results["segvit-updater"]["0"]["final"] - results["segvit"]["0"]["final"])
+    first, second = ablation_table(results).splitlines()[2:]
+    assert first.startswith(f"| {VARIANTS['segvit'].summary} |  | "), "it draws no coarse mask"
+    assert second.endswith(f"| {gain:+.1f} | 1 |"), "against plain SegViT"
+    with pytest.raises(UserError, match="got others; choose another --out"):
+        ablate(replace(config, segvit=replace(small, num_layers=2)), variants=["segvit"], seeds=[0])
 
 
 def test_what_is_done_is_kept_and_the_rest_goes_on(config: TrainConfig) -> None:

@@ -20,6 +20,7 @@ def ablation_figure(results: Results) -> go.Figure:
             (100 * stages[stage], VARIANTS[name].summary, seed)
             for name, by_seed in results.items()
             for seed, stages in by_seed.items()
+            if stage in stages  # plain SegViT has no coarse mask
         ]
         figure.add_scatter(
             x=[dot[0] for dot in dots],
