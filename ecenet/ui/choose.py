@@ -21,7 +21,7 @@ def choose_class(selection: Selection, class_name: str) -> Selection:
 
 @show_errors
 def choose_photo(session: Session, selection: Selection, event: gr.EventData) -> Selection:
-    """The photo whose picture was clicked, `{"index": …}`.
+    """The photo whose picture was clicked, `{"index": …}`; of the one that is looked at, the pixel stays.
 
     Raises:
         gr.Error: the session has no such photo.
@@ -29,7 +29,10 @@ def choose_photo(session: Session, selection: Selection, event: gr.EventData) ->
     index = event_data(event).get("index")
     if not (type(index) is int and 0 <= index < len(session.photos)):
         raise UserError(f"Expected a photo of yours, 0 … {len(session.photos) - 1}, got {str(index)[:60]}; click one.")
-    return selection.look_at_photo(index, session.photos[index].prediction)
+    photo = session.photos[index]
+    if photo is session.photo(selection):
+        return replace(selection, photo=index, reference=None)
+    return selection.look_at_photo(index, photo.prediction)
 
 
 @show_errors

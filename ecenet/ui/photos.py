@@ -15,7 +15,7 @@ from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTOS, Session, add_photo, add_photos
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
+from ecenet.ui.view import HIDDEN, LIVE, MODEL_QUEUE, View
 
 
 def example_photos() -> list[tuple[str, str]]:
@@ -99,7 +99,8 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     added.success(lambda: None, None, photo, **HIDDEN)
     several.upload(add_several, [*both, several], both, **MODEL_QUEUE)
     example_gallery.select(add_example, both, both, **MODEL_QUEUE)
-    gallery.select(choose_photo, both, selection, **HIDDEN)
+    # Gradio reports also what we select: a click that comes while such a report is answered must not be lost.
+    gallery.select(choose_photo, both, selection, **LIVE)
     clear.click(remove_all, both, both, **MODEL_QUEUE)
     return View(_show_photos, both, [gallery, clear], "photo")
 
