@@ -17,6 +17,7 @@ from ecenet.errors import UserError, disk_errors
 from ecenet.evaluate import check_labels, picked_images
 from ecenet.explore.points import EmbeddingPoints
 from ecenet.files import replaced
+from ecenet.images import MAX_PIXELS
 from ecenet.metrics import confusion_matrix
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
@@ -213,11 +214,14 @@ def _relative(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
 
-def bank_image(bank: EmbeddingBank, data: LabelledSplit, image: int) -> tuple[Image.Image, np.ndarray]:
+def bank_image(
+    bank: EmbeddingBank, data: LabelledSplit, image: int, *, max_pixels: int = MAX_PIXELS
+) -> tuple[Image.Image, np.ndarray]:
     """An image of the bank out of the data that it was made from: RGB, and its (H, W) uint8 mask.
 
     Args:
         image: index into `bank.images`.
+        max_pixels: largest image to accept.
     Raises:
         UserError: the data is not the bank's, or a file is bad.
     """
@@ -229,7 +233,7 @@ def bank_image(bank: EmbeddingBank, data: LabelledSplit, image: int) -> tuple[Im
             f"Expected the {len(bank.images)} images that the bank was made from, {bank.images[image]} among them, "
             f"got {len(data)} others in {data.root}; choose the bank's own data and layout."
         )
-    return data.load(int(picked[image]))
+    return data.load(int(picked[image]), max_pixels=max_pixels)
 
 
 def _anonymous(data: LabelledSplit, number: int) -> str:

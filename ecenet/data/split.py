@@ -28,13 +28,15 @@ class LabelledSplit:
     def __len__(self) -> int:
         return len(self.images)
 
-    def load(self, index: int) -> tuple[Image.Image, np.ndarray]:
+    def load(self, index: int, *, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, np.ndarray]:
         """RGB image and its (H, W) uint8 mask.
 
+        Args:
+            max_pixels: largest image to accept.
         Raises:
             UserError: a file is damaged, sizes differ, or a mask value is neither a class nor 255.
         """
-        image = load_image(self.images[index])
+        image = load_image(self.images[index], max_pixels=max_pixels)
         return image, self.load_mask(index, size=image.size)
 
     def load_mask(self, index: int, *, size: tuple[int, int] | None = None) -> np.ndarray:
