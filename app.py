@@ -13,6 +13,7 @@ from PIL import Image
 from ecenet.api.build import build as build_api
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
+from ecenet.limits import Limits
 from ecenet.runs import RUNS_DIR
 from ecenet.ui import (
     bundle,
@@ -112,6 +113,12 @@ class Options:
     """7860 by default, or the next free one."""
     mcp: bool = False
     """Offer the API to MCP clients, too."""
+    max_megabytes: int = Limits.megabytes
+    """Of one uploaded file."""
+    max_megapixels: float = Limits.megapixels
+    """Of one image; of WebP and AVIF, which take more memory, 0.6 of it."""
+    max_photos: int = Limits.photos
+    """Of one visitor's session."""
 
 
 def is_public(options: Options, environment: Mapping[str, str]) -> bool:
@@ -120,8 +127,9 @@ def is_public(options: Options, environment: Mapping[str, str]) -> bool:
 
 
 def main(options: Options) -> None:
-    shelf = ModelShelf(options.weights, runs=options.runs)
     try:
+        limits = Limits(options.max_megabytes, options.max_megapixels, options.max_photos)
+        shelf = ModelShelf(options.weights, runs=options.runs, limits=limits)
         if options.mcp:
             check_mcp()
         predictor = shelf.open(shelf.initial)
@@ -135,7 +143,7 @@ def main(options: Options) -> None:
     if not public and host not in ("127.0.0.1", "localhost", "::1"):
         print(f"Whoever reaches {host} can train here and read this machine's folders; --public switches that off.")
     app = build_app(shelf, umap=UmapWorker(), runs=None if public else options.runs)
-    serve(app, host=options.host, port=options.port, mcp=options.mcp)
+    serve(app, host=options.host, port=options.port, max_bytes=limits.bytes, mcp=options.mcp)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,19 @@
-"""An embedding bank: every class embedding of a labelled split and how its mask fared, in one Parquet file."""
+"""An embedding bank: every class embedding of a labelled split and how its mask fared."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from accelerate.utils import gather_object
 from PIL import Image
 from tqdm import tqdm
 
 from ecenet.data.split import LabelledSplit
-from ecenet.errors import UserError, disk_errors
+from ecenet.errors import UserError
 from ecenet.evaluate import check_labels, picked_images
 from ecenet.explore.points import EmbeddingPoints
-from ecenet.files import replaced
+from ecenet.images import MAX_PIXELS
 from ecenet.metrics import confusion_matrix
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
@@ -25,7 +22,6 @@ from ecenet.weights import weights_hash
 
 FORMAT = 1
 """Of the file; a change of columns is another one."""
-COLUMNS = ("image", "stage", "class", "area", "confidence", "truth", "iou", "embedding")
 
 
 class Row(NamedTuple):
@@ -140,84 +136,18 @@ def embedding_rows(prediction: Prediction, target: np.ndarray, *, image: int) ->
     return rows
 
 
-def write_bank(bank: EmbeddingBank, path: Path, *, half: bool = False) -> None:
-    """Plain columns, which pandas, DuckDB and Embedding Atlas read as they are; fp16 embeddings with `half`."""
-    names = bank.about["class_names"]
-    element = pa.float16() if half else pa.float32()
-    flat = bank.embedding.astype(np.float16 if half else np.float32).ravel()
-    columns = {
-        "image": pa.array([bank.images[index] for index in bank.image], pa.string()),
-        "stage": pa.array(bank.stage.tolist(), pa.string()),
-        "class": pa.array([names[k] for k in bank.class_index], pa.string()),
-        "area": pa.array(bank.area, pa.float64()),
-        "confidence": pa.array(bank.confidence, pa.float64(), from_pandas=True),
-        "truth": pa.FixedSizeListArray.from_arrays(pa.array(bank.truth.ravel(), pa.int32()), bank.truth.shape[1]),
-        "iou": pa.array(bank.iou, pa.float64(), from_pandas=True),
-        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(flat, element), bank.embedding.shape[1]),
-    }
-    about = json.dumps({**bank.about, "images": bank.images})
-    table = pa.table(columns).replace_schema_metadata({"ecenet": about})
-    with disk_errors(path), replaced(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
-
-
-def read_bank(path: Path, *, weights: str | None = None) -> EmbeddingBank:
-    """Args:
-        weights: hash of the weights that it must have been made with; any by default.
-    Raises:
-        UserError: it is no such file, or was made with other weights.
-    """
-    try:
-        table = pq.read_table(path)
-        about = json.loads((table.schema.metadata or {}).get(b"ecenet", b"{}"))
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise UserError(
-            f"Expected a Parquet file written by `python -m ecenet embed`, but {path.name} cannot be read; "
-            "write it again."
-        ) from error
-    if about.get("format") != FORMAT or any(name not in table.column_names for name in COLUMNS):
-        raise UserError(
-            f"Expected a Parquet file written by `python -m ecenet embed`, but {path.name} is another one; "
-            "give one that this version wrote."
-        )
-    if weights is not None and about["weights_hash"] != weights:
-        raise UserError(
-            f"Expected embeddings of the chosen weights ({weights}), but {path.name} was made with others "
-            f"({about['weights_hash']}); embed the data again or choose those weights."
-        )
-    images = about.pop("images")
-    number = {name: index for index, name in enumerate(images)}
-    index_of = {name: k for k, name in enumerate(about["class_names"])}
-    return EmbeddingBank(
-        image=np.array([number[name] for name in table["image"].to_pylist()], dtype=np.int64),
-        stage=np.array(table["stage"].to_pylist(), dtype=np.str_),
-        class_index=np.array([index_of[name] for name in table["class"].to_pylist()], dtype=np.int64),
-        area=table["area"].to_numpy(),
-        confidence=table["confidence"].to_numpy(),
-        truth=_matrix(table["truth"]).astype(np.int64),
-        iou=table["iou"].to_numpy(),
-        embedding=_matrix(table["embedding"]).astype(np.float32),
-        images=images,
-        about=about,
-    )
-
-
-def _matrix(column: pa.ChunkedArray) -> np.ndarray:
-    """(N, W) of a fixed-size list column."""
-    width = column.type.list_size
-    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(values).reshape(-1, width)
-
-
 def _relative(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
 
 
-def bank_image(bank: EmbeddingBank, data: LabelledSplit, image: int) -> tuple[Image.Image, np.ndarray]:
+def bank_image(
+    bank: EmbeddingBank, data: LabelledSplit, image: int, *, max_pixels: int = MAX_PIXELS
+) -> tuple[Image.Image, np.ndarray]:
     """An image of the bank out of the data that it was made from: RGB, and its (H, W) uint8 mask.
 
     Args:
         image: index into `bank.images`.
+        max_pixels: largest image to accept.
     Raises:
         UserError: the data is not the bank's, or a file is bad.
     """
@@ -229,7 +159,7 @@ def bank_image(bank: EmbeddingBank, data: LabelledSplit, image: int) -> tuple[Im
             f"Expected the {len(bank.images)} images that the bank was made from, {bank.images[image]} among them, "
             f"got {len(data)} others in {data.root}; choose the bank's own data and layout."
         )
-    return data.load(int(picked[image]))
+    return data.load(int(picked[image]), max_pixels=max_pixels)
 
 
 def _anonymous(data: LabelledSplit, number: int) -> str:

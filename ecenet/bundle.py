@@ -16,13 +16,16 @@ from PIL import Image
 from ecenet.errors import UserError
 from ecenet.export import export_prediction, unique_names
 from ecenet.images import load_image
+from ecenet.limits import Limits
 from ecenet.prediction import Prediction
 
 FORMAT = 1
 VIEW = "view.json"
 MAX_VIEW_BYTES = 1_000_000
-MAX_PHOTO_BYTES = 32_000_000
-"""Unpacked. A zip may promise less than it holds, so that reading stops here."""
+MAX_FILES = 10_000
+"""In the zip. It is the list of them that would take long, however small they are."""
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Which unpack no more at a time than is asked for."""
 DAMAGE: tuple[type[Exception], ...] = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 DAMAGE += (ValueError, KeyError, TypeError, AttributeError)
 """What reading a file raises that is no such zip, or whose `view.json` is of another shape."""
@@ -109,37 +112,41 @@ def embeddings_table(photos: Sequence[Entry]) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def read_bundle(path: Path, *, max_photos: int) -> Bundle:
+def read_bundle(path: Path, *, limits: Limits) -> Bundle:
     """Open what `write_bundle` wrote. Nothing is unpacked to disk, and only what `view.json` names is read.
 
+    Args:
+        limits: of the photos, their files' unpacked bytes, and the pixels of all of them together.
     Raises:
         UserError: it is no such file, is damaged, or holds more than a session takes.
     """
     try:
+        if path.read_bytes().count(b"PK\1\2") > MAX_FILES:
+            raise _foreign(path)
         with zipfile.ZipFile(path) as bundle:
             view = json.loads(_read(bundle, VIEW, limit=MAX_VIEW_BYTES))
             if not isinstance(view, dict) or view.get("format") != FORMAT or not isinstance(view.get("photos"), list):
                 raise _foreign(path)
             listed = view.pop("photos")
-            if len(listed) > max_photos:
+            if len(listed) > limits.photos:
                 raise UserError(
-                    f"Expected at most {max_photos} photos in a session, but {path.name} holds {len(listed)}; "
+                    f"Expected at most {limits.photos} photos in a session, but {path.name} holds {len(listed)}; "
                     "open its photos in parts."
                 )
-            photos = [
-                SavedPhoto(
-                    str(photo["name"]),
-                    load_image(_read(bundle, str(photo["file"]), limit=MAX_PHOTO_BYTES)),
-                    _read(bundle, str(photo["truth"]), limit=MAX_PHOTO_BYTES) if photo.get("truth") else None,
-                )
-                for photo in listed
-            ]
+            photos, pixels = [], limits.pixels
+            for photo in listed:
+                image = load_image(_read(bundle, str(photo["file"]), limit=limits.bytes), max_pixels=pixels)
+                pixels -= image.width * image.height
+                truth = _read(bundle, str(photo["truth"]), limit=limits.bytes) if photo.get("truth") else None
+                photos.append(SavedPhoto(str(photo["name"]), image, truth))
     except DAMAGE as error:
         raise _foreign(path) from error
     return Bundle(photos, view)
 
 
 def _read(bundle: zipfile.ZipFile, name: str, *, limit: int) -> bytes:
+    if bundle.getinfo(name).compress_type not in PACKINGS:
+        raise ValueError("packed in a way that is not ours")
     with bundle.open(name) as file:
         content = file.read(limit + 1)
     if len(content) > limit:

@@ -199,7 +199,8 @@ class Embed:
     """Number the images instead of naming their files."""
 
     def run(self) -> None:
-        from ecenet.bank import bank_summary, embed_split, write_bank
+        from ecenet.bank import bank_summary, embed_split
+        from ecenet.bank_file import write_bank
         from ecenet.data.read import read_data
         from ecenet.predictor import Predictor
         from ecenet.processes import this_process

@@ -69,7 +69,7 @@ class Consistency:
     """File to write the confidence's thresholds to: the app warns by a `warning.json` beside the weights."""
 
     def run(self) -> None:
-        from ecenet.bank import read_bank
+        from ecenet.bank_file import read_bank
         from ecenet.explore.confidence_warning import confidence_warning, warning_json
         from ecenet.explore.failure_warning import figures_json, judge_warnings, warnings_table
 

@@ -1,24 +1,19 @@
 """Any picture a user may hold → an upright 8-bit RGB image, or one sentence that says why not."""
 
-import io
-import os
-import warnings
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from ecenet.errors import UserError
+from ecenet.image_file import ImageFile, check_size, label_of, open_file, open_image
 
-ImageSource = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+ImageSource = ImageFile | Image.Image | np.ndarray
 
 MAX_PIXELS = 64_000_000
 """Largest image that is decoded, in pixels; the header tells before anything is unpacked."""
-MIN_SIDE = 8
-"""Smallest height or width in pixels."""
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM")
-"""What Pillow may read: pixels only. Of its other formats some start programs, as EPS does."""
+BAND_PIXELS = 1 << 20
+"""So many are converted at a time: what lies between a large image and its RGB would take several times its memory."""
 
 
 def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -30,101 +25,77 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Im
     Args:
         source: path, encoded bytes, PIL image, or array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8, uint16,
             bool, or float in 0 … 1. It is left as it is.
-        max_pixels: largest H·W to accept.
+        max_pixels: largest H·W to accept; of formats whose decoders keep several copies (WebP, AVIF) 0.6 of that.
     Returns: RGB image.
     Raises:
-        UserError: not an image, damaged, empty, too small or too large.
+        UserError: not an image, damaged, empty, too small, too large, or made of absurdly many parts.
     """
     if isinstance(source, np.ndarray):
         return _to_rgb(_from_array(source, max_pixels=max_pixels))
     if isinstance(source, Image.Image):
-        return _decode(source, "the image", max_pixels=max_pixels)
-    with _open_file(source) as file:
-        label = _label(source)
-        return _decode(_open(file, label, max_pixels=max_pixels), label, max_pixels=max_pixels)
+        check_size(source.size, "the image", max_pixels=max_pixels)
+        return _upright(*_decode(source, "the image"))
+    with open_file(source) as file:
+        label = label_of(source)
+        # In one expression: nothing then holds the stored pixels while the RGB is turned.
+        return _upright(*_decode(open_image(file, label, max_pixels=max_pixels), label))
 
 
-def image_size(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def image_size(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """(width, height) of the image that `load_image` will return, mostly from the header alone.
 
     Raises:
         UserError: as `load_image`, but damage behind the header may go unnoticed.
     """
-    with _open_file(source) as file:
-        label = _label(source)
-        image = _open(file, label, max_pixels=max_pixels)
-        _check_size(image.size, label, max_pixels=max_pixels)
-        try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation)
-        except Exception as error:  # on damaged files Pillow's readers raise almost anything
-            raise _damaged(label) from error
+    with open_file(source) as file:
+        label = label_of(source)
+        image = open_image(file, label, max_pixels=max_pixels)
         # Pillow swaps a TIFF's sides by itself, others' only when asked to.
-        turned = image.format != "TIFF" and orientation in (5, 6, 7, 8)
+        turned = image.format != "TIFF" and _orientation(image, label) in (5, 6, 7, 8)
         return image.size[::-1] if turned else image.size
 
 
-def _open_file(source: str | os.PathLike[str] | bytes) -> BinaryIO:
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    if not isinstance(source, str | os.PathLike):
-        raise UserError(
-            f"Expected a path, bytes, a PIL image or an array, got {type(source).__name__}; choose an image."
-        )
+def load_stored(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The pixels as the file has them, in its mode: masks and regions, whose values are no colours.
+
+    Raises:
+        UserError: as `load_image`.
+    """
+    with open_file(source) as file:
+        label = label_of(source)
+        image = open_image(file, label, max_pixels=max_pixels)
+        _load(image, label)
+        return image
+
+
+def _load(image: Image.Image, label: str) -> None:
     try:
-        return Path(source).open("rb")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(
-            f"Expected an image file, but {_label(source)} cannot be read ({reason}); check the path."
-        ) from error
-
-
-def _label(source: str | os.PathLike[str] | bytes) -> str:
-    return "the data" if isinstance(source, bytes) else Path(source).name or f"{str(source)!r}"
-
-
-def _open(file: BinaryIO, label: str, *, max_pixels: int) -> Image.Image:
-    """Read the header only; pixels are unpacked once the size is known to be acceptable."""
-    if not file.read(1):
-        raise UserError(f"Expected an image file, but {label} is empty (0 bytes); choose another file.")
-    file.seek(0)
-    try:
-        with warnings.catch_warnings():
-            # The pixel limit is ours; Pillow's own warning would only repeat it.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(file, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise UserError(
-            f"Expected at most {max_pixels / 1e6:g} megapixels, but {label} has far more; make it smaller first."
-        ) from error
-    except Exception as error:  # on damaged files Pillow's readers raise almost anything
-        raise UserError(
-            f"Expected an image (JPEG, PNG, WebP, GIF, TIFF or BMP), but {label} is none that can be read; "
-            "choose another file."
-        ) from error
-
-
-def _check_size(size: tuple[int, int], label: str, *, max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise UserError(
-            f"Expected at most {max_pixels / 1e6:g} megapixels, but {label} has {width}×{height} "
-            f"({width * height / 1e6:.0f} megapixels); make it smaller first."
-        )
-    if min(width, height) < MIN_SIDE:
-        raise UserError(
-            f"Expected an image of at least {MIN_SIDE}×{MIN_SIDE} pixels, but {label} has {width}×{height}; "
-            "choose a larger one."
-        )
-
-
-def _decode(image: Image.Image, label: str, *, max_pixels: int) -> Image.Image:
-    _check_size(image.size, label, max_pixels=max_pixels)
-    try:
-        upright = ImageOps.exif_transpose(image)
+        image.load()
+    except UserError:
+        raise
     except Exception as error:  # on damaged files Pillow's readers raise almost anything
         raise _damaged(label) from error
-    return _to_rgb(upright)
+
+
+def _orientation(image: Image.Image, label: str) -> object:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception as error:  # on damaged files Pillow's readers raise almost anything
+        raise _damaged(label) from error
+
+
+def _decode(image: Image.Image, label: str) -> tuple[Image.Image, object]:
+    """RGB, and how it is to be turned."""
+    _load(image, label)
+    orientation = _orientation(image, label)
+    return _to_rgb(image), orientation
+
+
+def _upright(image: Image.Image, orientation: object) -> Image.Image:
+    if orientation in (2, 3, 4, 5, 6, 7, 8):
+        image.getexif()[ExifTags.Base.Orientation] = orientation
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _damaged(label: str) -> UserError:
@@ -134,27 +105,47 @@ def _damaged(label: str) -> UserError:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """A new image without transparency; `image` is upright."""
-    if image.mode.startswith(("I", "F")):
-        image = _to_8_bit(image)
-    if image.mode == "La":
-        image = image.convert("LA")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        canvas = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(canvas, image)
-    return image.convert("RGB")
+    """A new image without transparency."""
+    to_8_bit = _scale_to_8_bit(image) if image.mode.startswith(("I", "F")) else None
+    rgb = Image.new("RGB", image.size)
+    for top, band in _bands(image):
+        rgb.paste(_band_to_rgb(to_8_bit(band) if to_8_bit else band), (0, top))
+    return rgb
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float greyscale → 8-bit; Pillow's own conversion would clip instead of scale."""
-    values = np.asarray(image).astype(np.float64)
-    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """(first row, image of full width) from top to bottom."""
+    width, height = image.size
+    rows = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(height, top + rows)))
+
+
+def _band_to_rgb(band: Image.Image) -> Image.Image:
+    if band.mode == "La":
+        band = band.convert("LA")
+    if band.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in band.info:
+        band = band.convert("RGBA")
+        band = Image.alpha_composite(Image.new("RGBA", band.size, "white"), band)
+    return band.convert("RGB")
+
+
+def _scale_to_8_bit(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """For bands of a 16-bit, 32-bit or float greyscale image; Pillow's own conversion would clip instead of scale."""
+    ranges = [(values.min(), values.max()) for values in (_finite(band) for _, band in _bands(image))]
+    lows, highs = zip(*ranges, strict=True)
     # 16-bit scans span 0 … 65535, float images 0 … 1; whatever lies outside sets its own range.
-    top = max(1.0 if image.mode == "F" else 65535.0, values.max())
-    bottom = min(0.0, values.min())
-    scaled = (values - bottom) * (255.0 / (top - bottom))
-    return Image.fromarray(scaled.round().astype(np.uint8))
+    bottom, top = min(0.0, *lows), max(1.0 if image.mode == "F" else 65535.0, *highs)
+
+    def to_8_bit(band: Image.Image) -> Image.Image:
+        scaled = (_finite(band) - bottom) * (255.0 / (top - bottom))
+        return Image.fromarray(scaled.round().astype(np.uint8))
+
+    return to_8_bit
+
+
+def _finite(band: Image.Image) -> np.ndarray:
+    return np.nan_to_num(np.asarray(band).astype(np.float64), posinf=0.0, neginf=0.0)
 
 
 def _from_array(array: np.ndarray, *, max_pixels: int) -> Image.Image:
@@ -164,7 +155,7 @@ def _from_array(array: np.ndarray, *, max_pixels: int) -> Image.Image:
         raise UserError(
             f"Expected an array of shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}; move channels last."
         )
-    _check_size((array.shape[1], array.shape[0]), "the array", max_pixels=max_pixels)
+    check_size((array.shape[1], array.shape[0]), "the array", max_pixels=max_pixels)
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
     elif array.dtype.kind == "u" and array.dtype.itemsize == 2:  # of either byte order

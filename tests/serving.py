@@ -65,7 +65,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         shelf = ModelShelf("voc13", runs=tmp_path_factory.mktemp("no-runs"))
         page = build_app(shelf, umap=ScriptedFitter(), runs=None)  # type: ignore[arg-type]  # the API draws no map
         has_mcp = importlib.util.find_spec("mcp") is not None
-        serve(page, host="127.0.0.1", port=port, mcp=has_mcp, wait=False)
+        serve(page, host="127.0.0.1", port=port, max_bytes=shelf.limits.bytes, mcp=has_mcp, wait=False)
         address = f"http://127.0.0.1:{port}"
         predictor = shelf.open(shelf.initial)
         folder = tmp_path_factory.mktemp("photos")

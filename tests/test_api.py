@@ -16,7 +16,7 @@ from scipy.integrate import trapezoid
 from serving import README_ADDRESS, Served, readme_examples
 
 from ecenet.api import photo
-from ecenet.bank import read_bank
+from ecenet.bank_file import read_bank
 from ecenet.explore.consistency import prediction_consistency, reference_centroids
 from ecenet.explore.painted_class import load_class
 from ecenet.explore.painting import paint_class

@@ -13,8 +13,8 @@ from serving import FILE, Served
 
 import app
 from ecenet import weights
-from ecenet.api import files
-from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED
+from ecenet.api.files import NOT_UPLOADED
+from ecenet.limits import Limits
 
 UNREADABLE = (
     "Expected uploaded files, or public addresses of files, and all arguments, got something else; "
@@ -98,11 +98,11 @@ def test_only_weights_of_the_list_are_opened(
         assert sentence.startswith("Expected weights among camvid, voc13, got")
 
 
-def test_uploads_have_the_page_s_limits(api: Served, photo: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert api.client.config["max_file_size"] == MAX_UPLOAD_BYTES
-    monkeypatch.setattr(files, "MAX_UPLOAD_BYTES", 1 << 10)
-    assert "Expected files of at most 0 MB, but photo.jpg has" in error_of(api, "segment", photo=photo)
-    monkeypatch.undo()
+def test_uploads_have_the_page_s_limits(api: Served, photo: dict[str, Any]) -> None:
+    assert api.client.config["max_file_size"] == Limits().bytes
+    # Text in place of a file is no upload that Gradio counts.
+    large = "data:image/png;base64," + base64.b64encode(bytes(Limits().bytes + 1)).decode()
+    assert "Expected files of at most 32 MB, but" in error_of(api, "segment", photo=large)
     note = upload(api, "note.jpg", b"no picture")
     assert "but note.jpg is none that can be read" in error_of(api, "segment", photo=note)
     assert "Expected 1 … 20 photos, got 21" in error_of(api, "embed", photos=[photo] * 21)

@@ -12,7 +12,8 @@ from predictions import make_prediction
 from processes import finish, start
 
 from ecenet.__main__ import main
-from ecenet.bank import COLUMNS, EmbeddingBank, embed_split, embedding_rows, read_bank, write_bank
+from ecenet.bank import EmbeddingBank, embed_split, embedding_rows
+from ecenet.bank_file import COLUMNS, read_bank, write_bank
 from ecenet.data.folder import read_folder
 from ecenet.errors import UserError
 from ecenet.evaluate import evaluate

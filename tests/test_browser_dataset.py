@@ -10,7 +10,8 @@ from helpers import write_classes, write_pair
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from ecenet.bank import embed_split, write_bank
+from ecenet.bank import embed_split
+from ecenet.bank_file import write_bank
 from ecenet.data.folder import read_folder
 from ecenet.predictor import Predictor
 

@@ -18,12 +18,14 @@ from ecenet.bundle import MAX_VIEW_BYTES, Entry, read_bundle, write_bundle
 from ecenet.errors import UserError
 from ecenet.explore.embedding_map import MapRequest, draw_map
 from ecenet.explore.truth import Truth
+from ecenet.limits import Limits
 from ecenet.ui.bundle import open_session, save_session
 from ecenet.ui.selection import Selection
-from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Session, add_photo, new_session
+from ecenet.ui.session import MAX_PHOTO_SIDE, Session, add_photo, new_session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.weights import save_model
 
+LIMITS = Limits(photos=5)
 FINAL = np.array([[0, 1, 1, 1], [2, 2, 1, 1]], dtype=np.uint8)
 
 
@@ -90,9 +92,8 @@ def test_the_map_is_taken_along_with_its_parameters(shelf: ModelShelf, tmp_path:
     session = session_of(shelf, tmp_path, photos=2)
     predictions = [photo.prediction for photo in session.photos]
     drawn = draw_map(predictions, MapRequest(), previous=None, fitter=ScriptedFitter())
-    saved = read_bundle(
-        save_session(session, Selection(), drawn, shelf=shelf, fitter=ScriptedFitter()), max_photos=5
-    ).view["projection"]
+    path = save_session(session, Selection(), drawn, shelf=shelf, fitter=ScriptedFitter())
+    saved = read_bundle(path, limits=LIMITS).view["projection"]
     assert saved["options"] == {"method": "UMAP", "dimensions": 2, "seed": 0, "neighbors": 15, "min_dist": 0.2} | {
         "perplexity": 30
     }
@@ -106,7 +107,7 @@ def test_a_map_that_was_never_looked_at_is_drawn_for_the_file(shelf: ModelShelf,
     other = draw_map([session.photos[0].prediction], MapRequest(), previous=None, fitter=ScriptedFitter())
     for shown in (None, other):
         path = save_session(session, Selection(), shown, shelf=shelf, fitter=waiting)
-        saved = read_bundle(path, max_photos=5).view["projection"]
+        saved = read_bundle(path, limits=LIMITS).view["projection"]
         assert saved["method"] == "PCA", "what it was in truth: UMAP is not there yet"
         assert {point["photo"] for point in saved["points"]} == {0, 1}
 
@@ -137,18 +138,18 @@ def test_what_is_no_saved_session_is_told_so(tmp_path: Path) -> None:
         forge(tmp_path / "e.zip", {"format": 1, "photos": [photo]}),
     ):
         with pytest.raises(UserError, match="Expected a session that the explorer saved"):
-            read_bundle(path, max_photos=5)
+            read_bundle(path, limits=LIMITS)
 
 
 def test_a_zip_that_is_too_much_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at most 1 MB"):
-        read_bundle(forge(tmp_path / "bomb.zip", b" " * (MAX_VIEW_BYTES + 1)), max_photos=5)
-    many = {"format": 1, "photos": [{"name": "x", "file": "x"}] * (MAX_PHOTOS + 1)}
+        read_bundle(forge(tmp_path / "bomb.zip", b" " * (MAX_VIEW_BYTES + 1)), limits=LIMITS)
+    many = {"format": 1, "photos": [{"name": "x", "file": "x"}] * (Limits().photos + 1)}
     with pytest.raises(UserError, match="at most 20 photos"):
-        read_bundle(forge(tmp_path / "many.zip", many), max_photos=MAX_PHOTOS)
+        read_bundle(forge(tmp_path / "many.zip", many), limits=Limits())
     damaged = {"format": 1, "photos": [{"name": "x", "file": "x.png"}]}
     with pytest.raises(UserError, match="Expected"):
-        read_bundle(forge(tmp_path / "damaged.zip", damaged, **{"x.png": b"no image"}), max_photos=5)
+        read_bundle(forge(tmp_path / "damaged.zip", damaged, **{"x.png": b"no image"}), limits=LIMITS)
 
 
 @pytest.mark.parametrize(

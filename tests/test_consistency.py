@@ -11,7 +11,8 @@ from helpers import small_model, write_folder
 from predictions import CLASS_NAMES, make_prediction
 
 from ecenet.__main__ import main
-from ecenet.bank import EmbeddingBank, write_bank
+from ecenet.bank import EmbeddingBank
+from ecenet.bank_file import write_bank
 from ecenet.errors import UserError
 from ecenet.explore.confidence_warning import read_warning
 from ecenet.explore.consistency import bank_centroids, centroid_distances, prediction_consistency

@@ -8,7 +8,8 @@ from helpers import noise_image, small_model, write_folder
 from maps import FolderOnly
 from predictions import make_prediction
 
-from ecenet.bank import embed_split, write_bank
+from ecenet.bank import embed_split
+from ecenet.bank_file import write_bank
 from ecenet.data.folder import read_folder
 from ecenet.explore.confidence_warning import ConfidenceWarning, StageWarning, warning_json
 from ecenet.explore.consistency import ClassConsistency

@@ -10,7 +10,8 @@ import pytest
 from helpers import CLASS_NAMES, small_model, write_folder
 from PIL import Image
 
-from ecenet.bank import EmbeddingBank, bank_image, embed_split, write_bank
+from ecenet.bank import EmbeddingBank, bank_image, embed_split
+from ecenet.bank_file import write_bank
 from ecenet.data.folder import read_folder
 from ecenet.errors import UserError
 from ecenet.explore.dataset import stage_confusion

@@ -11,7 +11,8 @@ from fitters import ScriptedFitter
 from helpers import noise_image, small_model, write_folder
 from maps import FolderOnly, render
 
-from ecenet.bank import embed_split, write_bank
+from ecenet.bank import embed_split
+from ecenet.bank_file import write_bank
 from ecenet.data.folder import read_folder
 from ecenet.predictor import Predictor
 from ecenet.ui.map_events import look_at_point, point_of

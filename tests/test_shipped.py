@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from ecenet.bank import read_bank
+from ecenet.bank_file import read_bank
 from ecenet.explore.confidence_warning import read_warning
 from ecenet.images import ImageSource
 from ecenet.prediction import Prediction

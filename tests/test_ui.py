@@ -13,10 +13,11 @@ from predictions import STAGES, make_prediction
 from app import build_app
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
+from ecenet.limits import Limits
 from ecenet.predictor import Predictor
 from ecenet.ui import photos, segment, similarity
 from ecenet.ui.selection import Selection, pixel_of
-from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session, add_photo, add_photos
+from ecenet.ui.session import MAX_PHOTO_SIDE, Photo, Session, add_photo, add_photos
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.weights import save_model
@@ -61,14 +62,14 @@ def test_filmstrip_shows_every_stage_with_its_agreement_and_marks_the_chosen_one
 
 
 def test_of_several_photos_the_usable_ones_are_kept(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{number}.png" for number in range(MAX_PHOTOS + 2)]
+    paths = [tmp_path / f"{number}.png" for number in range(Limits.photos + 2)]
     for path in paths:
         noise_image(16, 12).save(path)
     paths[1].write_bytes(b"no image")
     session, problems = add_photos(Session(), [str(path) for path in paths], predictor=Predictor(small_model()))
-    assert [photo.name for photo in session.photos] == ["0", *(str(number) for number in range(2, MAX_PHOTOS))]
+    assert [photo.name for photo in session.photos] == ["0", *(str(number) for number in range(2, Limits.photos))]
     assert len(problems) == 2
-    assert f"at most {MAX_PHOTOS} photos, got {MAX_PHOTOS + 2}" in problems[0]
+    assert f"at most {Limits.photos} photos, got {Limits.photos + 2}" in problems[0]
     assert "1.png" in problems[1]
 
 
@@ -138,10 +139,10 @@ def test_empty_session_says_what_to_do() -> None:
 
 def test_session_keeps_the_newest_photos_and_shows_the_last_for_a_choice_that_is_none() -> None:
     session = Session()
-    for number in range(MAX_PHOTOS + 3):
+    for number in range(Limits.photos + 3):
         session = session.with_photo(Photo(str(number), make_prediction(FINAL)))
-    assert len(session.photos) == MAX_PHOTOS
-    assert session.photos[-1].name == str(MAX_PHOTOS + 2)
+    assert len(session.photos) == Limits.photos
+    assert session.photos[-1].name == str(Limits.photos + 2)
     assert session.photo(Selection(photo=3)) is session.photos[3]
     assert session.photo(Selection(photo=99)) is session.photos[-1]
     assert Session().photo(Selection()) is None

@@ -4,18 +4,23 @@ import functools
 import typing
 from collections.abc import Callable
 from inspect import signature
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
+from gradio.data_classes import FileData
+from PIL import Image
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ecenet.api.reports import About
 from ecenet.errors import UserError
 from ecenet.files import json_finite
+from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
 from ecenet.ui.reference import hash_of
+from ecenet.ui.session import read_photo
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 
+E = TypeVar("E", bound="Endpoints")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -26,8 +31,26 @@ class Opened(NamedTuple):
     predictor: Predictor
     about: About
 
+    def read(self, photo: FileData) -> Image.Image:
+        """Raises:
+        UserError: it is no usable image.
+        """
+        return read_photo(photo.path, max_pixels=self.predictor.max_pixels)
 
-def endpoint(method: Callable[P, T]) -> Callable[P, T]:
+    def predict(self, photo: FileData) -> Prediction:
+        """Raises:
+        UserError: it is no usable image.
+        """
+        return self.predictor.predict(self.read(photo))
+
+
+class Endpoints(Protocol):
+    """What `endpoint` asks of a method's object."""
+
+    shelf: ModelShelf
+
+
+def endpoint(method: Callable[Concatenate[E, P], T]) -> Callable[Concatenate[E, P], T]:
     """Make a method an endpoint: Gradio tells clients of its types and docstring, but checks neither, and takes files
     as dictionaries only.
 
@@ -39,19 +62,20 @@ def endpoint(method: Callable[P, T]) -> Callable[P, T]:
     adapters = {name: TypeAdapter(hints[name]) for name in known.parameters if name in hints}
 
     @functools.wraps(method)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-        given = known.bind(*args, **kwargs)
+    def checked(self: E, *args: P.args, **kwargs: P.kwargs) -> T:
+        given = known.bind(self, *args, **kwargs)
+        context = {"max_bytes": self.shelf.limits.bytes}
         for name, adapter in adapters.items():
             if name in given.arguments:
-                given.arguments[name] = _checked(name, given.arguments[name], adapter)
+                given.arguments[name] = _checked(name, given.arguments[name], adapter, context)
         return _plain(method(*given.args, **given.kwargs))
 
     return show_errors(checked)
 
 
-def _checked(name: str, value: object, adapter: TypeAdapter[Any]) -> Any:
+def _checked(name: str, value: object, adapter: TypeAdapter[Any], context: dict[str, int]) -> Any:
     try:
-        return adapter.validate_python(value)
+        return adapter.validate_python(value, context=context)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in (name, *problem["loc"]))

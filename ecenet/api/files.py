@@ -10,14 +10,12 @@ from gradio.data_classes import FileData
 from gradio.processing_utils import save_base64_to_cache, save_bytes_to_cache, save_url_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from ecenet.errors import UserError
 from ecenet.explore.similarity import common_scale
 from ecenet.overlay import similarity_overlay
 
-MAX_UPLOAD_BYTES = 32 * 1024 * 1024
-"""Of one file, whatever way it comes."""
 NOT_UPLOADED = "Expected a file that was uploaded here, got the path of another one; upload it first."
 
 
@@ -38,15 +36,16 @@ def _fetched(value: object) -> object:
     raise UserError(f"Expected an uploaded file, got the text {value[:80]!r}; upload the file first.")
 
 
-def _checked(file: FileData) -> FileData:
-    """Gradio looks only at files that are marked as such; a path that a client made up may come without the mark."""
+def _checked(file: FileData, info: ValidationInfo) -> FileData:
+    """Gradio looks only at files that are marked as such; a path that a client made up may come without the mark. And
+    it counts only the bytes that are uploaded, not those that it fetches: of these `max_bytes` of the context tells."""
     path = Path(file.path).resolve()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
         raise UserError(NOT_UPLOADED)
-    if path.stat().st_size > MAX_UPLOAD_BYTES:
+    size, most = path.stat().st_size, (info.context or {})["max_bytes"]
+    if size > most:
         raise UserError(
-            f"Expected files of at most {MAX_UPLOAD_BYTES >> 20} MB, but {path.name} has {path.stat().st_size >> 20}; "
-            "make it smaller first."
+            f"Expected files of at most {most >> 20} MB, but {path.name} has {size >> 20}; make it smaller first."
         )
     return file
 

@@ -31,7 +31,6 @@ from ecenet.prediction import Prediction
 from ecenet.ui.faithfulness import RANDOM_ORDERS, STEPS
 from ecenet.ui.reference import find_bank, find_warning
 from ecenet.ui.selection import MIN_AREA, stage_of
-from ecenet.ui.session import MAX_PHOTOS, read_photo
 from ecenet.ui.shelf import ModelShelf
 
 
@@ -39,7 +38,7 @@ class PhotoEndpoints:
     """Each method is an endpoint of its name."""
 
     def __init__(self, shelf: ModelShelf) -> None:
-        self._shelf = shelf
+        self.shelf = shelf
 
     @endpoint
     def segment(
@@ -104,16 +103,17 @@ class PhotoEndpoints:
         each class that a stage gives any pixel. The final stage has none of its own.
 
         Args:
-            photos: up to 20 photos.
+            photos: up to as many photos as a session of the page takes, 20 unless the page says otherwise.
             weights: a name of the app's model list, such as voc13; by default what the app was started with.
         Returns:
             a report with the table, its number of rows and the photos' names in it
         """
-        if not 0 < len(photos) <= MAX_PHOTOS:
-            raise UserError(f"Expected 1 … {MAX_PHOTOS} photos, got {len(photos)}; send them in parts.")
-        opened = open_weights(self._shelf, weights)
+        most = self.shelf.limits.photos
+        if not 0 < len(photos) <= most:
+            raise UserError(f"Expected 1 … {most} photos, got {len(photos)}; send them in parts.")
+        opened = open_weights(self.shelf, weights)
         names = unique_names([Path(photo.path) for photo in photos])
-        predictions = [opened.predictor.predict(read_photo(photo.path)) for photo in photos]
+        predictions = [opened.predict(photo) for photo in photos]
         table = embeddings_table([Entry(name, one) for name, one in zip(names, predictions, strict=True)])
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
@@ -139,14 +139,14 @@ class PhotoEndpoints:
             a report with one row for each class of the final mask, the largest first
         """
         opened, prediction, about = self._predict(photo, weights)
-        bank = find_bank(self._shelf, opened.key)
+        bank = find_bank(self.shelf, opened.key)
         if bank is None:
             raise UserError(f"Expected weights with reference photos, but {about['weights']} has none; choose others.")
         name = stage_of(prediction, stage)
         name = bank.stages[-1] if name == "final" else name
         rows = prediction_consistency(prediction, reference_centroids(bank), stage=name, min_area=MIN_AREA)
         names, shown = prediction.class_names, prediction.stages[name]
-        warning = find_warning(self._shelf, opened.key)
+        warning = find_warning(self.shelf, opened.key)
         classes: list[ClassPlace] = [
             {
                 "class": names[row.class_index],
@@ -206,8 +206,8 @@ class PhotoEndpoints:
         }
 
     def _predict(self, photo: FileData, weights: str | None) -> tuple[Opened, Prediction, About]:
-        opened = open_weights(self._shelf, weights)
-        return opened, opened.predictor.predict(read_photo(photo.path)), opened.about
+        opened = open_weights(self.shelf, weights)
+        return opened, opened.predict(photo), opened.about
 
 
 def _warned(warning: ConfidenceWarning, stage: str) -> Warned | None:

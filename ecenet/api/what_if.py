@@ -24,7 +24,6 @@ from ecenet.overlay import indexed_mask, overlay, side_by_side
 from ecenet.prediction import Prediction
 from ecenet.ui.download import file_stem
 from ecenet.ui.selection import stage_of
-from ecenet.ui.session import read_photo
 from ecenet.ui.shelf import ModelShelf
 
 MAX_PARTS = 20
@@ -36,7 +35,7 @@ class WhatIfEndpoint:
     """Its method is the endpoint of that name."""
 
     def __init__(self, shelf: ModelShelf) -> None:
-        self._shelf = shelf
+        self.shelf = shelf
 
     @endpoint
     def what_if(
@@ -90,14 +89,14 @@ class WhatIfEndpoint:
         for name, given in (("examples", examples), ("painted_classes", painted_classes), ("edits", edits)):
             if given is not None and len(given) > MAX_PARTS:
                 raise UserError(f"Expected at most {MAX_PARTS} {name}, got {len(given)}; give fewer.")
-        opened = open_weights(self._shelf, weights)
-        before = opened.predictor.predict(read_photo(photo.path))
+        opened = open_weights(self.shelf, weights)
+        before = opened.predict(photo)
         classes = _loaded(painted_classes or [], opened)
         made = None
         if examples:
             made = _painted(examples, before, opened, name=class_name, method=pooling, prototypes=prototypes)
             classes = with_class(classes, made, known=before.class_names)
-        masks = _edited(edits or [], before)
+        masks = _edited(edits or [], before, opened)
         scenario = Scenario(
             classes=classes,
             without=tuple(without or ()),
@@ -111,7 +110,7 @@ class WhatIfEndpoint:
             transplant=None if transplant is None else _moved(transplant, before, opened),
         )
         after = predict_scenario(opened.predictor, before, scenario)
-        true_mask = None if truth is None else _label_map(truth, before)
+        true_mask = None if truth is None else _label_map(truth, before, opened)
         overlays = [overlay(one.image, one.label_map, one.class_colors) for one in (before, after)]
         in_head = [one.name for one in classes if one.in_head]
         low, high, maps = _maps(after, in_head[-1] if in_head else None)
@@ -147,8 +146,8 @@ def _painted(
     for one in examples:
         features = before.features
         if "photo" in one:
-            features = opened.predictor.extract_features(read_photo(one["photo"].path))
-        regions.append((features, read_region(Path(one["region"].path), size=features.image.size)))
+            features = opened.predictor.extract_features(opened.read(one["photo"]))
+        regions.append((features, _region(one["region"], features.image.size, opened)))
     return paint_any_class(
         opened.predictor,
         regions,
@@ -160,25 +159,25 @@ def _painted(
     )
 
 
-def _edited(edits: Sequence[MaskEdit], before: Prediction) -> dict[str, StageMask]:
+def _edited(edits: Sequence[MaskEdit], before: Prediction, opened: Opened) -> dict[str, StageMask]:
     masks: dict[str, StageMask] = {}
     for edit in edits:
         stage = edit["stage"]
-        masks[stage] = _changed(masks.get(stage) or stage_mask(before, stage), edit, before)
+        masks[stage] = _changed(masks.get(stage) or stage_mask(before, stage), edit, before, opened)
     return masks
 
 
-def _changed(mask: StageMask, edit: MaskEdit, before: Prediction) -> StageMask:
+def _changed(mask: StageMask, edit: MaskEdit, before: Prediction, opened: Opened) -> StageMask:
     """One more edit. Erasing without a region is everywhere."""
     action, region = edit["action"], edit.get("region")
     if action == "replace":
-        return mask.with_truth(_label_map(_required(edit.get("label_map"), "label_map", action), before))
+        return mask.with_truth(_label_map(_required(edit.get("label_map"), "label_map", action), before, opened))
     chosen = before.class_index(_required(edit.get("class_name"), "class_name", action))
     if action == "swap":
         return mask.swapped(chosen, before.class_index(_required(edit.get("other"), "other", action)))
     if action == "erase" and region is None:
         return mask.erased(np.ones(before.label_map.shape, dtype=bool), class_index=chosen)
-    painted = read_region(Path(_required(region, "region", action).path), size=before.image.size)
+    painted = _region(_required(region, "region", action), before.image.size, opened)
     return mask.painted(painted, class_index=chosen) if action == "paint" else mask.erased(painted, class_index=chosen)
 
 
@@ -188,12 +187,17 @@ def _required(value: T | None, key: str, action: str) -> T:
     return value
 
 
-def _label_map(file: FileData, before: Prediction) -> np.ndarray:
-    return read_truth(file.path, size=before.image.size, class_names=before.class_names).mask
+def _region(file: FileData, size: tuple[int, int], opened: Opened) -> np.ndarray:
+    return read_region(Path(file.path), size=size, max_pixels=opened.predictor.max_pixels)
+
+
+def _label_map(file: FileData, before: Prediction, opened: Opened) -> np.ndarray:
+    size, names = before.image.size, before.class_names
+    return read_truth(file.path, size=size, class_names=names, max_pixels=opened.predictor.max_pixels).mask
 
 
 def _moved(move: Move, before: Prediction, opened: Opened) -> Transplant:
-    source = opened.predictor.predict(read_photo(move["photo"].path))
+    source = opened.predict(move["photo"])
     given = source.class_index(move["class_name"])
     into = before.class_index(move["into"]) if "into" in move else given
     return Transplant(source=source, class_index=given, into=into, t=move.get("t", 1.0))

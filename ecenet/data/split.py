@@ -1,6 +1,5 @@
 """One split of a labelled data set, whatever the layout it came in."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from tqdm import tqdm
 
 from ecenet.data.labels import IGNORE_INDEX, LabelSet
 from ecenet.errors import UserError
-from ecenet.images import image_size, load_image
+from ecenet.images import MAX_PIXELS, image_size, load_image, load_stored
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,15 @@ class LabelledSplit:
     def __len__(self) -> int:
         return len(self.images)
 
-    def load(self, index: int) -> tuple[Image.Image, np.ndarray]:
+    def load(self, index: int, *, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, np.ndarray]:
         """RGB image and its (H, W) uint8 mask.
 
+        Args:
+            max_pixels: largest image to accept.
         Raises:
             UserError: a file is damaged, sizes differ, or a mask value is neither a class nor 255.
         """
-        image = load_image(self.images[index])
+        image = load_image(self.images[index], max_pixels=max_pixels)
         return image, self.load_mask(index, size=image.size)
 
     def load_mask(self, index: int, *, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -47,7 +48,7 @@ class LabelledSplit:
                 f"Expected {path} to have its upright image's size {size[0]}×{size[1]}, "
                 f"got {mask.shape[1]}×{mask.shape[0]}; export image and mask at one size."
             )
-        present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        present = values_of(mask)
         bad = present[(present >= self.labels.num_classes) & (present != IGNORE_INDEX)]
         if bad.size:
             raise UserError(
@@ -62,18 +63,18 @@ def evenly_spread(count: int, *, limit: int | None) -> np.ndarray:
     return np.linspace(0, count - 1, min(limit or count, count)).round().astype(int)
 
 
-def read_indices(path: Path, *, content: bytes | None = None) -> np.ndarray:
+def read_indices(path: Path, *, content: bytes | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """An 8-bit single-channel image as it is: (H, W) uint8.
 
     Args:
         content: of the file, where that is not on disk; `path` then only names it.
+        max_pixels: largest H·W to accept.
     Raises:
-        UserError: the file cannot be read, or is of another kind.
+        UserError: the file cannot be read, is too large, or is of another kind.
     """
     try:
-        with Image.open(path if content is None else io.BytesIO(content)) as file:
-            mask = np.array(file)
-    except Exception as error:  # on damaged files Pillow's readers raise almost anything
+        mask = np.array(load_stored(path if content is None else content, max_pixels=max_pixels))
+    except UserError as error:
         raise UserError(
             f"Expected an 8-bit PNG of class indices, but {path} cannot be read; write it again."
         ) from error
@@ -83,6 +84,11 @@ def read_indices(path: Path, *, content: bytes | None = None) -> np.ndarray:
             "save class indices, not colours."
         )
     return mask
+
+
+def values_of(mask: np.ndarray) -> np.ndarray:
+    """Those that are there of (H, W) uint8, ascending. Pillow counts without a copy of eight times the size."""
+    return np.flatnonzero(Image.fromarray(mask).histogram())
 
 
 def class_pixels(data: LabelledSplit) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ecenet.errors import UserError
-from ecenet.images import FORMATS, image_size
+from ecenet.images import MAX_PIXELS, image_size, load_stored
 from ecenet.overlay import resize_labels
 
 ROUNDING = 1e-6
@@ -64,42 +64,49 @@ def fit_to_photo(mask: np.ndarray, *, size: tuple[int, int], name: str) -> np.nd
     Raises:
         UserError: other proportions than the photo's.
     """
-    height, width = mask.shape
-    scale = max(size) / max(mask.shape)
+    check_proportions((mask.shape[1], mask.shape[0]), size=size, name=name)
+    return resize_labels(mask, size=size)
+
+
+def check_proportions(came: tuple[int, int], *, size: tuple[int, int], name: str) -> None:
+    """Of a picture of (width, height), as for `fit_to_photo`.
+
+    Raises:
+        UserError: other proportions than the photo's.
+    """
+    width, height = came
+    scale = max(size) / max(came)
     # A pixel of either picture: rounding cannot have moved a side by more.
     if max(abs(width * scale - size[0]), abs(height * scale - size[1])) > max(1.0, scale):
         raise UserError(
             f"Expected a mask with the proportions of the photo ({size[0]}×{size[1]}), "
             f"but {name} has {width}×{height}; choose the mask of this photo."
         )
-    return resize_labels(mask, size=size)
 
 
-def read_region(path: Path, *, size: tuple[int, int]) -> np.ndarray:
+def read_region(path: Path, *, size: tuple[int, int], max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read a region of a photo: the pixels of a picture that are not zero. Of a picture with transparency, those that
     are neither see-through nor black. Messages name the file alone.
 
     Args:
         path: 8-bit greyscale, palette (its indices count), black and white, RGB or RGBA; PNG, since JPEG blurs zeros.
         size: the photo's (width, height); the picture need only have its proportions.
+        max_pixels: of the largest picture to accept.
     Returns: (H, W) bool.
     Raises:
-        UserError: no such picture, or other proportions.
+        UserError: no such picture, too large, or other proportions.
     """
+    image_size(path, max_pixels=max_pixels)  # what is wrong with the header has sentences of its own
     try:
-        image_size(path)  # the header tells whether it is too large before anything is unpacked
-        with Image.open(path, formats=FORMATS) as file:
-            pixels = np.asarray(file)
-            has_alpha = file.mode.endswith("A")
-    except UserError:
-        raise
-    except Exception as error:  # on damaged files Pillow's readers raise almost anything
+        image = load_stored(path, max_pixels=max_pixels)
+    except UserError as error:
         raise UserError(
             f"Expected a region as a PNG, but {path.name} cannot be read; write it again, not zero where it lies."
         ) from error
-    region = pixels.reshape(*pixels.shape[:2], -1) != 0
-    region = region[..., :-1].any(axis=2) & region[..., -1] if has_alpha else region.any(axis=2)
-    return fit_to_photo(region.astype(np.uint8), size=size, name=path.name) > 0
+    check_proportions(image.size, size=size, name=path.name)
+    # Picked before compared: of a large picture the rest need not be unpacked.
+    marked = np.asarray(image.resize(size, Image.Resampling.NEAREST)).reshape(*size[::-1], -1) != 0
+    return marked[..., :-1].any(axis=2) & marked[..., -1] if image.mode.endswith("A") else marked.any(axis=2)
 
 
 def check_size(pixels: np.ndarray, *, size: tuple[int, int], what: str) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ecenet.data.labels import IGNORE_INDEX
-from ecenet.data.split import read_indices
+from ecenet.data.split import read_indices, values_of
 from ecenet.errors import UserError
 from ecenet.explore.regions import fit_to_photo
-from ecenet.images import image_size
+from ecenet.images import MAX_PIXELS, image_size
 from ecenet.metrics import confusion_matrix, intersection_over_union
 from ecenet.prediction import Prediction
 
@@ -75,7 +75,12 @@ def compare_with_truth(prediction: Prediction, truth: np.ndarray) -> StageScores
 
 
 def read_truth(
-    path: str | Path, *, size: tuple[int, int], class_names: list[str], content: bytes | None = None
+    path: str | Path,
+    *,
+    size: tuple[int, int],
+    class_names: list[str],
+    content: bytes | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Truth:
     """Read a mask of class indices, 255 = ignore, and bring it to a photo's size without mixing classes.
 
@@ -84,13 +89,15 @@ def read_truth(
         size: the photo's (width, height). It may have been scaled down, so the mask need only have its proportions.
         class_names: of the model; K of them.
         content: of the file, where that is not on disk; `path` then only names it.
+        max_pixels: of the largest mask to accept.
     Raises:
-        UserError: no such mask, other proportions, a value that is neither a class nor 255, or nothing labelled.
+        UserError: no such mask, too large, other proportions, a value that is neither a class nor 255, or nothing
+            labelled.
     """
     path = Path(path)
-    mask = _read(path, content)
+    mask = _read(path, content, max_pixels=max_pixels)
     resized = fit_to_photo(mask, size=size, name=path.name)
-    present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+    present = values_of(mask)
     bad = present[(present >= len(class_names)) & (present != IGNORE_INDEX)]
     if bad.size:
         raise UserError(
@@ -105,11 +112,11 @@ def read_truth(
     return Truth(resized, tuple(class_names))
 
 
-def _read(path: Path, content: bytes | None) -> np.ndarray:
+def _read(path: Path, content: bytes | None, *, max_pixels: int) -> np.ndarray:
     """(h, w) uint8. Messages name the file alone: where the server keeps an upload is nobody's business."""
     try:
         # The header first: it tells the kind and the size before anything is unpacked.
-        image_size(path if content is None else content)
-        return read_indices(path, content=content)
+        image_size(path if content is None else content, max_pixels=max_pixels)
+        return read_indices(path, content=content, max_pixels=max_pixels)
     except UserError as error:
         raise UserError(str(error).replace(str(path), path.name)) from error

@@ -22,7 +22,7 @@ from ecenet.ui.experiment import Experiment, add_painted_class
 from ecenet.ui.layers import stage_pictures
 from ecenet.ui.reference import find_reference
 from ecenet.ui.selection import MIN_AREA, Selection
-from ecenet.ui.session import MAX_PHOTOS, Photo, Session, new_session
+from ecenet.ui.session import Photo, Session, new_session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.what_if_view import render_result
 
@@ -35,7 +35,7 @@ FULL_PREDICTION = "for comparison: a photo predicted in full"
 def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
     """Time what a click makes the server draw, UMAP, and a full session's memory.
 
-    Returns: JSON-able: medians in milliseconds of each view, seconds of UMAP, megabytes of `MAX_PHOTOS` photos.
+    Returns: JSON-able: medians in milliseconds of each view, seconds of UMAP, megabytes of a full session.
     """
     umap = UmapWorker()
     shelf = ModelShelf(weights)
@@ -84,7 +84,7 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
         f"UMAP of {MANY_POINTS} points, seconds": fitted[0],
         "one image placed into it, seconds": fitted[1],
         f"the session's map of {len(grown.points)} points with one more photo, seconds": round(one_more, 3),
-        f"session of {MAX_PHOTOS} photos, MB": round(held_bytes(session) / 1e6, 1),
+        f"session of {len(session.photos)} photos, MB": round(held_bytes(session) / 1e6, 1),
         "photo": "{}×{}".format(*PHOTO_SIZE),
     }
 
@@ -105,7 +105,7 @@ def _full_session(shelf: ModelShelf) -> Session:
     predictor = shelf.open(session.model)
     astronaut = Image.fromarray(skimage.data.astronaut())
     width, height = PHOTO_SIZE
-    for number in range(MAX_PHOTOS):
+    for number in range(session.limits.photos):
         left, top = number, 7 * number
         image = astronaut.crop((left, top, left + width, top + height))
         session = session.with_photo(Photo(str(number), predictor.predict(image)))

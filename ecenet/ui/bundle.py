@@ -16,7 +16,7 @@ from ecenet.images import thumbnail
 from ecenet.ui import download
 from ecenet.ui.reference import hash_of
 from ecenet.ui.selection import Selection
-from ecenet.ui.session import MAX_PHOTO_SIDE, MAX_PHOTOS, Photo, Session
+from ecenet.ui.session import MAX_PHOTO_SIDE, Photo, Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import MODEL_QUEUE, View
@@ -99,15 +99,16 @@ def open_session(
     Raises:
         UserError: the file is no saved session, or its model is not on the list.
     """
-    bundle = read_bundle(path, max_photos=MAX_PHOTOS)
+    bundle = read_bundle(path, limits=shelf.limits)
     key = str(bundle.view.get("model"))
     predictor = shelf.open(key)
-    session = Session(model=key, stage_names=tuple(predictor.model.stage_names))
+    session = Session(model=key, stage_names=tuple(predictor.model.stage_names), limits=shelf.limits)
     for name, image, saved_truth in track(bundle.photos):
         prediction, truth = predictor.predict(thumbnail(image, max_side=MAX_PHOTO_SIDE)), None
         if saved_truth is not None:
             size, names = prediction.image.size, prediction.class_names
-            truth = read_truth("truth.png", size=size, class_names=names, content=saved_truth)
+            most = image.width * image.height
+            truth = read_truth("truth.png", size=size, class_names=names, content=saved_truth, max_pixels=most)
         session = session.with_photo(Photo(name, prediction, truth=truth))
     same = bundle.view.get("weights_hash") == hash_of(shelf, key)
     saved = bundle.view.get("selection")

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from ecenet.bank import EmbeddingBank, read_bank
+from ecenet.bank import EmbeddingBank
+from ecenet.bank_file import read_bank
 from ecenet.data.read import Layout
 from ecenet.errors import UserError
 from ecenet.explore.dataset import (

@@ -78,7 +78,7 @@ def image_cards(
     """
     cards = ""
     for image, text in track(listing.rows):
-        photo, truth = bank_image(bank, data, image)
+        photo, truth = bank_image(bank, data, image, max_pixels=predictor.max_pixels)
         prediction = predictor.predict(photo)
         pixels = listing.pixels(truth, prediction.stages[listing.stage].label_map)
         picture = marked_photo(photo, pixels, max_side=PICTURE_SIDE)
@@ -111,7 +111,7 @@ def open_image(
     """
     if not (type(image) is int and image in [index for index, _ in listing.rows]):
         raise UserError(f"Expected an image of the list, got {str(image)[:60]}; click one.")
-    photo, mask = bank_image(bank, data, image)
+    photo, mask = bank_image(bank, data, image, max_pixels=predictor.max_pixels)
     prediction = predictor.predict(thumbnail(photo, max_side=MAX_PHOTO_SIDE))
     truth = Truth(resize_labels(mask, size=prediction.image.size), tuple(prediction.class_names))
     session = session.with_photo(Photo(Path(bank.images[image]).stem, prediction, truth=truth))

@@ -12,7 +12,7 @@ from gradio.data_classes import ImageData
 from ecenet.images import thumbnail
 from ecenet.ui.choose import choose_photo
 from ecenet.ui.selection import Selection
-from ecenet.ui.session import MAX_PHOTOS, Session, add_photo, add_photos
+from ecenet.ui.session import Session, add_photo, add_photos
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import HIDDEN, LIVE, MODEL_QUEUE, View
@@ -49,7 +49,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     several = gr.UploadButton(
         "Add several photos", file_count="multiple", file_types=["image"], size="sm", elem_id="several-photos"
     )
-    gr.Markdown("Or an example:")
+    gr.Markdown(f"{shelf.limits}. Or an example:", elem_id="upload-limits")
     example_gallery = gr.Gallery(
         examples,
         label="Examples",
@@ -57,7 +57,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         **thumbnails,
     )
     gallery = gr.Gallery(
-        label=f"Your photos (up to {MAX_PHOTOS})",
+        label=f"Your photos (up to {shelf.limits.photos})",
         visible=False,
         elem_id="session-photos",
         **thumbnails,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-from ecenet.bank import EmbeddingBank, read_bank, reference_points
+from ecenet.bank import EmbeddingBank, reference_points
+from ecenet.bank_file import read_bank
 from ecenet.errors import UserError
 from ecenet.explore.confidence_warning import ConfidenceWarning, read_warning
 from ecenet.explore.points import EmbeddingPoints

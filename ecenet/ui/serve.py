@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError
 
-from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED
+from ecenet.api.files import NOT_UPLOADED
 from ecenet.errors import UserError
 
 CSS = Path(__file__).parents[2] / "assets" / "app.css"
@@ -41,12 +41,15 @@ def check_mcp() -> None:
         raise UserError("Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.")
 
 
-def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = False, wait: bool = True) -> None:
+def serve(
+    page: gr.Blocks, *, host: str | None, port: int | None, max_bytes: int, mcp: bool = False, wait: bool = True
+) -> None:
     """Serve the page and its API.
 
     Args:
         host: 127.0.0.1 by default, or what a Space sets.
         port: 7860 by default, or the next free one.
+        max_bytes: of one upload.
         mcp: offer the API to MCP clients as well, at /gradio_api/mcp/.
         wait: until the server ends.
     """
@@ -55,7 +58,7 @@ def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = Fa
         server_port=port,
         theme=gr.themes.Soft(primary_hue="teal", font=["ui-sans-serif", "system-ui", "sans-serif"]),
         css_paths=CSS,
-        max_file_size=MAX_UPLOAD_BYTES,
+        max_file_size=max_bytes,
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
         app_kwargs={"exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused)},

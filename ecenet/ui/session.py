@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,14 +12,13 @@ from PIL import Image
 from ecenet.errors import UserError
 from ecenet.explore.truth import Truth
 from ecenet.images import load_image, thumbnail
+from ecenet.limits import Limits
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
 from ecenet.ui.layers import StagePictures, stage_pictures
 from ecenet.ui.selection import Selection, pixel_of
 from ecenet.ui.shelf import ModelShelf
 
-MAX_PHOTOS = 20
-"""Photos a session keeps; the oldest goes first."""
 MAX_PHOTO_SIDE = 1024
 """Longest side in pixels at which the app shows photos; larger ones are scaled down on arrival."""
 
@@ -56,6 +55,8 @@ class Session:
     """Key of the `ModelShelf`; every photo has been segmented by it."""
     stage_names: tuple[str, ...] = ()
     """The model's, coarse to fine."""
+    limits: Limits = field(default_factory=Limits)
+    """Of photos it keeps the newest."""
 
     def photo(self, selection: Selection) -> Photo | None:
         """The selected one, or the last where there are fewer; None without any."""
@@ -97,7 +98,7 @@ class Session:
         return selection
 
     def with_photo(self, photo: Photo) -> "Session":
-        return replace(self, photos=(*self.photos, photo)[-MAX_PHOTOS:])
+        return replace(self, photos=(*self.photos, photo)[-self.limits.photos :])
 
     def look_at_newest(self, selection: Selection) -> Selection:
         """The photo that came last; there must be one."""
@@ -118,7 +119,7 @@ class Session:
 
 def new_session(shelf: ModelShelf) -> Session:
     """No photo yet, and the model that the app was started with."""
-    return choose_model(Session(), shelf.initial, shelf=shelf)
+    return choose_model(Session(limits=shelf.limits), shelf.initial, shelf=shelf)
 
 
 def add_photo(session: Session, path: str, *, predictor: Predictor, example: str | None = None) -> Session:
@@ -127,16 +128,20 @@ def add_photo(session: Session, path: str, *, predictor: Predictor, example: str
     Raises:
         UserError: it is no usable image.
     """
-    return session.with_photo(Photo(Path(path).stem, predictor.predict(read_photo(path)), example))
+    return session.with_photo(
+        Photo(Path(path).stem, predictor.predict(read_photo(path, max_pixels=predictor.max_pixels)), example)
+    )
 
 
-def read_photo(path: str) -> Image.Image:
+def read_photo(path: str, *, max_pixels: int) -> Image.Image:
     """The photo at `path`, RGB, at the size at which the app shows it.
 
+    Args:
+        max_pixels: largest photo to accept.
     Raises:
         UserError: it is no usable image.
     """
-    return thumbnail(load_image(path), max_side=MAX_PHOTO_SIDE)
+    return thumbnail(load_image(path, max_pixels=max_pixels), max_side=MAX_PHOTO_SIDE)
 
 
 def add_photos(
@@ -152,13 +157,13 @@ def add_photos(
         track: wraps the paths, to show how far it is.
     Returns: the session, and a sentence for each problem.
     """
-    problems = []
-    if len(paths) > MAX_PHOTOS:
+    problems, most = [], session.limits.photos
+    if len(paths) > most:
         problems.append(
-            f"Expected at most {MAX_PHOTOS} photos, got {len(paths)}, of which the first {MAX_PHOTOS} were added; "
+            f"Expected at most {most} photos, got {len(paths)}, of which the first {most} were added; "
             "look at the others after these."
         )
-    for path in track(paths[:MAX_PHOTOS]):
+    for path in track(paths[:most]):
         try:
             session = add_photo(session, path, predictor=predictor)
         except UserError as error:

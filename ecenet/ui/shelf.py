@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecenet.errors import UserError
+from ecenet.limits import Limits
 from ecenet.predictor import Predictor
 from ecenet.runs import RUNS_DIR, list_runs
 from ecenet.weights import CHECKPOINT_FILES, WEIGHTS_DIR, shipped_weights
@@ -34,11 +35,20 @@ class ModelShelf:
         initial: what is chosen first: shipped weights by name, a folder or a Hub id.
         runs: folder below which finished runs are found.
         max_loaded: how many models stay in memory.
+        limits: of what visitors may upload; the models accept images as large as these.
     """
 
-    def __init__(self, initial: str | Path, *, runs: Path = RUNS_DIR, max_loaded: int = MAX_LOADED) -> None:
+    def __init__(
+        self,
+        initial: str | Path,
+        *,
+        runs: Path = RUNS_DIR,
+        max_loaded: int = MAX_LOADED,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+    ) -> None:
         self._own = _own_choice(initial)
         self.initial = self._own.key
+        self.limits = limits
         self._runs = runs
         self._max_loaded = max_loaded
         self._lock = threading.Lock()
@@ -70,7 +80,7 @@ class ModelShelf:
             stamp = _stamp(choice.weights)
             kept = self._loaded.get(choice.key)
             if kept is None or (stamp is not None and stamp != kept[0]):
-                kept = (stamp or (), _load(choice))
+                kept = (stamp or (), _load(choice, max_pixels=self.limits.pixels))
             self._loaded[choice.key] = kept
             self._loaded.move_to_end(choice.key)
             while len(self._loaded) > self._max_loaded:
@@ -97,10 +107,10 @@ class ModelShelf:
         raise UserError(f"Expected a model of the list, got {str(key)[:80]!r}; choose one of the list.")
 
 
-def _load(choice: ModelChoice) -> Predictor:
+def _load(choice: ModelChoice, *, max_pixels: int) -> Predictor:
     """Where weights lie is nobody's business: messages name the choice."""
     try:
-        return Predictor.from_weights(choice.weights)
+        return Predictor.from_weights(choice.weights, max_pixels=max_pixels)
     except UserError as error:
         raise UserError(str(error).replace(str(choice.weights), choice.label)) from error
 

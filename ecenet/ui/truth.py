@@ -52,7 +52,9 @@ def add_truth(session: Session, selection: Selection, path: str) -> Session:
         gr.Error: the file is no mask of this photo in the model's classes.
     """
     prediction = session.required_photo(selection).prediction
-    truth = read_truth(path, size=prediction.image.size, class_names=prediction.class_names)
+    truth = read_truth(
+        path, size=prediction.image.size, class_names=prediction.class_names, max_pixels=session.limits.pixels
+    )
     return session.with_truth(selection, truth)
 
 

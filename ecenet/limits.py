@@ -1,0 +1,47 @@
+"""What one visitor may upload. Whoever starts the app sets it; the app shows it."""
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from ecenet.errors import UserError
+from ecenet.images import MAX_PIXELS
+
+MAX_MEGAPIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+"""Pillow itself opens nothing larger."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one upload, and of a session."""
+
+    megabytes: int = 32
+    """Of one file, in MiB, whatever way it comes."""
+    megapixels: float = MAX_PIXELS / 1e6
+    """Of one image, in millions of pixels."""
+    photos: int = 20
+    """Of one session, and of one call of the API."""
+
+    def __post_init__(self) -> None:
+        """Raises:
+        UserError: a limit is none.
+        """
+        for name, value, least, most in (
+            ("megabytes", self.megabytes, 1, 4096),
+            ("megapixels", self.megapixels, 0.01, MAX_MEGAPIXELS),
+            ("photos", self.photos, 1, 1000),
+        ):
+            if not least <= value <= most:
+                raise UserError(f"Expected --max-{name} of {least} … {most}, got {value}; correct it.")
+
+    @property
+    def bytes(self) -> int:
+        return self.megabytes << 20
+
+    @property
+    def pixels(self) -> int:
+        return int(self.megapixels * 1e6)
+
+    def __str__(self) -> str:
+        photos = "1 photo" if self.photos == 1 else f"Up to {self.photos} photos"
+        return f"{photos}, {self.megabytes} MB and {self.megapixels:g} megapixels each"
