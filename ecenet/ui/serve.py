@@ -1,5 +1,6 @@
 """From a laid-out page to a server: limits, the API's refusals, what fails, MCP."""
 
+import gc
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,7 @@ def serve(
             page.block_thread()
         finally:
             page.close(verbose=False)
+            gc.freeze()  # else the interpreter would look through all objects for seconds before it ends
 
 
 def _refused(request: Request, error: Exception) -> Response:
