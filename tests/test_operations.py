@@ -92,7 +92,7 @@ def test_health_tells_what_answers_and_nothing_else(api: Served) -> None:
 
 
 def test_health_fails_while_the_model_does_and_recovers_with_it(
-    health: Health, monkeypatch: pytest.MonkeyPatch, journal: Journal
+    health: Health, predictor: Predictor, monkeypatch: pytest.MonkeyPatch, journal: Journal
 ) -> None:
     assert health.answers()
 
@@ -100,7 +100,7 @@ def test_health_fails_while_the_model_does_and_recovers_with_it(
         raise RuntimeError(SECRET)
 
     with monkeypatch.context() as patched:
-        patched.setattr(health._predictor.model, "forward_head", broken)
+        patched.setattr(predictor.model, "forward_head", broken)
         assert health.report(waiting=3, queue=4) | {"uptime_seconds": 0} == {
             "status": "failing",
             **health.about(),
@@ -155,7 +155,8 @@ def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, jo
     text = journal.text()
     for hidden in (SECRET, "holiday", ".jpg", "zebra", "127.0.0.1", api.client.session_hash):
         assert hidden not in text
-    whole, unreadable, again, unknown = map(json.loads, text.splitlines())
+    told = [json.loads(line) for line in text.splitlines()]
+    whole, unreadable, again, unknown = (line for line in told if line["event"] != "library")
     assert whole.pop("milliseconds") > 0
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", whole.pop("time"))
     assert whole == {
@@ -169,10 +170,7 @@ def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, jo
     assert unreadable.items() >= {"event": "refused", "during": "segment", "kind": "UserError"}.items()
     assert unreadable["where"].startswith("ecenet/images.py ")
     assert again["event"] == "prediction"
-    assert (
-        unknown.items()
-        >= {"event": "refused", "during": "similarity", "where": "ecenet/prediction.py class_index"}.items()
-    )
+    assert (unknown["during"], unknown["where"]) == ("similarity", "ecenet/prediction.py class_index")
 
 
 def test_a_photo_among_several_that_cannot_be_used_is_told_too(
@@ -217,7 +215,7 @@ def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health,
     def fail(number: int) -> int:
         raise ZeroDivisionError
 
-    with Page() as page:
+    with Page(analytics_enabled=False) as page:
         kept, shown = gr.State(0), gr.Number()
         gr.Button().click(count, kept, [kept, shown])
         gr.Button().click(fail, kept, kept)
@@ -267,20 +265,12 @@ def test_the_level_holds_back_and_text_is_one_line_an_event(journal: Journal) ->
     assert re.fullmatch(r"\d\d:\d\d:\d\d warning unusable file problem=mine\n", journal.text())
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environment", "shared", "public"),
-    [
-        ([], {}, False, False),
-        (["--share"], {}, True, True),
-        ([], {"GRADIO_SHARE": "True"}, True, True),
-        (["--public"], {}, False, True),
-        ([], {"SPACE_ID": "someone/space"}, False, True),
-    ],
-)
-def test_a_share_link_is_public(arguments: list[str], environment: dict[str, str], shared: bool, public: bool) -> None:
-    options = tyro.cli(app.Options, args=arguments)
-    assert app.is_shared(options, environment) == shared
-    assert app.is_public(options, environment) == public
+def test_a_share_link_is_public_however_it_is_asked_for() -> None:
+    for arguments, environment in ((["--share"], {}), ([], {"GRADIO_SHARE": "True"})):
+        options = tyro.cli(app.Options, args=arguments)
+        assert app.is_shared(options, environment)
+        assert app.is_public(options, environment)
+    assert not app.is_shared(app.Options(public=True), {"SPACE_ID": "someone/space"})
 
 
 def test_a_queue_for_nobody_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -306,7 +296,8 @@ def test_there_is_one_version_and_the_page_shows_it(
 
 def test_the_container_runs_as_nobody_special_and_has_what_the_app_reads() -> None:
     """What its linter, part of `make check`, does not see."""
-    instructions = re.findall(r"^([A-Z]+) (.*(?:\\\n.*)*)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    instructions = re.findall(r"^([A-Z]+) (.*)", text, re.MULTILINE)
     of = dict(instructions)
     assert of["USER"] == "1000"
     assert [name for name, _ in instructions][-2:] == ["ENTRYPOINT", "CMD"], "no step as root after the user's"
