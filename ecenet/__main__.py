@@ -1,4 +1,5 @@
-"""The command line: `python -m ecenet predict | evaluate | embed | train | recipes | runs | ship | …`."""
+"""The command line: `python -m ecenet predict | evaluate | embed | train | recipes | runs | ship | …`, and
+`python -m ecenet --version`."""
 
 import sys
 
@@ -21,10 +22,15 @@ from ecenet.cli_convert import Convert
 from ecenet.cli_studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.errors import UserError
 from ecenet.recipes import with_preset
+from ecenet.version import version_line
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0, or 2 for input that cannot be used."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(version_line())
+        return 0
     try:
         command = tyro.cli(
             Predict
@@ -47,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
             | Convert,
             prog="python -m ecenet",
             description=__doc__,
-            args=with_preset(sys.argv[1:] if arguments is None else arguments),
+            args=with_preset(arguments),
         )
         command.run()
     except UserError as error:

@@ -1,5 +1,6 @@
 """Images in, predictions out. The model takes tensors; sizes, devices and precision are decided here."""
 
+import logging
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -12,12 +13,15 @@ from torch import Tensor
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.errors import UserError
 from ecenet.images import MAX_PIXELS, ImageSource, load_image
+from ecenet.journal import note
 from ecenet.model.ecenet import resize
 from ecenet.model.edits import NO_EDITS, HeadEdits, join_prototypes
 from ecenet.model.network import Network
 from ecenet.outputs import StageOutput
 from ecenet.prediction import ImageFeatures, Prediction, StagePrediction
 from ecenet.weights import best_device, load_model
+
+_logger = logging.getLogger(__name__)
 
 MAX_WORKING_SIDE = 1024
 """Longest side in pixels that the network sees where the weights name no size."""
@@ -34,6 +38,7 @@ class Predictor:
         half: bf16 autocast; chosen by itself when None, where the hardware computes it natively.
         image_size: longest side in pixels that the network sees; the model's own when None.
         max_pixels: largest image to accept.
+        name: what the journal calls the model.
     """
 
     def __init__(
@@ -44,12 +49,14 @@ class Predictor:
         half: bool | None = None,
         image_size: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        name: str = "",
     ) -> None:
         self.device = torch.device(device) if device is not None else best_device()
         self.half = bf16_is_fast(self.device) if half is None else half
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.image_size = image_size or model.image_size
         self.max_pixels = max_pixels
+        self.name = name
         self._mean = torch.tensor(model.image_mean, device=self.device).view(1, 3, 1, 1)
         self._std = torch.tensor(model.image_std, device=self.device).view(1, 3, 1, 1)
 
@@ -96,6 +103,7 @@ class Predictor:
         Raises:
             UserError: the edits are not for these weights or this image, or what they add has a name that is taken.
         """
+        head_only = start is None
         start = time.perf_counter() if start is None else start
         model = self.model
         added = () if edits is None else edits.added
@@ -106,13 +114,23 @@ class Predictor:
             output = model.forward_head(features.tensors, None if edits is None else edits.to(self.device))
             output = join_prototypes(output, (edits or NO_EDITS).row_classes(model.num_classes))
         wanted = {name: stage for name, stage in output.stages.items() if stages is None or name in stages}
-        return Prediction(
+        prediction = Prediction(
             class_names=names,
             class_colors=[*model.class_colors, *(list(one.color) for one in added)],
             stages=_summarise(wanted, size=features.image.size),
             features=features,
             seconds=time.perf_counter() - start,
         )
+        note(
+            _logger,
+            "prediction",
+            model=self.name,
+            photo="{}x{}".format(*features.image.size),
+            seen="{1}x{0}".format(*features.working_size),
+            head_only=head_only,
+            milliseconds=round(1000 * prediction.seconds, 1),
+        )
+        return prediction
 
     def working_image(self, image: Image.Image, *, scale: float = 1.0) -> Tensor:
         """RGB image → (1, 3, h, w) normalised float32, as the network sees it; `scale` as for `working_size`."""

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from ecenet.errors import UserError, disk_errors
 from ecenet.files import replaced
+from ecenet.version import commit
 
 RUNS_DIR = Path("runs")
 """Where runs are looked for."""
@@ -66,7 +66,7 @@ def describe_run(out: Path, *, settings: dict[str, Any], processes: int) -> None
         "arguments": sys.argv[1:],
         "directory": str(Path.cwd()),
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
         "versions": {name: version(name) for name in ("torch", "torchvision", "timm", "accelerate")},
         "python": platform.python_version(),
         "processes": processes,
@@ -74,22 +74,6 @@ def describe_run(out: Path, *, settings: dict[str, Any], processes: int) -> None
     }
     with replaced(path) as partial:
         partial.write_text(json.dumps(description, indent=1))
-
-
-def _commit() -> str | None:
-    """Of the code that trains, with a mark where it differs from it; None outside a git checkout."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip()
 
 
 @contextmanager

@@ -53,6 +53,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     from gradio_client import Client
 
     from app import build_app
+    from ecenet.ui.health import Health
     from ecenet.ui.serve import serve
     from ecenet.ui.shelf import ModelShelf
 
@@ -63,11 +64,20 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         port = probe.getsockname()[1]
         probe.close()
         shelf = ModelShelf("voc13", runs=tmp_path_factory.mktemp("no-runs"))
-        page = build_app(shelf, umap=ScriptedFitter(), runs=None)  # type: ignore[arg-type]  # the API draws no map
+        umap: Any = ScriptedFitter()  # the API draws no map
+        page = build_app(shelf, umap=umap, runs=None)
         has_mcp = importlib.util.find_spec("mcp") is not None
-        serve(page, host="127.0.0.1", port=port, max_bytes=shelf.limits.bytes, mcp=has_mcp, wait=False)
-        address = f"http://127.0.0.1:{port}"
         predictor = shelf.open(shelf.initial)
+        serve(
+            page,
+            health=Health(predictor, umap=umap),
+            host="127.0.0.1",
+            port=port,
+            max_bytes=shelf.limits.bytes,
+            mcp=has_mcp,
+            wait=False,
+        )
+        address = f"http://127.0.0.1:{port}"
         folder = tmp_path_factory.mktemp("photos")
         yield Served(address, folder, Client(address, verbose=False), predictor, _write_files(folder, predictor))
         page.close()

@@ -17,7 +17,7 @@ from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
 from ecenet.ui.reference import hash_of
 from ecenet.ui.session import read_photo
-from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.shelf import ModelShelf, name_of
 from ecenet.ui.toast import show_errors
 
 E = TypeVar("E", bound="Endpoints")
@@ -111,12 +111,8 @@ def open_weights(shelf: ModelShelf, name: str | None) -> Opened:
     """
     key = shelf.initial
     if name is not None:
-        keys = {_name(choice.key): choice.key for choice in shelf.choices()}
+        keys = {name_of(choice.key): choice.key for choice in shelf.choices()}
         if name not in keys:
             raise UserError(f"Expected weights among {', '.join(keys)}, got {name[:60]!r}; choose one of these.")
         key = keys[name]
-    return Opened(key, shelf.open(key), {"weights": _name(key), "weights_hash": hash_of(shelf, key)})
-
-
-def _name(key: str) -> str:
-    return key.removeprefix("weights:")
+    return Opened(key, shelf.open(key), {"weights": name_of(key), "weights_hash": hash_of(shelf, key)})

@@ -1,6 +1,6 @@
 """What lies beside a model's weights: a bank of reference photos' embeddings, and when to warn of a wrong mask."""
 
-import sys
+import logging
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -12,10 +12,12 @@ from ecenet.bank_file import read_bank
 from ecenet.errors import UserError
 from ecenet.explore.confidence_warning import ConfidenceWarning, read_warning
 from ecenet.explore.points import EmbeddingPoints
+from ecenet.journal import note
 from ecenet.model.network import Network
 from ecenet.ui.shelf import ModelShelf
 from ecenet.weights import weights_hash
 
+_logger = logging.getLogger(__name__)
 BANK, WARNING = "bank.parquet", "warning.json"
 T = TypeVar("T")
 _hashes: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
@@ -76,7 +78,7 @@ def _or_tell(read: Callable[[], T]) -> T | None:
     try:
         return read()
     except UserError as error:
-        print(f"Warning: {error}", file=sys.stderr)
+        note(_logger, "unusable file", level="warning", problem=str(error))
         return None
 
 

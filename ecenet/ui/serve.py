@@ -1,5 +1,6 @@
-"""From a laid-out page to a server: limits, the API's refusals, MCP."""
+"""From a laid-out page to a server: limits, the API's refusals, what fails, MCP."""
 
+import gc
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,27 @@ from gradio.route_utils import FnIndexInferError
 
 from ecenet.api.files import NOT_UPLOADED
 from ecenet.errors import UserError
+from ecenet.journal import adopt_uvicorn
+from ecenet.ui.health import Health, health_route
+from ecenet.ui.report import reported
 
+QUEUE = 32
+"""Events that may wait for the model."""
+NO_SHARE_LINK = (
+    "Expected Gradio's service to open a share link, but it cannot be reached; the app is served at its own address "
+    "alone, without training."
+)
 CSS = Path(__file__).parents[2] / "assets" / "app.css"
 
 
 class Page(gr.Blocks):
-    """Says in one sentence what Gradio refuses before any of our functions is called: it would say nothing."""
+    """Says in one sentence what Gradio refuses before any of our functions is called: it would say nothing. And what
+    fails in any of them, behind whatever event."""
+
+    async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> Any:
+        called = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        with reported(str(called.api_name)):
+            return await super().process_api(block_fn, *args, **kwargs)
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -42,28 +58,53 @@ def check_mcp() -> None:
 
 
 def serve(
-    page: gr.Blocks, *, host: str | None, port: int | None, max_bytes: int, mcp: bool = False, wait: bool = True
+    page: gr.Blocks,
+    *,
+    health: Health,
+    host: str | None,
+    port: int | None,
+    max_bytes: int,
+    share: bool = False,
+    mcp: bool = False,
+    queue: int = QUEUE,
+    wait: bool = True,
 ) -> None:
-    """Serve the page and its API.
+    """Serve the page, its API and /health.
 
     Args:
         host: 127.0.0.1 by default, or what a Space sets.
         port: 7860 by default, or the next free one.
         max_bytes: of one upload.
+        share: at a public address of Gradio's, too.
         mcp: offer the API to MCP clients as well, at /gradio_api/mcp/.
+        queue: how many events may wait.
         wait: until the server ends.
     """
-    page.queue(max_size=32).launch(
+    waiting = page.queue(max_size=queue)._queue
+    page.launch(
         server_name=host,
         server_port=port,
+        share=share,
         theme=gr.themes.Soft(primary_hue="teal", font=["ui-sans-serif", "system-ui", "sans-serif"]),
         css_paths=CSS,
         max_file_size=max_bytes,
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
-        app_kwargs={"exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused)},
-        prevent_thread_lock=not wait,
+        app_kwargs={
+            "exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused),
+            "routes": [health_route(health, waiting=waiting.__len__, queue=queue)],
+        },
+        prevent_thread_lock=True,
     )
+    adopt_uvicorn()
+    if share and not page.share_url:
+        print(NO_SHARE_LINK, flush=True)
+    if wait:
+        try:
+            page.block_thread()
+        finally:
+            page.close(verbose=False)
+            gc.freeze()  # else the interpreter would look through all objects for seconds before it ends
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -16,6 +16,7 @@ from ecenet.limits import Limits
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
 from ecenet.ui.layers import StagePictures, stage_pictures
+from ecenet.ui.report import note_refusal
 from ecenet.ui.selection import Selection, pixel_of
 from ecenet.ui.shelf import ModelShelf
 
@@ -167,6 +168,7 @@ def add_photos(
         try:
             session = add_photo(session, path, predictor=predictor)
         except UserError as error:
+            note_refusal("add_photos", error)
             problems.append(str(error))
     return session, problems
 

@@ -107,10 +107,15 @@ class ModelShelf:
         raise UserError(f"Expected a model of the list, got {str(key)[:80]!r}; choose one of the list.")
 
 
+def name_of(key: str) -> str:
+    """What the API and the journal call a key."""
+    return key.removeprefix("weights:")
+
+
 def _load(choice: ModelChoice, *, max_pixels: int) -> Predictor:
     """Where weights lie is nobody's business: messages name the choice."""
     try:
-        return Predictor.from_weights(choice.weights, max_pixels=max_pixels)
+        return Predictor.from_weights(choice.weights, name=name_of(choice.key), max_pixels=max_pixels)
     except UserError as error:
         raise UserError(str(error).replace(str(choice.weights), choice.label)) from error
 
