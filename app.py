@@ -1,5 +1,12 @@
 """ECENet Explorer: `python app.py`, then open http://127.0.0.1:7860. This file only lays out the page."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # What follows takes seconds to import; Ctrl-C then ends that without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -28,6 +35,7 @@ from ecenet.ui import (
     train,
     what_if,
 )
+from ecenet.ui.ending import ends_when_asked, own_files
 from ecenet.ui.selection import Selection
 from ecenet.ui.serve import Page, check_mcp, serve
 from ecenet.ui.session import new_session
@@ -141,9 +149,12 @@ def main(options: Options) -> None:
     host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     if not public and host not in ("127.0.0.1", "localhost", "::1"):
         print(f"Whoever reaches {host} can train here and read this machine's folders; --public switches that off.")
-    app = build_app(shelf, umap=UmapWorker(), runs=None if public else options.runs)
-    serve(app, host=options.host, port=options.port, mcp=options.mcp)
+    with own_files(), contextlib.closing(UmapWorker()) as umap:
+        app = build_app(shelf, umap=umap, runs=None if public else options.runs)
+        serve(app, host=options.host, port=options.port, mcp=options.mcp)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    options = tyro.cli(Options)
+    with ends_when_asked():
+        main(options)

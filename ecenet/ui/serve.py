@@ -12,6 +12,7 @@ from gradio.route_utils import FnIndexInferError
 
 from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED
 from ecenet.errors import UserError
+from ecenet.ui.ending import serve_until_asked
 
 CSS = Path(__file__).parents[2] / "assets" / "app.css"
 
@@ -48,7 +49,7 @@ def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = Fa
         host: 127.0.0.1 by default, or what a Space sets.
         port: 7860 by default, or the next free one.
         mcp: offer the API to MCP clients as well, at /gradio_api/mcp/.
-        wait: until the server ends.
+        wait: until `KeyboardInterrupt`, which ends the server.
     """
     page.queue(max_size=32).launch(
         server_name=host,
@@ -59,8 +60,10 @@ def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = Fa
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
         app_kwargs={"exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused)},
-        prevent_thread_lock=not wait,
+        prevent_thread_lock=True,
     )
+    if wait:
+        serve_until_asked(page)
 
 
 def _refused(request: Request, error: Exception) -> Response:
