@@ -70,4 +70,4 @@ def serve_until_asked(page: gr.Blocks) -> None:
         page.server.config.timeout_graceful_shutdown = GRACE_SECONDS
         closing = threading.Thread(target=page.close, kwargs={"verbose": False}, daemon=True)
         closing.start()
-        closing.join(timeout=2 * GRACE_SECONDS)  # a thread that works for somebody holds it up until it is done
+        closing.join(timeout=1.5 * GRACE_SECONDS)  # a thread that works for somebody holds it up until it is done

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecenet.errors import UserError
+from ecenet.fallback import SteadyPredictor
 from ecenet.predictor import Predictor
 from ecenet.runs import RUNS_DIR, list_runs
 from ecenet.weights import CHECKPOINT_FILES, WEIGHTS_DIR, shipped_weights
@@ -100,7 +101,7 @@ class ModelShelf:
 def _load(choice: ModelChoice) -> Predictor:
     """Where weights lie is nobody's business: messages name the choice."""
     try:
-        return Predictor.from_weights(choice.weights)
+        return SteadyPredictor.from_weights(choice.weights)
     except UserError as error:
         raise UserError(str(error).replace(str(choice.weights), choice.label)) from error
 
