@@ -74,14 +74,14 @@ def save_session(session: Session, selection: Selection, projected: EmbeddingMap
     predictions = [photo.prediction for photo in session.photos]
     entries = [Entry(photo.name, photo.prediction, photo.true_mask) for photo in session.photos]
     shown = projected is not None and projected.shows(predictions)
-    path = download.new_file("ecenet-session.zip")
     view = {
         "model": session.model,
         "weights_hash": hash_of(shelf, session.model),
         "selection": asdict(selection),
         "projection": describe_map(projected) if projected is not None and shown else None,
     }
-    write_bundle(path, photos=entries, view=view)
+    with download.new_file("ecenet-session.zip") as path:
+        write_bundle(path, photos=entries, view=view)
     return path
 
 

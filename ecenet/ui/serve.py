@@ -6,12 +6,12 @@ from typing import Any
 
 import gradio as gr
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError
 
 from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED
-from ecenet.errors import UserError
+from ecenet.errors import UserError, no_room_for
 from ecenet.ui.ending import serve_until_asked
 
 CSS = Path(__file__).parents[2] / "assets" / "app.css"
@@ -32,6 +32,12 @@ class Page(gr.Blocks):
                 "Expected uploaded files, or public addresses of files, and all arguments, got something else; "
                 "upload files first and compare with the API page."
             ) from error
+
+    async def postprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().postprocess_data(*args, **kwargs)
+        except OSError as error:  # pictures are files by then
+            raise gr.Error(no_room_for("the pictures", error), print_exception=False) from error
 
 
 def check_mcp() -> None:
@@ -59,7 +65,12 @@ def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = Fa
         max_file_size=MAX_UPLOAD_BYTES,
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
-        app_kwargs={"exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused)},
+        app_kwargs={
+            "exception_handlers": {
+                **dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused),
+                OSError: _not_uploaded,
+            }
+        },
         prevent_thread_lock=True,
     )
     if wait:
@@ -72,3 +83,10 @@ def _refused(request: Request, error: Exception) -> Response:
         raise error
     sentence = "Expected an endpoint of the API page and its arguments by their names, got others; correct them."
     return JSONResponse({"detail": sentence}, status_code=422)
+
+
+def _not_uploaded(request: Request, error: Exception) -> Response:
+    """What a full disk refuses while an upload comes in; other errors stay errors."""
+    if not request.url.path.endswith("/upload"):
+        raise error
+    return PlainTextResponse(no_room_for("this file", error), status_code=507)
