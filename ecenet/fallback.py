@@ -23,6 +23,7 @@ from ecenet.model.edits import HeadEdits
 from ecenet.model.network import Network
 from ecenet.prediction import ImageFeatures, Prediction
 from ecenet.predictor import Predictor
+from ecenet.weights import weights_hash
 
 SCALES = (1.0, 0.5, 0.25)
 """Of the usual working size, tried one after the other."""
@@ -38,7 +39,8 @@ class SteadyPredictor(Predictor):
     """A predictor that goes on where its device has no room; arguments as for `Predictor`.
 
     Threads may share it: what one call falls back to changes nothing for another, and each tries the device anew.
-    Where the CPU has no room, either, its methods raise a `UserError`.
+    Where the CPU has no room, either, its methods raise a `UserError`; so they do for features of other weights, as a
+    page keeps them while files change.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class SteadyPredictor(Predictor):
             self._remark = LOADED_ON_CPU
             with memory_errors():
                 prepare(device="cpu")
+        self._weights = weights_hash(self.model)
         self._moving = threading.Lock()
         self._spare: Predictor | None = None
 
@@ -80,11 +83,11 @@ class SteadyPredictor(Predictor):
                     found = _unless_full(partial(self._predict_here, image, size, remark=remark, start=start))
                     if found is not None:
                         return found[0]
-            features = replace(self.on_cpu.extract_features(image), remark=ON_CPU)
+            features = self._marked(self.on_cpu.extract_features(image), ON_CPU)
             return self.on_cpu.predict_features(features, start=start)
 
     def _predict_here(self, image: Image.Image, size: tuple[int, int], *, remark: str, start: float) -> Prediction:
-        features = replace(super().extract_features(image, working_size=size), remark=remark)
+        features = self._marked(super().extract_features(image, working_size=size), remark)
         return super().predict_features(features, start=start)
 
     def extract_features(self, source: ImageSource, *, working_size: tuple[int, int] | None = None) -> ImageFeatures:
@@ -92,8 +95,11 @@ class SteadyPredictor(Predictor):
             image = load_image(source, max_pixels=self.max_pixels)
             found = _unless_full(partial(super().extract_features, image, working_size=working_size))
             if found is not None:
-                return replace(found[0], remark=self._remark)
-            return replace(self.on_cpu.extract_features(image, working_size=working_size), remark=ON_CPU)
+                return self._marked(found[0], self._remark)
+            return self._marked(self.on_cpu.extract_features(image, working_size=working_size), ON_CPU)
+
+    def _marked(self, features: ImageFeatures, remark: str) -> ImageFeatures:
+        return replace(features, remark=remark, weights=self._weights)
 
     def predict_features(
         self,
@@ -111,6 +117,10 @@ class SteadyPredictor(Predictor):
         return self.run(work, [features])
 
     def run(self, work: Callable[[Predictor, Sequence[ImageFeatures]], T], features: Sequence[ImageFeatures]) -> T:
+        if any(one.weights not in ("", self._weights) for one in features):
+            raise UserError(
+                "Expected a photo that these weights have segmented, but their files have changed since; add it again."
+            )
         with memory_errors():
             if all(one.tensors[0].device.type == self.device.type for one in features):
                 found = _unless_full(partial(work, self, features))

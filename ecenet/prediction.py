@@ -49,6 +49,8 @@ class ImageFeatures:
     """(1, C, h, w) of each backbone stage, shallow to deep."""
     remark: str = ""
     """Why the network did not see it as it usually does; empty where it did."""
+    weights: str = ""
+    """Hash of those that saw it; empty where nobody asked."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -22,6 +22,7 @@ READY = b"ready\n"
 IDLE_SECONDS = 30
 PARENT_SECONDS = 0.5
 """How often the process looks whether the one that started it is there."""
+MAX_DEATHS = 2
 MAX_FITS = 8
 """Fits that the process keeps, of all visitors; the one that was used longest ago goes first."""
 
@@ -58,6 +59,8 @@ class UmapWorker:
         self._one_at_a_time = threading.Lock()
         self._starting_or_closing = threading.Lock()
         self._closed = False
+        self._deaths: Counter[str] = Counter()
+        """How often the process died over a fit."""
         self._start()
         atexit.register(self.close)
 
@@ -109,7 +112,11 @@ class UmapWorker:
         return None if answer is None else answer.coordinates
 
     def _ask(self, request: FitRequest | PlaceRequest) -> Answer | None:
-        """None while the process starts; one that died is started again."""
+        """None while the process starts; one that died is started again, but does not die of the same fit forever.
+
+        Raises:
+            FitFailedError: the process died of it for the second time, or the method refused the points.
+        """
         with self._one_at_a_time:
             if self._process.poll() is not None:
                 self._start()
@@ -124,7 +131,12 @@ class UmapWorker:
             except (OSError, EOFError, pickle.UnpicklingError):  # the process died over it
                 self._process.kill()
                 self._start()
-                return None
+                self._deaths[request.key] += 1
+                if self._deaths[request.key] < MAX_DEATHS:
+                    return None
+                del self._deaths[request.key]
+                raise FitFailedError("its process was ended twice, perhaps for lack of memory") from None
+        self._deaths.pop(request.key, None)
         if answer.error:
             raise FitFailedError(answer.error)
         return answer
