@@ -70,7 +70,7 @@ def served_app(runs: Path) -> Iterator[str]:
             yield url
         finally:
             server.terminate()
-            server.wait(timeout=20)
+            assert server.wait(timeout=20) == 0, "asked to end, whatever it was at"
 
 
 def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:

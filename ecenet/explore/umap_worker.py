@@ -55,6 +55,8 @@ class UmapWorker:
     ends.
     """
 
+    command = (sys.executable, "-m", "ecenet.explore.umap_worker")
+
     def __init__(self) -> None:
         self._one_at_a_time = threading.Lock()
         self._starting_or_closing = threading.Lock()
@@ -69,7 +71,7 @@ class UmapWorker:
             if self._closed:
                 return
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ecenet.explore.umap_worker", str(os.getpid())],
+                [*self.command, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=child_environment(),
