@@ -1,6 +1,8 @@
 """From a laid-out page to a server: limits, the API's refusals, MCP."""
 
+import contextlib
 import importlib.util
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,13 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError
+from gradio.utils import get_upload_folder
 
 from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED
 from ecenet.errors import UserError, no_room_for
 from ecenet.ui.ending import serve_until_asked
 
+ABANDONED_SECONDS = 600
 CSS = Path(__file__).parents[2] / "assets" / "app.css"
 
 
@@ -89,4 +93,13 @@ def _not_uploaded(request: Request, error: Exception) -> Response:
     """What a full disk refuses while an upload comes in; other errors stay errors."""
     if not request.url.path.endswith("/upload"):
         raise error
+    _remove_abandoned(Path(get_upload_folder()))
     return PlainTextResponse(no_room_for("this file", error), status_code=507)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """What uploads that broke off have left: Gradio forgets about it, and on a full disk it takes the room of others."""
+    for path in folder.glob("tmp*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()
