@@ -1,5 +1,12 @@
 """ECENet Explorer: `python app.py`, then open http://127.0.0.1:7860. This file only lays out the page."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # What follows takes seconds to import; Ctrl-C then ends that without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import contextlib
 import logging
 import os
 import sys
@@ -32,6 +39,7 @@ from ecenet.ui import (
     what_if,
 )
 from ecenet.ui.health import Health
+from ecenet.ui.ending import ends_when_asked, own_files
 from ecenet.ui.selection import Selection
 from ecenet.ui.serve import QUEUE, Page, check_mcp, serve
 from ecenet.ui.session import new_session
@@ -191,4 +199,6 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    options = tyro.cli(Options)
+    with ends_when_asked():
+        main(options)

@@ -28,13 +28,13 @@ class Predict:
 
     def run(self) -> None:
         from ecenet.export import export_prediction, unique_names
-        from ecenet.predictor import Predictor
+        from ecenet.fallback import SteadyPredictor
 
         if not self.images:
             raise UserError("Expected at least one photo, got none; name image files after the command.")
         if not 0 <= self.opacity <= 1:
             raise UserError(f"Expected --opacity between 0 and 1, got {self.opacity}; choose a number in that range.")
-        predictor = Predictor.from_weights(self.weights)
+        predictor = SteadyPredictor.from_weights(self.weights)
         make_folder(self.out)
         summaries: list[dict[str, object]] = []
         errors: list[str] = []

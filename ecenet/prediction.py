@@ -47,6 +47,10 @@ class ImageFeatures:
     """(height, width) that the network saw."""
     tensors: list[Tensor]
     """(1, C, h, w) of each backbone stage, shallow to deep."""
+    remark: str = ""
+    """Why the network did not see it as it usually does; empty where it did."""
+    weights: str = ""
+    """Hash of those that saw it; empty where nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ class Prediction:
         height, width = self.features.working_size
         own = f"{self.image.width}×{self.image.height}"
         seen = f"{width}×{height}"
-        return f"{own} image" if own == seen else f"{own} image, analysed at {seen}"
+        text = f"{own} image" if own == seen else f"{own} image, analysed at {seen}"
+        return f"{text}, {self.features.remark}" if self.features.remark else text
 
 
 def stage_title(name: str) -> str:

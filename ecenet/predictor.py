@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from ecenet.weights import best_device, load_model
 
 _logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+Self = TypeVar("Self", bound="Predictor")
 MAX_WORKING_SIDE = 1024
 """Longest side in pixels that the network sees where the weights name no size."""
 MAX_DETAIL_SIDE = 1600
@@ -61,7 +64,7 @@ class Predictor:
         self._std = torch.tensor(model.image_std, device=self.device).view(1, 3, 1, 1)
 
     @classmethod
-    def from_weights(cls, weights: str | Path, **options: object) -> "Predictor":
+    def from_weights(cls: type[Self], weights: str | Path, **options: object) -> Self:
         """A predictor for a shipped name, a folder or a Hub id; `options` as for the constructor."""
         return cls(load_model(weights), **options)  # type: ignore[arg-type]
 
@@ -75,10 +78,14 @@ class Predictor:
         return self.predict_features(self.extract_features(source), start=start)
 
     @torch.inference_mode()
-    def extract_features(self, source: ImageSource) -> ImageFeatures:
-        """Run the backbone only."""
+    def extract_features(self, source: ImageSource, *, working_size: tuple[int, int] | None = None) -> ImageFeatures:
+        """Run the backbone only.
+
+        Args:
+            working_size: (height, width) that the network is to see; as `working_size` has it by default.
+        """
         image = load_image(source, max_pixels=self.max_pixels)
-        seen = self.working_image(image)
+        seen = self._seen_at(image, working_size or self.working_size(image.size))
         with self.autocast():
             tensors = self.model.backbone(seen)
         height, width = seen.shape[-2:]
@@ -132,10 +139,20 @@ class Predictor:
         )
         return prediction
 
+    def run(self, work: Callable[["Predictor", Sequence[ImageFeatures]], T], features: Sequence[ImageFeatures]) -> T:
+        """`work(predictor, features)`, on a device that has room for it: both are there, perhaps not these very ones.
+
+        Args:
+            features: that this predictor kept.
+        """
+        return work(self, features)
+
     def working_image(self, image: Image.Image, *, scale: float = 1.0) -> Tensor:
         """RGB image → (1, 3, h, w) normalised float32, as the network sees it; `scale` as for `working_size`."""
-        height, width = self.working_size(image.size, scale=scale)
-        resized = image.resize((width, height), Image.Resampling.BILINEAR)
+        return self._seen_at(image, self.working_size(image.size, scale=scale))
+
+    def _seen_at(self, image: Image.Image, size: tuple[int, int]) -> Tensor:
+        resized = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
         return self.normalise(torch.from_numpy(np.array(resized)).to(self.device)[None].permute(0, 3, 1, 2))
 
     def working_size(self, size: tuple[int, int], *, scale: float = 1.0) -> tuple[int, int]:

@@ -70,7 +70,7 @@ def served_app(runs: Path) -> Iterator[str]:
             yield url
         finally:
             server.terminate()
-            assert server.wait(timeout=60) == 0, "it ends when it is asked to"
+            assert server.wait(timeout=60) == 0, "asked to end, whatever it was at"
 
 
 def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:

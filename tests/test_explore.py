@@ -1,5 +1,6 @@
 """Points and projections: pure functions on predictions and arrays."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -243,6 +244,23 @@ def test_a_worker_that_is_killed_is_replaced(groups: np.ndarray, umap: UmapWorke
     assert umap.fit(groups, UMAP) is None, "shown with PCA meanwhile"
     wait_until_ready(umap)
     assert project(groups, UMAP, fitter=umap).method == "UMAP"
+
+
+def test_a_fit_that_ends_its_process_twice_is_given_up(groups: np.ndarray) -> None:
+    """As when the system kills it for lack of memory: else it would begin anew for as long as the page is open."""
+
+    class Dying(UmapWorker):
+        command = (sys.executable, "-c", "import sys; print('ready', flush=True); sys.stdin.buffer.read(1)")
+
+    with contextlib.closing(Dying()) as worker:
+        for _ in range(2):
+            wait_until_ready(worker)
+            first = project(groups, UMAP, fitter=worker)
+            assert (first.method, first.waiting) == ("PCA", True), "it may have been bad luck"
+            wait_until_ready(worker)
+            second = project(groups, UMAP, fitter=worker)
+            assert (second.method, second.waiting) == ("PCA", False)
+            assert "ended twice" in second.note
 
 
 def test_the_worker_ends_with_the_process_that_started_it(umap: UmapWorker) -> None:

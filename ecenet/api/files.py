@@ -7,13 +7,14 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 from gradio.data_classes import FileData
-from gradio.processing_utils import save_base64_to_cache, save_bytes_to_cache, save_url_to_cache
+from gradio.processing_utils import hash_bytes, save_base64_to_cache, save_url_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
-from ecenet.errors import UserError
+from ecenet.errors import UserError, room_for
 from ecenet.explore.similarity import common_scale
+from ecenet.files import replaced
 from ecenet.overlay import similarity_overlay
 
 NOT_UPLOADED = "Expected a file that was uploaded here, got the path of another one; upload it first."
@@ -55,8 +56,17 @@ Upload = Annotated[FileData, BeforeValidator(_fetched), AfterValidator(_checked)
 
 
 def new_file(content: bytes, name: str) -> FileData:
-    """A file for the client, under this name."""
-    return FileData(path=save_bytes_to_cache(content, name, get_upload_folder()), orig_name=name)
+    """A file for the client, under this name.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    folder = Path(get_upload_folder()) / hash_bytes(content)
+    with room_for("the results"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with replaced(folder / name) as partial:
+            partial.write_bytes(content)
+    return FileData(path=str(folder / name), orig_name=name)
 
 
 def picture(image: Image.Image, name: str) -> FileData:

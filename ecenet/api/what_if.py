@@ -11,7 +11,7 @@ from gradio.data_classes import FileData
 from ecenet.api.endpoint import Opened, endpoint, open_weights
 from ecenet.api.files import Upload, arrays, draw_maps, new_file, picture
 from ecenet.api.reports import Example, MaskEdit, Move, Pooling, WhatIfReport
-from ecenet.errors import UserError
+from ecenet.errors import UserError, room_for
 from ecenet.explore.backbone_class import paint_any_class
 from ecenet.explore.mask_edits import StageMask, stage_mask
 from ecenet.explore.painted_class import PAINTED_COLORS, PaintedClass, load_class, save_class, with_class
@@ -216,7 +216,7 @@ def _maps(after: Prediction, class_name: str | None) -> tuple[float | None, floa
 
 
 def _class_file(painted: PaintedClass) -> FileData:
-    with tempfile.TemporaryDirectory() as folder:
+    with room_for("the painted class"), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{file_stem(painted.name)}.safetensors"
         save_class(painted, path)
         return new_file(path.read_bytes(), path.name)

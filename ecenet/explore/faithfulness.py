@@ -3,18 +3,19 @@
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
 from scipy.integrate import trapezoid
 from scipy.stats import spearmanr
-from torch import nn
+from torch import Tensor, nn
 
 from ecenet.errors import UserError
 from ecenet.explore.regions import cell_shares
 from ecenet.model.network import Network
-from ecenet.prediction import Prediction
+from ecenet.prediction import ImageFeatures, Prediction
 from ecenet.predictor import Predictor, repeat_to
 
 BLUR = 0.05
@@ -161,12 +162,15 @@ def region_score(predictor: Predictor, prediction: Prediction, *, class_index: i
     weights = cell_shares(mask.astype(np.float32), grid=(height, width))
     shares = torch.from_numpy(weights / weights.sum())
 
-    def score(image: Image.Image) -> float:
-        features = predictor.extract_features(image)
+    def probabilities(predictor: Predictor, kept: Sequence[ImageFeatures]) -> Tensor:
         with torch.inference_mode(), predictor.autocast():
-            logits = predictor.model.forward_head(features.tensors).logits
-        probabilities = logits[0].float().softmax(dim=0)[class_index].cpu()
-        return float((probabilities * shares).sum())
+            logits = predictor.model.forward_head(kept[0].tensors).logits
+        return logits[0].float().softmax(dim=0)[class_index].cpu()
+
+    def score(image: Image.Image) -> float:
+        # Of the prediction's size, since the weights are of its grid.
+        features = predictor.extract_features(image, working_size=prediction.features.working_size)
+        return float((predictor.run(probabilities, [features]) * shares).sum())
 
     return score
 
@@ -219,14 +223,15 @@ def random_head_correlations(
         UserError: no such stage or class.
     """
     real = _map_of(predictor, prediction, stage, class_index)
-    found = []
-    for seed in seeds:
+
+    def random_map(predictor: Predictor, kept: Sequence[ImageFeatures], *, seed: int) -> np.ndarray:
         head = with_random_head(predictor.model, seed=seed)
         with torch.inference_mode(), predictor.autocast():
-            output = head.forward_head(prediction.features.tensors)
-        random = output.stages[stage].mask_logits[0, class_index].float().cpu().numpy()
-        found.append(rank_correlation(real, random))
-    return np.array(found)
+            output = head.forward_head(kept[0].tensors)
+        return output.stages[stage].mask_logits[0, class_index].float().cpu().numpy()
+
+    maps = [predictor.run(partial(random_map, seed=seed), [prediction.features]) for seed in seeds]
+    return np.array([rank_correlation(real, one) for one in maps])
 
 
 def with_random_head(model: Network, *, seed: int) -> Network:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ecenet.errors import UserError, disk_errors
+from ecenet.errors import UserError
 from ecenet.files import replaced
 from ecenet.model.edits import AddedClass
 
@@ -77,8 +77,7 @@ def with_class(
 def save_class(painted: PaintedClass, path: Path) -> None:
     """Write a safetensors file: the tensor `embeddings`, and what else is known as its metadata.
 
-    Raises:
-        UserError: the disk refuses.
+    The folder must be there; what a disk refuses is raised as it comes.
     """
     about = {
         "format": FORMAT,
@@ -88,7 +87,7 @@ def save_class(painted: PaintedClass, path: Path) -> None:
         "weights_hash": painted.weights_hash,
         "enlarged": json.dumps(painted.enlarged),
     }
-    with disk_errors(path), replaced(path) as partial:
+    with replaced(path) as partial:
         save_file({"embeddings": np.ascontiguousarray(painted.embeddings, dtype=np.float32)}, partial, metadata=about)
 
 

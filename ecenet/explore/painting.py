@@ -1,6 +1,7 @@
 """A region becomes a class: the embedding that ECE makes of a mask, made of what somebody painted."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -93,16 +94,29 @@ def embed_regions(
         raise UserError(f"Expected a method among {', '.join(get_args(Method))}, got {method!r}; choose one of them.")
     if not 1 <= prototypes <= MAX_PROTOTYPES:
         raise UserError(f"Expected 1 … {MAX_PROTOTYPES} prototypes, got {prototypes}; choose one of these numbers.")
+    kept = [features for features, _ in regions]
+    weights = [values for _, values in regions]
+    return predictor.run(partial(_embedded, weights=weights, method=method, prototypes=prototypes), kept)
+
+
+def _embedded(
+    predictor: Predictor,
+    kept: Sequence[ImageFeatures],
+    *,
+    weights: Sequence[np.ndarray],
+    method: Method,
+    prototypes: int,
+) -> np.ndarray:
     extract = as_ecenet(predictor.model).extract
     # Each photo's cells in one row, so that photos of different sizes join: (1, D, n) and (1, 1, n).
     grids = extract.pool_grids if method == "pyramid" else ()
-    rows = [_cells(predictor, features, weights, grids=grids) for features, weights in regions]
-    cells, weights = (torch.cat(parts, dim=2) for parts in zip(*rows, strict=True))
+    rows = [_cells(predictor, features, one, grids=grids) for features, one in zip(kept, weights, strict=True)]
+    cells, over = (torch.cat(parts, dim=2) for parts in zip(*rows, strict=True))
     if method == "prototypes":
-        pooled = _centers(cells[0].T, weights[0, 0], count=prototypes)[None]
+        pooled = _centers(cells[0].T, over[0, 0], count=prototypes)[None]
     else:
-        pooled = masked_mean(cells, weights)
-    peak = max(float(values.max()) for _, values in regions)
+        pooled = masked_mean(cells, over)
+    peak = max(float(values.max()) for values in weights)
     with predictor.autocast():
         embeddings = extract.project_pooled(pooled, pooled.new_full((1, pooled.shape[1], 1), peak))
     return embeddings[0].float().cpu().numpy()

@@ -5,11 +5,11 @@ import contextlib
 import hashlib
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
-from collections import OrderedDict
+import time
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -20,6 +20,9 @@ from ecenet.explore.projection import MIN_POINTS, FitFailedError, ProjectionOpti
 
 READY = b"ready\n"
 IDLE_SECONDS = 30
+PARENT_SECONDS = 0.5
+"""How often the process looks whether the one that started it is there."""
+MAX_DEATHS = 2
 MAX_FITS = 8
 """Fits that the process keeps, of all visitors; the one that was used longest ago goes first."""
 
@@ -49,23 +52,33 @@ class UmapWorker:
     """One process that fits projections, one after the other; it begins to import UMAP at once.
 
     Requests and answers go to and fro through its pipes. It ends with the process that started it, however that one
-    ends, since then its input ends.
+    ends.
     """
+
+    command = (sys.executable, "-m", "ecenet.explore.umap_worker")
 
     def __init__(self) -> None:
         self._one_at_a_time = threading.Lock()
+        self._starting_or_closing = threading.Lock()
+        self._closed = False
+        self._deaths: Counter[str] = Counter()
+        """How often the process died over a fit."""
         self._start()
         atexit.register(self.close)
 
     def _start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "ecenet.explore.umap_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=child_environment(),
-        )
-        self._ready = threading.Event()
-        threading.Thread(target=self._await_ready, args=(self._process, self._ready), daemon=True).start()
+        with self._starting_or_closing:
+            if self._closed:
+                return
+            self._process = subprocess.Popen(
+                [*self.command, str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=child_environment(),
+                start_new_session=True,  # Ctrl-C in a terminal is not for it
+            )
+            self._ready = threading.Event()
+            threading.Thread(target=self._await_ready, args=(self._process, self._ready), daemon=True).start()
 
     @staticmethod
     def _await_ready(process: "subprocess.Popen[bytes]", ready: threading.Event) -> None:
@@ -101,7 +114,11 @@ class UmapWorker:
         return None if answer is None else answer.coordinates
 
     def _ask(self, request: FitRequest | PlaceRequest) -> Answer | None:
-        """None while the process starts; one that died is started again."""
+        """None while the process starts; one that died is started again, but does not die of the same fit forever.
+
+        Raises:
+            FitFailedError: the process died of it for the second time, or the method refused the points.
+        """
         with self._one_at_a_time:
             if self._process.poll() is not None:
                 self._start()
@@ -116,15 +133,22 @@ class UmapWorker:
             except (OSError, EOFError, pickle.UnpicklingError):  # the process died over it
                 self._process.kill()
                 self._start()
-                return None
+                self._deaths[request.key] += 1
+                if self._deaths[request.key] < MAX_DEATHS:
+                    return None
+                del self._deaths[request.key]
+                raise FitFailedError("its process was ended twice, perhaps for lack of memory") from None
+        self._deaths.pop(request.key, None)
         if answer.error:
             raise FitFailedError(answer.error)
         return answer
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
-        self._process.kill()
-        self._process.wait()
+        """End the process, whatever it is at; none is started again."""
+        with self._starting_or_closing:
+            self._closed = True
+            self._process.kill()
+            self._process.wait()
 
 
 class KeptFits:
@@ -203,9 +227,15 @@ def _schedule(policy: str) -> None:
             os.sched_setscheduler(threading.main_thread().native_id or 0, getattr(os, policy), os.sched_param(0))
 
 
+def _end_with(parent: int) -> None:
+    """A fit is deaf to the end of the input; this is not."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    # Ctrl-C reaches the whole group; this process ends with its input instead.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=[int(sys.argv[1])], daemon=True).start()
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # whatever a library prints must not mix with the answers
     # By its own name: pickled requests name the module, not `__main__`.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from ecenet.errors import UserError
@@ -20,7 +20,8 @@ def read_tensors(path: Path, *, wanted: Mapping[str, Tensor], extra_allowed: boo
         UserError: the file cannot be read; tensors are missing, have other shapes, or are left over.
     """
     try:
-        loaded = load_file(path)
+        # Read, not mapped: where a mapped file is cut short meanwhile, the system ends the process.
+        loaded = load(path.read_bytes())
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy or download it again."

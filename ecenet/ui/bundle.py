@@ -78,14 +78,14 @@ def save_session(
     entries = [Entry(photo.name, photo.prediction, photo.true_mask) for photo in session.photos]
     if projected is None or not projected.shows(predictions):
         projected = draw_map(predictions, MapRequest(), previous=None, fitter=fitter)
-    path = download.new_file("ecenet-session.zip")
     view = {
         "model": session.model,
         "weights_hash": hash_of(shelf, session.model),
         "selection": asdict(selection),
         "projection": describe_map(projected),
     }
-    write_bundle(path, photos=entries, view=view)
+    with download.new_file("ecenet-session.zip") as path:
+        write_bundle(path, photos=entries, view=view)
     return path
 
 

@@ -1,13 +1,17 @@
 """Files that are made when somebody asks for them."""
 
+import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
+from gradio.utils import get_upload_folder
 
+from ecenet.errors import room_for
 from ecenet.ui.toast import show_errors
 
 PRESS = "() => document.querySelector('#{id}-file').click()"
@@ -27,9 +31,22 @@ def build(
     return button
 
 
-def new_file(name: str) -> Path:
-    """A place of its own for a file that a visitor will download; Gradio copies it to its cache."""
-    return Path(tempfile.mkdtemp(prefix="ecenet-")) / name
+@contextmanager
+def new_file(name: str) -> Iterator[Path]:
+    """A place of its own for a file that a visitor will download, where Gradio neither copies nor keeps it for long.
+
+    Raises:
+        UserError: the disk is full; nothing is left of the file.
+    """
+    with room_for("this file"):
+        cache = Path(get_upload_folder())
+        cache.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=cache))
+        try:
+            yield folder / name
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def file_stem(name: Any) -> str:

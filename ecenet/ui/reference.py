@@ -39,20 +39,25 @@ def find_reference(shelf: ModelShelf, key: str, *, min_area: float) -> Reference
 
 def find_bank(shelf: ModelShelf, key: str) -> EmbeddingBank | None:
     """The bank of a model on the shelf; None where it has none, or one that other weights made."""
-    path = _beside(shelf, key, BANK)
-    return None if path is None else _bank(path, path.stat().st_mtime_ns, hash_of(shelf, key))
+    found = _beside(shelf, key, BANK)
+    return None if found is None else _bank(*found, hash_of(shelf, key))
 
 
 def find_warning(shelf: ModelShelf, key: str) -> ConfidenceWarning | None:
     """When to warn of a model's masks; None where nobody has measured it, or with other weights."""
-    path = _beside(shelf, key, WARNING)
-    return None if path is None else _warning(path, path.stat().st_mtime_ns, hash_of(shelf, key))
+    found = _beside(shelf, key, WARNING)
+    return None if found is None else _warning(*found, hash_of(shelf, key))
 
 
-def _beside(shelf: ModelShelf, key: str, name: str) -> Path | None:
-    """A file in the folder of a model's weights; None where there is none."""
+def _beside(shelf: ModelShelf, key: str, name: str) -> tuple[Path, int] | None:
+    """A file in the folder of a model's weights, and when it was written; None where there is none."""
     folder = shelf.folder(key)
-    return folder / name if folder is not None and (folder / name).is_file() else None
+    if folder is None:
+        return None
+    try:
+        return folder / name, (folder / name).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def hash_of(shelf: ModelShelf, key: str) -> str:

@@ -1,15 +1,18 @@
 """From a laid-out page to a server: limits, the API's refusals, what fails, MCP."""
 
 import gc
+import contextlib
 import importlib.util
+import time
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError
+from gradio.utils import get_upload_folder
 
 from ecenet.api.files import NOT_UPLOADED
 from ecenet.errors import UserError
@@ -48,6 +51,12 @@ class Page(gr.Blocks):
                 "upload files first and compare with the API page."
             ) from error
 
+    async def postprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().postprocess_data(*args, **kwargs)
+        except OSError as error:  # pictures are files by then
+            raise gr.Error(no_room_for("the pictures", error), print_exception=False) from error
+
 
 def check_mcp() -> None:
     """Raises:
@@ -79,6 +88,7 @@ def serve(
         mcp: offer the API to MCP clients as well, at /gradio_api/mcp/.
         queue: how many events may wait.
         wait: until the server ends.
+        wait: until `KeyboardInterrupt`, which ends the server.
     """
     waiting = page.queue(max_size=queue)._queue
     page.launch(
@@ -91,20 +101,15 @@ def serve(
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
         app_kwargs={
-            "exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused),
-            "routes": [health_route(health, waiting=waiting.__len__, queue=queue)],
+            "exception_handlers": {
+                **dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused),
+                OSError: _not_uploaded,
+            }
         },
         prevent_thread_lock=True,
     )
-    adopt_uvicorn()
-    if share and not page.share_url:
-        print(NO_SHARE_LINK, flush=True)
     if wait:
-        try:
-            page.block_thread()
-        finally:
-            page.close(verbose=False)
-            gc.freeze()  # else the interpreter would look through all objects for seconds before it ends
+        serve_until_asked(page)
 
 
 def _refused(request: Request, error: Exception) -> Response:
@@ -113,3 +118,19 @@ def _refused(request: Request, error: Exception) -> Response:
         raise error
     sentence = "Expected an endpoint of the API page and its arguments by their names, got others; correct them."
     return JSONResponse({"detail": sentence}, status_code=422)
+
+
+def _not_uploaded(request: Request, error: Exception) -> Response:
+    """What a full disk refuses while an upload comes in; other errors stay errors."""
+    if not request.url.path.endswith("/upload"):
+        raise error
+    _remove_abandoned(Path(get_upload_folder()))
+    return PlainTextResponse(no_room_for("this file", error), status_code=507)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """What uploads that broke off have left: Gradio forgets about it, and on a full disk it takes the room of others."""
+    for path in folder.glob("tmp*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()

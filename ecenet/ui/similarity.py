@@ -149,6 +149,6 @@ def _gate_cell(stage: str, k: int, share: float, *, current: bool) -> str:
 def save_arrays(session: Session, selection: Selection) -> Path:
     """The photo's maps and gates as a file for numpy."""
     photo = session.required_photo(selection)
-    path = download.new_file(f"{download.file_stem(photo.name)}-maps.npz")
-    np.savez_compressed(path, **stage_arrays(photo.prediction))  # type: ignore[arg-type]  # none is its option
+    with download.new_file(f"{download.file_stem(photo.name)}-maps.npz") as path:
+        np.savez_compressed(path, **stage_arrays(photo.prediction))  # type: ignore[arg-type]  # none is its option
     return path

@@ -104,8 +104,8 @@ def save_last(session: Session, experiment: Experiment, *, shelf: ModelShelf) ->
     classes = experiment.of(session).scenario.classes
     if not classes:
         raise UserError("Expected a painted class, but there is none yet; paint one first.")
-    path = download.new_file(f"{download.file_stem(classes[-1].name)}.safetensors")
-    save_class(classes[-1], path)
+    with download.new_file(f"{download.file_stem(classes[-1].name)}.safetensors") as path:
+        save_class(classes[-1], path)
     return path
 
 

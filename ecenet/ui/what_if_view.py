@@ -50,11 +50,12 @@ def render_result(experiment: Experiment, session: Session, selection: Selection
     ]
     changed = changed_photo(small, change.changed)
     figures.append(figure(changed, alt="what changed", caption=difference_legend("changed")))
+    took = ", ".join(filter(None, [f"{after.seconds * 1000:.0f} ms", after.features.remark]))
     return f"""
 <p class="ece-sentence">{_sentence(comparison)}</p>
 <div class="ece-grid">{"".join(figures)}</div>
 {_change_table(change, after=after)}
-<p class="ece-note">The head alone ran again, on features that were kept: {after.seconds * 1000:.0f} ms.</p>"""
+<p class="ece-note">The head alone ran again, on features that were kept: {took}.</p>"""
 
 
 def _sentence(comparison: Comparison) -> str:

@@ -1,0 +1,73 @@
+"""How the app ends: soon, whatever its threads are at, and with nothing left behind."""
+
+import atexit
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+GRACE_SECONDS = 1
+"""What answers that are on their way get before connections are cut."""
+
+
+@contextlib.contextmanager
+def ends_when_asked() -> Iterator[None]:
+    """The process ends with code 0 once Ctrl-C, SIGTERM or a closed terminal has ended the block.
+
+    It does not wait for threads: one that segments a photo would hold it up until that is done.
+    """
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("Stopped.")
+        atexit._run_exitfuncs()  # what libraries have started, such as a share link's tunnel
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _end(number: int, frame: object) -> None:
+    for one in SIGNALS:
+        signal.signal(one, signal.SIG_IGN)  # impatience must not keep us from tidying up
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def own_files() -> Iterator[Path]:
+    """Uploads, results and everything else of a visitor's lie in one folder, which is there as long as the block."""
+    parent = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="ecenet-", dir=parent))
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
+    # Not TMPDIR: trainings that are started here inherit it, and outlive the folder.
+    tempfile.tempdir = str(folder)
+    try:
+        yield folder
+    finally:
+        for _ in range(3):  # a thread may be writing
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def serve_until_asked(page: gr.Blocks) -> None:
+    """Until `KeyboardInterrupt`; then a page that is being served is closed."""
+    try:
+        while True:
+            signal.pause()
+    finally:
+        logging.disable()  # of connections that are cut
+        page.server.config.timeout_graceful_shutdown = GRACE_SECONDS
+        closing = threading.Thread(target=page.close, kwargs={"verbose": False}, daemon=True)
+        closing.start()
+        closing.join(timeout=1.5 * GRACE_SECONDS)  # a thread that works for somebody holds it up until it is done
