@@ -28,9 +28,11 @@ from ecenet.ui import (
     train,
     what_if,
 )
+from ecenet.ui.queue import WAITING
 from ecenet.ui.selection import Selection
 from ecenet.ui.serve import Page, check_mcp, serve
 from ecenet.ui.session import new_session
+from ecenet.ui.sessions import Limits
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.view import HIDDEN
 
@@ -38,9 +40,6 @@ INTRODUCTION = """# ECENet Explorer
 Upload a photo and watch a segmentation network make up its mind. [ECENet](https://arxiv.org/abs/2308.12894) draws a
 coarse mask, turns each class's region into an **explicit class embedding**, and lets embeddings and masks refine each
 other from the deepest stage to the finest."""
-SESSION_SECONDS = 3600
-FILES_KEPT = (3600, 24 * 3600)
-"""Seconds: every hour uploads and results that are older than a day are deleted."""
 
 
 def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.Blocks:
@@ -49,10 +48,10 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
     Args:
         runs: folder of the runs that the Train tab starts and shows; None switches the tab off.
     """
-    with Page(title="ECENet Explorer", analytics_enabled=False, fill_width=True, delete_cache=FILES_KEPT) as app:
+    with Page(title="ECENet Explorer", analytics_enabled=False, fill_width=True) as app:
         fresh = new_session(shelf)
-        session = gr.State(fresh, time_to_live=SESSION_SECONDS)
-        selection = gr.State(Selection(), time_to_live=SESSION_SECONDS)
+        session = gr.State(fresh)
+        selection = gr.State(Selection())
         followed = {
             "selection": selection,
             "stage": gr.State(Selection().shown_stage()),
@@ -119,6 +118,12 @@ class Options:
     """7860 by default, or the next free one."""
     mcp: bool = False
     """Offer the API to MCP clients, too."""
+    session_minutes: float = 60
+    """Visitors' photos are forgotten when nobody has used them for so long."""
+    memory_gb: float = 2
+    """What all visitors' photos together may hold of memory; the rest waits on disk."""
+    waiting: int = WAITING
+    """Events that may wait for the model; who comes later is asked to try again."""
 
 
 def is_public(options: Options, environment: Mapping[str, str]) -> bool:
@@ -142,7 +147,8 @@ def main(options: Options) -> None:
     if not public and host not in ("127.0.0.1", "localhost", "::1"):
         print(f"Whoever reaches {host} can train here and read this machine's folders; --public switches that off.")
     app = build_app(shelf, umap=UmapWorker(), runs=None if public else options.runs)
-    serve(app, host=options.host, port=options.port, mcp=options.mcp)
+    limits = Limits(seconds=60 * options.session_minutes, memory=int(options.memory_gb * 2**30))
+    serve(app, host=options.host, port=options.port, mcp=options.mcp, limits=limits, waiting=options.waiting)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
+from gradio.utils import get_upload_folder
 
 from ecenet.ui.toast import show_errors
 
@@ -28,8 +29,10 @@ def build(
 
 
 def new_file(name: str) -> Path:
-    """A place of its own for a file that a visitor will download; Gradio copies it to its cache."""
-    return Path(tempfile.mkdtemp(prefix="ecenet-")) / name
+    """A place of its own for a file that a visitor will download: where Gradio's own are, and go with them."""
+    cache = Path(get_upload_folder())
+    cache.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="ecenet-", dir=cache)) / name
 
 
 def file_stem(name: Any) -> str:

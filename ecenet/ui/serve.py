@@ -1,6 +1,7 @@
 """From a laid-out page to a server: limits, the API's refusals, MCP."""
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from gradio.route_utils import FnIndexInferError
 
 from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED
 from ecenet.errors import UserError
+from ecenet.ui.queue import WAITING, VisitorQueue
+from ecenet.ui.sessions import Limits, kept_sessions
 
 CSS = Path(__file__).parents[2] / "assets" / "app.css"
 
@@ -41,16 +44,28 @@ def check_mcp() -> None:
         raise UserError("Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.")
 
 
-def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = False, wait: bool = True) -> None:
+def serve(
+    page: gr.Blocks,
+    *,
+    host: str | None,
+    port: int | None,
+    mcp: bool = False,
+    limits: Limits | None = None,
+    waiting: int = WAITING,
+    wait: bool = True,
+) -> None:
     """Serve the page and its API.
 
     Args:
         host: 127.0.0.1 by default, or what a Space sets.
         port: 7860 by default, or the next free one.
         mcp: offer the API to MCP clients as well, at /gradio_api/mcp/.
+        limits: of what visitors have here.
+        waiting: how many may wait for the model.
         wait: until the server ends.
     """
-    page.queue(max_size=32).launch(
+    page._queue = VisitorQueue(page, waiting=waiting)
+    page.launch(
         server_name=host,
         server_port=port,
         theme=gr.themes.Soft(primary_hue="teal", font=["ui-sans-serif", "system-ui", "sans-serif"]),
@@ -58,7 +73,10 @@ def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = Fa
         max_file_size=MAX_UPLOAD_BYTES,
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
-        app_kwargs={"exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused)},
+        app_kwargs={
+            "exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused),
+            "lifespan": partial(kept_sessions, limits=limits or Limits()),
+        },
         prevent_thread_lock=not wait,
     )
 
