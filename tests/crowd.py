@@ -1,4 +1,4 @@
-"""Visitors, programs and nuisances who all come at once; each knows its own pictures and tells when it sees another's."""
+"""Visitors, programs and nuisances who all come at once; each knows its pictures and tells when it sees another's."""
 
 import asyncio
 import base64
@@ -193,7 +193,7 @@ class Crowd:
             case "stage":
                 done = visitor.fire("stage-picker", "input", value=random.choice(["ece", "stage4", "stage1", "final"]))
             case _:
-                done = visitor.fire("session-photos", "select", data={"index": 0})
+                done = visitor.fire("session-photos", "select", data={"index": 0, "value": None})
         answers = await self.timed("click, all of it", done)
         # Of a click that has left the photos as they are, the first answer is the click's own.
         self.ledger.actions += [("click", time.monotonic(), one.seconds) for one in answers[:1]]
@@ -234,7 +234,7 @@ class Crowd:
     async def trickle(self, owner: int) -> None:
         """Uploads a byte at a time."""
         url = urlsplit(self.address)
-        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        _, writer = await asyncio.open_connection(url.hostname, url.port)
         body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="slow.jpg"\r\n\r\n' + picture(owner, 0)
         head = f"POST {API}/upload HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
@@ -281,7 +281,7 @@ class Crowd:
         target = next(one["id"] for one in self.config["components"] if one["props"].get("elem_id") == "examples")
         index = next(one["id"] for one in self.config["dependencies"] if [target, "select"] in one["targets"])
         visitor.forget()
-        await visitor.join(index, trigger=target, data={"index": 0})
+        await visitor.join(index, trigger=target, data={"index": 0, "value": None})
 
 
 async def _heartbeat(http: httpx.AsyncClient, session: str) -> None:

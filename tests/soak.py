@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -78,7 +79,8 @@ def served(options: Options, cache: Path) -> Iterator[tuple[str, psutil.Process]
         finally:
             server.terminate()
             server.wait(timeout=60)
-            print((cache / "app.log").read_text()[-2000:])
+            (ROOT / "artifacts").mkdir(exist_ok=True)
+            shutil.copy(cache / "app.log", ROOT / "artifacts" / "soak.log")
 
 
 def _wait_until_ready(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -156,8 +158,8 @@ def report(ledger: Ledger, samples: list[Sample], options: Options, began: float
     }
     print(f"a click without slow clients {clicks[False]:.2f} s, beside them {clicks[True]:.2f} s")
     print(
-        f"{ledger.events} events, {ledger.busy} refused as busy, at most {ledger.ahead} ahead; {ledger.checked} answers "
-        f"looked at, with {ledger.seen} names or pictures"
+        f"{ledger.events} events, {ledger.busy} refused as busy, at most {ledger.ahead} ahead; {ledger.checked} "
+        f"answers looked at, with {ledger.seen} names or pictures"
     )
     bars = {
         "no error but busy": not ledger.errors,

@@ -143,19 +143,20 @@ class Visitor:
         if not message["success"]:
             answer.error = output.get("error") or "an error without a word"
         self.answers.append(answer)
-        changed = self._show(event, output["data"]) if message["success"] else set()
-        changed |= set(output.get("changed_state_ids") or ())
-        follow = [one["id"] for one in self._events.values() if self._follows(one, index, success=message["success"])]
-        follow += [
+        if message["success"]:
+            self._show(event, output["data"])
+        changed = set(output.get("changed_state_ids") or ())
+        follow = [
             one["id"]
             for one in self._events.values()
-            if any(t[0] in changed and t[1] == "change" for t in one["targets"])
+            if self._follows(one, index, success=message["success"])
+            or any(target in changed and name == "change" for target, name in one["targets"])
         ]
         if self._again.pop(index, 0):
             follow.append(index)
         await asyncio.gather(*(self.join(one) for one in follow))
 
-    def _show(self, event: dict[str, Any], data: list[Any]) -> set[int]:
+    def _show(self, event: dict[str, Any], data: list[Any]) -> None:
         """Take over the outputs' values."""
         self.check(event["api_name"], data)
         for component, new in zip(event["outputs"], data, strict=True):

@@ -36,6 +36,7 @@ class VisitorQueue(Queue):
             default_concurrency_limit=SMALL_AT_ONCE,
         )
         self._waiting = waiting
+        self.sleep_when_free = 0.01  # Gradio looks a thousand times a second, also while all wait for the model
         # Gradio makes a table of all events that it remembers, after each of them: with ten thousand that takes longer
         # than most events.
         self.ANALYTICS_MAX_EVENTS = self.ANAYLTICS_CACHE_FREQUENCY = REMEMBERED_EVENTS

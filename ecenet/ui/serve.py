@@ -10,6 +10,8 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError
+from starlette.requests import ClientDisconnect
+from threadpoolctl import threadpool_limits
 
 from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED
 from ecenet.errors import UserError
@@ -64,6 +66,9 @@ def serve(
         waiting: how many may wait for the model.
         wait: until the server ends.
     """
+    # Several small functions run at once: threads of numpy's products would wait for each other, on a busy machine for
+    # a hundred times as long as they compute.
+    threadpool_limits(1, user_api="blas")
     page._queue = VisitorQueue(page, waiting=waiting)
     page.launch(
         server_name=host,
@@ -74,11 +79,19 @@ def serve(
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
         app_kwargs={
-            "exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused),
+            "exception_handlers": {
+                **dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused),
+                ClientDisconnect: _gone,
+            },
             "lifespan": partial(kept_sessions, limits=limits or Limits()),
         },
         prevent_thread_lock=not wait,
     )
+
+
+def _gone(request: Request, error: Exception) -> Response:
+    """Nobody is there to read it: an upload was broken off."""
+    return Response(status_code=400)
 
 
 def _refused(request: Request, error: Exception) -> Response:
