@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import hashlib
 import pickle
 import tempfile
 import time
@@ -21,11 +22,6 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from torch import Tensor
 
-EMPTY_SECONDS = 60
-"""How long a session is kept that holds nothing: every call of the API makes one."""
-RESTING_SECONDS = 5
-"""Nobody's session is put on disk sooner after its last event."""
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -35,6 +31,10 @@ class Limits:
     """A session is forgotten when nobody has used it for so long; its files live twice as long."""
     memory: int = 2 << 30
     """Bytes in memory; what goes beyond waits on disk until it is used."""
+    empty_seconds: float = 60
+    """How long a session is kept that holds nothing: every call of the API makes one."""
+    resting_seconds: float = 5
+    """Nobody's session is put on disk sooner after its last event."""
     every: float = 5
     """Seconds between two looks at it."""
 
@@ -66,12 +66,13 @@ class Sessions(StateHolder):
 
     def expired(self) -> list[str]:
         """Sessions to be forgotten."""
-        now, busy = datetime.now(), self._busy()
+        now = datetime.now()
+        for one in self._busy() & set(self.session_data):
+            self.time_last_used[one] = now  # their time begins with the answer
         return [
             one
             for one, used in self.time_last_used.items()
-            if one not in busy
-            and (now - used).total_seconds() > (self._limits.seconds if self._holds(one) else EMPTY_SECONDS)
+            if (now - used).total_seconds() > (self._limits.seconds if self._holds(one) else self._limits.empty_seconds)
         ]
 
     def forget(self, session_id: str) -> None:
@@ -88,7 +89,7 @@ class Sessions(StateHolder):
         for one, used in sorted(self.time_last_used.items(), key=lambda item: item[1]):
             if total <= self._limits.memory:
                 return
-            rested = (datetime.now() - used).total_seconds() > RESTING_SECONDS
+            rested = (datetime.now() - used).total_seconds() > self._limits.resting_seconds
             if sizes.get(one) and rested and one not in busy and await self._park(one, used):
                 total -= sizes[one]
 
@@ -128,7 +129,7 @@ class Sessions(StateHolder):
 
     def _file(self, session_id: str) -> Path:
         # A browser names its session: never a path.
-        return Path(self._folder.name) / session_id.encode().hex()[:200]
+        return Path(self._folder.name) / hashlib.sha256(session_id.encode(errors="replace")).hexdigest()
 
 
 def _write(states: dict[int, Any], path: Path) -> None:
