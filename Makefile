@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: app test check unit browser pictures benchmark clean
+.PHONY: app test check unit browser pictures benchmark soak clean
 
 app: $(STAMP)
 	$(BIN)/python app.py
@@ -28,6 +28,10 @@ pictures: $(STAMP)
 
 benchmark: $(STAMP)
 	$(BIN)/python -m ecenet benchmark --weights voc13
+
+# Fifty clients for five minutes, then four more until what they left has gone.
+soak: $(STAMP)
+	$(BIN)/python tests/soak.py
 
 # Made anew only when what is required has changed. A pair of torch and torchvision that do not fit breaks timm's
 # import, so it is tried here, where the message can still be understood.

@@ -7,7 +7,7 @@ from PIL import Image
 from ecenet.errors import UserError
 from ecenet.images import MAX_PIXELS
 
-MAX_MEGAPIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow itself opens nothing larger."""
 
 
@@ -17,8 +17,8 @@ class Limits:
 
     megabytes: int = 32
     """Of one file, in MiB, whatever way it comes."""
-    megapixels: float = MAX_PIXELS / 1e6
-    """Of one image, in millions of pixels."""
+    pixels: int = MAX_PIXELS
+    """Of one image."""
     photos: int = 20
     """Of one session, and of one call of the API."""
 
@@ -28,7 +28,7 @@ class Limits:
         """
         for name, value, least, most in (
             ("megabytes", self.megabytes, 1, 4096),
-            ("megapixels", self.megapixels, 0.01, MAX_MEGAPIXELS),
+            ("pixels", self.pixels, 10_000, MOST_PIXELS),
             ("photos", self.photos, 1, 1000),
         ):
             if not least <= value <= most:
@@ -38,10 +38,6 @@ class Limits:
     def bytes(self) -> int:
         return self.megabytes << 20
 
-    @property
-    def pixels(self) -> int:
-        return int(self.megapixels * 1e6)
-
     def __str__(self) -> str:
         photos = "1 photo" if self.photos == 1 else f"Up to {self.photos} photos"
-        return f"{photos}, {self.megabytes} MB and {self.megapixels:g} megapixels each"
+        return f"{photos}, {self.megabytes} MB and {self.pixels / 1e6:.3g} megapixels each"

@@ -73,7 +73,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             health=Health(predictor, umap=umap),
             host="127.0.0.1",
             port=port,
-            max_bytes=shelf.limits.bytes,
+            limits=shelf.limits,
             mcp=has_mcp,
             wait=False,
         )

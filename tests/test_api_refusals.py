@@ -11,10 +11,11 @@ import httpx
 import pytest
 from serving import FILE, Served
 
-import app
+from app import build_app
 from ecenet import weights
 from ecenet.api.files import NOT_UPLOADED
 from ecenet.limits import Limits
+from ecenet.ui.start import Options, start
 
 UNREADABLE = (
     "Expected uploaded files, or public addresses of files, and all arguments, got something else; "
@@ -159,7 +160,7 @@ def test_without_its_extra_mcp_is_refused_before_anything_is_loaded(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit) as ended:
-        app.main(app.Options(mcp=True))
+        start(Options(mcp=True), build_app)
     assert ended.value.code == 2
     assert "pip install 'gradio[mcp]'" in capsys.readouterr().err
 

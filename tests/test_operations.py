@@ -25,11 +25,14 @@ from ecenet.__main__ import main
 from ecenet.api import photo
 from ecenet.errors import UserError
 from ecenet.journal import note, write_journal
+from ecenet.limits import Limits
 from ecenet.predictor import Predictor
 from ecenet.ui import health as health_module
 from ecenet.ui.health import Health
-from ecenet.ui.serve import Page, serve
+from ecenet.ui.page import Page
+from ecenet.ui.serve import serve
 from ecenet.ui.session import Session, add_photos
+from ecenet.ui.start import Options, is_public, is_shared, start
 from ecenet.version import commit, version_line
 
 ROOT = Path(__file__).parent.parent
@@ -219,7 +222,7 @@ def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health,
         kept, shown = gr.State(0), gr.Number()
         gr.Button().click(count, kept, [kept, shown])
         gr.Button().click(fail, kept, kept)
-    serve(page, health=health, host="127.0.0.1", port=None, wait=False)
+    serve(page, health=health, host="127.0.0.1", port=None, limits=Limits(), wait=False)
     try:
         client = Client(page.local_url, verbose=False)
         assert client.predict(api_name="/count") == 1
@@ -267,15 +270,15 @@ def test_the_level_holds_back_and_text_is_one_line_an_event(journal: Journal) ->
 
 def test_a_share_link_is_public_however_it_is_asked_for() -> None:
     for arguments, environment in ((["--share"], {}), ([], {"GRADIO_SHARE": "True"})):
-        options = tyro.cli(app.Options, args=arguments)
-        assert app.is_shared(options, environment)
-        assert app.is_public(options, environment)
-    assert not app.is_shared(app.Options(public=True), {"SPACE_ID": "someone/space"})
+        options = tyro.cli(Options, args=arguments)
+        assert is_shared(options, environment)
+        assert is_public(options, environment)
+    assert not is_shared(Options(public=True), {"SPACE_ID": "someone/space"})
 
 
 def test_a_queue_for_nobody_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        app.main(app.Options(queue=0))
+        start(Options(queue=0), app.build_app)
     assert ended.value.code == 2
     assert capsys.readouterr().err == "Error: Expected --queue to be at least 1, got 0; let somebody wait.\n"
 
@@ -301,7 +304,7 @@ def test_the_container_runs_as_nobody_special_and_has_what_the_app_reads() -> No
     of = dict(instructions)
     assert of["USER"] == "1000"
     assert [name for name, _ in instructions][-2:] == ["ENTRYPOINT", "CMD"], "no step as root after the user's"
-    options = tyro.cli(app.Options, args=json.loads(of["ENTRYPOINT"])[2:] + json.loads(of["CMD"]))
+    options = tyro.cli(Options, args=json.loads(of["ENTRYPOINT"])[2:] + json.loads(of["CMD"]))
     assert (options.host, options.port, options.public) == ("0.0.0.0", int(of["EXPOSE"]), True)
     check = json.loads(of["HEALTHCHECK"].partition("CMD ")[2])
     assert f"http://127.0.0.1:{options.port}/health" in check[-1]

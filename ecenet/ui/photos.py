@@ -94,11 +94,11 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         return session.without_photos(), selection.look_again()
 
     both = [session, selection]
-    added = photo.upload(add, [*both, photo], both, **MODEL_QUEUE)
+    added = photo.upload(add, [*both, photo], both, show_progress_on=photo, **MODEL_QUEUE)
     # The input is emptied only after success: a photo that failed stays where its owner can see it.
     added.success(lambda: None, None, photo, **HIDDEN)
-    several.upload(add_several, [*both, several], both, **MODEL_QUEUE)
-    example_gallery.select(add_example, both, both, **MODEL_QUEUE)
+    several.upload(add_several, [*both, several], both, show_progress_on=photo, **MODEL_QUEUE)
+    example_gallery.select(add_example, both, both, show_progress_on=example_gallery, **MODEL_QUEUE)
     # Gradio reports also what we select: a click that comes while such a report is answered must not be lost.
     gallery.select(choose_photo, both, selection, **LIVE)
     clear.click(remove_all, both, both, **MODEL_QUEUE)

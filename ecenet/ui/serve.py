@@ -1,61 +1,26 @@
-"""From a laid-out page to a server: limits, the API's refusals, what fails, MCP."""
+"""From a laid-out page to a server: who may wait, what is kept, MCP, /health, and how it ends."""
 
-import gc
-import contextlib
 import importlib.util
-import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
-from fastapi import Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from gradio.exceptions import InvalidPathError
-from gradio.route_utils import FnIndexInferError
-from gradio.utils import get_upload_folder
+from threadpoolctl import threadpool_limits
 
-from ecenet.api.files import NOT_UPLOADED
 from ecenet.errors import UserError
 from ecenet.journal import adopt_uvicorn
+from ecenet.limits import Limits
+from ecenet.ui.ending import serve_until_asked
 from ecenet.ui.health import Health, health_route
-from ecenet.ui.report import reported
+from ecenet.ui.page import REFUSALS
+from ecenet.ui.queue import QUEUE, VisitorQueue
+from ecenet.ui.sessions import Keeping, kept_sessions
 
-QUEUE = 32
-"""Events that may wait for the model."""
 NO_SHARE_LINK = (
     "Expected Gradio's service to open a share link, but it cannot be reached; the app is served at its own address "
     "alone, without training."
 )
 CSS = Path(__file__).parents[2] / "assets" / "app.css"
-
-
-class Page(gr.Blocks):
-    """Says in one sentence what Gradio refuses before any of our functions is called: it would say nothing. And what
-    fails in any of them, behind whatever event."""
-
-    async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> Any:
-        called = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        with reported(str(called.api_name)):
-            return await super().process_api(block_fn, *args, **kwargs)
-
-    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await super().preprocess_data(*args, **kwargs)
-        except gr.Error:
-            raise
-        except InvalidPathError as error:
-            raise gr.Error(NOT_UPLOADED, print_exception=False) from error
-        except Exception as error:  # addresses that are refused, downloads that fail, forged files
-            raise gr.Error(
-                "Expected uploaded files, or public addresses of files, and all arguments, got something else; "
-                "upload files first and compare with the API page."
-            ) from error
-
-    async def postprocess_data(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await super().postprocess_data(*args, **kwargs)
-        except OSError as error:  # pictures are files by then
-            raise gr.Error(no_room_for("the pictures", error), print_exception=False) from error
 
 
 def check_mcp() -> None:
@@ -69,68 +34,51 @@ def check_mcp() -> None:
 def serve(
     page: gr.Blocks,
     *,
-    health: Health,
+    health: Health | None = None,
     host: str | None,
     port: int | None,
-    max_bytes: int,
+    limits: Limits,
+    keeping: Keeping | None = None,
+    queue: int = QUEUE,
     share: bool = False,
     mcp: bool = False,
-    queue: int = QUEUE,
     wait: bool = True,
 ) -> None:
     """Serve the page, its API and /health.
 
     Args:
+        health: what /health tells; None leaves it out.
         host: 127.0.0.1 by default, or what a Space sets.
         port: 7860 by default, or the next free one.
-        max_bytes: of one upload.
+        limits: of uploads.
+        keeping: what visitors have here, and for how long.
+        queue: how many events may wait for the model.
         share: at a public address of Gradio's, too.
         mcp: offer the API to MCP clients as well, at /gradio_api/mcp/.
-        queue: how many events may wait.
-        wait: until the server ends.
         wait: until `KeyboardInterrupt`, which ends the server.
     """
-    waiting = page.queue(max_size=queue)._queue
+    # Several small functions run at once: threads of numpy's products would wait for each other, on a busy machine for
+    # a hundred times as long as they compute.
+    threadpool_limits(1, user_api="blas")
+    waiting = page._queue = VisitorQueue(page, waiting=queue)
     page.launch(
         server_name=host,
         server_port=port,
         share=share,
         theme=gr.themes.Soft(primary_hue="teal", font=["ui-sans-serif", "system-ui", "sans-serif"]),
         css_paths=CSS,
-        max_file_size=max_bytes,
+        max_file_size=limits.bytes,
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
         app_kwargs={
-            "exception_handlers": {
-                **dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused),
-                OSError: _not_uploaded,
-            }
+            "exception_handlers": REFUSALS,
+            "lifespan": partial(kept_sessions, keeping=keeping or Keeping()),
+            "routes": [health_route(health, waiting=waiting.__len__, queue=queue)] if health else [],
         },
         prevent_thread_lock=True,
     )
+    adopt_uvicorn()
+    if share and not page.share_url:
+        print(NO_SHARE_LINK, flush=True)
     if wait:
         serve_until_asked(page)
-
-
-def _refused(request: Request, error: Exception) -> Response:
-    """What Gradio finds wrong with the names in a request; other errors stay errors."""
-    if "/call/" not in request.url.path:
-        raise error
-    sentence = "Expected an endpoint of the API page and its arguments by their names, got others; correct them."
-    return JSONResponse({"detail": sentence}, status_code=422)
-
-
-def _not_uploaded(request: Request, error: Exception) -> Response:
-    """What a full disk refuses while an upload comes in; other errors stay errors."""
-    if not request.url.path.endswith("/upload"):
-        raise error
-    _remove_abandoned(Path(get_upload_folder()))
-    return PlainTextResponse(no_room_for("this file", error), status_code=507)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """What uploads that broke off have left: Gradio forgets about it, and on a full disk it takes the room of others."""
-    for path in folder.glob("tmp*"):
-        with contextlib.suppress(OSError):
-            if path.is_file() and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
-                path.unlink()
