@@ -97,6 +97,7 @@ def _memory(file: pq.ParquetFile) -> int:
 
 def _bank(table: pa.Table, about: dict[str, Any]) -> EmbeddingBank:
     """Raises one of `DAMAGE` where table and description contradict each other."""
+    _check_description(about)
     images, names = about.pop("images"), about["class_names"]
     number = {name: index for index, name in enumerate(images)}
     index_of = {name: k for k, name in enumerate(names)}
@@ -119,6 +120,16 @@ def _bank(table: pa.Table, about: dict[str, Any]) -> EmbeddingBank:
     if not np.isfinite(bank.embedding).all() or (truth < 0).any():
         raise ValueError("numbers that are none")
     return bank
+
+
+def _check_description(about: dict[str, Any]) -> None:
+    """What the app shows of it must be texts and colours."""
+    texts = [about["data"], about["split"], about["weights_hash"], *about["images"], *about["class_names"]]
+    colors = [value for red, green, blue in about["class_colors"] for value in (red, green, blue)]
+    if not all(type(text) is str for text in texts):
+        raise ValueError("names that are none")
+    if not all(type(value) is int and 0 <= value <= 255 for value in colors):
+        raise ValueError("colours that are none")
 
 
 def _looked_up(column: pa.ChunkedArray, look_up: Callable[[str], Any], *, dtype: type) -> np.ndarray:

@@ -12,7 +12,7 @@ ImageSource = ImageFile | Image.Image | np.ndarray
 
 MAX_PIXELS = 64_000_000
 """Largest image that is decoded, in pixels; the header tells before anything is unpacked."""
-BAND_PIXELS = 1 << 20
+BAND_PIXELS = 1 << 18
 """So many are converted at a time: what lies between a large image and its RGB would take several times its memory."""
 
 
@@ -145,7 +145,9 @@ def _scale_to_8_bit(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
 
 
 def _finite(band: Image.Image) -> np.ndarray:
-    return np.nan_to_num(np.asarray(band).astype(np.float64), posinf=0.0, neginf=0.0)
+    values = np.asarray(band).astype(np.float64)
+    # Most images are whole, and to mend them takes longer than to look.
+    return values if np.isfinite(values).all() else np.nan_to_num(values, posinf=0.0, neginf=0.0)
 
 
 def _from_array(array: np.ndarray, *, max_pixels: int) -> Image.Image:
