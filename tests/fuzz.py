@@ -1,5 +1,4 @@
 """The long version of `test_uploads.py`: `make fuzz`. Ends with 1 where anything but a prediction or sentence came."""
-came."""
 
 import argparse
 import sys

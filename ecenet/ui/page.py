@@ -67,7 +67,7 @@ def _not_uploaded(request: Request, error: Exception) -> Response:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """What broken-off uploads have left: Gradio forgets about it, and on a full disk it takes the room of others."""
+    """What uploads that broke off have left: Gradio forgets it, and on a full disk it takes the room of others."""
     for path in folder.glob("tmp*"):
         with contextlib.suppress(OSError):
             if path.is_file() and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
