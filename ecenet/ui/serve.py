@@ -15,7 +15,7 @@ from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED
 from ecenet.errors import UserError
 from ecenet.journal import adopt_uvicorn
 from ecenet.ui.health import Health, health_route
-from ecenet.ui.report import reported
+from ecenet.ui.report import full_name, reported
 
 QUEUE = 32
 """Events that may wait for the model."""
@@ -32,7 +32,7 @@ class Page(gr.Blocks):
 
     async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> Any:
         called = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        with reported(str(called.api_name)):
+        with reported(full_name(called.fn)):
             return await super().process_api(block_fn, *args, **kwargs)
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
