@@ -40,7 +40,7 @@ INTRODUCTION = """# ECENet Explorer
 Upload a photo and watch a segmentation network make up its mind. [ECENet](https://arxiv.org/abs/2308.12894) draws a
 coarse mask, turns each class's region into an **explicit class embedding**, and lets embeddings and masks refine each
 other from the deepest stage to the finest."""
-FOOTER = '<p class="ece-note">{version} · <a href="https://arxiv.org/abs/2308.12894">the paper</a></p>'
+FOOTER = "{version} · [the paper](https://arxiv.org/abs/2308.12894)"
 
 
 def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.Blocks:
@@ -93,7 +93,7 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
                 training.view.after(event)
             model_list.after(training.finished.change)
         build_api(shelf=shelf)
-        gr.HTML(FOOTER.format(version=version_line()), elem_id="version")
+        gr.Markdown(FOOTER.format(version=version_line()), elem_id="version", elem_classes="ece-note")
     return app
 
 

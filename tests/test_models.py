@@ -79,9 +79,12 @@ def test_a_model_is_loaded_once_also_for_many_at_once(
 ) -> None:
     loads: list[object] = []
     load = Predictor.from_weights
-    monkeypatch.setattr(
-        Predictor, "from_weights", lambda weights, **options: (loads.append(weights), load(weights, **options))[1]
-    )
+
+    def counted(weights: Path, **options: object) -> Predictor:
+        loads.append(weights)
+        return load(weights, **options)
+
+    monkeypatch.setattr(Predictor, "from_weights", counted)
     shelf = ModelShelf(own, runs=tmp_path / "runs")
     with ThreadPoolExecutor(8) as threads:
         opened = list(threads.map(shelf.open, ["own"] * 8))

@@ -30,12 +30,14 @@ from ecenet.predictor import Predictor
 from ecenet.ui import health as health_module
 from ecenet.ui.health import Health
 from ecenet.ui.page import Page
+from ecenet.ui.report import full_name
 from ecenet.ui.serve import serve
 from ecenet.ui.session import Session, add_photos
 from ecenet.ui.start import Options, is_public, is_shared, start
 from ecenet.version import commit, version_line
 
 ROOT = Path(__file__).parent.parent
+ENDPOINTS = "ecenet.api.photo.PhotoEndpoints"
 SECRET = "the visitor's holiday"
 
 
@@ -170,10 +172,10 @@ def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, jo
         "seen": "448x304",
         "head_only": False,
     }
-    assert unreadable.items() >= {"event": "refused", "during": "segment", "kind": "UserError"}.items()
+    assert unreadable.items() >= {"event": "refused", "during": f"{ENDPOINTS}.segment", "kind": "UserError"}.items()
     assert unreadable["where"].startswith("ecenet/images.py ")
     assert again["event"] == "prediction"
-    assert (unknown["during"], unknown["where"]) == ("similarity", "ecenet/prediction.py class_index")
+    assert (unknown["during"], unknown["where"]) == (f"{ENDPOINTS}.similarity", "ecenet/prediction.py class_index")
 
 
 def test_a_photo_among_several_that_cannot_be_used_is_told_too(
@@ -182,7 +184,7 @@ def test_a_photo_among_several_that_cannot_be_used_is_told_too(
     (tmp_path / f"{SECRET}.png").write_bytes(b"no image")
     add_photos(Session(), [str(tmp_path / f"{SECRET}.png")], predictor=predictor)
     (line,) = journal.lines()
-    assert (line["event"], line["during"]) == ("refused", "add_photos")
+    assert (line["event"], line["during"]) == ("refused", "ecenet.ui.session.add_photos")
     assert SECRET not in str(line)
 
 
@@ -200,7 +202,7 @@ def test_what_fails_becomes_one_sentence_whose_reference_the_journal_has(
     assert "RuntimeError" not in sentence
     assert "/" not in sentence
     _, line = journal.lines()
-    assert (line["level"], line["event"], line["during"]) == ("error", "failed", "segment")
+    assert (line["level"], line["event"], line["during"]) == ("error", "failed", f"{ENDPOINTS}.segment")
     assert f"(reference {line['reference']})" in sentence
     (error,) = line["errors"]
     assert (error["type"], error["calls"][-1].split()[-1]) == ("RuntimeError", "broken")
@@ -231,7 +233,7 @@ def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health,
         assert client.predict(api_name="/count") == 2
     finally:
         page.close(verbose=False)
-    assert [(line["event"], line["during"]) for line in journal.lines()] == [("failed", "fail")]
+    assert [(line["event"], line["during"]) for line in journal.lines()] == [("failed", full_name(fail))]
 
 
 def test_messages_are_for_those_who_ask_for_them(journal: Journal) -> None:

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from ecenet.api.files import NOT_UPLOADED
 from ecenet.errors import no_room_for
-from ecenet.ui.report import reported
+from ecenet.ui.report import full_name, reported
 
 ABANDONED_SECONDS = 600
 
@@ -27,7 +27,7 @@ class Page(gr.Blocks):
 
     async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> Any:
         called = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        with reported(str(called.api_name)):
+        with reported(full_name(called.fn)):
             return await super().process_api(block_fn, *args, **kwargs)
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gradio as gr
 
@@ -23,7 +24,7 @@ def reported(event: str) -> Iterator[None]:
     wrong becomes one polite sentence, whose reference the journal has, too.
 
     Args:
-        event: name of the endpoint, or of the page's function.
+        event: name of the function that it calls.
     """
     start = time.perf_counter()
     try:
@@ -36,6 +37,13 @@ def reported(event: str) -> Iterator[None]:
         note(_logger, "failed", level="error", during=event, reference=reference, error=error)
         raise gr.Error(SORRY.format(reference=reference), print_exception=False) from error
     note(_logger, "answered", level="debug", during=event, milliseconds=round(1000 * (time.perf_counter() - start), 1))
+
+
+def full_name(function: Any) -> str:
+    """Of what a decorator or `partial` wraps, such as `ecenet.ui.photos.build.add`."""
+    while inner := getattr(function, "__wrapped__", None) or getattr(function, "func", None):
+        function = inner
+    return f"{function.__module__}.{function.__qualname__}".replace(".<locals>", "")
 
 
 def note_refusal(event: str, error: BaseException) -> None:

@@ -168,7 +168,7 @@ def add_photos(
         try:
             session = add_photo(session, path, predictor=predictor)
         except UserError as error:
-            note_refusal("add_photos", error)
+            note_refusal("ecenet.ui.session.add_photos", error)
             problems.append(str(error))
     return session, problems
 
