@@ -43,13 +43,19 @@ FILES_KEPT = (3600, 24 * 3600)
 """Seconds: every hour uploads and results that are older than a day are deleted."""
 
 
-def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.Blocks:
+def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> Page:
     """The page: model and photos on the left, one tab a question on the right.
 
     Args:
         runs: folder of the runs that the Train tab starts and shows; None switches the tab off.
     """
-    with Page(title="ECENet Explorer", analytics_enabled=False, fill_width=True, delete_cache=FILES_KEPT) as app:
+    with Page(
+        private=runs is not None,
+        title="ECENet Explorer",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=FILES_KEPT,
+    ) as app:
         fresh = new_session(shelf)
         session = gr.State(fresh, time_to_live=SESSION_SECONDS)
         selection = gr.State(Selection(), time_to_live=SESSION_SECONDS)

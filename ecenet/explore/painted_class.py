@@ -75,7 +75,8 @@ def with_class(
 
 
 def save_class(painted: PaintedClass, path: Path) -> None:
-    """Write a safetensors file: the tensor `embeddings`, and what else is known as its metadata.
+    """Write a safetensors file: the tensor `embeddings`, and what else is known as its metadata. As of `load_class`,
+    messages name the file alone.
 
     Raises:
         UserError: the disk refuses.
@@ -88,8 +89,12 @@ def save_class(painted: PaintedClass, path: Path) -> None:
         "weights_hash": painted.weights_hash,
         "enlarged": json.dumps(painted.enlarged),
     }
-    with disk_errors(path), replaced(path) as partial:
-        save_file({"embeddings": np.ascontiguousarray(painted.embeddings, dtype=np.float32)}, partial, metadata=about)
+    try:
+        with disk_errors(path), replaced(path) as partial:
+            embeddings = np.ascontiguousarray(painted.embeddings, dtype=np.float32)
+            save_file({"embeddings": embeddings}, partial, metadata=about)
+    except UserError as error:
+        raise UserError(str(error).replace(f"{path.parent}/", "")) from error
 
 
 def load_class(path: Path, *, weights_hash: str) -> PaintedClass:

@@ -1,6 +1,7 @@
 """From a laid-out page to a server: limits, the API's refusals, MCP."""
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,40 @@ from fastapi.responses import JSONResponse, Response
 from gradio.exceptions import InvalidPathError
 from gradio.route_utils import FnIndexInferError
 
-from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED
+from ecenet.api.fetch import fetch_all
+from ecenet.api.files import MAX_UPLOAD_BYTES, NOT_UPLOADED, check_uploads
 from ecenet.errors import UserError
+from ecenet.ui.guard import guards
 
 CSS = Path(__file__).parents[2] / "assets" / "app.css"
 
 
 class Page(gr.Blocks):
-    """Says in one sentence what Gradio refuses before any of our functions is called: it would say nothing."""
+    """Says in one sentence what Gradio refuses before any of our functions is called: it would say nothing.
 
-    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+    Args:
+        private: whether it starts trainings and reads this machine's folders, so that no other site's page may use it.
+    """
+
+    def __init__(self, *, private: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.private = private
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
+        if block_fn.fn is None:
+            sentence = "Expected an event that the server answers, got one of the browser's own; use the page."
+            raise gr.Error(sentence, print_exception=False)
         try:
-            return await super().preprocess_data(*args, **kwargs)
-        except gr.Error:
-            raise
+            check_uploads(inputs)
+            inputs = await fetch_all(inputs, limit=MAX_UPLOAD_BYTES)
+            return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except gr.Error as error:  # a value that no control of the page sends, or a file that nobody uploaded
+            raise gr.Error(
+                f"Expected a value that the page offers, got another ({error.message[:200]}); choose one of these.",
+                print_exception=False,
+            ) from error
         except InvalidPathError as error:
             raise gr.Error(NOT_UPLOADED, print_exception=False) from error
         except Exception as error:  # addresses that are refused, downloads that fail, forged files
@@ -41,7 +62,7 @@ def check_mcp() -> None:
         raise UserError("Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.")
 
 
-def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = False, wait: bool = True) -> None:
+def serve(page: Page, *, host: str | None, port: int | None, mcp: bool = False, wait: bool = True) -> None:
     """Serve the page and its API.
 
     Args:
@@ -50,6 +71,7 @@ def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = Fa
         mcp: offer the API to MCP clients as well, at /gradio_api/mcp/.
         wait: until the server ends.
     """
+    os.environ.setdefault("GRADIO_RUN_HISTORY", "false")  # or browsers keep what visitors send, photos too
     page.queue(max_size=32).launch(
         server_name=host,
         server_port=port,
@@ -58,7 +80,11 @@ def serve(page: gr.Blocks, *, host: str | None, port: int | None, mcp: bool = Fa
         max_file_size=MAX_UPLOAD_BYTES,
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
-        app_kwargs={"exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused)},
+        enable_monitoring=False,
+        app_kwargs={
+            "exception_handlers": dict.fromkeys((TypeError, KeyError, FnIndexInferError), _refused),
+            "middleware": guards(own_pages_only=page.private, host=host),
+        },
         prevent_thread_lock=not wait,
     )
 
