@@ -43,13 +43,19 @@ other from the deepest stage to the finest."""
 FOOTER = "{version} · [the paper](https://arxiv.org/abs/2308.12894)"
 
 
-def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.Blocks:
+def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> Page:
     """The page: model and photos on the left, one tab a question on the right.
 
     Args:
         runs: folder of the runs that the Train tab starts and shows; None switches the tab off.
     """
-    with Page(title="ECENet Explorer", analytics_enabled=False, fill_width=True) as app:
+    with Page(
+        private=runs is not None,
+        max_bytes=shelf.limits.bytes,
+        title="ECENet Explorer",
+        analytics_enabled=False,
+        fill_width=True,
+    ) as app:
         fresh = new_session(shelf)
         session = gr.State(fresh)
         selection = gr.State(Selection())

@@ -18,6 +18,10 @@ ClassArea = TypedDict("ClassArea", {"class": str, "area": float, "confidence": f
 """Of one class: its share of the photo, and its mean confidence there."""
 
 
+MAX_NAME = 200
+"""Bytes of a folder's name, which a number may follow: file systems take 255."""
+
+
 class Summary(TypedDict):
     """A prediction in a few numbers. Sizes in pixels; classes the largest first, none without a pixel."""
 
@@ -98,11 +102,16 @@ def coco_annotations(prediction: Prediction, stage: StagePrediction) -> list[dic
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
     """Folder names for files: their stems, numbered where two are alike."""
-    totals = Counter(path.stem for path in paths)
+    stems = [_folder_name(path) for path in paths]
+    totals = Counter(stems)
     names: list[str] = []
-    for path in paths:
-        candidates = (f"{path.stem}-{number}" for number in count(1))
-        names.append(
-            path.stem if totals[path.stem] == 1 else next(n for n in candidates if n not in names and n not in totals)
-        )
+    for stem in stems:
+        candidates = (f"{stem}-{number}" for number in count(1))
+        names.append(stem if totals[stem] == 1 else next(n for n in candidates if n not in names and n not in totals))
     return names
+
+
+def _folder_name(path: Path) -> str:
+    """A file's stem as the name of one folder, whatever it holds: `...jpg` is a photo `..`, which is another folder."""
+    stem = path.stem.replace("\0", "_").encode(errors="replace")[:MAX_NAME].decode(errors="ignore")
+    return stem if stem.strip(".") else "photo"

@@ -107,7 +107,8 @@ def _find_folder(weights: str | Path) -> Path:
         return shipped
     if folder.is_dir():
         return folder
-    is_hub_id = str(weights).count("/") == 1 and not str(weights).startswith((".", "/", "~"))
+    # Paths are what lists of folders are made of: one whose folder has gone is no model of the Hub's.
+    is_hub_id = isinstance(weights, str) and weights.count("/") == 1 and not weights.startswith((".", "/", "~"))
     if not is_hub_id:
         raise UserError(
             f"Expected weights by name ({', '.join(shipped_weights()) or 'none shipped'}), folder or Hub id, "

@@ -7,11 +7,13 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 from gradio.data_classes import FileData
-from gradio.processing_utils import hash_bytes, save_base64_to_cache, save_url_to_cache
+from gradio.processing_utils import hash_bytes, save_base64_to_cache
 from gradio.utils import get_upload_folder
+from gradio_client.utils import is_http_url_like, synchronize_async
 from PIL import Image
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from ecenet.api.fetch import fetch
 from ecenet.errors import UserError, room_for
 from ecenet.explore.similarity import common_scale
 from ecenet.files import replaced
@@ -20,30 +22,58 @@ from ecenet.overlay import similarity_overlay
 NOT_UPLOADED = "Expected a file that was uploaded here, got the path of another one; upload it first."
 
 
-def _fetched(value: object) -> object:
-    """An address instead of a file is what MCP clients send; Gradio turns only some of those into files. Its download
-    refuses addresses of this machine and of private networks."""
+def _most(info: ValidationInfo) -> int:
+    """Bytes of one file, which the context of a check tells."""
+    return int((info.context or {})["max_bytes"])
+
+
+def _fetched(value: object, info: ValidationInfo) -> object:
+    """An address instead of a file is what MCP clients send; Gradio turns only some of those into files."""
     if not isinstance(value, str):
         return value
+    if value.startswith(("http://", "https://")):
+        return {"path": synchronize_async(fetch, value, limit=_most(info))}
     try:
         if value.startswith("data:"):
             return {"path": save_base64_to_cache(value, get_upload_folder())}
-        if value.startswith(("http://", "https://")):
-            return {"path": save_url_to_cache(value, get_upload_folder())}
-    except Exception as error:  # whatever the network, the other server or base64 may raise
+    except Exception as error:  # whatever base64 may raise
         raise UserError(
             f"Expected a file that can be downloaded, but {value[:80]!r} cannot be; upload it instead."
         ) from error
     raise UserError(f"Expected an uploaded file, got the text {value[:80]!r}; upload the file first.")
 
 
-def _checked(file: FileData, info: ValidationInfo) -> FileData:
-    """Gradio looks only at files that are marked as such; a path that a client made up may come without the mark. And
-    it counts only the bytes that are uploaded, not those that it fetches: of these `max_bytes` of the context tells."""
-    path = Path(file.path).resolve()
+def check_uploads(data: object) -> None:
+    """Look at all files in what a client sent. Gradio looks only at those that are marked as such, but opens others,
+    too: a path that a client made up may come without the mark.
+
+    Args:
+        data: of JSON; what has a `path` is a file. Those that are named by an address are left to `fetch_all`.
+    Raises:
+        UserError: one was not uploaded here.
+    """
+    if isinstance(data, dict):
+        path = data.get("path")
+        if isinstance(path, str) and not is_http_url_like(path):
+            _uploaded(path)
+        for value in data.values():
+            check_uploads(value)
+    elif isinstance(data, list):
+        for value in data:
+            check_uploads(value)
+
+
+def _uploaded(name: str) -> Path:
+    path = Path(name).resolve()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
         raise UserError(NOT_UPLOADED)
-    size, most = path.stat().st_size, (info.context or {})["max_bytes"]
+    return path
+
+
+def _checked(file: FileData, info: ValidationInfo) -> FileData:
+    """Gradio counts only the bytes that are uploaded; `max_bytes` of the context is for all."""
+    path = _uploaded(file.path)
+    size, most = path.stat().st_size, _most(info)
     if size > most:
         raise UserError(
             f"Expected files of at most {most >> 20} MB, but {path.name} has {size >> 20}; make it smaller first."

@@ -75,7 +75,8 @@ def with_class(
 
 
 def save_class(painted: PaintedClass, path: Path) -> None:
-    """Write a safetensors file: the tensor `embeddings`, and what else is known as its metadata.
+    """Write a safetensors file: the tensor `embeddings`, and what else is known as its metadata. As of `load_class`,
+    messages name the file alone.
 
     The folder must be there; what a disk refuses is raised as it comes.
     """

@@ -14,6 +14,7 @@ from ecenet.explore.projection import Fitter
 from ecenet.explore.truth import read_truth
 from ecenet.images import thumbnail
 from ecenet.ui import download
+from ecenet.ui.choose import required_file
 from ecenet.ui.reference import hash_of
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTO_SIDE, Photo, Session
@@ -43,11 +44,11 @@ def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf:
     @show_errors
     def open_file(
         selection: Selection,
-        path: str,
+        path: str | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Session, Selection]:
         track = partial(progress.tqdm, desc="Segmenting the saved photos", unit="photos")
-        opened = open_session(Path(path), shelf=shelf, track=track)
+        opened = open_session(Path(required_file(path)), shelf=shelf, track=track)
         if not opened.same_weights:
             gr.Warning(
                 "The weights have changed since this was saved: masks and embeddings differ from the saved ones."

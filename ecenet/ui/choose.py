@@ -11,11 +11,30 @@ from ecenet.ui.toast import show_errors
 from ecenet.ui.view import event_data
 
 
+def required_file(path: str | None) -> str:
+    """An upload's path.
+
+    Raises:
+        UserError: there is none.
+    """
+    if path is None:
+        raise UserError("Expected a file, got none; choose one.")
+    return path
+
+
 def choose_stage(selection: Selection, stage: str) -> Selection:
     return replace(selection, stage=stage)
 
 
-def choose_class(selection: Selection, class_name: str) -> Selection:
+@show_errors
+def choose_class(selection: Selection, class_name: object) -> Selection:
+    """A class by its name, which the photo need not have.
+
+    Raises:
+        gr.Error: it is no name.
+    """
+    if not isinstance(class_name, str):
+        raise UserError(f"Expected a class by its name, got {str(class_name)[:60]!r}; choose one of the list.")
     return replace(selection, class_name=class_name, reference=None)
 
 

@@ -18,6 +18,7 @@ from ecenet.explore.dataset import (
 )
 from ecenet.metrics import intersection_over_union
 from ecenet.prediction import stage_title
+from ecenet.ui.choose import required_file
 from ecenet.ui.data_fields import data_fields
 from ecenet.ui.dataset_images import Listing, image_cards, image_names, open_data, open_image
 from ecenet.ui.dataset_tables import about_bank, confusion_table, spread_table
@@ -108,8 +109,8 @@ def build(session: gr.State, selection: gr.State, *, tabs: gr.Tabs, shelf: Model
     drawn.after(layout.input, show_progress="minimal")
 
     @show_errors
-    def open_file(session: Session, path: str) -> EmbeddingBank:
-        return read_bank(Path(path), weights=hash_of(shelf, session.model))
+    def open_file(session: Session, path: str | None) -> EmbeddingBank:
+        return read_bank(Path(required_file(path)), weights=hash_of(shelf, session.model))
 
     upload.upload(open_file, [session, upload], opened, api_visibility="private")
     view.after(opened.change, show_progress="minimal")

@@ -13,7 +13,7 @@ from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session, add_photo
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
+from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View, event_data
 
 SHOW_ADDRESS = "address => { history.replaceState(null, '', address || location.pathname) }"
 
@@ -35,8 +35,8 @@ def build(
         opened, view = open_link(session, selection, link, shelf=shelf)
         return opened, view, gr.Tabs(selected=link["tab"]) if "tab" in link else gr.skip()
 
-    def remember(event: gr.SelectData) -> str:
-        return tab_id(str(event.value))
+    def remember(event: gr.EventData) -> str:
+        return tab_id(str(event_data(event).get("value")))
 
     app.load(open_page, [session, selection], [session, selection, tabs], **MODEL_QUEUE)
     view = View(address_of, [session, selection, tab], [address])

@@ -127,5 +127,7 @@ def _csv_uri(records: Sequence[tuple[str, str, str, float, float]]) -> str:
     writer = csv.writer(text)
     writer.writerow(HEADER)
     for photo, stage, name, area, confidence in records:
+        # Spreadsheets would compute a name that begins like a formula; a photo's name can be anybody's.
+        photo = f"'{photo}" if photo.startswith(("=", "+", "-", "@")) else photo
         writer.writerow([photo, stage, name, f"{area:.6f}", "" if np.isnan(confidence) else f"{confidence:.6f}"])
     return f"data:text/csv;base64,{base64.b64encode(text.getvalue().encode()).decode()}"

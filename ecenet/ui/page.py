@@ -14,8 +14,10 @@ from gradio.route_utils import FnIndexInferError
 from gradio.utils import get_upload_folder
 from starlette.requests import ClientDisconnect
 
-from ecenet.api.files import NOT_UPLOADED
-from ecenet.errors import no_room_for
+from ecenet.api.fetch import fetch_all
+from ecenet.api.files import NOT_UPLOADED, check_uploads
+from ecenet.errors import UserError, no_room_for
+from ecenet.limits import Limits
 from ecenet.ui.report import full_name, reported
 
 ABANDONED_SECONDS = 600
@@ -23,18 +25,38 @@ ABANDONED_SECONDS = 600
 
 class Page(gr.Blocks):
     """Says in one sentence what Gradio refuses before any of our functions is called: it would say nothing. And what
-    fails in any of them, behind whatever event."""
+    fails in any of them, behind whatever event.
+
+    Args:
+        private: whether it starts trainings and reads this machine's folders, so that no other site's page may use it.
+        max_bytes: of a file that a client names by its address.
+    """
+
+    def __init__(self, *, private: bool = False, max_bytes: int = Limits().bytes, **options: Any) -> None:
+        super().__init__(**options)
+        self.private = private
+        self._max_bytes = max_bytes
 
     async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> Any:
         called = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         with reported(full_name(called.fn)):
             return await super().process_api(block_fn, *args, **kwargs)
 
-    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
+        if block_fn.fn is None:
+            sentence = "Expected an event that the server answers, got one of the browser's own; use the page."
+            raise gr.Error(sentence, print_exception=False)
         try:
-            return await super().preprocess_data(*args, **kwargs)
-        except gr.Error:
-            raise
+            check_uploads(inputs)
+            inputs = await fetch_all(inputs, limit=self._max_bytes)
+            return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except gr.Error as error:  # a value that no control of the page sends, or a file that nobody uploaded
+            raise gr.Error(
+                f"Expected a value that the page offers, got another ({error.message[:200]}); choose one of these.",
+                print_exception=False,
+            ) from error
         except InvalidPathError as error:
             raise gr.Error(NOT_UPLOADED, print_exception=False) from error
         except Exception as error:  # addresses that are refused, downloads that fail, forged files

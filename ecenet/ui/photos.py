@@ -9,13 +9,14 @@ import skimage.data
 import sklearn.datasets
 from gradio.data_classes import ImageData
 
+from ecenet.errors import UserError
 from ecenet.images import thumbnail
 from ecenet.ui.choose import choose_photo
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session, add_photo, add_photos
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, LIVE, MODEL_QUEUE, View
+from ecenet.ui.view import HIDDEN, LIVE, MODEL_QUEUE, View, event_data
 
 
 def example_photos() -> list[tuple[str, str]]:
@@ -77,17 +78,23 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     def add_several(
         session: Session,
         selection: Selection,
-        paths: list[str],
+        paths: list[str] | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Session, Selection]:
+        if not paths:
+            return session, selection
         track = partial(progress.tqdm, desc="Segmenting your photos", unit="photos")
         added, problems = add_photos(session, paths, predictor=shelf.open(session.model), track=track)
         for problem in problems:
             gr.Warning(problem)
         return added, added.look_at_newest(selection) if added is not session else selection
 
-    def add_example(session: Session, selection: Selection, event: gr.SelectData) -> tuple[Session, Selection]:
-        path, caption = examples[event.index]
+    @show_errors
+    def add_example(session: Session, selection: Selection, event: gr.EventData) -> tuple[Session, Selection]:
+        index = event_data(event).get("index")
+        if not (type(index) is int and 0 <= index < len(examples)):
+            raise UserError(f"Expected an example, 0 … {len(examples) - 1}, got {str(index)[:60]}; click one.")
+        path, caption = examples[index]
         return add(session, selection, path, example=caption)
 
     def remove_all(session: Session, selection: Selection) -> tuple[Session, Selection]:

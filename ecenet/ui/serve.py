@@ -1,6 +1,7 @@
 """From a laid-out page to a server: who may wait, what is kept, MCP, /health, and how it ends."""
 
 import importlib.util
+import os
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from ecenet.errors import UserError
 from ecenet.journal import adopt_uvicorn
 from ecenet.limits import Limits
 from ecenet.ui.ending import serve_until_asked
+from ecenet.ui.guard import guards
 from ecenet.ui.health import Health, health_route
-from ecenet.ui.page import REFUSALS
+from ecenet.ui.page import REFUSALS, Page
 from ecenet.ui.queue import QUEUE, VisitorQueue
 from ecenet.ui.sessions import Keeping, kept_sessions
 
@@ -32,7 +34,7 @@ def check_mcp() -> None:
 
 
 def serve(
-    page: gr.Blocks,
+    page: Page,
     *,
     health: Health | None = None,
     host: str | None,
@@ -60,6 +62,7 @@ def serve(
     # Several small functions run at once: threads of numpy's products would wait for each other, on a busy machine for
     # a hundred times as long as they compute.
     threadpool_limits(1, user_api="blas")
+    os.environ.setdefault("GRADIO_RUN_HISTORY", "false")  # or browsers keep what visitors send, photos too
     waiting = page._queue = VisitorQueue(page, waiting=queue)
     page.launch(
         server_name=host,
@@ -70,7 +73,9 @@ def serve(
         max_file_size=limits.bytes,
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
+        enable_monitoring=False,
         app_kwargs={
+            "middleware": guards(own_pages_only=page.private, host=host),
             "exception_handlers": REFUSALS,
             "lifespan": partial(kept_sessions, keeping=keeping or Keeping()),
             "routes": [health_route(health, waiting=waiting.__len__, queue=queue)] if health else [],

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import gradio as gr
 from PIL import Image
 
 from ecenet.errors import UserError
@@ -18,6 +17,7 @@ from ecenet.limits import Limits
 from ecenet.runs import RUNS_DIR
 from ecenet.ui.ending import own_files
 from ecenet.ui.health import Health
+from ecenet.ui.page import Page
 from ecenet.ui.queue import QUEUE
 from ecenet.ui.serve import check_mcp, serve
 from ecenet.ui.sessions import Keeping
@@ -88,7 +88,7 @@ def is_public(options: Options, environment: Mapping[str, str]) -> bool:
     return options.public or "SPACE_ID" in environment or is_shared(options, environment)
 
 
-def start(options: Options, build: Callable[..., gr.Blocks]) -> None:
+def start(options: Options, build: Callable[..., Page]) -> None:
     """Serve the page until somebody ends the app; with code 2 where the options cannot be used.
 
     Args:

@@ -5,6 +5,7 @@ import gradio as gr
 from ecenet.explore.truth import StageScores, compare_with_truth, read_truth
 from ecenet.figures import probe as figures
 from ecenet.prediction import stage_title
+from ecenet.ui.choose import required_file
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session
 from ecenet.ui.toast import show_errors
@@ -45,7 +46,7 @@ def build(session: gr.State, selection: gr.State) -> View:
 
 
 @show_errors
-def add_truth(session: Session, selection: Selection, path: str) -> Session:
+def add_truth(session: Session, selection: Selection, path: str | None) -> Session:
     """Give the selected photo its ground truth.
 
     Raises:
@@ -53,7 +54,10 @@ def add_truth(session: Session, selection: Selection, path: str) -> Session:
     """
     prediction = session.required_photo(selection).prediction
     truth = read_truth(
-        path, size=prediction.image.size, class_names=prediction.class_names, max_pixels=session.limits.pixels
+        required_file(path),
+        size=prediction.image.size,
+        class_names=prediction.class_names,
+        max_pixels=session.limits.pixels,
     )
     return session.with_truth(selection, truth)
 

@@ -13,6 +13,7 @@ from ecenet.explore.scenario import KnockOuts, Scenario, Transplant
 from ecenet.explore.strokes import read_stroke
 from ecenet.prediction import stage_title
 from ecenet.ui import download
+from ecenet.ui.choose import required_file
 from ecenet.ui.experiment import Experiment, add_painted_class, with_class
 from ecenet.ui.reference import hash_of
 from ecenet.ui.selection import Selection
@@ -78,20 +79,20 @@ def make_class(
     return made
 
 
-def leave_out(session: Session, selection: Selection, experiment: Experiment, names: list[str]) -> Experiment:
+def leave_out(session: Session, selection: Selection, experiment: Experiment, names: list[str] | None) -> Experiment:
     experiment = experiment.of(session)
-    return replace(experiment, scenario=replace(experiment.scenario, without=tuple(names)))
+    return replace(experiment, scenario=replace(experiment.scenario, without=tuple(names or ())))
 
 
 def open_class(
-    session: Session, selection: Selection, experiment: Experiment, path: str, *, shelf: ModelShelf
+    session: Session, selection: Selection, experiment: Experiment, path: str | None, *, shelf: ModelShelf
 ) -> Experiment:
     """A saved class.
 
     Raises:
         UserError: the file is none, or is of other weights.
     """
-    painted = load_class(Path(path), weights_hash=hash_of(shelf, session.model))
+    painted = load_class(Path(required_file(path)), weights_hash=hash_of(shelf, session.model))
     return with_class(experiment.of(session), painted, known=shelf.open(session.model).model.class_names)
 
 
