@@ -30,6 +30,7 @@ from ecenet.predictor import Predictor
 from ecenet.ui import health as health_module
 from ecenet.ui.health import Health
 from ecenet.ui.page import Page
+from ecenet.ui.queue import QUEUE
 from ecenet.ui.report import full_name
 from ecenet.ui.serve import serve
 from ecenet.ui.session import Session, add_photos
@@ -88,7 +89,7 @@ def test_health_tells_what_answers_and_nothing_else(api: Served) -> None:
         "weights": "voc13",
         "device": api.predictor.device.type,
         "waiting": 0,
-        "queue": 32,
+        "queue": QUEUE,
         "umap_ready": True,
     }
     head = httpx.head(f"{api.address}/health")
