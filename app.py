@@ -108,7 +108,7 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> gr.B
                 training.view.after(event)
             model_list.after(training.finished.change)
         build_api(shelf=shelf)
-        gr.Markdown(FOOTER.format(version=version_line()), elem_id="version", elem_classes="ece-note")
+        gr.Markdown(FOOTER.format(version=version_line()), elem_id="version")
     return app
 
 
@@ -150,14 +150,14 @@ def is_public(options: Options, environment: Mapping[str, str]) -> bool:
 
 
 def main(options: Options) -> None:
-    # As the first process of a container it would otherwise not end when asked to.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     shelf = ModelShelf(options.weights, runs=options.runs)
     try:
         if options.mcp:
             check_mcp()
         if options.queue < 1:
             raise UserError(f"Expected --queue to be at least 1, got {options.queue}; let somebody wait.")
+        # As the first process of a container it would otherwise not end when asked to.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         write_journal(options.log_level, options.log_format)
         predictor = shelf.open(shelf.initial)
     except UserError as error:
