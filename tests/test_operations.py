@@ -1,5 +1,4 @@
-"""What whoever runs the app relies on: /health, a journal without visitors in it, failures that tell no secrets, one
-version."""
+"""What whoever runs the app relies on: /health, a journal without visitors in it, failures that tell no secrets."""
 
 import io
 import json
@@ -13,15 +12,12 @@ from typing import Any
 import gradio as gr
 import httpx
 import pytest
-import tyro
 from fitters import ScriptedFitter
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from serving import Served
 
-import app
 import ecenet
-from ecenet.__main__ import main
 from ecenet.api import photo
 from ecenet.errors import UserError
 from ecenet.journal import note, write_journal
@@ -34,10 +30,7 @@ from ecenet.ui.queue import QUEUE
 from ecenet.ui.report import full_name
 from ecenet.ui.serve import serve
 from ecenet.ui.session import Session, add_photos
-from ecenet.ui.start import Options, is_public, is_shared, start
-from ecenet.version import commit, version_line
 
-ROOT = Path(__file__).parent.parent
 ENDPOINTS = "ecenet.api.photo.PhotoEndpoints"
 SECRET = "the visitor's holiday"
 
@@ -269,48 +262,3 @@ def test_the_level_holds_back_and_text_is_one_line_an_event(journal: Journal) ->
     note(logger, "prediction", milliseconds=3)
     note(logger, "unusable file", level="warning", problem="mine")
     assert re.fullmatch(r"\d\d:\d\d:\d\d warning unusable file problem=mine\n", journal.text())
-
-
-def test_a_share_link_is_public_however_it_is_asked_for() -> None:
-    for arguments, environment in ((["--share"], {}), ([], {"GRADIO_SHARE": "True"})):
-        options = tyro.cli(Options, args=arguments)
-        assert is_shared(options, environment)
-        assert is_public(options, environment)
-    assert not is_shared(Options(public=True), {"SPACE_ID": "someone/space"})
-
-
-def test_a_queue_for_nobody_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        start(Options(queue=0), app.build_app)
-    assert ended.value.code == 2
-    assert capsys.readouterr().err == "Error: Expected --queue to be at least 1, got 0; let somebody wait.\n"
-
-
-def test_there_is_one_version_and_the_page_shows_it(
-    api: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (footer,) = (one for one in api.client.config["components"] if one["props"].get("elem_id") == "version")
-    assert version_line() in footer["props"]["value"]
-    assert "https://arxiv.org/abs/2308.12894" in footer["props"]["value"]
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"{version_line()}\n"
-    assert ecenet.__version__ not in (ROOT / "pyproject.toml").read_text()
-    monkeypatch.setenv("ECENET_COMMIT", "abc")
-    assert commit() == "abc"
-    assert version_line() == f"ECENet Explorer {ecenet.__version__} (abc)"
-
-
-def test_the_container_runs_as_nobody_special_and_has_what_the_app_reads() -> None:
-    """What its linter, part of `make check`, does not see."""
-    text = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
-    instructions = re.findall(r"^([A-Z]+) (.*)", text, re.MULTILINE)
-    of = dict(instructions)
-    assert of["USER"] == "1000"
-    assert [name for name, _ in instructions][-2:] == ["ENTRYPOINT", "CMD"], "no step as root after the user's"
-    options = tyro.cli(Options, args=json.loads(of["ENTRYPOINT"])[2:] + json.loads(of["CMD"]))
-    assert (options.host, options.port, options.public) == ("0.0.0.0", int(of["EXPOSE"]), True)
-    check = json.loads(of["HEALTHCHECK"].partition("CMD ")[2])
-    assert f"http://127.0.0.1:{options.port}/health" in check[-1]
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert allowed == {"app.py", "requirements.txt", "LICENSE", "assets/*.css", "assets/*.js", "ecenet", "weights"}
-    assert all(list(ROOT.glob(pattern)) for pattern in allowed)

@@ -1,0 +1,62 @@
+"""One version, options that are refused or that others follow from, and the container's file."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import tyro
+from serving import Served
+
+import app
+import ecenet
+from ecenet.__main__ import main
+from ecenet.ui.start import Options, is_public, is_shared, start
+from ecenet.version import commit, version_line
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_share_link_is_public_however_it_is_asked_for() -> None:
+    for arguments, environment in ((["--share"], {}), ([], {"GRADIO_SHARE": "True"})):
+        options = tyro.cli(Options, args=arguments)
+        assert is_shared(options, environment)
+        assert is_public(options, environment)
+    assert not is_shared(Options(public=True), {"SPACE_ID": "someone/space"})
+
+
+def test_a_queue_for_nobody_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        start(Options(queue=0), app.build_app)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "Error: Expected --queue to be at least 1, got 0; correct it.\n"
+
+
+def test_there_is_one_version_and_the_page_shows_it(
+    api: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (footer,) = (one for one in api.client.config["components"] if one["props"].get("elem_id") == "version")
+    assert version_line() in footer["props"]["value"]
+    assert "https://arxiv.org/abs/2308.12894" in footer["props"]["value"]
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{version_line()}\n"
+    assert ecenet.__version__ not in (ROOT / "pyproject.toml").read_text()
+    monkeypatch.setenv("ECENET_COMMIT", "abc")
+    assert commit() == "abc"
+    assert version_line() == f"ECENet Explorer {ecenet.__version__} (abc)"
+
+
+def test_the_container_runs_as_nobody_special_and_has_what_the_app_reads() -> None:
+    """What its linter, part of `make check`, does not see."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    instructions = re.findall(r"^([A-Z]+) (.*)", text, re.MULTILINE)
+    of = dict(instructions)
+    assert of["USER"] == "1000"
+    assert [name for name, _ in instructions][-2:] == ["ENTRYPOINT", "CMD"], "no step as root after the user's"
+    options = tyro.cli(Options, args=json.loads(of["ENTRYPOINT"])[2:] + json.loads(of["CMD"]))
+    assert (options.host, options.port, options.public) == ("0.0.0.0", int(of["EXPOSE"]), True)
+    check = json.loads(of["HEALTHCHECK"].partition("CMD ")[2])
+    assert f"http://127.0.0.1:{options.port}/health" in check[-1]
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert allowed == {"app.py", "requirements.txt", "LICENSE", "assets/*.css", "assets/*.js", "ecenet", "weights"}
+    assert all(list(ROOT.glob(pattern)) for pattern in allowed)
