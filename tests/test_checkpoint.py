@@ -1,17 +1,20 @@
 """Saving and loading: what survives the round trip, and what people are told about broken checkpoints."""
 
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers import small_model
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ecenet import weights
+from ecenet.checkpoint import save_weights
 from ecenet.errors import UserError
 from ecenet.model.backbone import load_backbone_file
 from ecenet.model.ecenet import ECENet
@@ -226,3 +229,17 @@ def test_backbone_file_may_hold_more_but_not_less(make_model: MakeModel, tmp_pat
         load_backbone_file(target, path)
     with pytest.raises(UserError, match="cannot be read"):
         load_backbone_file(target, tmp_path / "nothing.safetensors")
+
+
+def test_weights_that_a_full_disk_refuses_leave_the_old_ones_whole(tmp_path: Path) -> None:
+    save_weights(tmp_path / "best", small_model(seed=0))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "best").iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))  # stands for the disk: the same calls fail
+    try:
+        with pytest.raises(UserError, match="the disk refused"):
+            save_weights(tmp_path / "best", small_model(seed=1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "best").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
