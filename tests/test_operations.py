@@ -167,7 +167,7 @@ def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, jo
         "head_only": False,
     }
     assert unreadable.items() >= {"event": "refused", "during": f"{ENDPOINTS}.segment", "kind": "UserError"}.items()
-    assert unreadable["where"].startswith("ecenet/images.py ")
+    assert unreadable["where"].startswith("ecenet/image_file.py ")
     assert again["event"] == "prediction"
     assert (unknown["during"], unknown["where"]) == (f"{ENDPOINTS}.similarity", "ecenet/prediction.py class_index")
 

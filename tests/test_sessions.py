@@ -74,8 +74,8 @@ def small_page(keeping: Keeping, *, waiting: int = 2) -> SmallPage:
         return "nothing" if held is None else f"{held.sum():.0f}"
 
     def make() -> str:
-        path = new_file("result.txt")
-        path.write_text("mine")
+        with new_file("result.txt") as path:
+            path.write_text("mine")
         return str(path)
 
     def run() -> str:

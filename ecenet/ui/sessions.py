@@ -85,8 +85,9 @@ class Sessions(StateHolder):
 
     async def make_room(self) -> None:
         """Put sessions on disk until the others keep to the limit."""
-        sizes = {one: self._size(one) for one in list(self.session_data)}
-        total, busy = sum(sizes.values()), self._busy()
+        busy = self._busy()
+        sizes = {one: self._size(one, changing=one in busy) for one in list(self.session_data)}
+        total = sum(sizes.values())
         for one, used in sorted(self.time_last_used.items(), key=lambda item: item[1]):
             if total <= self._keeping.memory:
                 return
@@ -119,13 +120,15 @@ class Sessions(StateHolder):
         state = self.session_data.get(session_id)
         return (state is not None and bool(state.state_data)) or self._file(session_id).exists()
 
-    def _size(self, session_id: str) -> int:
-        """Bytes in memory, counted anew only after it was used."""
+    def _size(self, session_id: str, *, changing: bool) -> int:
+        """Bytes in memory, counted anew only after it was used; what an event is about to change is not remembered."""
         used, state = self.time_last_used[session_id], self.session_data[session_id]
         known = self._sizes.get(session_id)
         if known is None or known[0] != used or not state.state_data:
             shown = [config.get("props", {}).get("value") for config in state.config_values.values()]
-            self._sizes[session_id] = known = (used, held_bytes([state.state_data, shown]))
+            known = (used, held_bytes([state.state_data, shown]))
+            if not changing:
+                self._sizes[session_id] = known
         return known[1]
 
     def _file(self, session_id: str) -> Path:
