@@ -139,7 +139,9 @@ class Crowd:
         return Visitor(http, self.config, check=lambda name, data: self.check(owner, name, data))
 
     def http(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.address, timeout=httpx.Timeout(300))
+        # Without kept connections: where one was closed meanwhile, browsers ask again, and httpx does not.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        return httpx.AsyncClient(base_url=self.address, timeout=httpx.Timeout(300), limits=limits)
 
     def check(self, owner: int, where: str, data: Any) -> None:
         """Every name in an answer, and the first photo of every page part, must be the owner's."""
@@ -160,29 +162,34 @@ class Crowd:
                 await self.timed("page opened", visitor.open())
                 number = 0
                 while not self.over:
-                    await self._add_photo(visitor, owner, number)
+                    if not await self._add_photo(visitor, owner, number):
+                        await self.rest()
+                        continue
                     number += 1
                     for _ in range(3):
                         await self.rest()
                         await self._click(visitor, owner)
                     if number % PHOTOS == 0:
-                        await self.timed("photos removed", visitor.fire("clear-photos", "click"))
+                        await visitor.fire("clear-photos", "click")
                     self.ledger.take(visitor.answers)
                     visitor.answers.clear()
             finally:
                 self.ledger.take(visitor.answers)
                 beating.cancel()
 
-    async def _add_photo(self, visitor: Visitor, owner: int, number: int) -> None:
+    async def _add_photo(self, visitor: Visitor, owner: int, number: int) -> bool:
+        """Whether there was room."""
         file = await self.timed("upload", visitor.upload(f"crowd{owner}-{number}.jpg", picture(owner, number)))
-        answers = await self.timed("photo, all of it", visitor.fire("photo-input", "upload", value=file))
-        self.ledger.actions += [("photo segmented", time.monotonic(), one.seconds) for one in answers[:1]]
-        shown = visitor.value("session-photos")
-        if not shown or answers[0].error:
-            return
-        for entry in shown:
+        began = time.monotonic()
+        answers = await visitor.fire("photo-input", "upload", value=file)
+        if answers[0].error:
+            return False
+        self.ledger.actions.append(("photo, all of it", began, time.monotonic() - began))
+        self.ledger.actions.append(("photo segmented", began, answers[0].seconds))
+        for entry in visitor.value("session-photos"):
             reply = await visitor.http.get(f"{API}/file={entry['image']['path']}")
             self.ledger.look(owner, owner_of(reply.content, owner), "a thumbnail")
+        return True
 
     async def _click(self, visitor: Visitor, owner: int) -> None:
         width, height = size_of(owner)

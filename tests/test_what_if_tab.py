@@ -223,7 +223,7 @@ def test_forged_choices_are_refused(session: Session) -> None:
         change(session, Experiment(), "explode")
     with pytest.raises(UserError, match="Expected a stage"):
         change(session, Experiment(), "swap", stage="final")
-    with pytest.raises(UserError, match="a class of the model"):
+    with pytest.raises(UserError, match="a class that the weights know"):
         what_if_changes.change_mask(session, HERE, Experiment(), "ece", "swap", "zebra", "sky")
     for source in (9, -1, "0", None, True):
         with pytest.raises(UserError, match="a photo to take the embedding from"):

@@ -1,5 +1,6 @@
 """Who waits for the model, and what somebody reads for whom there is no room to wait."""
 
+import os
 from typing import Any, Literal
 
 import gradio as gr
@@ -9,8 +10,10 @@ from gradio.queueing import Queue
 
 from ecenet.ui.view import MODEL_QUEUE
 
-SMALL_AT_ONCE = 4
+SMALL_AT_ONCE = 2
 """Runs of one function that needs no model: so nobody waits there for somebody else's larger photo."""
+THREADS = 4 + (os.cpu_count() or 1)
+"""Functions that run at once, all in all: many more, and the server itself would wait seconds for its turn."""
 QUEUE = 100
 """Events that may wait for the model."""
 UNREAD = 100

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ecenet.ui.ending import serve_until_asked
 from ecenet.ui.guard import guards
 from ecenet.ui.health import Health, health_route
 from ecenet.ui.page import REFUSALS, Page
-from ecenet.ui.queue import QUEUE, VisitorQueue
+from ecenet.ui.queue import QUEUE, THREADS, VisitorQueue
 from ecenet.ui.sessions import Keeping, kept_sessions
 
 NO_SHARE_LINK = (
@@ -63,6 +64,7 @@ def serve(
     # a hundred times as long as they compute.
     threadpool_limits(1, user_api="blas")
     os.environ.setdefault("GRADIO_RUN_HISTORY", "false")  # or browsers keep what visitors send, photos too
+    sys.setswitchinterval(0.001)  # what computes lets the server answer sooner than it does by default
     waiting = page._queue = VisitorQueue(page, waiting=queue)
     page.launch(
         server_name=host,
@@ -71,6 +73,7 @@ def serve(
         theme=gr.themes.Soft(primary_hue="teal", font=["ui-sans-serif", "system-ui", "sans-serif"]),
         css_paths=CSS,
         max_file_size=limits.bytes,
+        max_threads=THREADS,
         footer_links=["api", "settings"],
         mcp_server=mcp or None,
         enable_monitoring=False,

@@ -6,7 +6,7 @@ import hashlib
 import pickle
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, is_dataclass
 from datetime import datetime
@@ -41,17 +41,13 @@ class Keeping:
 
 class Sessions(StateHolder):
     """Gradio's sessions. While all hold more than the limit, those that were used longest ago wait on disk: whole, so
-    that nothing of a visitor's is lost for want of room. All but writing happens on the server's event loop.
+    that nothing of a visitor's is lost for want of room. All but writing happens on the server's event loop."""
 
-    Args:
-        busy: tells the sessions that have an event waiting or running.
-    """
-
-    def __init__(self, page: gr.Blocks, keeping: Keeping, *, busy: Callable[[], set[str]]) -> None:
+    def __init__(self, page: gr.Blocks, keeping: Keeping) -> None:
         super().__init__()
         self.set_blocks(page)
         self._keeping = keeping
-        self._busy = busy
+        self._queue = page._queue
         self._folder = tempfile.TemporaryDirectory(prefix="ecenet-sessions-", ignore_cleanup_errors=True)
         self._sizes: dict[str, tuple[datetime, int]] = {}
 
@@ -77,7 +73,9 @@ class Sessions(StateHolder):
         ]
 
     def forget(self, session_id: str) -> None:
-        """Drop a session with all that it holds."""
+        """Drop a session with all that it holds, and answers that nobody came for."""
+        self._queue.pending_messages_per_session.pop(session_id, None)
+        self._queue.pending_event_ids_session.pop(session_id, None)
         self.session_data.pop(session_id, None)
         self.time_last_used.pop(session_id, None)
         self._sizes.pop(session_id, None)
@@ -116,9 +114,15 @@ class Sessions(StateHolder):
         state.config_values.clear()
         return True
 
+    def _busy(self) -> set[str]:
+        """Sessions that have an event waiting or running."""
+        return {one.session_hash for one in self._queue.event_ids_to_events.values()}
+
     def _holds(self, session_id: str) -> bool:
+        """Whether there is anything to be lost."""
         state = self.session_data.get(session_id)
-        return (state is not None and bool(state.state_data)) or self._file(session_id).exists()
+        unread = self._queue.pending_event_ids_session.get(session_id)
+        return bool(unread or (state is not None and state.state_data)) or self._file(session_id).exists()
 
     def _size(self, session_id: str, *, changing: bool) -> int:
         """Bytes in memory, counted anew only after it was used; what an event is about to change is not remembered."""
@@ -165,19 +169,14 @@ def held_bytes(value: object, seen: set[int] | None = None) -> int:
 async def kept_sessions(app: App, keeping: Keeping) -> AsyncIterator[None]:
     """While the server runs, its sessions keep to the limits, and files go with them."""
     page = app.get_blocks()
-    queue = page._queue
-    sessions = Sessions(page, keeping, busy=lambda: {one.session_hash for one in queue.event_ids_to_events.values()})
+    sessions = Sessions(page, keeping)
     app.state_holder = sessions
 
     async def tidy() -> None:
         while True:
             await asyncio.sleep(keeping.every)
-            gone = sessions.expired()
-            for one in gone:
+            for one in sessions.expired():
                 sessions.forget(one)
-                # Answers that nobody came for.
-                queue.pending_messages_per_session.pop(one, None)
-                queue.pending_event_ids_session.pop(one, None)
             await sessions.make_room()
             kept = {file for block in page.blocks.values() for file in block.keep_in_cache}
             await run_sync(delete_files, Path(get_upload_folder()), kept, 2 * keeping.seconds)
