@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: app test check unit browser pictures benchmark clean
+.PHONY: app test check unit browser pictures benchmark fuzz clean
 
 app: $(STAMP)
 	$(BIN)/python app.py
@@ -27,6 +27,11 @@ pictures: $(STAMP)
 
 benchmark: $(STAMP)
 	$(BIN)/python -m ecenet benchmark --weights voc13
+
+# More properties, mutated files and bombs than the unit tests take; a quarter of an hour.
+fuzz: $(STAMP)
+	EXAMPLES=1000 $(BIN)/python -m pytest -q tests/test_image_properties.py
+	PYTHONPATH=. $(BIN)/python tests/fuzz.py
 
 # Made anew only when what is required has changed. A pair of torch and torchvision that do not fit breaks timm's
 # import, so it is tried here, where the message can still be understood.
