@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: app test check unit browser pictures benchmark soak clean
+.PHONY: app test check unit browser pictures benchmark soak fuzz audit clean
 
 app: $(STAMP)
 	$(BIN)/python app.py
@@ -32,6 +32,11 @@ benchmark: $(STAMP)
 # Fifty clients for five minutes, then four more until what they left has gone.
 soak: $(STAMP)
 	$(BIN)/python tests/soak.py
+
+# More properties, mutated files and bombs than the unit tests take; a quarter of an hour.
+fuzz: $(STAMP)
+	EXAMPLES=1000 $(BIN)/python -m pytest -q tests/test_image_properties.py
+	PYTHONPATH=. $(BIN)/python tests/fuzz.py
 
 # Made anew only when what is required has changed. A pair of torch and torchvision that do not fit breaks timm's
 # import, so it is tried here, where the message can still be understood.

@@ -67,7 +67,7 @@ class Doors:
             if self._pipe.poll(self._deadline):
                 return Outcome(**self._pipe.recv())
             kind = "killed"
-        except EOFError:
+        except (EOFError, OSError):
             kind = "crash"
         self.close()
         return Outcome(kind, f"after {time.perf_counter() - start:.1f} s", seconds=time.perf_counter() - start)
@@ -89,6 +89,9 @@ class Doors:
 
 def _serve(pipe: Connection) -> None:
     """The child: imports and the first prediction come before the first upload, as in the app."""
+    import torch
+
+    torch.set_num_threads(1)  # of more the processor time tells less: on a busy machine they spin
     openers = _openers()
     openers["photo"](str(_example()))
     idle = _memory("VmRSS")

@@ -165,3 +165,16 @@ def test_the_limit_can_be_set() -> None:
     assert "32×24" in refusal(data, max_pixels=32 * 24 - 1)
     assert "32×24" in refusal(gradient(), max_pixels=32 * 24 - 1)
     assert "32×24" in refusal(RGB, max_pixels=32 * 24 - 1)
+
+
+@pytest.mark.parametrize(("kind", "share"), [("WEBP", 0.6), ("AVIF", 0.6)])
+def test_formats_that_take_more_memory_have_fewer_pixels(kind: str, share: float) -> None:
+    data = encode(gradient(), kind)
+    assert load_image(data, max_pixels=round(32 * 24 / share)).size == (32, 24)
+    assert f"megapixels in {kind}" in refusal(data, max_pixels=round(32 * 24 / share) - 2)
+
+
+def test_a_photo_with_a_film_behind_it_is_no_image_of_many_scans() -> None:
+    """Phones append one to a JPEG; in its bytes anything may stand."""
+    data = encode(gradient(), "JPEG")
+    assert load_image(data + b"\xff\xda\0\2" * 1_000_000).size == (32, 24)
