@@ -21,20 +21,19 @@ from gradio_client.utils import (
 
 from ecenet.errors import UserError
 
+MAX_BYTES = 32 * 1024 * 1024
 SECONDS = 60
-"""That a download may take."""
+"""Of one file, and that its download may take."""
 
 
-async def fetch(address: str, *, limit: int) -> str:
+async def fetch(address: str) -> str:
     """The file at an http or https address, in Gradio's cache. Redirects are not followed.
 
-    Args:
-        limit: bytes.
     Raises:
         UserError: it is of this machine or of a private network, does not answer well, or is too large.
     """
     try:
-        content = await asyncio.wait_for(_content(address, limit=limit), SECONDS)
+        content = await asyncio.wait_for(_content(address), SECONDS)
         name = strip_invalid_filename_characters(Path(unquote(httpx.URL(address).path)).name) or "file"
     except UserError:
         raise
@@ -45,7 +44,7 @@ async def fetch(address: str, *, limit: int) -> str:
     return save_bytes_to_cache(content, name, get_upload_folder())
 
 
-async def _content(address: str, *, limit: int) -> bytes:
+async def _content(address: str) -> bytes:
     # To the very machine that was looked at: a name's second answer may be another one.
     transport = safehttpx.AsyncSecureTransport(await safehttpx.async_validate_url(httpx.URL(address).host))
     content = bytearray()
@@ -55,24 +54,23 @@ async def _content(address: str, *, limit: int) -> bytes:
             raise ConnectionError(f"status {answer.status_code}")
         async for chunk in answer.aiter_raw():
             content += chunk
-            if len(content) > limit:
+            if len(content) > MAX_BYTES:
                 raise UserError(
-                    f"Expected files of at most {limit >> 20} MB, but {address[:80]!r} has more; make it smaller first."
+                    f"Expected files of at most {MAX_BYTES >> 20} MB, but {address[:80]!r} has more; make it smaller first."
                 )
     return bytes(content)
 
 
-async def fetch_all(data: Any, *, limit: int) -> Any:
+async def fetch_all(data: Any) -> Any:
     """What a client sent, with local files in the place of those that it named by their addresses.
 
     Args:
         data: of JSON; files are marked as Gradio does it.
-        limit: bytes of each.
     Raises:
         UserError: as for `fetch`.
     """
 
     async def fetched(file: dict[str, Any]) -> dict[str, Any]:
-        return {**file, "path": await fetch(file["path"], limit=limit)}
+        return {**file, "path": await fetch(file["path"])}
 
     return await async_traverse(data, fetched, lambda one: is_file_obj_with_meta(one) and is_http_url_like(one["path"]))

@@ -28,7 +28,7 @@ def _fetched(value: object) -> object:
     if not isinstance(value, str):
         return value
     if value.startswith(("http://", "https://")):
-        return {"path": synchronize_async(fetch, value, limit=MAX_UPLOAD_BYTES)}
+        return {"path": synchronize_async(fetch, value)}
     try:
         if value.startswith("data:"):
             return {"path": save_base64_to_cache(value, get_upload_folder())}

@@ -36,7 +36,7 @@ class Page(gr.Blocks):
             raise gr.Error(sentence, print_exception=False)
         try:
             check_uploads(inputs)
-            inputs = await fetch_all(inputs, limit=MAX_UPLOAD_BYTES)
+            inputs = await fetch_all(inputs)
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from error
