@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: app test check unit browser pictures benchmark clean
+.PHONY: app test check unit browser pictures benchmark audit clean
 
 app: $(STAMP)
 	$(BIN)/python app.py
@@ -27,6 +27,12 @@ pictures: $(STAMP)
 
 benchmark: $(STAMP)
 	$(BIN)/python -m ecenet benchmark --weights voc13
+
+# Known vulnerabilities in what is installed; it asks PyPI, so it has no place among the tests.
+audit: $(STAMP)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --upgrade pip-audit
+	$(VENV)/audit/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 # Made anew only when what is required has changed. A pair of torch and torchvision that do not fit breaks timm's
 # import, so it is tried here, where the message can still be understood.

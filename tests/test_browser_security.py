@@ -1,4 +1,4 @@
-"""The page in a real browser and on its own machine: another site's requests, and names that would like to be scripts."""
+"""A real browser and the app of one's own machine: another site's requests, and names that would like to be scripts."""
 
 import io
 import json
@@ -35,19 +35,25 @@ def test_names_out_of_a_strangers_file_stay_text(page: Page, tmp_path: Path) -> 
         bundle.writestr("a.png", encode(noise_image(97, 61), "PNG"))
         bundle.writestr("view.json", json.dumps(view))
     (tmp_path / "saved.zip").write_bytes(saved.getvalue())
-    page.set_input_files("#open-session input[type=file]", tmp_path / "saved.zip")
+    open_saved(page, tmp_path / "saved.zip")
     expect(page.locator(".ece-side .ece-note")).to_contain_text("onerror")
     for tab, shown in (("Compare", "#photo-grid .ece-card"), ("Class embeddings", "#neighbors .ece-point")):
         page.get_by_role("tab", name=tab, exact=True).click()
         expect(page.locator(shown).first).to_contain_text("onerror")
     with zipfile.ZipFile(tmp_path / "saved.zip", "w") as bundle:
         bundle.writestr("view.json", json.dumps(view | {"model": SCRIPT}))
-    page.set_input_files("#open-session input[type=file]", tmp_path / "saved.zip")
+    open_saved(page, tmp_path / "saved.zip")
     expect(page.get_by_test_id("toast-body")).to_contain_text("Expected")
     upload(page, _named(tmp_path, "<img src=y onerror=window.hacked=4>.png"))
     expect(page.get_by_test_id("toast-body").last).to_contain_text("Expected an image")
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[src='x'], img[src='y']").count() == 0
+
+
+def open_saved(page: Page, path: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.locator("#open-session").click()
+    chooser.value.set_files(path)
 
 
 def _named(folder: Path, name: str) -> Path:

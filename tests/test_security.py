@@ -436,3 +436,16 @@ def test_a_photos_name_is_no_way_out_of_the_saved_session(tmp_path: Path, monkey
     assert {"photo-1", "photo-2", "photo-3", "up", "passwd", "a_b", "cat-1", "cat-2"} < folders
     assert len(folders) == len(names)
     assert [photo["name"] for photo in view["photos"]] == names
+
+
+def test_every_threat_names_tests_that_there_are() -> None:
+    """In SECURITY.md; a name without a file is of the file before it."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "::" in line]
+    assert len(rows) > 12
+    short = dict(re.findall(r"`([A-Z])`\s+(?:stands )?for\s+\[`(\w+\.py)`\]", text))
+    for row in rows:
+        file = ""
+        for named, test in re.findall(r"`([\w.]*)::(\w+)`", row):
+            file = short.get(named, named) or file
+            assert f"def {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{file}::{test}"
