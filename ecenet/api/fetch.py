@@ -56,7 +56,7 @@ async def _content(address: str) -> bytes:
             content += chunk
             if len(content) > MAX_BYTES:
                 raise UserError(
-                    f"Expected files of at most {MAX_BYTES >> 20} MB, but {address[:80]!r} has more; make it smaller first."
+                    f"Expected files of at most {MAX_BYTES >> 20} MB, but {address[:80]!r} has more; make it smaller."
                 )
     return bytes(content)
 
