@@ -38,6 +38,12 @@ fuzz: $(STAMP)
 	EXAMPLES=1000 $(BIN)/python -m pytest -q tests/test_image_properties.py
 	PYTHONPATH=. $(BIN)/python tests/fuzz.py
 
+# Known vulnerabilities in what is installed; it asks PyPI, so it has no place among the tests.
+audit: $(STAMP)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --upgrade pip-audit
+	$(VENV)/audit/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
 # Made anew only when what is required has changed. A pair of torch and torchvision that do not fit breaks timm's
 # import, so it is tried here, where the message can still be understood.
 $(STAMP): requirements.txt requirements-dev.txt

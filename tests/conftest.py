@@ -10,6 +10,7 @@ from browsing import address, asked, browser, page, runs  # noqa: F401
 from helpers import noise_image, small_model
 from serving import api  # noqa: F401
 from torch import Tensor
+from visitors import visitor  # noqa: F401
 
 from ecenet.config import ModelConfig
 from ecenet.explore.umap_worker import UmapWorker

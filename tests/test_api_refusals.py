@@ -84,7 +84,7 @@ def test_texts_and_addresses_of_private_networks_are_no_files(api: Served) -> No
     for host in (api.address, "data:image/png;base64,x"):
         assert "Expected a file that can be downloaded" in error_of(api, "segment", photo=host)
     assert "Expected a file that can be downloaded" in error_of(api, "segment", photo={"path": api.address, **FILE})
-    assert error_of(api, "segment", photo={"path": "x", "meta": 3}) == UNREADABLE
+    assert error_of(api, "segment", photo={"path": "x", "meta": 3}) == NOT_UPLOADED
 
 
 def test_only_weights_of_the_list_are_opened(

@@ -17,9 +17,9 @@ def about_bank(bank: EmbeddingBank, *, stage: str) -> str:
     if bank.about["split"] == "train":
         where += "; the model was trained on them, which flatters it"
     mious = " ".join(
-        f"<span>{stage_title(name)} <b>{value:.1%}</b></span>"
+        f"<span>{escape(stage_title(name))} <b>{value:.1%}</b></span>"
         if name == stage
-        else f"<span>{stage_title(name)} {value:.1%}</span>"
+        else f"<span>{escape(stage_title(name))} {value:.1%}</span>"
         for name, value in stage_mious(bank).items()
     )
     return f'<p class="ece-bank">{where}.</p><p class="ece-bank">mIoU {mious}</p>'

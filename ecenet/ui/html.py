@@ -37,4 +37,6 @@ def empty_state(text: str) -> str:
 
 
 def color_swatch(color: list[int]) -> str:
-    return f'<span class="ece-swatch" style="background:rgb({color[0]},{color[1]},{color[2]})"></span>'
+    # Numbers, or it fails: colours come with files that visitors open, too.
+    red, green, blue = (int(channel) for channel in color)
+    return f'<span class="ece-swatch" style="background:rgb({red},{green},{blue})"></span>'
