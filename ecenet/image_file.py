@@ -29,7 +29,7 @@ HEADER_READS, PIXEL_READS = 10_000, 500_000
 hundred for the one, some ten thousand for the other."""
 MAX_TIFF_PARTS = 100_000
 """Strips or tiles; twice as many as the longest image has rows."""
-MAX_SCANNED_PIXELS = 1_300_000_000
+MAX_SCANNED_PIXELS = 1_000_000_000
 """Of a JPEG, each counted as often as there are scans: of a progressive one up to 18."""
 
 JPEG_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")

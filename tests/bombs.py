@@ -18,6 +18,8 @@ from ecenet.weights import WEIGHTS_DIR
 
 SIDE = 8_000
 """Of an image just at the limit of 64 megapixels."""
+SMALLER_SIDE = 6_190
+"""Of one just at the limit of the formats that may have 0.6 of it."""
 FULL = 33_000_000
 """Bytes of the largest files, a little below the limit of an upload."""
 BLOCK = 1 << 22
@@ -156,11 +158,11 @@ def webp_of_few_bytes() -> bytes:
 
 
 def webp_at_limit() -> bytes:
-    return encode(Image.new("RGB", (SIDE, SIDE)), "WEBP", lossless=True, quality=0, method=0)
+    return encode(Image.new("RGB", (SMALLER_SIDE, SMALLER_SIDE)), "WEBP", lossless=True, quality=0, method=0)
 
 
 def avif_at_limit() -> bytes:
-    return encode(Image.new("RGB", (SIDE, SIDE)), "AVIF", speed=10)
+    return encode(Image.new("RGB", (SMALLER_SIDE, SMALLER_SIDE)), "AVIF", speed=10)
 
 
 def tiff(tags: list[tuple[int, int, int, bytes]], *, after: bytes = b"", next_ifd: int = 0) -> bytes:
@@ -283,9 +285,9 @@ def jpeg_scans() -> bytes:
 
 
 def jpeg_at_limit() -> bytes:
-    """Four channels and progressive: libjpeg keeps all coefficients."""
+    """Four channels and 18 scans: libjpeg keeps all coefficients, and goes over them as often."""
     noise = np.random.default_rng(0).integers(0, 256, (100, 100, 4), dtype=np.uint8)
-    tiles = Image.fromarray(np.tile(noise, (SIDE // 100, SIDE // 100, 1)), "CMYK")
+    tiles = Image.fromarray(np.tile(noise, (74, 74, 1)), "CMYK")
     return encode(tiles, "JPEG", progressive=True, quality=5)
 
 

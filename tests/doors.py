@@ -138,14 +138,14 @@ def _example() -> Path:
 def _openers() -> dict[str, Callable[[str], None]]:
     """What the app calls with an upload of each kind, up to where its numbers have been used."""
     from ecenet.bank_file import read_bank
+    from ecenet.explore.dataset import class_spreads, stage_confusion
     from ecenet.explore.painted_class import load_class
     from ecenet.explore.regions import read_region
     from ecenet.explore.scenario import Scenario, predict_scenario
     from ecenet.explore.truth import compare_with_truth, read_truth
-    from ecenet.ui import dataset
-    from ecenet.ui.bundle import open_session
+    from ecenet.metrics import intersection_over_union
+    from ecenet.ui.dataset_tables import about_bank, confusion_table, spread_table
     from ecenet.ui.reference import hash_of
-    from ecenet.ui.selection import Selection
     from ecenet.ui.session import Session, add_photo, new_session
     from ecenet.ui.shelf import ModelShelf
 
@@ -165,6 +165,8 @@ def _openers() -> dict[str, Callable[[str], None]]:
         check(add_photo(new_session(shelf), path, predictor=predictor))
 
     def session(path: str) -> None:
+        from ecenet.ui.bundle import open_session  # here, since Gradio takes seconds to import
+
         check(open_session(Path(path), shelf=shelf).session)
 
     def truth(path: str) -> None:
@@ -176,8 +178,12 @@ def _openers() -> dict[str, Callable[[str], None]]:
 
     def bank(path: str) -> None:
         found = read_bank(Path(path), weights=key)
-        for stage in ("final", found.stages[0]):
-            dataset.render(new_session(shelf), Selection(stage=stage), found, shelf=shelf)
+        for stage in found.stages:
+            names, confusion = found.about["class_names"], stage_confusion(found, stage)
+            about_bank(found, stage=stage)
+            confusion_table(confusion, names=names, title=stage)
+            spreads, iou = class_spreads(found, stage, min_area=0.01), intersection_over_union(confusion)
+            spread_table(spreads, iou=iou, names=names, colors=found.about["class_colors"])
 
     def painted(path: str) -> None:
         found = load_class(Path(path), weights_hash=key)

@@ -4,6 +4,7 @@ import io
 import json
 import random
 import struct
+import tempfile
 import zipfile
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,13 +20,14 @@ from PIL import Image
 from safetensors.numpy import save
 
 from ecenet.explore.painted_class import PaintedClass, save_class
-from ecenet.ui.bundle import save_session
 from ecenet.ui.reference import hash_of
 from ecenet.ui.selection import Selection
-from ecenet.ui.session import add_photo, new_session
+from ecenet.ui.session import Session, add_photo, new_session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.weights import WEIGHTS_DIR
 
+OTHER_FILES = ("truth", "bank", "class")
+"""What other files are spliced with."""
 EXTREMES = (0, 1, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 ODD_VALUES = (None, -1, 0, 2**70, 1e308, "", "x" * 300, "../../etc/passwd", [], {}, [[1]], True, float("nan"))
 """In place of a value of JSON."""
@@ -83,33 +85,38 @@ def _run_length_bmp() -> bytes:
 
 
 @lru_cache
-def file_seeds() -> dict[str, bytes]:
-    """Of each of `FILE_KINDS`, all for the shipped weights."""
+def file_seed(kind: str) -> bytes:
+    """Of one of `FILE_KINDS`, for the shipped weights and an example photo."""
+    if kind == "bank":
+        return (WEIGHTS_DIR / "voc13" / "bank.parquet").read_bytes()
+    session, shelf = _example_session()
+    prediction = session.photos[0].prediction
+    if kind == "truth":
+        return encode(Image.fromarray(prediction.label_map), "PNG")
+    if kind == "region":
+        region = np.zeros(prediction.label_map.shape, dtype=np.uint8)
+        region[20:60, 150:300] = 255
+        return encode(Image.fromarray(region), "PNG")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mine.safetensors"
+        if kind == "class":
+            width = shelf.open(shelf.initial).model.embed_dim
+            vector = np.ones((1, width), np.float32)
+            save_class(PaintedClass("mine", (255, 200, 0), "mean", vector, hash_of(shelf, shelf.initial)), path)
+        else:
+            from ecenet.ui.bundle import save_session  # here, since Gradio takes seconds to import
+
+            path = save_session(session, Selection(), None, shelf=shelf)
+        return path.read_bytes()
+
+
+@lru_cache
+def _example_session() -> tuple[Session, ModelShelf]:
     import skimage.data
 
     shelf = ModelShelf("voc13")
-    predictor = shelf.open(shelf.initial)
-    session = new_session(shelf)
-    session = add_photo(session, str(Path(skimage.data.__file__).parent / "chelsea.png"), predictor=predictor)
-    prediction = session.photos[0].prediction
-    region = np.zeros(prediction.label_map.shape, dtype=np.uint8)
-    region[20:60, 150:300] = 255
-    painted = PaintedClass(
-        "mine",
-        (255, 200, 0),
-        "mean",
-        np.ones((1, predictor.model.embed_dim), np.float32),
-        hash_of(shelf, "weights:voc13"),
-    )
-    folder = save_session(session, Selection(), None, shelf=shelf).parent
-    save_class(painted, folder / "mine.safetensors")
-    return {
-        "session": (folder / "ecenet-session.zip").read_bytes(),
-        "truth": encode(Image.fromarray(prediction.label_map), "PNG"),
-        "region": encode(Image.fromarray(region), "PNG"),
-        "bank": (WEIGHTS_DIR / "voc13" / "bank.parquet").read_bytes(),
-        "class": (folder / "mine.safetensors").read_bytes(),
-    }
+    path = Path(skimage.data.__file__).parent / "chelsea.png"
+    return add_photo(new_session(shelf), str(path), predictor=shelf.open(shelf.initial)), shelf
 
 
 def image_mutant(number: int) -> tuple[str, bytes]:
@@ -125,10 +132,10 @@ def file_mutant(number: int) -> tuple[str, bytes]:
     """(kind, file): bytes that are damaged, or a file that is whole and says odd things."""
     rng = random.Random(number)
     kind = FILE_KINDS[number % len(FILE_KINDS)]
-    content = file_seeds()[kind]
+    content = file_seed(kind)
     if kind in REWRITTEN and rng.random() < 0.6:
         return kind, REWRITTEN[kind](content, rng)
-    content = _damaged(content, rng, other=file_seeds()[rng.choice(FILE_KINDS)])
+    content = _damaged(content, rng, other=file_seed(rng.choice(OTHER_FILES)))
     return kind, _with_checksums(content) if kind in ("truth", "region") else content
 
 

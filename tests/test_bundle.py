@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from bombs import zip_entries
 from fitters import ScriptedFitter
 from helpers import noise_image, small_model
 from PIL import Image
@@ -144,6 +145,9 @@ def test_what_is_no_saved_session_is_told_so(tmp_path: Path) -> None:
 def test_a_zip_that_is_too_much_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at most 1 MB"):
         read_bundle(forge(tmp_path / "bomb.zip", b" " * (MAX_VIEW_BYTES + 1)), limits=LIMITS)
+    (tmp_path / "entries.zip").write_bytes(zip_entries())
+    with pytest.raises(UserError, match=r"entries\.zip is none"):
+        read_bundle(tmp_path / "entries.zip", limits=LIMITS)
     many = {"format": 1, "photos": [{"name": "x", "file": "x"}] * (Limits().photos + 1)}
     with pytest.raises(UserError, match="at most 20 photos"):
         read_bundle(forge(tmp_path / "many.zip", many), limits=Limits())

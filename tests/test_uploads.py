@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from bombs import BOMBS, FILE_BOMBS
-from doors import Doors
+from doors import FILE_KINDS, Doors
 from mutants import file_mutant, image_mutant
 
 CHEAP = (
@@ -14,7 +14,7 @@ CHEAP = (
     "tiff deflate", "tiff tiles", "tiff cycle", "bmp runs", "bmp tiny runs", "bmp of few bytes", "jpeg markers",
     "ppm values",
 )  # fmt: skip
-CHEAP_FILES = ("zip entries", "class header", "truth at limit")
+CHEAP_FILES = ("class header", "truth at limit")
 TAKEN = ("gif frames", "tiff deflate", "tiff cycle")
 """Those of which the part that is looked at is an ordinary image."""
 
@@ -55,7 +55,9 @@ def test_damaged_images_end_in_a_prediction_or_a_sentence(doors: Doors, tmp_path
 
 
 def test_so_do_other_damaged_files(doors: Doors, tmp_path: Path) -> None:
-    for number in range(15):
+    for number in range(1, 20):
+        if number % len(FILE_KINDS) == 0:
+            continue  # saved sessions: test_bundle.py
         kind, content = file_mutant(number)
         (tmp_path / "mutant").write_bytes(content)
         assert doors.open(kind, tmp_path / "mutant").problem() == "", (number, kind)
