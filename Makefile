@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: app test check unit browser pictures benchmark audit clean
+.PHONY: app test check unit browser spaces pictures benchmark audit clean
 
 app: $(STAMP)
 	$(BIN)/python app.py
@@ -17,10 +17,13 @@ check: $(STAMP)
 	$(BIN)/mypy
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -m "not browser" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not browser and not spaces" --numprocesses 2 --dist loadfile
 
 browser: $(STAMP)
 	$(BIN)/python -m pytest -m browser
+
+spaces: $(STAMP)
+	$(BIN)/python -m pytest -m spaces
 
 pictures: $(STAMP)
 	PYTHONPATH=. $(BIN)/python tests/pictures.py

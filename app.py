@@ -8,7 +8,6 @@ from pathlib import Path
 
 import gradio as gr
 import tyro
-from PIL import Image
 
 from ecenet.api.build import build as build_api
 from ecenet.errors import UserError
@@ -141,8 +140,7 @@ def main(options: Options) -> None:
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
-    # The first pass sets up kernels: better now than while somebody waits.
-    predictor.predict(Image.new("RGB", (480, 360)))
+    predictor.warm_up()
     public = is_public(options, os.environ)
     host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     if not public and host not in ("127.0.0.1", "localhost", "::1"):

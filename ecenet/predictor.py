@@ -36,6 +36,8 @@ class Predictor:
         max_pixels: largest image to accept.
     """
 
+    BLANK = Image.new("RGB", (480, 360))
+
     def __init__(
         self,
         model: Network,
@@ -66,6 +68,10 @@ class Predictor:
         """
         start = time.perf_counter()
         return self.predict_features(self.extract_features(source), start=start)
+
+    def warm_up(self) -> None:
+        """The first pass sets up kernels: better at the start than while somebody waits."""
+        self.predict(self.BLANK)
 
     @torch.inference_mode()
     def extract_features(self, source: ImageSource) -> ImageFeatures:

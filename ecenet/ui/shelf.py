@@ -8,6 +8,7 @@ from pathlib import Path
 from ecenet.errors import UserError
 from ecenet.predictor import Predictor
 from ecenet.runs import RUNS_DIR, list_runs
+from ecenet.ui.zero_gpu import open_predictor
 from ecenet.weights import CHECKPOINT_FILES, WEIGHTS_DIR, shipped_weights
 
 MAX_LOADED = 3
@@ -100,7 +101,7 @@ class ModelShelf:
 def _load(choice: ModelChoice) -> Predictor:
     """Where weights lie is nobody's business: messages name the choice."""
     try:
-        return Predictor.from_weights(choice.weights)
+        return open_predictor(choice.weights)
     except UserError as error:
         raise UserError(str(error).replace(str(choice.weights), choice.label)) from error
 
