@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: app test check unit browser pictures benchmark soak fuzz audit clean
+.PHONY: app test check unit browser spaces pictures benchmark soak fuzz audit clean
 
 app: $(STAMP)
 	$(BIN)/python app.py
@@ -18,10 +18,13 @@ check: $(STAMP)
 	$(BIN)/hadolint Dockerfile
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -m "not browser" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not browser and not spaces" --numprocesses 2 --dist loadfile
 
 browser: $(STAMP)
 	$(BIN)/python -m pytest -m browser
+
+spaces: $(STAMP)
+	$(BIN)/python -m pytest -m spaces
 
 pictures: $(STAMP)
 	PYTHONPATH=. $(BIN)/python tests/pictures.py

@@ -44,6 +44,8 @@ class Predictor:
         name: what the journal calls the model.
     """
 
+    BLANK = Image.new("RGB", (480, 360))
+
     def __init__(
         self,
         model: Network,
@@ -76,6 +78,10 @@ class Predictor:
         """
         start = time.perf_counter()
         return self.predict_features(self.extract_features(source), start=start)
+
+    def warm_up(self) -> None:
+        """The first pass sets up kernels: better at the start than while somebody waits."""
+        self.predict(self.BLANK)
 
     @torch.inference_mode()
     def extract_features(self, source: ImageSource, *, working_size: tuple[int, int] | None = None) -> ImageFeatures:

@@ -51,7 +51,7 @@ def test_nonsense_is_refused(wrong: dict[str, float], capsys: pytest.CaptureFixt
 
 def test_the_options_are_the_limits_by_default() -> None:
     options = app.Options()
-    assert (options.max_megabytes, options.max_megapixels, options.max_photos) == astuple(Limits())
+    assert (options.max_megabytes, options.max_pixels, options.max_photos) == astuple(Limits())
 
 
 def test_the_page_shows_them(shelf: ModelShelf) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ecenet.errors import UserError
-from ecenet.fallback import SteadyPredictor
 from ecenet.journal import note
 from ecenet.limits import Limits
 from ecenet.predictor import Predictor
 from ecenet.runs import RUNS_DIR, list_runs
+from ecenet.ui.zero_gpu import open_predictor
 from ecenet.weights import CHECKPOINT_FILES, WEIGHTS_DIR, shipped_weights
 
 _logger = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def name_of(key: str) -> str:
 def _load(choice: ModelChoice, *, max_pixels: int) -> Predictor:
     """Where weights lie is nobody's business: messages name the choice."""
     try:
-        return SteadyPredictor.from_weights(choice.weights, name=name_of(choice.key), max_pixels=max_pixels)
+        return open_predictor(choice.weights, name=name_of(choice.key), max_pixels=max_pixels)
     except UserError as error:
         raise UserError(str(error).replace(str(choice.weights), choice.label)) from error
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.journal import LogFormat, LogLevel, note, write_journal
@@ -103,8 +101,7 @@ def start(options: Options, build: Callable[..., Page]) -> None:
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
-    # The first pass sets up kernels: better now than while somebody waits.
-    predictor.predict(Image.new("RGB", (480, 360)))
+    predictor.warm_up()
     public = is_public(options, os.environ)
     host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     if not public and host not in ("127.0.0.1", "localhost", "::1"):
