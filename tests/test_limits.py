@@ -11,7 +11,7 @@ from gradio.utils import get_upload_folder
 from helpers import noise_image, small_model
 from PIL import Image
 
-import app
+from app import build_app
 from ecenet.api.photo import PhotoEndpoints
 from ecenet.errors import UserError
 from ecenet.limits import Limits
@@ -19,9 +19,10 @@ from ecenet.ui import bundle, photos, truth
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import add_photo, add_photos, new_session
 from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.start import Options, start
 from ecenet.weights import save_model
 
-SMALL = Limits(megabytes=1, megapixels=0.01, photos=2)
+SMALL = Limits(megabytes=1, pixels=10_000, photos=2)
 """At most 100×100 pixels."""
 
 
@@ -37,20 +38,18 @@ def write(folder: Path, width: int, height: int) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"megabytes": 0}, {"megapixels": float("nan")}, {"megapixels": 10_000}, {"photos": -1}]
-)
-def test_nonsense_is_refused(wrong: dict[str, float], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("wrong", [{"megabytes": 0}, {"pixels": 9}, {"pixels": 10**10}, {"photos": -1}])
+def test_nonsense_is_refused(wrong: dict[str, int], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match=f"Expected --max-{next(iter(wrong))} of"):
         Limits(**wrong)  # type: ignore[arg-type]
     with pytest.raises(SystemExit) as ended:
-        app.main(app.Options(**{f"max_{name}": value for name, value in wrong.items()}))  # type: ignore[arg-type]
+        start(Options(**{f"max_{name}": value for name, value in wrong.items()}), build_app)  # type: ignore[arg-type]
     assert ended.value.code == 2
     assert "correct it." in capsys.readouterr().err
 
 
 def test_the_options_are_the_limits_by_default() -> None:
-    options = app.Options()
+    options = Options()
     assert (options.max_megabytes, options.max_pixels, options.max_photos) == astuple(Limits())
 
 
