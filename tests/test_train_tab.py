@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from helpers import noise_image, small_model
 
-from app import Options, build_app, is_public
+from app import build_app
 from ecenet.errors import UserError
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.figures.training import MAX_POINTS, loss_curves, miou_curves, separation_curves, thinned
 from ecenet.recipes import RECIPES
 from ecenet.ui import run_view, train
 from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.start import Options, is_public
 from ecenet.watch import run_reports
 from ecenet.weights import save_model
 
