@@ -104,9 +104,11 @@ def file_seed(kind: str) -> bytes:
             vector = np.ones((1, width), np.float32)
             save_class(PaintedClass("mine", (255, 200, 0), "mean", vector, hash_of(shelf, shelf.initial)), path)
         else:
+            from fitters import ScriptedFitter
+
             from ecenet.ui.bundle import save_session  # here, since Gradio takes seconds to import
 
-            path = save_session(session, Selection(), None, shelf=shelf)
+            path = save_session(session, Selection(), None, shelf=shelf, fitter=ScriptedFitter())
         return path.read_bytes()
 
 

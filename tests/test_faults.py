@@ -68,7 +68,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     process = subprocess.Popen(
         [sys.executable, "app.py", "--port", str(port), "--runs", str(tmp_path_factory.mktemp("runs"))],
         cwd=ROOT,
-        env=os.environ | {"TMPDIR": str(temporary), "GRADIO_ANALYTICS_ENABLED": "False"},
+        env={name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
+        | {"TMPDIR": str(temporary), "GRADIO_ANALYTICS_ENABLED": "False"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

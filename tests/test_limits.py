@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
+from fitters import ScriptedFitter
 from gradio.utils import get_upload_folder
 from helpers import noise_image, small_model
 from PIL import Image
@@ -81,11 +82,11 @@ def test_saved_sessions_are_held_to_them(shelf: ModelShelf, tmp_path: Path) -> N
     predictor, session = generous.open(generous.initial), new_session(generous)
     for number in range(3):
         session = add_photo(session, write(tmp_path, 70 + number, 80), predictor=predictor)
-    saved = bundle.save_session(session, Selection(), None, shelf=generous)
+    saved = bundle.save_session(session, Selection(), None, shelf=generous, fitter=ScriptedFitter())
     assert len(bundle.open_session(saved, shelf=generous).session.photos) == 3
     with pytest.raises(UserError, match="at most 2 photos"):
         bundle.open_session(saved, shelf=shelf)
-    together = ModelShelf(tmp_path / "own", runs=tmp_path / "runs", limits=Limits(megapixels=0.01))
+    together = ModelShelf(tmp_path / "own", runs=tmp_path / "runs", limits=Limits(pixels=10_000))
     with pytest.raises(UserError, match="megapixels"):  # each alone would do
         bundle.open_session(saved, shelf=together)
 

@@ -35,7 +35,7 @@ def label(shelf: ModelShelf, key: str) -> str:
 
 
 def test_a_model_whose_folder_is_deleted_goes_on_and_its_label_says_so(
-    shelf: ModelShelf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shelf: ModelShelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     session = choose_model(new_session(shelf), KEY, shelf=shelf)
     session = add_photo(session, photo_file(tmp_path), predictor=shelf.open(KEY))
@@ -49,7 +49,7 @@ def test_a_model_whose_folder_is_deleted_goes_on_and_its_label_says_so(
     assert predict_scenario(shelf.open(KEY), session.photos[0].prediction, scenario).class_names
     assert find_bank(shelf, KEY) is None
     assert find_warning(shelf, KEY) is None
-    assert "mine (run, mIoU 71.2) are gone" in capsys.readouterr().err
+    assert [one.facts["model"] for one in caplog.records if one.message == "weights gone"] == ["mine (run, mIoU 71.2)"]
 
     shelf.open("weights:voc13")  # the shelf has one place
     with pytest.raises(UserError) as caught:

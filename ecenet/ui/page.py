@@ -39,13 +39,13 @@ class Page(gr.Blocks):
 
     async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> Any:
         called = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        if called.fn is None:
+            sentence = "Expected an event that the server answers, got one of the browser's own; use the page."
+            raise gr.Error(sentence, print_exception=False)
         with reported(full_name(called.fn)):
             return await super().process_api(block_fn, *args, **kwargs)
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
-        if block_fn.fn is None:
-            sentence = "Expected an event that the server answers, got one of the browser's own; use the page."
-            raise gr.Error(sentence, print_exception=False)
         try:
             check_uploads(inputs)
             inputs = await fetch_all(inputs, limit=self._max_bytes)
