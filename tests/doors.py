@@ -2,6 +2,7 @@
 take memory as it likes: what comes of it is measured from outside."""
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 SECONDS, MEGABYTES = 10, 1000
-"""What an upload may take: processor time, and memory above that of the idle app with its model loaded."""
+"""What an upload may take: processor time, which is that on the clock where nothing else runs, and memory above that
+of the idle app with its model loaded."""
+PATIENCE = 120
+"""Seconds on the clock after which an upload is given up that takes no processor time either."""
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
 FILE_KINDS = ("session", "truth", "region", "bank", "class")
 """Doors besides that for photos."""
@@ -22,7 +26,7 @@ class Outcome:
     """What came of one upload."""
 
     kind: str
-    """prediction, sentence; or what must not be: error, crash, killed (after the deadline)."""
+    """prediction, sentence; or what must not be: error, crash, killed (after `SECONDS`)."""
     text: str = ""
     """The sentence, or the traceback."""
     seconds: float = 0.0
@@ -45,14 +49,9 @@ class Outcome:
 
 
 class Doors:
-    """The process behind; started with the first upload, and anew where one has ended it.
+    """The process behind; started with the first upload, and anew where one has ended it."""
 
-    Args:
-        deadline: seconds after which an upload is given up, on the clock.
-    """
-
-    def __init__(self, *, deadline: float) -> None:
-        self._deadline = deadline
+    def __init__(self) -> None:
         self._child, self._pipe = None, None
 
     def open(self, door: str, path: Path) -> Outcome:
@@ -61,12 +60,16 @@ class Doors:
         """
         if self._pipe is None:
             self._start()
-        start = time.perf_counter()
+        start, kind = time.perf_counter(), "killed"
         try:
+            cpu = _processor_seconds(self._child.pid)
             self._pipe.send((door, str(path)))
-            if self._pipe.poll(self._deadline):
+            while not self._pipe.poll(0.1):
+                late = time.perf_counter() - start > PATIENCE
+                if late or _processor_seconds(self._child.pid) - cpu > SECONDS:
+                    break
+            else:
                 return Outcome(**self._pipe.recv())
-            kind = "killed"
         except (EOFError, OSError):
             kind = "crash"
         self.close()
@@ -85,6 +88,11 @@ class Doors:
         self._child.start()
         theirs.close()
         assert self._pipe.recv() == "ready"
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _serve(pipe: Connection) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bombs import zip_entries
+from file_bombs import zip_entries
 from fitters import ScriptedFitter
 from helpers import noise_image, small_model
 from PIL import Image

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bombs import BOMBS, FILE_BOMBS
+from bombs import BOMBS
 from doors import FILE_KINDS, Doors
+from file_bombs import FILE_BOMBS
 from mutants import file_mutant, image_mutant
 
 CHEAP = (
@@ -21,8 +22,7 @@ TAKEN = ("gif frames", "tiff deflate", "tiff cycle")
 
 @pytest.fixture(scope="module")
 def doors() -> Iterator[Doors]:
-    """Given up late: on a busy machine the processor's time tells, not the clock."""
-    opened = Doors(deadline=90)
+    opened = Doors()
     yield opened
     opened.close()
 
