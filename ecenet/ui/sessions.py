@@ -88,15 +88,17 @@ class Sessions(StateHolder):
             if total <= self._limits.memory:
                 return
             rested = (datetime.now() - used).total_seconds() > self._limits.resting_seconds
-            if sizes.get(one) and rested and one not in busy and await self._park(one, used):
+            if rested and one not in busy and await self._park(one, used):
                 total -= sizes[one]
 
     def close(self) -> None:
         self._folder.cleanup()
 
     async def _park(self, session_id: str, used: datetime) -> bool:
-        """Whether it is on disk now: not where it was used meanwhile, or the disk is full."""
-        state, file = self.session_data[session_id], self._file(session_id)
+        """Whether it has gone to disk: not where it holds nothing, was used meanwhile, or the disk is full."""
+        state, file = self.session_data.get(session_id), self._file(session_id)
+        if state is None or not state.state_data:
+            return False
         written = file.with_suffix(".part")
         try:
             await run_sync(_write, dict(state.state_data), written)
