@@ -35,7 +35,7 @@ class Limits:
     """How long a session is kept that holds nothing: every call of the API makes one."""
     resting_seconds: float = 5
     """Nobody's session is put on disk sooner after its last event."""
-    every: float = 5
+    every: float = 10
     """Seconds between two looks at it."""
 
 
