@@ -26,8 +26,8 @@ from visitor import API, BUSY, Answer, Visitor
 LEVELS = (16, 90, 165, 240)
 """Of the squares in a picture's corner that tell whose it is."""
 SQUARE = 24
-PHOTOS = 2
-"""That a visitor has before it removes them."""
+PHOTOS = 1
+"""That a visitor has before it removes them: few, so that memory soon is what it stays."""
 NAMED = re.compile(r"crowd(\d+)-")
 JPEG = re.compile(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)")
 
@@ -109,7 +109,7 @@ class Crowd:
     address: str
     config: dict[str, Any]
     until: float
-    pause: float = 3
+    pause: float = 10
     ledger: Ledger = field(default_factory=Ledger)
 
     @property
@@ -139,7 +139,7 @@ class Crowd:
         return Visitor(http, self.config, check=lambda name, data: self.check(owner, name, data))
 
     def http(self) -> httpx.AsyncClient:
-        # Without kept connections: where one was closed meanwhile, browsers ask again, and httpx does not.
+        # Without kept connections: where one was closed meanwhile, browsers ask again by themselves, httpx does not.
         limits = httpx.Limits(max_keepalive_connections=0)
         return httpx.AsyncClient(base_url=self.address, timeout=httpx.Timeout(300), limits=limits)
 
@@ -186,7 +186,7 @@ class Crowd:
             return False
         self.ledger.actions.append(("photo, all of it", began, time.monotonic() - began))
         self.ledger.actions.append(("photo segmented", began, answers[0].seconds))
-        for entry in visitor.value("session-photos"):
+        for entry in visitor.value("session-photos") or []:
             reply = await visitor.http.get(f"{API}/file={entry['image']['path']}")
             self.ledger.look(owner, owner_of(reply.content, owner), "a thumbnail")
         return True
@@ -211,7 +211,7 @@ class Crowd:
 
     def _call(self, owner: int) -> None:
         with TemporaryDirectory() as folder:
-            client = Client(self.address, verbose=False, download_files=folder)
+            client = Client(self.address, verbose=False, download_files=folder, httpx_kwargs={"timeout": 60})
             number = 0
             while not self.over:
                 number += 1

@@ -22,10 +22,10 @@ from crowd import Crowd, Ledger
 ROOT = Path(__file__).parent.parent
 MB = 2**20
 NUISANCES = 0.12
-"""Share of the clients that are slow on purpose; they come after `QUIET` of the time, to compare with before."""
+"""Share of the clients that are slow on purpose; they come last, to compare with before."""
 PROGRAMS = 0.28
 WARM, QUIET = 0.2, 0.4
-"""Shares of the time."""
+"""Shares of the time: until all others have come, and until the slow ones do."""
 FLAT_SECONDS = 180
 """Of the end, in which memory is to stay the same."""
 MAX_GROWTH = 0.05
@@ -113,7 +113,9 @@ async def load(address: str, options: Options, process: psutil.Process, cache: P
     programs = round(PROGRAMS * options.clients)
     kinds = [crowd.visit] * (options.clients - slow - programs) + [crowd.program] * programs
     nuisances = [(crowd.trickle, crowd.ignore, crowd.vanish)[number % 3] for number in range(slow)]
-    clients = [crowd.keep(kind, owner) for owner, kind in enumerate(kinds)]
+    coming = np.linspace(0, WARM * options.seconds, len(kinds))
+    np.random.default_rng(0).shuffle(coming)
+    clients = [crowd.keep(kind, owner, after=coming[owner]) for owner, kind in enumerate(kinds)]
     clients += [
         crowd.keep(kind, owner, after=QUIET * options.seconds) for owner, kind in enumerate(nuisances, len(kinds))
     ]
@@ -150,13 +152,17 @@ def report(ledger: Ledger, samples: list[Sample], options: Options, began: float
         f"at the end {samples[-1].files}"
     )
     clicks = {
-        slow: np.median([t for kind, at, t in ledger.actions if kind == "click" and low <= at - began < high] or [0])
+        slow: [t for kind, at, t in ledger.actions if kind == "click" and low <= at - began < high]
         for slow, low, high in (
             (False, WARM * options.seconds, QUIET * options.seconds),
             (True, QUIET * options.seconds, options.seconds),
         )
     }
-    print(f"a click without slow clients {clicks[False]:.2f} s, beside them {clicks[True]:.2f} s")
+    before, beside = (float(np.median(clicks[slow] or [np.nan])) for slow in (False, True))
+    print(
+        f"a click without slow clients {before:.2f} s ({len(clicks[False])}), beside them {beside:.2f} s "
+        f"({len(clicks[True])})"
+    )
     print(
         f"{ledger.events} events, {ledger.busy} refused as busy, at most {ledger.ahead} ahead; {ledger.checked} "
         f"answers looked at, with {ledger.seen} names or pictures"
@@ -165,7 +171,7 @@ def report(ledger: Ledger, samples: list[Sample], options: Options, began: float
         "no error but busy": not ledger.errors,
         "nobody saw another's picture": not ledger.foreign and ledger.seen > 0,
         "memory flat": growth <= MAX_GROWTH,
-        "slow clients hold up nobody": clicks[True] <= MAX_SLOWER * clicks[False] + 0.1,
+        "slow clients hold up nobody": beside <= MAX_SLOWER * before + 0.1,
         "files gone": samples[-1].files <= samples[0].files,
     }
     for sentence, number in [*ledger.errors.most_common(10), *ledger.foreign.most_common(10)]:

@@ -12,7 +12,7 @@ from ecenet.ui.view import MODEL_QUEUE
 
 SMALL_AT_ONCE = 2
 """Runs of one function that needs no model: so nobody waits there for somebody else's larger photo."""
-THREADS = 4 + (os.cpu_count() or 1)
+THREADS = 2 + (os.cpu_count() or 1)
 """Functions that run at once, all in all: many more, and the server itself would wait seconds for its turn."""
 QUEUE = 100
 """Events that may wait for the model."""

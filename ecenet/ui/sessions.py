@@ -35,7 +35,7 @@ class Keeping:
     """How long a session is kept that holds nothing: every call of the API makes one."""
     resting_seconds: float = 5
     """Nobody's session is put on disk sooner after its last event."""
-    every: float = 5
+    every: float = 10
     """Seconds between two looks at it."""
 
 
@@ -90,15 +90,17 @@ class Sessions(StateHolder):
             if total <= self._keeping.memory:
                 return
             rested = (datetime.now() - used).total_seconds() > self._keeping.resting_seconds
-            if sizes.get(one) and rested and one not in busy and await self._park(one, used):
+            if rested and one not in busy and await self._park(one, used):
                 total -= sizes[one]
 
     def close(self) -> None:
         self._folder.cleanup()
 
     async def _park(self, session_id: str, used: datetime) -> bool:
-        """Whether it is on disk now: not where it was used meanwhile, or the disk is full."""
-        state, file = self.session_data[session_id], self._file(session_id)
+        """Whether it has gone to disk: not where it holds nothing, was used meanwhile, or the disk is full."""
+        state, file = self.session_data.get(session_id), self._file(session_id)
+        if state is None or not state.state_data:
+            return False
         written = file.with_suffix(".part")
         try:
             await run_sync(_write, dict(state.state_data), written)
