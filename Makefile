@@ -36,7 +36,7 @@ benchmark: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python tests/soak.py
 
-# More properties, mutated files and bombs than the unit tests take; a quarter of an hour.
+# More properties, mutated files and bombs than the unit tests take; ten minutes.
 fuzz: $(STAMP)
 	EXAMPLES=1000 $(BIN)/python -m pytest -q tests/test_image_properties.py
 	PYTHONPATH=. $(BIN)/python tests/fuzz.py

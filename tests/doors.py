@@ -99,6 +99,8 @@ def _serve(pipe: Connection) -> None:
     """The child: imports and the first prediction come before the first upload, as in the app."""
     import torch
 
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # what libraries in C say of damaged files
     torch.set_num_threads(1)  # of more the processor time tells less: on a busy machine they spin
     openers = _openers()
     openers["photo"](str(_example()))

@@ -13,6 +13,7 @@ import torch
 from helpers import encode, noise_image, small_model
 
 from ecenet.errors import UserError
+from ecenet.fallback import SteadyPredictor
 from ecenet.explore.scenario import KnockOuts, Scenario, predict_scenario
 from ecenet.predictor import Predictor
 from ecenet.ui import zero_gpu
