@@ -1,7 +1,9 @@
 """ECENet Explorer: `python app.py`, then open http://127.0.0.1:7860. This file only lays out the page."""
 
 import os
+import signal
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,9 +148,13 @@ def main(options: Options) -> None:
     host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     if not public and host not in ("127.0.0.1", "localhost", "::1"):
         print(f"Whoever reaches {host} can train here and read this machine's folders; --public switches that off.")
-    app = build_app(shelf, umap=UmapWorker(), runs=None if public else options.runs)
+    # Asked to end, it leaves nothing of a visitor's on disk.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     limits = Limits(seconds=60 * options.session_minutes, memory=int(options.memory_gb * 2**30))
-    serve(app, host=options.host, port=options.port, mcp=options.mcp, limits=limits, waiting=options.waiting)
+    with tempfile.TemporaryDirectory(prefix="ecenet-files-", ignore_cleanup_errors=True) as files:
+        os.environ.setdefault("GRADIO_TEMP_DIR", files)  # our own: what is old there is deleted
+        app = build_app(shelf, umap=UmapWorker(), runs=None if public else options.runs)
+        serve(app, host=options.host, port=options.port, mcp=options.mcp, limits=limits, waiting=options.waiting)
 
 
 if __name__ == "__main__":
