@@ -255,7 +255,7 @@ class Crowd:
         writer.close()
 
     async def ignore(self, owner: int) -> None:
-        """Adds a photo, asks for large answers again and again, and reads none; every other one fetches none, either."""
+        """Adds a photo, then asks for large answers and reads none; every other one does not even fetch them."""
         async with self.http() as http:
             visitor = self.visitor(http, owner)
             url = urlsplit(self.address)
