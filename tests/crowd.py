@@ -28,6 +28,7 @@ LEVELS = (16, 90, 165, 240)
 SQUARE = 24
 PHOTOS = 1
 """That a visitor has before it removes them: few, so that memory soon is what it stays."""
+EXAMPLE = ("examples", "select", {"index": 0, "value": None})
 NAMED = re.compile(r"crowd(\d+)-")
 JPEG = re.compile(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)")
 
@@ -219,7 +220,7 @@ class Crowd:
                 path.write_bytes(picture(owner, number))
                 began = time.monotonic()
                 try:
-                    self._ask(client, path, owner, "/embed" if number % 4 == 0 else "/segment")
+                    self._request(client, path, owner, "/embed" if number % 4 == 0 else "/segment")
                 except Exception as error:
                     self.ledger.fail("program", str(error))
                 self.ledger.events += 1
@@ -227,7 +228,7 @@ class Crowd:
                 time.sleep(random.uniform(self.pause / 3, self.pause))
             client.close()
 
-    def _ask(self, client: Client, path: Path, owner: int, endpoint: str) -> None:
+    def _request(self, client: Client, path: Path, owner: int, endpoint: str) -> None:
         if endpoint == "/embed":
             report = client.predict([handle_file(path)], api_name=endpoint)
             self.check(owner, endpoint, report["photos"])
@@ -254,13 +255,13 @@ class Crowd:
         writer.close()
 
     async def ignore(self, owner: int) -> None:
-        """Asks again and again, and never reads an answer; every other one does not even fetch them."""
+        """Adds a photo, then asks for large answers and reads none; every other one does not even fetch them."""
         async with self.http() as http:
             visitor = self.visitor(http, owner)
             url = urlsplit(self.address)
             with socket.socket() as deaf:
                 deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                await self._ask_for_example(visitor)
+                await self._ask(visitor, *EXAMPLE)
                 deaf.connect((url.hostname, url.port))
                 if owner % 2:
                     request = (
@@ -268,8 +269,8 @@ class Crowd:
                     )
                     deaf.sendall(request.encode())
                 while not self.over:
-                    await asyncio.sleep(self.pause)
-                    await self._ask_for_example(visitor)
+                    await asyncio.sleep(self.pause / 3)
+                    await self._ask(visitor, "map-rows", "input")
                     self.ledger.take(visitor.answers)
                     visitor.answers.clear()
 
@@ -277,18 +278,19 @@ class Crowd:
         """Asks, hears the first word of the answer, and is gone."""
         async with self.http() as http:
             visitor = self.visitor(http, owner)
-            await self._ask_for_example(visitor)
+            await self._ask(visitor, *EXAMPLE)
             async with visitor.stream() as lines:
                 async for _ in lines:
                     break
             self.ledger.take(visitor.answers)
         await self.rest()
 
-    async def _ask_for_example(self, visitor: Visitor) -> None:
-        target = next(one["id"] for one in self.config["components"] if one["props"].get("elem_id") == "examples")
-        index = next(one["id"] for one in self.config["dependencies"] if [target, "select"] in one["targets"])
+    async def _ask(self, visitor: Visitor, elem_id: str, event: str, data: Any = None) -> None:
+        """Send an event and wait for nothing."""
+        target = next(one["id"] for one in self.config["components"] if one["props"].get("elem_id") == elem_id)
+        index = next(one["id"] for one in self.config["dependencies"] if [target, event] in one["targets"])
         visitor.forget()
-        await visitor.join(index, trigger=target, data={"index": 0, "value": None})
+        await visitor.join(index, trigger=target, data=data)
 
 
 async def _heartbeat(http: httpx.AsyncClient, session: str) -> None:

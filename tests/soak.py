@@ -146,6 +146,8 @@ def report(ledger: Ledger, samples: list[Sample], options: Options, began: float
         f"{memory.max():.0f}, growing by {slope * 60:+.1f} MB a minute ({growth:+.1%}); "
         f"before anybody came {samples[0].memory:.0f}, after all had gone {samples[-1].memory:.0f}"
     )
+    halves = [[one.memory for one in samples if low <= one.at - began < low + 30] for low in range(0, 3600, 30)]
+    print("memory by half minutes, to the end of the wait:", *(f"{np.median(one):.0f}" for one in halves if one))
     print(
         f"open files: {samples[0].open_files}, at most {max(one.open_files for one in during)}, "
         f"at the end {samples[-1].open_files}; files in the cache: at most {max(one.files for one in during)}, "
