@@ -17,6 +17,12 @@ from browsing import ROOT, paint, served_app, started_browser, wait_for_cover
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from ecenet.images import thumbnail
+from ecenet.overlay import overlay, side_by_side
+from ecenet.predictor import Predictor
+from ecenet.ui.photos import example_photos
+from ecenet.ui.segment import FIRST_SIGHT
+
 ASSETS = ROOT / "assets"
 WIDTH, HEIGHT, MARGIN = 1280, 900, 12
 CAT, ASTRONAUT = 0, 1
@@ -216,6 +222,15 @@ def save(content: bytes, name: str) -> None:
     print(f"{path.relative_to(ROOT)}: {picture.width}×{picture.height}, {path.stat().st_size / 1000:.0f} kB")
 
 
+def first_sight() -> None:
+    """What the Segment tab shows before there is a photo."""
+    prediction = Predictor.from_weights("voc13").predict(example_photos()[0][0])
+    stages = [prediction.stages[name].label_map for name in ("ece", "stage3", "final")]
+    masks = [overlay(prediction.image, label_map, prediction.class_colors) for label_map in stages]
+    small = [thumbnail(picture, max_side=260) for picture in (prediction.image, *masks)]
+    side_by_side(small).save(FIRST_SIGHT, quality=82)
+
+
 def new_page(browser: Browser) -> Page:
     context = browser.new_context(
         viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light", reduced_motion="reduce"
@@ -225,11 +240,13 @@ def new_page(browser: Browser) -> Page:
 
 
 def main(names: list[str]) -> None:
-    known = [*PICTURES, "few-shot"]
+    known = [*PICTURES, "few-shot", "first-sight"]
     unknown = set(names) - set(known)
     if unknown:
         sys.exit(f"Expected some of {', '.join(known)}, got {', '.join(unknown)}; choose among these.")
     names = names or known
+    if "first-sight" in names:
+        first_sight()
     with tempfile.TemporaryDirectory() as runs, started_browser() as browser:
         if "few-shot" in names:
             page = new_page(browser)

@@ -1,5 +1,7 @@
 """What the tabs draw, as text: present classes, one scale, safe names. The browser test sees it as a picture."""
 
+import base64
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +10,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from helpers import noise_image, small_model
+from PIL import Image
 from predictions import STAGES, make_prediction
 
 from app import build_app
@@ -130,6 +133,14 @@ def test_a_stage_that_was_picked_meanwhile_is_not_taken_back() -> None:
     assert "value" not in segment.render_picker(session, Selection(stage="ece"), "ece").constructor_args
     assert segment.render_picker(session, Selection(stage="ece"), "final").value == "ece"
     assert segment.render_picker(session, Selection(stage="stage9"), "stage9").value == "final"
+
+
+def test_before_any_photo_there_is_a_picture_of_what_comes() -> None:
+    page = segment.render_masks(None, "final", 0.6)
+    encoded = re.search(r'src="data:image/jpeg;base64,([^"]+)"', page)
+    assert encoded is not None
+    assert Image.open(io.BytesIO(base64.b64decode(encoded[1]))).width > 1000
+    assert len(page) < 60_000, "it goes out with every page"
 
 
 def test_empty_session_says_what_to_do() -> None:

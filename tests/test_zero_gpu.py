@@ -13,8 +13,8 @@ import torch
 from helpers import encode, noise_image, small_model
 
 from ecenet.errors import UserError
-from ecenet.fallback import SteadyPredictor
 from ecenet.explore.scenario import KnockOuts, Scenario, predict_scenario
+from ecenet.fallback import SteadyPredictor
 from ecenet.predictor import Predictor
 from ecenet.ui import zero_gpu
 from ecenet.ui.session import add_photo, new_session
@@ -39,7 +39,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
     assert spec.loader is not None
     stand_in = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(stand_in)
-    monkeypatch.setattr(zero_gpu, "spaces", stand_in)
+    monkeypatch.setattr(zero_gpu, "GPU", stand_in.GPU)
     monkeypatch.setattr(zero_gpu, "_predict", stand_in.GPU(zero_gpu._predict_lent, duration=zero_gpu.SECONDS))
     monkeypatch.setattr(zero_gpu, "_lent", {})
     return lambda: [json.loads(line) for line in log.read_text().splitlines()]
@@ -107,6 +107,6 @@ def test_without_gpus_to_lend_a_predictor_is_as_ever(tmp_path: Path, monkeypatch
     """Also on a Space's free tier, which has the package, but no such GPU."""
     save_model(small_model(), tmp_path / "own")
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
-    for package in (None, object()):
-        monkeypatch.setattr(zero_gpu, "spaces", package)
+    for decorator in (None, lambda task, **options: task):
+        monkeypatch.setattr(zero_gpu, "GPU", decorator)
         assert type(zero_gpu.open_predictor(tmp_path / "own")) is SteadyPredictor

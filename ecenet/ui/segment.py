@@ -3,6 +3,7 @@
 All stages are sent at once: what is shown of them changes in the browser (`assets/segment.js`), which asks no server.
 """
 
+import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +17,15 @@ from ecenet.prediction import Prediction, StagePrediction, stage_title
 from ecenet.ui.choose import choose_pixel, choose_stage
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
 from ecenet.ui.layers import SMALL_SIDE
+from ecenet.ui.pictures import figure
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
 from ecenet.ui.view import LIVE, View
 
-PICTURE = (Path(__file__).parents[2] / "assets" / "segment.js").read_text(encoding="utf-8")
+ASSETS = Path(__file__).parents[2] / "assets"
+FIRST_SIGHT = ASSETS / "first-sight.jpg"
+"""A cat, and her masks at three stages: to be seen before any photo has been segmented; `make pictures` makes it."""
+PICTURE = (ASSETS / "segment.js").read_text(encoding="utf-8")
 TELL = """(value) =>
     document.querySelector('#segment-view').dispatchEvent(new CustomEvent('show', {{detail: {{{what}: value}}}}))"""
 PICK_STAGE = "document.querySelectorAll('#stage-picker input')[{number}].click()"
@@ -96,7 +101,7 @@ def render(session: Session, selection: Selection, opacity: float) -> str:
 def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
     """Photo, one mask a stage (only the chosen one visible) and their legends."""
     if photo is None:
-        return empty_state("Drop or paste a photo, or pick an example: its masks appear here.")
+        return empty_state("Drop or paste a photo, or pick an example: its masks appear here.") + _first_sight()
     prediction = photo.prediction
     masks = "".join(_mask(photo, item, shown=name == stage) for name, item in prediction.stages.items())
     legends = "".join(_legend(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
@@ -126,6 +131,12 @@ def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
   <div class="ece-side">{legends}<p class="ece-note">{_note(photo)}</p></div>
   <div class="ece-film">{frames}</div>
 </div>"""
+
+
+def _first_sight() -> str:
+    source = f"data:image/jpeg;base64,{base64.b64encode(FIRST_SIGHT.read_bytes()).decode()}"
+    caption = "A cat and what the network makes of her: Coarse (ECE), Stage 3, Final."
+    return figure(source, alt="A cat's photo, and under the masks of three stages", caption=caption)
 
 
 def _scales() -> str:

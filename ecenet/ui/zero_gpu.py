@@ -20,9 +20,9 @@ from ecenet.predictor import Predictor
 from ecenet.weights import load_model
 
 try:
-    import spaces  # has to come before anything touches CUDA; it then stands in for it
+    from spaces import GPU  # has to come before anything touches CUDA; it then stands in for it
 except ImportError:
-    spaces = None  # only Spaces have it
+    GPU = None  # only Spaces have it
 
 SECONDS = 15
 """That a call may take: the less it asks for, the sooner it is let in."""
@@ -32,7 +32,7 @@ _lent: dict[str, Predictor] = {}
 
 def open_predictor(weights: str | Path, **options: Any) -> Predictor:
     """As `SteadyPredictor.from_weights`, but for a GPU that is lent where there are such."""
-    lends = spaces is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+    lends = GPU is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
     return LentGpuPredictor(str(weights), **options) if lends else SteadyPredictor.from_weights(weights, **options)
 
 
@@ -69,4 +69,4 @@ def _predict_lent(weights: str, image: ImageSource) -> Prediction:
     return replace(prediction, features=replace(prediction.features, tensors=tensors))
 
 
-_predict = _predict_lent if spaces is None else spaces.GPU(_predict_lent, duration=SECONDS)
+_predict = _predict_lent if GPU is None else GPU(_predict_lent, duration=SECONDS)
