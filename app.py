@@ -84,8 +84,10 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> Page
                 with gr.Tab("Compare", id="compare"):
                     drawn["compare"] = compare.build(session, selection, shelf=shelf)
                 with gr.Tab("Evaluate", id="evaluate"):
-                    local = runs is not None
-                    drawn["evaluate"] = [dataset.build(session, selection, tabs=tabs, shelf=shelf, local_files=local)]
+                    evaluation = dataset.build(
+                        session, selection, shown_tab, tabs=tabs, shelf=shelf, local_files=runs is not None
+                    )
+                    drawn["evaluate"] = [evaluation]
                 with gr.Tab("Train", id="train") as train_tab:
                     if runs is None:
                         train.build_closed()

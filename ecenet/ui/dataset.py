@@ -50,10 +50,13 @@ class Source(NamedTuple):
     """Opened by the visitor, rather than found beside the weights."""
 
 
-def build(session: gr.State, selection: gr.State, *, tabs: gr.Tabs, shelf: ModelShelf, local_files: bool) -> View:
+def build(
+    session: gr.State, selection: gr.State, shown_tab: gr.State, *, tabs: gr.Tabs, shelf: ModelShelf, local_files: bool
+) -> View:
     """Lay out the tab.
 
     Args:
+        shown_tab: holds the id of the tab that is shown.
         tabs: of the page; the first is opened with an image that somebody clicks.
         local_files: whether visitors may name a folder of this machine.
     """
@@ -130,7 +133,7 @@ def build(session: gr.State, selection: gr.State, *, tabs: gr.Tabs, shelf: Model
         folder: str,
         layout: Layout,
         event: gr.EventData,
-    ) -> tuple[Session, Selection, gr.Tabs]:
+    ) -> tuple[Session, Selection, gr.Tabs, str]:
         source = source_of(session, opened, shelf=shelf)
         data = open_data(source.bank, folder, layout) if source is not None and local_files else None
         if source is None or listing is None or data is None:
@@ -144,9 +147,9 @@ def build(session: gr.State, selection: gr.State, *, tabs: gr.Tabs, shelf: Model
             data=data,
             predictor=shelf.open(session.model),
         )
-        return added, looked_at, gr.Tabs(selected="segment")
+        return added, looked_at, gr.Tabs(selected="segment"), "segment"
 
-    images.card(look_at_image, [*where, listing, folder, layout], [session, selection, tabs], **MODEL_QUEUE)
+    images.card(look_at_image, [*where, listing, folder, layout], [session, selection, tabs, shown_tab], **MODEL_QUEUE)
     return view
 
 

@@ -29,16 +29,20 @@ def build(
     address = gr.Textbox(visible="hidden", elem_id="address")
     address.change(None, address, None, js=SHOW_ADDRESS)
 
+    known = {one.id for one in tabs.children if isinstance(one, gr.Tab)}
+
     @show_errors
     def open_page(session: Session, selection: Selection, request: gr.Request) -> Any:
         link = dict(request.query_params)
         opened, view = open_link(session, selection, link, shelf=shelf)
-        return opened, view, gr.Tabs(selected=link["tab"]) if "tab" in link else gr.skip()
+        wanted = link.get("tab")
+        # A tab that we choose is not reported as one that is clicked.
+        return opened, view, *((gr.Tabs(selected=wanted), wanted) if wanted in known else (gr.skip(), gr.skip()))
 
     def remember(event: gr.EventData) -> str:
         return tab_id(str(event_data(event).get("value")))
 
-    app.load(open_page, [session, selection], [session, selection, tabs], **MODEL_QUEUE)
+    app.load(open_page, [session, selection], [session, selection, tabs, tab], **MODEL_QUEUE)
     view = View(address_of, [session, selection, tab], [address])
     tabs.select(remember, None, tab, **HIDDEN)
     view.after(tab.change)
