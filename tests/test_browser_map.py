@@ -39,6 +39,9 @@ def open_map(page: Page) -> None:
     # Reference points may lie over the photos' own, where a mouse would hit them.
     expect(page.locator("#projection-note")).to_contain_text("reference photos", timeout=LONG)
     page.get_by_label("Reference photos").uncheck()
+    # PCA may stand in first: a click on that map, once UMAP's is on its way, is refused as one on an older map.
+    expect(page.locator("#projection-note")).not_to_contain_text("reference photos", timeout=LONG)
+    expect(page.locator("#projection-note")).to_contain_text("UMAP of", timeout=LONG)
     page.wait_for_function(f"{ONLY_PHOTOS} && {RING}.length === 1")
     # Beneath it, tables come and go: their scroll bar must not move it.
     page.locator("#embedding-plot").scroll_into_view_if_needed()
