@@ -87,8 +87,11 @@ def test_a_mask_is_compared_with_and_a_wrong_one_refused(page: Page, tmp_path: P
     expect(scores).to_contain_text("mIoU", timeout=LONG)
     expect(page.locator("#fixed-plot .js-plotly-plot")).to_be_visible(timeout=LONG)
     expect(page.locator("#iou-plot .legend")).to_contain_text("cat", timeout=LONG)
+    page.get_by_role("tab", name="What if").click()
     expect(changed).to_contain_text("Against the truth, mIoU", timeout=LONG)
+    page.get_by_role("tab", name="Compare").click()
     expect(pair).to_contain_text("Against the truth: mIoU", timeout=LONG)
+    page.get_by_role("tab", name="Pixel").click()
 
     Image.fromarray(mask.T).save(tmp_path / "turned.png")
     upload_truth(page, tmp_path / "turned.png")
@@ -103,7 +106,9 @@ def test_a_mask_is_compared_with_and_a_wrong_one_refused(page: Page, tmp_path: P
     expect(scores).to_contain_text("labelled pixels", timeout=LONG)
     page.locator("#truth-clear").click()
     expect(scores).to_contain_text("8-bit PNG", timeout=LONG)
+    page.get_by_role("tab", name="What if").click()
     expect(changed).not_to_contain_text("Against the truth", timeout=LONG)
+    page.get_by_role("tab", name="Compare").click()
     expect(pair).not_to_contain_text("Against the truth", timeout=LONG)
 
 
