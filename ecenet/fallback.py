@@ -11,14 +11,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from ecenet.errors import UserError
-from ecenet.images import MAX_PIXELS, ImageSource, load_image
+from ecenet.images import ImageSource, load_image
 from ecenet.model.edits import HeadEdits
 from ecenet.model.network import Network
 from ecenet.prediction import ImageFeatures, Prediction
@@ -49,12 +49,10 @@ class SteadyPredictor(Predictor):
         *,
         device: torch.device | str | None = None,
         half: bool | None = None,
-        image_size: int | None = None,
-        max_pixels: int = MAX_PIXELS,
-        name: str = "",
+        **options: Any,
     ) -> None:
         self._remark = ""
-        prepare = partial(super().__init__, model, image_size=image_size, max_pixels=max_pixels, name=name)
+        prepare = partial(super().__init__, model, **options)
         if _unless_full(partial(prepare, device=device, half=half)) is None:
             self._remark = LOADED_ON_CPU
             with memory_errors():

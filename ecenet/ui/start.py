@@ -52,9 +52,9 @@ class Options:
     """Of one visitor's session."""
     queue: int = QUEUE
     """Events that may wait for the model; who comes later is asked to try again."""
-    session_minutes: float = 60
+    session_minutes: float = Keeping.seconds / 60
     """Visitors' photos are forgotten when nobody has used them for so long."""
-    memory_gb: float = 2
+    memory_gb: float = Keeping.memory / 2**30
     """What all visitors' photos together may hold of memory; the rest waits on disk."""
     log_level: LogLevel = "info"
     """What is logged on standard error; debug adds messages of errors, which may quote names of visitors' files."""
