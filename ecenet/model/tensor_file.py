@@ -28,7 +28,7 @@ def read_tensors(path: Path, *, wanted: Mapping[str, Tensor], extra_allowed: boo
         ) from error
     missing = [key for key in wanted if key not in loaded]
     misfits = [key for key in wanted if key in loaded and loaded[key].shape != wanted[key].shape]
-    extra = [] if extra_allowed else [key for key in loaded if key not in wanted]
+    extra = [] if extra_allowed else sorted(key for key in loaded if key not in wanted)
     problems = missing + misfits + extra
     if problems:
         raise UserError(
