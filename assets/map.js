@@ -13,6 +13,8 @@ const config = {
 };
 // Gradio would take a quoted name for an event, so the property's name must not stand in quotes.
 const [RING] = Object.keys({ ring: null });
+// Gradio's own plots bring another Plotly, which takes over the name and would drop what listens to ours.
+const plotly = (window.ecenetPlotly ??= window.Plotly);
 let map = null; // key of what is drawn
 let flat = true;
 let ringTrace = -1;
@@ -25,7 +27,7 @@ const webgl = (() => {
 })();
 
 const say = (text) => {
-  if (map) Plotly.purge(box);
+  if (map) plotly.purge(box);
   map = null;
   box.innerHTML = '';
   box.append(Object.assign(document.createElement('p'), { className: 'ece-empty', textContent: text }));
@@ -54,11 +56,11 @@ const drawRing = () => {
       x: ring.at[0], y: ring.at[1], text: '\u00a0', showarrow: false, width: side, height: side,
       borderpad: 0, borderwidth: 3, bordercolor: color, bgcolor: 'rgba(0,0,0,0)',
     };
-    return Plotly.relayout(box, { annotations: ring ? [frame] : [] });
+    return plotly.relayout(box, { annotations: ring ? [frame] : [] });
   }
   const at = ring ? ring.at.map((value) => [[value]]) : [[[]], [[]], [[]]];
   const look = { 'marker.size': ring ? ring.size + 10 : 10, 'marker.color': color };
-  return Plotly.restyle(box, { x: at[0], y: at[1], z: at[2], ...look }, [ringTrace]);
+  return plotly.restyle(box, { x: at[0], y: at[1], z: at[2], ...look }, [ringTrace]);
 };
 
 const draw = async () => {
@@ -75,7 +77,7 @@ const draw = async () => {
     say('Three dimensions need WebGL, which this browser does not offer: choose two.');
     return;
   }
-  if (map && nowFlat !== flat) Plotly.purge(box);
+  if (map && nowFlat !== flat) plotly.purge(box);
   if (!map || nowFlat !== flat) box.innerHTML = '';
   flat = nowFlat;
   map = key;
@@ -90,7 +92,7 @@ const draw = async () => {
   if (touch && flat) figure.layout.dragmode = false;
   figure.layout.uirevision = key;
   const fresh = !box.on;
-  await Plotly.react(box, figure.data, figure.layout, config);
+  await plotly.react(box, figure.data, figure.layout, config);
   if (fresh) listen();
   await drawRing();
 };
@@ -99,7 +101,7 @@ const then = (job) => { work = work.then(job).catch((error) => console.error(err
 
 new ResizeObserver(() => {
   if (!box.offsetWidth) return;
-  then(() => (pending ? draw() : map && Plotly.Plots.resize(box)));
+  then(() => (pending ? draw() : map && plotly.Plots.resize(box)));
 }).observe(box);
 watch('value', () => then(draw));
 watch(RING, () => then(drawRing));

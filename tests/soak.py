@@ -40,7 +40,7 @@ class Options:
 
     clients: int = 50
     seconds: float = 300
-    session_minutes: float = 2
+    session_minutes: float = 1
     """The app's own option, small here, to see sessions and files go."""
     queue: int = 24
     """The app's own option, small here, so that some are refused."""

@@ -30,8 +30,11 @@ def test_one_look_is_predict(size: tuple[int, int], half: bool) -> None:
     for name, stage in prediction.stages.items():
         assert means[name].shape == (3, size[1], size[0])
         assert means[name].dtype == torch.float32
-        assert np.array_equal(means[name].argmax(dim=0).numpy(), stage.label_map)
-        np.testing.assert_allclose(means[name].amax(dim=0).numpy(), stage.confidence, atol=1e-3)
+        first, second = means[name].topk(2, dim=0).values.numpy()
+        decided = first - second > 1e-3
+        assert decided.mean() > 0.2, "so that it is compared at all"
+        assert np.array_equal(means[name].argmax(dim=0).numpy()[decided], stage.label_map[decided])
+        np.testing.assert_allclose(first, stage.confidence, atol=1e-3)
 
 
 def test_label_maps_of_large_images_are_repeated_as_predict_repeats_them(

@@ -37,6 +37,19 @@ def test_the_oldest_photo_goes_and_the_others_keep_their_places() -> None:
     np.testing.assert_array_equal(second.projection.coordinates[:30], first.projection.coordinates[15:])
 
 
+def test_a_picture_knows_those_of_the_very_same_points_in_other_places() -> None:
+    three, waiting, fitter = photos(3), ScriptedFitter(ready=False), ScriptedFitter()
+    stand_in = draw_map(three, MapRequest(), previous=None, fitter=waiting)
+    fitted = draw_map(three, MapRequest(), previous=stand_in, fitter=fitter)
+    refitted = draw_map(three, MapRequest(refits=1), previous=fitted, fitter=fitter)
+    assert stand_in.projection.waiting
+    assert stand_in.earlier_keys == ()
+    assert fitted.earlier_keys == (stand_in.key,)
+    assert refitted.earlier_keys == (fitted.key, stand_in.key)
+    assert draw_map(three, MapRequest(min_area=0.2), previous=refitted, fitter=fitter).earlier_keys == ()
+    assert draw_map(three[1:], MapRequest(), previous=refitted, fitter=fitter).earlier_keys == ()
+
+
 @pytest.mark.parametrize(
     "changed",
     [MapRequest(refits=1), MapRequest(options=ProjectionOptions(seed=1)), MapRequest(min_area=0.2)],

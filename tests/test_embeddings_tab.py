@@ -191,6 +191,12 @@ def test_a_click_selects_photo_stage_and_class() -> None:
     assert same_photo.pixel == (1, 1), "it is still the same photo"
 
 
+def test_a_click_on_the_stand_in_counts_on_the_map_that_has_come_meanwhile() -> None:
+    current = replace(map_of(session_of("one", "two")), earlier_keys=("stand-in",))
+    assert picked_point({"map": "stand-in", "index": 4}, current) == 4
+    assert picked_points({"map": "stand-in", "points": [4, 2]}, current).tolist() == [2, 4]
+
+
 FORGED: list[Any] = [None, "x", [], {}, {"map": "other", "index": 0}, {"index": 0}]
 FORGED_ROWS: list[Any] = [None, -1, 30, 1.0, "0", True, [0], {"a": 1}, 10**30]
 

@@ -17,6 +17,7 @@ import pytest
 from helpers import write_folder, write_pair
 from processes import REPOSITORY
 
+from ecenet import launch
 from ecenet.errors import UserError
 from ecenet.launch import resume_run, start_run, stop_run
 from ecenet.recipes import option_words
@@ -37,8 +38,9 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
-    """A runs folder; no process outlives the test."""
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runs folder; no process outlives the test, nor waits behind the tests beside it."""
+    monkeypatch.setattr(launch, "NICE", 0)
     folder = tmp_path / "runs"
     yield folder
     for run in run_reports(folder):

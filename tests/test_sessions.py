@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import httpx
@@ -22,6 +23,7 @@ from visitor import API, Visitor
 
 from ecenet.limits import Limits
 from ecenet.predictor import Predictor
+from ecenet.ui import sessions
 from ecenet.ui.download import new_file
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.page import Page
@@ -138,6 +140,23 @@ def test_memory_and_files_of_a_session_go_after_its_time(quick: SmallPage, tmp_p
     quick.wait_until(lambda: not list(cache.rglob("*.txt")))
     again = asyncio.run(click(quick, "a", "tell"))
     assert again.value("answer") == "nothing", "who comes back begins anew"
+
+
+def test_after_an_error_of_its_own_the_tidying_goes_on(
+    quick: SmallPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, failures = sessions.delete_files, [RuntimeError("once"), RuntimeError("twice")]
+
+    def fail_twice(*arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
+        real(*arguments)
+
+    monkeypatch.setattr(sessions, "delete_files", fail_twice)
+    asyncio.run(click(quick, "a", "fill", "make"))
+    quick.wait_until(lambda: "a" not in quick.sessions and not list((tmp_path / "cache").rglob("*.txt")))
+    assert not failures
+    assert [one.message for one in caplog.records if one.name == "ecenet.ui.sessions"] == ["tidying failed"] * 2
 
 
 def test_a_session_lives_as_long_as_it_is_used(quick: SmallPage) -> None:

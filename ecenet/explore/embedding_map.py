@@ -12,6 +12,8 @@ from ecenet.explore.points import EmbeddingPoints, embedding_points, with_refere
 from ecenet.explore.projection import Fitter, Projection, ProjectionOptions, place, project
 from ecenet.prediction import Prediction
 
+KEPT_KEYS = 4
+
 
 @dataclass(frozen=True)
 class MapRequest:
@@ -39,6 +41,8 @@ class EmbeddingMap:
     quality: Quality
     reference: EmbeddingPoints | None = None
     """Points of other images that are shown with them."""
+    earlier_keys: tuple[str, ...] = ()
+    """Of the last pictures of the very same points, in other places: their rows are this one's rows."""
 
     @property
     def is_reference(self) -> np.ndarray:
@@ -65,6 +69,7 @@ def draw_map(
     With a reference its points are fitted, the predictions' are placed among them, until a refit is asked for; so
     every visitor's photos come to lie in one and the same picture. Ours.
     """
+    earlier_keys = _earlier_keys(previous, predictions, request, reference)
     if previous is not None and (previous.request != request or previous.reference is not reference):
         previous = None
     if previous is not None and previous.shows(predictions) and not previous.projection.waiting:
@@ -91,7 +96,22 @@ def draw_map(
         projection=projection,
         quality=judge(points.vectors, projection.coordinates, points.class_index),
         reference=reference,
+        earlier_keys=earlier_keys,
     )
+
+
+def _earlier_keys(
+    previous: EmbeddingMap | None,
+    predictions: Sequence[Prediction],
+    request: MapRequest,
+    reference: EmbeddingPoints | None,
+) -> tuple[str, ...]:
+    """The keys of pictures, such as a stand-in, in which a click still means the same point."""
+    if previous is None or not previous.shows(predictions) or previous.reference is not reference:
+        return ()
+    if previous.request.min_area != request.min_area:
+        return ()
+    return (previous.key, *previous.earlier_keys)[:KEPT_KEYS]
 
 
 def _reference_map(reference: EmbeddingPoints, request: MapRequest, *, fitter: Fitter) -> EmbeddingMap:

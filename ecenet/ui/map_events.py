@@ -47,7 +47,7 @@ def picked_points(payload: object, current: EmbeddingMap) -> np.ndarray:
 
 
 def _of_this_map(payload: object, current: EmbeddingMap) -> dict[str, object]:
-    if not isinstance(payload, dict) or payload.get("map") != current.key:
+    if not isinstance(payload, dict) or payload.get("map") not in (current.key, *current.earlier_keys):
         raise UserError("Expected points of the map that is shown, got those of another one; try again on this one.")
     return payload
 

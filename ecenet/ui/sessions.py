@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import hashlib
+import logging
 import pickle
 import tempfile
 import time
@@ -21,6 +22,10 @@ from gradio.state_holder import SessionState, StateHolder
 from gradio.utils import get_upload_folder
 from PIL import Image
 from torch import Tensor
+
+from ecenet.journal import note
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -175,16 +180,22 @@ async def kept_sessions(app: App, keeping: Keeping) -> AsyncIterator[None]:
     app.state_holder = sessions
 
     async def tidy() -> None:
+        for one in sessions.expired():
+            sessions.forget(one)
+        await sessions.make_room()
+        kept = {file for block in page.blocks.values() for file in block.keep_in_cache}
+        await run_sync(delete_files, Path(get_upload_folder()), kept, 2 * keeping.seconds)
+        await run_sync(give_back_memory)
+
+    async def keep_tidy() -> None:
         while True:
             await asyncio.sleep(keeping.every)
-            for one in sessions.expired():
-                sessions.forget(one)
-            await sessions.make_room()
-            kept = {file for block in page.blocks.values() for file in block.keep_in_cache}
-            await run_sync(delete_files, Path(get_upload_folder()), kept, 2 * keeping.seconds)
-            await run_sync(give_back_memory)
+            try:
+                await tidy()
+            except Exception as error:  # or nothing would ever be forgotten again
+                note(_logger, "tidying failed", level="error", error=error)
 
-    task = asyncio.create_task(tidy())
+    task = asyncio.create_task(keep_tidy())
     try:
         yield
     finally:

@@ -1,0 +1,111 @@
+"""How smoothly the map of class embeddings moves: frames while it is dragged, in Chromium, by number of points.
+
+Run by `make map-speed`. Without a graphics card Chromium's software stands in for one, and its part is in the times.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly
+from playwright.sync_api import Page
+
+from ecenet.explore.points import EmbeddingPoints
+from ecenet.explore.projection import Projection
+from ecenet.figures.embeddings import embedding_map
+from tests.browsing import ROOT, started_browser
+
+CLASSES, STAGES, OWN = 13, ("ece", "stage4", "stage3", "stage2", "stage1"), 20
+PAGE = """<!doctype html><div id="map"><div class="ece-plot" style="width: 900px; height: 600px"></div></div>
+<script src="{plotly}"></script>
+<script>
+const watchers = {{}};
+const props = {{ value: {value}, ring: null }};
+const started = performance.now();
+window.said = [];
+new Function('element', 'props', 'trigger', 'watch', {script})(
+  document.getElementById('map'), props, (name, data) => window.said.push([name, data]), (name, then) => {{}});
+</script>"""
+FRAMES = """() => {
+  window.frames_ = []; let last = performance.now();
+  const next = (now) => { window.frames_.push(now - last); last = now; window.going = requestAnimationFrame(next); };
+  window.going = requestAnimationFrame(next);
+}"""
+
+
+def crowd(count: int) -> str:
+    """JSON of a figure of `count` points, nearly all of them of reference photos."""
+    random = np.random.default_rng(0)
+    class_index = random.integers(0, CLASSES, count)
+    stage = np.array(STAGES)[random.integers(0, len(STAGES), count)]
+    centers = random.normal(scale=8, size=(CLASSES, 2))
+    where = (centers[class_index] + random.normal(size=(count, 2))).astype(np.float32)
+    image = np.arange(count) // 20
+    points = EmbeddingPoints(
+        where, image, stage, class_index, random.random(count) / 3, random.random(count).astype(np.float32)
+    )
+    figure = embedding_map(
+        points,
+        Projection(where, "UMAP", ""),
+        color_by="class",
+        class_names=[f"class {k}" for k in range(CLASSES)],
+        class_colors=random.integers(40, 220, (CLASSES, 3)).tolist(),
+        image_names=[f"photo {i}" for i in range(int(image[-1]) + 1)],
+        is_reference=image >= OWN,
+    )
+    return json.dumps(f'{{"key": "k", "figure": {figure.to_json()}}}')
+
+
+def measure(page: Page, count: int, folder: Path) -> dict[str, Any]:
+    """Milliseconds until it is drawn, of a frame while it is dragged, and until it rests again."""
+    script = json.dumps((ROOT / "assets" / "map.js").read_text())
+    library = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    file = folder / f"{count}.html"
+    file.write_text(PAGE.format(plotly=library.as_uri(), value=crowd(count), script=script))
+    page.goto(file.as_uri())
+    page.wait_for_selector(".ece-plot .gl-container", state="attached", timeout=120_000)
+    drawn = page.evaluate("() => new Promise(r => requestAnimationFrame(() => r(performance.now() - started)))")
+    page.wait_for_timeout(2000)
+    page.mouse.move(450, 300)
+    page.mouse.down()
+    page.evaluate(FRAMES)
+    for step in range(40):
+        page.mouse.move(450 + 5 * step, 300 + 2 * step)
+    frames = page.evaluate("() => window.frames_.slice(1)")
+    page.mouse.up()
+    rested = page.evaluate(
+        "() => { const up = performance.now(); return new Promise(r => requestAnimationFrame(() => "
+        "requestAnimationFrame(() => r(performance.now() - up)))); }"
+    )
+    page.evaluate("() => cancelAnimationFrame(window.going)")
+    ordered = sorted(frames)
+    return {
+        "points": count,
+        "drawn_ms": round(drawn),
+        "frames": len(frames),
+        "frame_ms": round(statistics.median(frames), 1),
+        "frame_p95_ms": round(ordered[int(0.95 * (len(ordered) - 1))], 1),
+        "rested_ms": round(rested),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--points", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--picture", type=Path, help="where to keep what the last map looks like")
+    options = parser.parse_args()
+    with started_browser() as browser, tempfile.TemporaryDirectory() as folder:
+        for count in options.points:
+            page = browser.new_page(viewport={"width": 1000, "height": 700})
+            print(json.dumps(measure(page, count, Path(folder))), flush=True)
+            if options.picture:
+                page.screenshot(path=options.picture)
+            page.close()
+
+
+if __name__ == "__main__":
+    main()
