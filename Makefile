@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: app test check unit browser spaces pictures benchmark soak fuzz audit clean
+.PHONY: app test check unit browser spaces pictures benchmark map-speed first-paint soak fuzz audit clean
 
 app: $(STAMP)
 	$(BIN)/python app.py
@@ -32,6 +32,12 @@ pictures: $(STAMP)
 
 benchmark: $(STAMP)
 	$(BIN)/python -m ecenet benchmark --weights voc13
+
+map-speed: $(STAMP)
+	PYTHONPATH=. $(BIN)/python tests/map_speed.py
+
+first-paint: $(STAMP)
+	PYTHONPATH=. $(BIN)/python tests/first_paint.py
 
 # Fifty clients for five minutes, then four more until what they left has gone.
 soak: $(STAMP)

@@ -9,7 +9,8 @@ const config = {
   scrollZoom: !touch,
   showSendToCloud: false,
   plotlyServerURL: '',
-  modeBarButtonsToRemove: ['autoScale2d'],
+  modeBarButtonsToRemove: ['resetScale2d'],
+  doubleClick: false, // a quick second drag would be one
 };
 // Gradio would take a quoted name for an event, so the property's name must not stand in quotes.
 const [RING] = Object.keys({ ring: null });
@@ -19,6 +20,7 @@ let map = null; // key of what is drawn
 let flat = true;
 let ringTrace = -1;
 let pending = true;
+let view = null; // the part of a flat map that is looked at: its key and the ranges of both axes
 let work = Promise.resolve(); // one thing after the other, since Plotly draws in its own time
 
 const webgl = (() => {
@@ -35,13 +37,31 @@ const say = (text) => {
 
 const rows = (event) => (event?.points ?? []).map((point) => point.customdata).filter(Number.isInteger);
 
+const then = (job) => { work = work.then(job).catch((error) => console.error(error)); };
+
+const moves = moveSmoothly(box, {
+  movable: () => map && flat && box.layout.dragmode === 'pan',
+  rest: async (x, y) => {
+    then(() => map && flat && plotly.relayout(box, { 'xaxis.range': x, 'yaxis.range': y }));
+    await work;
+  },
+});
+
 const listen = () => {
   box.on('plotly_click', (event) => {
-    const [index] = rows(event);
+    const [index] = moves.dragged ? [] : rows(event);
     if (index !== undefined) trigger('point', { map, index });
   });
   box.on('plotly_selected', (event) => trigger('lasso', { map, points: rows(event) }));
   box.on('plotly_deselect', () => trigger('lasso', { map, points: [] }));
+  box.on('plotly_doubleclick', () => {
+    if (flat && !moves.dragged) then(() => plotly.relayout(box, { 'xaxis.autorange': true, 'yaxis.autorange': true }));
+  });
+  box.on('plotly_relayout', (change) => {
+    if (!flat || !Object.keys(change ?? {}).some((key) => key.startsWith('xaxis'))) return;
+    const { xaxis, yaxis } = box.layout;
+    view = change['xaxis.autorange'] ? null : { map, x: [...xaxis.range], y: [...yaxis.range] };
+  });
 };
 
 // The ring is the frame of an empty annotation, which Plotly draws without touching the points (a shape that is sized
@@ -91,13 +111,15 @@ const draw = async () => {
   }
   if (touch && flat) figure.layout.dragmode = false;
   figure.layout.uirevision = key;
+  if (flat && view?.map === key) {
+    figure.layout.xaxis.range = view.x;
+    figure.layout.yaxis.range = view.y;
+  }
   const fresh = !box.on;
   await plotly.react(box, figure.data, figure.layout, config);
   if (fresh) listen();
   await drawRing();
 };
-
-const then = (job) => { work = work.then(job).catch((error) => console.error(error)); };
 
 new ResizeObserver(() => {
   if (!box.offsetWidth) return;

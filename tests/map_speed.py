@@ -17,7 +17,8 @@ from playwright.sync_api import Page
 from ecenet.explore.points import EmbeddingPoints
 from ecenet.explore.projection import Projection
 from ecenet.figures.embeddings import embedding_map
-from tests.browsing import ROOT, started_browser
+from ecenet.ui.embeddings import MAP_JS
+from tests.browsing import started_browser
 
 CLASSES, STAGES, OWN = 13, ("ece", "stage4", "stage3", "stage2", "stage1"), 20
 PAGE = """<!doctype html><div id="map"><div class="ece-plot" style="width: 900px; height: 600px"></div></div>
@@ -62,7 +63,7 @@ def crowd(count: int) -> str:
 
 def measure(page: Page, count: int, folder: Path) -> dict[str, Any]:
     """Milliseconds until it is drawn, of a frame while it is dragged, and until it rests again."""
-    script = json.dumps((ROOT / "assets" / "map.js").read_text())
+    script = json.dumps("".join(path.read_text() for path in MAP_JS))
     library = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     file = folder / f"{count}.html"
     file.write_text(PAGE.format(plotly=library.as_uri(), value=crowd(count), script=script))

@@ -27,6 +27,7 @@ from ecenet.ui import sessions
 from ecenet.ui.download import new_file
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.page import Page
+from ecenet.ui.queue import UNCOUNTED, UNREAD_BYTES, VisitorQueue
 from ecenet.ui.serve import serve
 from ecenet.ui.session import Photo, Session
 from ecenet.ui.sessions import Keeping, Sessions, delete_files, held_bytes
@@ -90,6 +91,7 @@ def small_page(keeping: Keeping, *, waiting: int = 2) -> SmallPage:
         answer, file = gr.Textbox(elem_id="answer"), gr.File(elem_id="file")
         gr.Button(elem_id="fill").click(fill, number, held, **HIDDEN)
         gr.Button(elem_id="tell").click(tell, held, answer, **HIDDEN)
+        gr.Button(elem_id="write").click(lambda: "a" * LARGE, None, answer, **HIDDEN)
         gr.Button(elem_id="make").click(make, None, file, **HIDDEN)
         gr.Button(elem_id="run").click(run, None, answer, **MODEL_QUEUE)
         gr.api(run, api_name="run_api", **(MODEL_QUEUE | {"api_visibility": "public"}))
@@ -253,6 +255,29 @@ def test_who_reads_no_answers_cannot_ask_without_end(narrow: SmallPage) -> None:
             return [one.error for one in visitor.answers]
 
     assert asyncio.run(ask()) == ["Busy: 100 answers to you are ahead of this one; read them first."] * 2
+
+
+def test_who_reads_no_answers_is_asked_to_once_they_are_large(narrow: SmallPage) -> None:
+    enough = UNREAD_BYTES // LARGE + 1
+
+    async def ask() -> list[str | None]:
+        async with httpx.AsyncClient(base_url=narrow.address, timeout=60) as http:
+            visitor = Visitor(http, narrow.config, session="deaf")  # type: ignore[arg-type]
+            indices = {
+                name: next(one["id"] for one in visitor.config["dependencies"] if one["api_name"] == name)
+                for name in ("lambda", "tell")
+            }
+            for index in [indices["tell"]] * UNCOUNTED + [indices["lambda"]] * enough:
+                visitor.forget()
+                await visitor.join(index)
+            queue = narrow.page._queue
+            assert isinstance(queue, VisitorQueue)
+            await asyncio.to_thread(narrow.wait_until, lambda: queue._unread_bytes("deaf") > UNREAD_BYTES)
+            visitor.forget()
+            await visitor.join(indices["tell"])
+            return [one.error for one in visitor.answers]
+
+    assert asyncio.run(ask()) == [f"Busy: {UNCOUNTED + enough} answers to you are ahead of this one; read them first."]
 
 
 def test_held_bytes_counts_what_is_there_twice_once() -> None:

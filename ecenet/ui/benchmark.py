@@ -22,6 +22,7 @@ from ecenet.ui.experiment import Experiment, add_painted_class
 from ecenet.ui.layers import stage_pictures
 from ecenet.ui.reference import find_reference
 from ecenet.ui.selection import MIN_AREA, Selection
+from ecenet.ui.serve import give_numpy_one_thread
 from ecenet.ui.session import Photo, Session, new_session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.what_if_view import render_result
@@ -37,6 +38,7 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
 
     Returns: JSON-able: medians in milliseconds of each view, seconds of UMAP, megabytes of a full session.
     """
+    give_numpy_one_thread()  # as in the app
     umap = UmapWorker()
     shelf = ModelShelf(weights)
     session = _full_session(shelf)

@@ -25,7 +25,7 @@ from ecenet.ui.view import HIDDEN, LIVE, View, event_data
 
 POLL_SECONDS = 3
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-MAP_JS = Path(__file__).parents[2] / "assets" / "map.js"
+MAP_JS = [Path(__file__).parents[2] / "assets" / name for name in ("map_moves.js", "map.js")]
 
 
 class Drawn(NamedTuple):
@@ -92,7 +92,7 @@ def build(
             picture = gr.HTML(
                 "",
                 html_template='<div class="ece-plot"></div>',
-                js_on_load=MAP_JS.read_text(),
+                js_on_load="".join(script.read_text() for script in MAP_JS),
                 head=f'<script src="gradio_api/file={PLOTLY_JS}"></script>',
                 ring=None,
                 elem_id="embedding-plot",

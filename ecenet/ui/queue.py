@@ -8,6 +8,7 @@ from fastapi import Request
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Queue
 
+from ecenet.ui.sessions import held_bytes
 from ecenet.ui.view import MODEL_QUEUE
 
 SMALL_AT_ONCE = 2
@@ -18,6 +19,10 @@ QUEUE = 100
 """Events that may wait for the model."""
 UNREAD = 100
 """Answers of one session that may wait to be read, or made."""
+UNREAD_BYTES = 16 << 20
+"""Of memory that those hold which are made."""
+UNCOUNTED = 8
+"""Unread answers before anybody looks how large they are."""
 REMEMBERED_EVENTS = 100
 """Of those done, for Gradio's page of statistics."""
 
@@ -56,7 +61,7 @@ class VisitorQueue(Queue):
     def _refusal(self, body: PredictBodyInternal) -> str | None:
         """Why an event cannot wait here, in one sentence."""
         unread = len(self.pending_event_ids_session.get(body.session_hash or "", ()))
-        if unread >= UNREAD:
+        if unread >= UNREAD or (unread > UNCOUNTED and self._unread_bytes(body.session_hash) > UNREAD_BYTES):
             return f"Busy: {unread} answers to you are ahead of this one; read them first."
         function = self.blocks.fns.get(-1 if body.fn_index is None else body.fn_index)
         if function is None or function.concurrency_id != MODEL_QUEUE["concurrency_id"]:
@@ -66,3 +71,7 @@ class VisitorQueue(Queue):
             return None
         ahead = len(queue.queue) + queue.current_concurrency
         return f"Busy: {ahead} are ahead of you; try again in a minute."
+
+    def _unread_bytes(self, session_id: str | None) -> int:
+        messages = self.pending_messages_per_session.get(session_id or "")
+        return 0 if messages is None else held_bytes([vars(one) for one in messages._queue])

@@ -60,9 +60,7 @@ def serve(
         mcp: offer the API to MCP clients as well, at /gradio_api/mcp/.
         wait: until `KeyboardInterrupt`, which ends the server.
     """
-    # Several small functions run at once: threads of numpy's products would wait for each other, on a busy machine for
-    # a hundred times as long as they compute.
-    threadpool_limits(1, user_api="blas")
+    give_numpy_one_thread()
     os.environ.setdefault("GRADIO_RUN_HISTORY", "false")  # or browsers keep what visitors send, photos too
     sys.setswitchinterval(0.001)  # what computes lets the server answer sooner than it does by default
     waiting = page._queue = VisitorQueue(page, waiting=queue)
@@ -90,3 +88,9 @@ def serve(
         print(NO_SHARE_LINK, flush=True)
     if wait:
         serve_until_asked(page)
+
+
+def give_numpy_one_thread() -> None:
+    """For its products. Several small functions run at once: their threads would wait for each other, on a busy machine
+    for a hundred times as long as they compute; and the network that runs next would wait for them, too."""
+    threadpool_limits(1, user_api="blas")
