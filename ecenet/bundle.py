@@ -20,7 +20,7 @@ from ecenet.limits import Limits
 from ecenet.prediction import Prediction
 
 FORMAT = 1
-VIEW = "view.json"
+VIEW, PROJECTION = "view.json", "projection.json"
 MAX_VIEW_BYTES = 1_000_000
 MAX_FILES = 10_000
 """In the zip. It is the list of them that would take long, however small they are."""
@@ -56,7 +56,7 @@ class Bundle:
 
     photos: list[SavedPhoto]
     view: dict[str, Any]
-    """`model`, `weights_hash`, `selection`, `projection` as they were given to `write_bundle`."""
+    """`model`, `weights_hash`, `selection` as they were given to `write_bundle`."""
 
 
 def write_bundle(
@@ -64,13 +64,15 @@ def write_bundle(
     *,
     photos: Sequence[Entry],
     view: dict[str, Any],
+    projection: dict[str, Any] | None = None,
     track: Callable[[Sequence[Entry]], Iterable[Entry]] = iter,
 ) -> None:
     """Write masks (palette PNG and COCO RLE), overlays and arrays of every photo and stage, one Parquet table of all
-    class embeddings, the photos themselves with their ground truths, and `view.json`.
+    class embeddings, `projection.json`, the photos themselves with their ground truths, and `view.json`.
 
     Args:
         view: JSON-able; what is needed to open the session again besides the photos.
+        projection: JSON-able; the map of the embeddings, for others to draw again.
         track: wraps the photos, to show how far it is.
     """
     folders = unique_names([Path(photo.name) for photo in photos])
@@ -86,9 +88,11 @@ def write_bundle(
             summaries.append({"name": name, "file": f"{folder}/photo.png", **summary})
         if photos:
             pq.write_table(embeddings_table(photos), root / "embeddings.parquet")
+        if projection is not None:
+            (root / PROJECTION).write_text(json.dumps(projection))
         (root / VIEW).write_text(json.dumps({"format": FORMAT, "photos": summaries, **view}, indent=1))
         for file in sorted(root.rglob("*")):
-            if file.is_file():
+            if file.is_file() and file.name != "overlay.png":  # much larger than the same as a JPEG beside it
                 bundle.write(file, file.relative_to(root).as_posix())
 
 

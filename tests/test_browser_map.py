@@ -1,6 +1,7 @@
 """The map of class embeddings under a real mouse."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,53 @@ def test_a_click_on_a_point_changes_photo_stage_and_class_everywhere(page: Page)
 
     page.locator("#neighbors [data-point]").first.click()
     expect(page.locator("#neighbors .ece-point")).not_to_contain_text("Stage 3, chelsea", timeout=LONG)
+
+
+RANGE = f"[...{MAP}.layout.xaxis.range, ...{MAP}.layout.yaxis.range]"
+CANVAS = "document.querySelector('#embedding-plot .gl-container canvas').style.transform"
+
+
+def test_the_map_is_moved_as_it_is_and_drawn_once_it_rests(page: Page) -> None:
+    open_map(page)
+    before, ring = page.evaluate(RANGE), page.evaluate(RING)
+    point = page.locator("#neighbors .ece-point").inner_text()
+    place = place_of(page, "<b>cat</b>", "Coarse (ECE)")
+    width, height = page.locator("#embedding-plot .nsewdrag").evaluate(
+        "({width, height}) => [+width.baseVal.value, +height.baseVal.value]"
+    )
+
+    page.mouse.move(place["x"], place["y"])  # on a point, which a drag does not choose
+    page.mouse.down()
+    page.mouse.move(place["x"] + 60, place["y"] - 30, steps=5)
+    assert page.evaluate(CANVAS) == "translate(60px, -30px) scale(1)"
+    assert page.evaluate(RANGE) == before, "nothing is drawn yet"
+    page.mouse.up()
+    page.wait_for_function(f"{CANVAS} === ''")
+    x, y = 60 / width * (before[1] - before[0]), 30 / height * (before[3] - before[2])
+    moved = [before[0] - x, before[1] - x, before[2] - y, before[3] - y]
+    assert page.evaluate(RANGE) == pytest.approx(moved, abs=1e-6)
+    now = place_of(page, "<b>cat</b>", "Coarse (ECE)")
+    assert (now["x"], now["y"]) == pytest.approx((place["x"] + 60, place["y"] - 30), abs=0.5)
+    assert page.locator("#neighbors .ece-point").inner_text() == point, "it was no click"
+    assert page.evaluate(RING) == ring
+
+    page.mouse.move(now["x"], now["y"])
+    page.mouse.wheel(0, -40)
+    page.wait_for_function(f"{CANVAS} === '' && {MAP}.layout.xaxis.range[0] > {moved[0]}")
+    nearer = page.evaluate(RANGE)
+    assert nearer[1] - nearer[0] == pytest.approx((moved[1] - moved[0]) / math.exp(0.2), rel=1e-4)
+    there = place_of(page, "<b>cat</b>", "Coarse (ECE)")
+    assert (there["x"], there["y"]) == pytest.approx((now["x"], now["y"]), abs=0.5), "the place under the pointer stays"
+
+    page.locator("#color-by").get_by_label("Stage").check()
+    expect(page.locator("#embedding-plot .legend").first).not_to_contain_text("background")
+    assert page.evaluate(RANGE) == pytest.approx(nearer), "other colours, the same part of the map"
+    click_point(page, "cat", "Coarse (ECE)", "chelsea")
+    expect(page.locator("#neighbors .ece-point")).to_contain_text("Coarse (ECE), chelsea", timeout=LONG)
+
+    page.mouse.dblclick(there["x"] + 40, there["y"] + 40)
+    page.wait_for_function(f"{MAP}.layout.xaxis.autorange === true")
+    assert page.evaluate(RANGE) == pytest.approx(before, abs=1e-6), "a double click shows all again"
 
 
 def test_points_in_a_box_become_a_table_that_can_be_downloaded(page: Page) -> None:

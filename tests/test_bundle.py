@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +21,7 @@ from ecenet.errors import UserError
 from ecenet.explore.embedding_map import MapRequest, draw_map
 from ecenet.explore.truth import Truth
 from ecenet.limits import Limits
-from ecenet.ui.bundle import open_session, save_session
+from ecenet.ui.bundle import open_session, save_session, warn_of_size
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTO_SIDE, Session, add_photo, new_session
 from ecenet.ui.shelf import ModelShelf
@@ -50,6 +51,12 @@ def forge(path: Path, view: Any, **files: bytes) -> Path:
         for name, content in files.items():
             bundle.writestr(name, content)
     return path
+
+
+def projection_of(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as bundle:
+        described: dict[str, Any] = json.loads(bundle.read("projection.json"))
+    return described
 
 
 def test_other_tools_can_read_masks_and_embeddings(tmp_path: Path) -> None:
@@ -94,7 +101,7 @@ def test_the_map_is_taken_along_with_its_parameters(shelf: ModelShelf, tmp_path:
     predictions = [photo.prediction for photo in session.photos]
     drawn = draw_map(predictions, MapRequest(), previous=None, fitter=ScriptedFitter())
     path = save_session(session, Selection(), drawn, shelf=shelf, fitter=ScriptedFitter())
-    saved = read_bundle(path, limits=LIMITS).view["projection"]
+    saved = projection_of(path)
     assert saved["options"] == {"method": "UMAP", "dimensions": 2, "seed": 0, "neighbors": 15, "min_dist": 0.2} | {
         "perplexity": 30
     }
@@ -108,9 +115,28 @@ def test_a_map_that_was_never_looked_at_is_drawn_for_the_file(shelf: ModelShelf,
     other = draw_map([session.photos[0].prediction], MapRequest(), previous=None, fitter=ScriptedFitter())
     for shown in (None, other):
         path = save_session(session, Selection(), shown, shelf=shelf, fitter=waiting)
-        saved = read_bundle(path, limits=LIMITS).view["projection"]
+        saved = projection_of(path)
         assert saved["method"] == "PCA", "what it was in truth: UMAP is not there yet"
         assert {point["photo"] for point in saved["points"]} == {0, 1}
+
+
+def test_a_map_of_very_many_points_does_not_keep_the_file_from_being_opened(tmp_path: Path) -> None:
+    photos = [Entry("a cat", make_prediction(FINAL))]
+    point = {"photo": 1, "stage": "stage1", "class": "background", "reference": True, "position": [1.2345, 6.789]}
+    write_bundle(tmp_path / "s.zip", photos=photos, view={"model": "m"}, projection={"points": [point] * 20_000})
+    assert read_bundle(tmp_path / "s.zip", limits=LIMITS).view == {"model": "m", "format": 1}
+    assert len(projection_of(tmp_path / "s.zip")["points"]) == 20_000
+
+
+def test_a_file_that_the_page_would_not_take_back_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(gr, "Warning", told.append)
+    warn_of_size(32 << 20, Limits(megabytes=32))
+    assert not told
+    warn_of_size((32 << 20) + 1, Limits(megabytes=32))
+    (sentence,) = told
+    assert "33 MB" in sentence
+    assert "--max-megabytes 33" in sentence
 
 
 def test_changed_weights_are_noticed(shelf: ModelShelf, tmp_path: Path) -> None:

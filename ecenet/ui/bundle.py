@@ -13,6 +13,7 @@ from ecenet.explore.embedding_map import EmbeddingMap, MapRequest, describe_map,
 from ecenet.explore.projection import Fitter
 from ecenet.explore.truth import read_truth
 from ecenet.images import thumbnail
+from ecenet.limits import Limits
 from ecenet.ui import download
 from ecenet.ui.choose import required_file
 from ecenet.ui.reference import hash_of
@@ -83,11 +84,21 @@ def save_session(
         "model": session.model,
         "weights_hash": hash_of(shelf, session.model),
         "selection": asdict(selection),
-        "projection": describe_map(projected),
     }
     with download.new_file("ecenet-session.zip") as path:
-        write_bundle(path, photos=entries, view=view)
+        write_bundle(path, photos=entries, view=view, projection=describe_map(projected))
+    warn_of_size(path.stat().st_size, shelf.limits)
     return path
+
+
+def warn_of_size(size: int, limits: Limits) -> None:
+    """Where the page would not take its own file back."""
+    if size > limits.bytes:
+        needed = -(-size >> 20)
+        gr.Warning(
+            f"This file has {needed} MB, and at most {limits.megabytes} MB can be opened here: to come back to it, "
+            f"save fewer photos at a time, or start the app with --max-megabytes {needed}."
+        )
 
 
 def open_session(
