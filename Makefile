@@ -19,7 +19,7 @@ check: $(STAMP)
 
 # One thread in each process, or they wait for each other.
 unit: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser and not spaces" --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser" --numprocesses 2 --dist loadfile
 
 browser: $(STAMP)
 	$(BIN)/python -m pytest -m browser

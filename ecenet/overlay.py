@@ -1,6 +1,7 @@
 """Arrays in, pictures out: label maps in class colours, similarity maps as heat over a faded photo."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import plotly.colors
@@ -8,6 +9,8 @@ from PIL import Image
 
 HEAT_SCALE = "Viridis"
 """Perceptually even and safe for colour-blind readers; the scale of every similarity map."""
+CHANGE_SCALE = "RdBu_r"
+"""Blue for less, white for the same, red for more; safe for colour-blind readers, too."""
 MARK = (255, 200, 0)
 
 
@@ -47,14 +50,21 @@ def marked_pixels(image: Image.Image, pixels: np.ndarray, *, color: tuple[int, i
     return Image.composite(tinted, grey, Image.fromarray(pixels.astype(np.uint8) * 255))
 
 
-def heat_colors(values: np.ndarray, *, low: float, high: float) -> np.ndarray:
-    """(...,) values → (..., 3) uint8 RGB; `low` and below is the scale's dark end, `high` and above its bright one."""
+def heat_colors(values: np.ndarray, *, low: float, high: float, scale: str = HEAT_SCALE) -> np.ndarray:
+    """(...,) values → (..., 3) uint8 RGB; `low` and below is one end of the scale, `high` and above the other."""
     scaled = (values - low) / max(high - low, 1e-12)
-    return _heat_table()[(scaled.clip(0, 1) * 255).round().astype(int)]
+    return _color_table(scale)[(scaled.clip(0, 1) * 255).round().astype(int)]
 
 
 def similarity_overlay(
-    image: Image.Image, similarity: np.ndarray, *, low: float, high: float, opacity: float = 0.75, max_side: int = 480
+    image: Image.Image,
+    similarity: np.ndarray,
+    *,
+    low: float,
+    high: float,
+    opacity: float = 0.75,
+    max_side: int = 480,
+    scale: str = HEAT_SCALE,
 ) -> Image.Image:
     """One class's similarity map as heat over the greyed photo.
 
@@ -63,10 +73,12 @@ def similarity_overlay(
         similarity: (h, w) on a stage's own grid; its cells stay visible, nothing is smoothed.
         low, high: values at the ends of the colour scale.
         max_side: longest side of the picture in pixels.
+        scale: a name of Plotly's.
     """
     factor = min(1.0, max_side / max(image.size))
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    heat = Image.fromarray(heat_colors(similarity, low=low, high=high)).resize(size, Image.Resampling.NEAREST)
+    colors = heat_colors(similarity, low=low, high=high, scale=scale)
+    heat = Image.fromarray(colors).resize(size, Image.Resampling.NEAREST)
     return Image.blend(image.resize(size).convert("L").convert("RGB"), heat, opacity)
 
 
@@ -86,7 +98,8 @@ def heat_gradient() -> str:
     return f"linear-gradient(to right, {stops})"
 
 
-def _heat_table() -> np.ndarray:
+@cache
+def _color_table(scale: str) -> np.ndarray:
     """(256, 3) uint8."""
-    colors = plotly.colors.sample_colorscale(HEAT_SCALE, [i / 255 for i in range(256)], colortype="tuple")
+    colors = plotly.colors.sample_colorscale(scale, [i / 255 for i in range(256)], colortype="tuple")
     return (np.array(colors) * 255).round().astype(np.uint8)

@@ -121,7 +121,7 @@ def test_a_map_that_was_never_looked_at_is_drawn_for_the_file(shelf: ModelShelf,
 
 
 def test_a_map_of_very_many_points_does_not_keep_the_file_from_being_opened(tmp_path: Path) -> None:
-    photos = [Entry("a cat", make_prediction(FINAL))]
+    photos = [Entry("a cat", make_prediction(np.tile(FINAL, (10, 5))))]
     point = {"photo": 1, "stage": "stage1", "class": "background", "reference": True, "position": [1.2345, 6.789]}
     write_bundle(tmp_path / "s.zip", photos=photos, view={"model": "m"}, projection={"points": [point] * 20_000})
     assert read_bundle(tmp_path / "s.zip", limits=LIMITS).view == {"model": "m", "format": 1}

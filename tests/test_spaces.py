@@ -1,6 +1,6 @@
 """The app as a Space runs it: `python app.py`, and nothing told but by variables. On ZeroGPU with a stand-in for what
-lends the GPU, see `zero_gpu/spaces.py`; how Hugging Face's own behaves on a GPU is not tested here. Each test starts an
-app, so that they have a command of their own, `make spaces`."""
+lends the GPU, see `zero_gpu/spaces.py`; how Hugging Face's own behaves on a GPU is not tested here. `make spaces` runs
+them alone, `make spaces VENV=… PYTHON=python3.12` under another Python."""
 
 import json
 import os

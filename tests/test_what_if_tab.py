@@ -15,6 +15,7 @@ from PIL import Image
 from ecenet.config import ModelConfig
 from ecenet.errors import UserError
 from ecenet.explore.painted_class import PAINTED_COLORS
+from ecenet.explore.scenario import predict_scenario
 from ecenet.explore.truth import Truth
 from ecenet.study_config import Method
 from ecenet.ui import what_if, what_if_changes, what_if_forms
@@ -132,7 +133,7 @@ def test_what_is_painted_becomes_a_class_in_all_photos(session: Session, shelf: 
     experiment = made(session, shelf, stroked(session))
     page = render_result(experiment, session, HERE, predictor=shelf.open("own"))
     assert "mine" in page
-    assert page.count("<img") == 3
+    assert page.count("<img") == 4, "before, after, what changed, and the similarity that did"
     details = render_details(experiment, session, HERE, predictor=shelf.open("own"))
     assert "Similarity to mine" in details
     assert "photo5" in details, "the other photo"
@@ -230,6 +231,20 @@ def test_forged_choices_are_refused(session: Session) -> None:
             what_if_changes.move_embedding(session, HERE, Experiment(), source, "sky", "sky", 1.0)  # type: ignore[arg-type]
 
 
+def test_the_change_of_the_selected_class_s_similarity_is_shown(session: Session, shelf: ModelShelf) -> None:
+    predictor, prediction = shelf.open("own"), session.photos[0].prediction
+    stages = ["stage4", "stage3", "stage2", "stage1"]
+    off = what_if_changes.knock_out(session, HERE, Experiment(), True, [], stages, False, 1.0)
+    where = Selection(stage="stage2", class_name=prediction.class_names[1])
+    after = predict_scenario(predictor, prediction, off.scenario)
+    change = after.stages["stage2"].similarity[1] - prediction.stages["stage2"].similarity[1]
+    assert np.abs(change).max() > 0.05, "so that there is something to be seen"
+    page = render_result(off, session, where, predictor=predictor)
+    assert f"Similarity to {where.class_name}: {change.min():+.1f} … {change.max():+.1f}" in page
+    without = what_if_changes.leave_out(session, where, off, [where.class_name])
+    assert "Similarity to" not in render_result(without, session, where, predictor=predictor)
+
+
 def test_parts_are_knocked_out_and_put_back(session: Session, shelf: ModelShelf) -> None:
     stages = ["stage4", "stage3", "stage2", "stage1"]
     off = what_if_changes.knock_out(session, HERE, Experiment(), True, stages[1:], stages, True, 0.25)
@@ -246,7 +261,7 @@ def test_an_embedding_is_transplanted_into_the_photo_looked_at(session: Session,
     moved = what_if_changes.move_embedding(session, HERE, Experiment(), 1, "sky", "grass", 1.0)
     assert moved.scenario_for(session.photos[0].prediction).transplant is not None
     assert moved.scenario_for(session.photos[1].prediction).changes_nothing
-    assert render_result(moved, session, HERE, predictor=shelf.open("own")).count("<img") == 3
+    assert render_result(moved, session, HERE, predictor=shelf.open("own")).count("<img") == 4
     assert what_if_changes.start_anew(session, HERE, moved).scenario.changes_nothing
 
 

@@ -3,15 +3,19 @@
 import math
 from dataclasses import replace
 
+import numpy as np
+from PIL import Image
+
 from ecenet.explore.scenario import predict_scenario
 from ecenet.explore.what_if import Comparison, StageChange, class_changes, compare
 from ecenet.images import thumbnail
+from ecenet.overlay import CHANGE_SCALE, heat_colors, similarity_overlay
 from ecenet.prediction import Prediction, stage_title
 from ecenet.predictor import Predictor
 from ecenet.ui.experiment import Experiment
-from ecenet.ui.html import color_swatch, empty_state, escape
+from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
 from ecenet.ui.pictures import changed_photo, difference_legend, figure, masked_photo
-from ecenet.ui.selection import MIN_AREA, Selection
+from ecenet.ui.selection import MIN_AREA, Selection, shown_class
 from ecenet.ui.session import Photo, Session
 from ecenet.ui.similarity import render_maps
 
@@ -50,12 +54,30 @@ def render_result(experiment: Experiment, session: Session, selection: Selection
     ]
     changed = changed_photo(small, change.changed)
     figures.append(figure(changed, alt="what changed", caption=difference_legend("changed")))
+    class_name = shown_class(photo.prediction, selection.class_name)
+    if class_name not in scenario.without:  # which is nowhere similar
+        moved = change.similarity[photo.prediction.class_names.index(class_name)]
+        figures.append(_similarity_change(small, moved, class_name=class_name))
     took = ", ".join(filter(None, [f"{after.seconds * 1000:.0f} ms", after.features.remark]))
     return f"""
 <p class="ece-sentence">{_sentence(comparison)}</p>
 <div class="ece-grid">{"".join(figures)}</div>
 {_change_table(change, after=after)}
 <p class="ece-note">The head alone ran again, on features that were kept: {took}.</p>"""
+
+
+def _similarity_change(small: Image.Image, change: np.ndarray, *, class_name: str) -> str:
+    """Where a class's similarity map, (h, w), went up or down."""
+    most = max(float(np.abs(change).max()), 1e-6)
+    picture = similarity_overlay(small, change, low=-most, high=most, scale=CHANGE_SCALE)
+    entries = (("less", -most), ("more", most))
+    swatches = {
+        word: heat_colors(np.array(end), low=-most, high=most, scale=CHANGE_SCALE).tolist() for word, end in entries
+    }
+    legend = " ".join(f'<span class="ece-entry">{color_swatch(color)}{word}</span>' for word, color in swatches.items())
+    caption = f"Similarity to {escape(class_name)}: {change.min():+.1f} … {change.max():+.1f} {legend}"
+    source = data_uri(picture, file_format="JPEG")
+    return figure(source, alt=f"change of the similarity to {class_name}", caption=caption)
 
 
 def _sentence(comparison: Comparison) -> str:
