@@ -41,11 +41,12 @@ def test_a_painted_region_becomes_a_class(page: Page) -> None:
     result = page.locator("#what-if-result")
     expect(result).to_contain_text("Pixels that change their class", timeout=LONG)
     expect(result.locator("table")).to_contain_text("forehead")
-    expect(result.locator("img")).to_have_count(3)
+    expect(result.locator("img")).to_have_count(4)
     expect(page.locator("#what-if-details")).to_contain_text("Similarity to forehead", timeout=LONG)
     expect(page.locator("#what-if-details .ece-card")).to_have_count(5)
     page.screenshot(path=ARTIFACTS / "what-if.png", full_page=True)
 
+    expect(page.locator("#save-class-file")).to_be_hidden()
     with page.expect_download() as download:
         page.locator("#save-class").click()
     assert download.value.suggested_filename == "forehead.safetensors"

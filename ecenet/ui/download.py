@@ -23,9 +23,10 @@ def build(
     """A button after which `make(*inputs)` writes a file and the browser saves it.
 
     Gradio's own download button must know its file before it is pressed: it stays out of sight and is pressed then.
+    (What is hidden as Gradio hides it comes to light with the accordion that it is in.)
     """
     button = gr.Button(label, size="sm", min_width=110, interactive=interactive, elem_id=elem_id)
-    file = gr.DownloadButton(visible="hidden", elem_id=f"{elem_id}-file")
+    file = gr.DownloadButton(elem_id=f"{elem_id}-file", elem_classes="ece-unseen")
     made = button.click(show_errors(make), inputs, file, api_visibility="private")
     made.success(None, None, None, js=PRESS.format(id=elem_id))
     return button
