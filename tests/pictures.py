@@ -214,7 +214,7 @@ def save(content: bytes, name: str) -> None:
     """In as many colours as its size allows: hardly seen, and a third of the bytes."""
     picture = Image.open(io.BytesIO(content)).convert("RGB")
     path = ASSETS / f"{name}.png"
-    for colors in (256, 192, 128):
+    for colors in (256, 192, 128, 112, 96):
         few = picture.quantize(colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         few.save(path, optimize=True)
         if path.stat().st_size <= MAX_BYTES:

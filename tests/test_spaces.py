@@ -88,9 +88,9 @@ def test_on_zero_gpu_a_photo_is_one_call_and_what_follows_it_none(tmp_path: Path
 
         knock_out = visitor.listener("off-diverse")
         stages = ["stage4", "stage3", "stage2", "stage1"]
+        assert visitor.send([(visitor.listener("off-attention", output=True), [None] * 3, None)])[0]["success"]
         for answer in visitor.send(
             [
-                (visitor.listener("off-attention", output=True), [None] * 3, None),
                 (knock_out, [None, None, None, False, stages, stages, False, 1], None),
                 (visitor.listener("what-if-result", output=True), [None, None, None], None),
                 (visitor.listener("judge-map"), [None, None], None),
