@@ -40,7 +40,7 @@ const rows = (event) => (event?.points ?? []).map((point) => point.customdata).f
 const then = (job) => { work = work.then(job).catch((error) => console.error(error)); };
 
 const moves = moveSmoothly(box, {
-  movable: () => map && flat && box.layout.dragmode === 'pan',
+  movable: () => map && flat && webgl && box.layout.dragmode === 'pan',
   rest: async (x, y) => {
     then(() => map && flat && plotly.relayout(box, { 'xaxis.range': x, 'yaxis.range': y }));
     await work;
