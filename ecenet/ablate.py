@@ -1,4 +1,4 @@
-"""The paper's ablations: a part of ECENet left out or replaced, or put into SegViT; trained alike, seed by seed."""
+"""Ablations: a part of ECENet left out or replaced, or put into SegViT; trained alike, seed by seed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -55,13 +55,16 @@ VARIANTS: dict[str, Variant] = {
     "mean": Variant("a plain mean under the mask for the pyramid", {"extraction": "mean"}),
     "updater-off": Variant("embeddings as ECE made them, never updated", {"updater": "off"}),
     "updater-added": Variant("updates added, without a gate", {"updater": "added"}),
+    "no-stand-in": Variant("embeddings without learned vectors in the first steps", {}, {"fade_steps": 0}),
+    "masks-anew": Variant("every stage's mask made anew instead of summed up", {"summed_masks": False}),
     "segvit": Variant("SegViT: learned vectors, no updater", segvit={}),
     "segvit-explicit": Variant("SegViT with explicit embeddings", segvit={"embeddings": "explicit"}),
     "segvit-updater": Variant(
         "SegViT with explicit embeddings and gated updater", segvit={"embeddings": "explicit", "updater": "gated"}
     ),
 }
-"""Every ablation that the paper reports, by the name of its row; other backbones are an option of the training."""
+"""By the name of its row, every ablation that the paper reports, and those of two parts that are ours (no-stand-in,
+masks-anew). Other backbones are an option of the training."""
 
 Results = dict[str, dict[str, dict[str, float]]]
 """mIoU of each stage by variant and seed (as text, since JSON has no other keys)."""

@@ -30,6 +30,9 @@ class ModelConfig:
     """D, the width of class embeddings."""
     taper: bool = True
     """Narrower features at finer stages, where cells are many: D × stride / 16 below stride 16. False: D everywhere."""
+    summed_masks: bool = True
+    """Each stage's similarity is added to the mask of the deeper one: masks are refined, and the last one holds them
+    all. False: each stage makes its mask anew, and the final mask has their mean."""
     ffn_ratio: float = 2.0
     """Hidden width of a stage's feed-forward network, as a multiple of the stage's width."""
     pool_grids: tuple[int, ...] = (1, 2, 3, 6)
@@ -56,6 +59,7 @@ class ModelConfig:
             ("ffn_ratio", (int, float), "a positive number"),
             ("pool_grids", (list, tuple), "a list of side lengths"),
             ("taper", (bool,), "true or false"),
+            ("summed_masks", (bool,), "true or false"),
             ("reconstruction", (bool,), "true or false"),
             ("dropout", (int, float), "at least 0 and below 1"),
         )

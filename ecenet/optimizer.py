@@ -20,6 +20,7 @@ def make_optimizer(
     model: nn.Module,
     backbone: nn.Module,
     *,
+    stand_in: nn.Module | None = None,
     lr: float,
     backbone_lr: float,
     weight_decay: float,
@@ -29,6 +30,7 @@ def make_optimizer(
 
     Args:
         backbone: the part of `model` that has a rate of its own.
+        stand_in: what learns beside the model, as its head does, but without weight decay.
         layer_decay: below 1, each backbone layer has its own rate: times this for each layer further from the head.
     Raises:
         UserError: the backbone names no layers.
@@ -43,6 +45,8 @@ def make_optimizer(
         if id(parameter) not in grouped:
             peak = backbone_lr if id(parameter) in inner else lr
             groups.setdefault((peak, parameter.ndim > 1), []).append(parameter)
+    if stand_in is not None:
+        groups.setdefault((lr, False), []).extend(stand_in.parameters())
     return torch.optim.AdamW(
         [
             {"params": parameters, "peak_lr": peak, "weight_decay": weight_decay if decays else 0.0}
@@ -125,3 +129,8 @@ def freeze_batch_norm(module: nn.Module) -> None:
     for child in module.modules():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             child.eval()
+
+
+def learners(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Every parameter that it moves."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

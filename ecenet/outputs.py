@@ -16,7 +16,8 @@ class StageOutput(NamedTuple):
     features: Tensor
     """(B, D, h, w) features that leave the stage."""
     similarity: Tensor
-    """(B, K, h, w) features against class embeddings, unnormalised; for `ece`, which has none yet, its mask logits."""
+    """(B, K, h, w) features against class embeddings, unnormalised, in SAU stages with the deeper stage's added where
+    masks are summed; for `ece`, which has none yet, its mask logits."""
     mask_logits: Tensor
     """(B, K, h, w) the stage's prediction, unnormalised; for SAU stages the similarity *is* the mask that emerges.
     For SegViT, what the stage's embeddings and the masks up to it make of each cell."""

@@ -13,9 +13,11 @@ from ecenet.data.split import LabelledSplit, class_presence
 from ecenet.errors import UserError
 from ecenet.losses import cross_entropy
 from ecenet.metrics import confusion_matrix, mean_iou
-from ecenet.model.ecenet import resize
+from ecenet.model.ecenet import ECENet, resize
+from ecenet.model.segvit import SegViT
 from ecenet.optimizer import (
     freeze_batch_norm,
+    learners,
     learning_rate_factor,
     make_optimizer,
     moving_average,
@@ -23,6 +25,7 @@ from ecenet.optimizer import (
 )
 from ecenet.outputs import ECENetOutput
 from ecenet.predictor import Predictor
+from ecenet.stand_in import make_stand_in
 from ecenet.start import configured_losses, make_batches, make_class_weights, make_sampler
 
 
@@ -66,8 +69,14 @@ def train_contender(
     """
     device = preparation.device
     network = contender.network.to(device).to(memory_format=torch.channels_last)
+    stand_in = make_stand_in(config, network) if isinstance(network, ECENet | SegViT) else None
     optimizer = make_optimizer(
-        network, contender.backbone, lr=config.lr, backbone_lr=config.backbone_lr, weight_decay=config.weight_decay
+        network,
+        contender.backbone,
+        stand_in=stand_in,
+        lr=config.lr,
+        backbone_lr=config.backbone_lr,
+        weight_decay=config.weight_decay,
     )
     averaged = AveragedModel(network, avg_fn=moving_average(config.ema), use_buffers=True)
     weights = make_class_weights(config, pixels, device=device)
@@ -82,14 +91,15 @@ def train_contender(
         )
         set_learning_rates(optimizer, factor)
         with preparation.autocast():
-            output = network(preparation.normalise(images.to(device)))
+            images = preparation.normalise(images.to(device))
+            output = network(images) if stand_in is None else network(images, stand_in(step))
         if isinstance(output, Tensor):
             logits = resize(output, labels.shape[-2:])
             loss = cross_entropy(logits, labels, class_weights=weights, hard_pixels=config.hard_pixels)
         else:
             loss = configured_losses(config, output, labels, class_weights=weights).total
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), config.clip_grad)
+        nn.utils.clip_grad_norm_(learners(optimizer), config.clip_grad)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         averaged.update_parameters(network)

@@ -17,6 +17,7 @@ from browsing import ROOT, paint, served_app, started_browser, wait_for_cover
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from ecenet.figures.ablation import ablation_figure
 from ecenet.images import thumbnail
 from ecenet.overlay import overlay, side_by_side
 from ecenet.predictor import Predictor
@@ -30,6 +31,8 @@ CAT, ASTRONAUT = 0, 1
 MAX_BYTES = 150_000
 FEW_SHOT = ASSETS / "few-shot.json"
 """Written by `fewshot --json`, as the README says."""
+ABLATION = ASSETS / "ablation.json"
+"""Written by `ablate`, as the README says."""
 
 
 def look_at(page: Page, *examples: int) -> None:
@@ -196,6 +199,15 @@ def few_shot_figure() -> go.Figure:
     return figure
 
 
+def ablation_of_camvid() -> go.Figure:
+    figure = ablation_figure(json.loads(ABLATION.read_text(encoding="utf-8"))["results"])
+    return figure.update_layout(template="plotly_white", width=820, margin={"l": 10, "r": 10, "t": 40, "b": 30})
+
+
+FIGURES: dict[str, Callable[[], go.Figure]] = {"few-shot": few_shot_figure, "ablation": ablation_of_camvid}
+"""Drawn from figures that commands have written."""
+
+
 def capture(page: Page, parts: list[Locator]) -> bytes:
     """The part of the page that holds all of them, over its whole width from the first to the last."""
     page.mouse.wheel(0, 0)
@@ -240,7 +252,7 @@ def new_page(browser: Browser) -> Page:
 
 
 def main(names: list[str]) -> None:
-    known = [*PICTURES, "few-shot", "first-sight"]
+    known = [*PICTURES, *FIGURES, "first-sight"]
     unknown = set(names) - set(known)
     if unknown:
         sys.exit(f"Expected some of {', '.join(known)}, got {', '.join(unknown)}; choose among these.")
@@ -248,10 +260,10 @@ def main(names: list[str]) -> None:
     if "first-sight" in names:
         first_sight()
     with tempfile.TemporaryDirectory() as runs, started_browser() as browser:
-        if "few-shot" in names:
+        for name in (name for name in FIGURES if name in names):
             page = new_page(browser)
-            page.set_content(few_shot_figure().to_html(include_plotlyjs=True))
-            save(page.locator(".js-plotly-plot").screenshot(), "few-shot")
+            page.set_content(FIGURES[name]().to_html(include_plotlyjs=True))
+            save(page.locator(".js-plotly-plot").screenshot(), name)
         if set(names) & set(PICTURES):
             with served_app(Path(runs)) as address:
                 for name in (name for name in PICTURES if name in names):

@@ -22,6 +22,7 @@ ABLATIONS: list[dict[str, Any]] = [
     {"updater": "off"},
     {"updater": "added"},
     {"taper": False},
+    {"summed_masks": False},
 ]
 MakeModel = Callable[..., ECENet]
 each_ablation = pytest.mark.parametrize(
@@ -78,31 +79,54 @@ def test_each_stage_says_what_outputs_documents(tiny_model: ECENet, images: Tens
     assert output.diversity == 0, "only training pays for it"
 
 
-def test_final_prediction_is_a_convolution_of_all_stages_and_the_mean_of_their_masks(
-    tiny_model: ECENet, images: Tensor
-) -> None:
+def to_finest(maps: Tensor, output: ECENetOutput) -> Tensor:
+    """Upsampled grid by grid, as the model does it."""
+    grids = [stage.features.shape[-2:] for stage in output.stages.values()]
+    for grid in grids[grids.index(maps.shape[-2:]) :]:
+        maps = resize(maps, grid)
+    return maps
+
+
+def test_final_prediction_is_a_convolution_of_all_stages_and_the_last_mask(tiny_model: ECENet, images: Tensor) -> None:
     output = run(tiny_model, images)
     stages = [output.stages[name] for name in tiny_model.stage_names[1:-1]]
-    grids = [stage.features.shape[-2:] for stage in stages]
-
-    def to_finest(maps: Tensor) -> Tensor:
-        for grid in grids[grids.index(maps.shape[-2:]) :]:
-            maps = resize(maps, grid)
-        return maps
-
     convolutions = list(reversed(tiny_model.fuse))
     fused = F.conv2d(
-        torch.cat([to_finest(stage.features) for stage in stages], dim=1),
+        torch.cat([to_finest(stage.features, output) for stage in stages], dim=1),
         torch.cat([conv.weight for conv in convolutions], dim=1),
         sum(conv.bias for conv in convolutions),
     )
     final = output.stages["final"]
     torch.testing.assert_close(final.features, tiny_model.fuse_norm(fused), rtol=1e-3, atol=1e-4)
-    masks = torch.stack([to_finest(stage.mask_logits) for stage in stages]).mean(dim=0)
+    masks = output.stages["stage1"].mask_logits
     torch.testing.assert_close(final.mask_logits, final.similarity + masks, rtol=1e-4, atol=1e-5)
     class_vectors = tiny_model.classify(final.embeddings_after)
     expected = torch.einsum("bdhw,bkd->bkhw", final.features, class_vectors) / 8**0.5
     torch.testing.assert_close(final.similarity, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_summed_masks_the_final_one_has_their_mean(make_model: MakeModel, images: Tensor) -> None:
+    model = make_model(summed_masks=False)
+    output = run(model, images)
+    masks = [to_finest(output.stages[name].mask_logits, output) for name in model.stage_names[1:-1]]
+    final = output.stages["final"]
+    torch.testing.assert_close(final.mask_logits, final.similarity + torch.stack(masks).mean(dim=0))
+
+
+def test_summed_masks_hold_the_scores_of_every_deeper_stage(make_model: MakeModel, images: Tensor) -> None:
+    model = make_model()
+    plain = run(model, images)
+    with torch.no_grad():
+        for attend in model.attend[:3]:
+            attend.key.weight.zero_()
+    output = run(model, images)
+    deepest = output.stages["stage4"].mask_logits
+    torch.testing.assert_close(deepest, plain.stages["stage4"].mask_logits)
+    for name in ("stage3", "stage2", "stage1"):
+        mask = output.stages[name].mask_logits
+        torch.testing.assert_close(
+            mask, to_finest(deepest, output) if name == "stage1" else resize(deepest, mask.shape[-2:])
+        )
 
 
 @each_ablation

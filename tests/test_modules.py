@@ -136,6 +136,17 @@ def test_attention_with_its_own_weights_is_softmax_of_scaled_products() -> None:
         torch.testing.assert_close(before_ffn[0, :, row, column], normed, rtol=1e-4, atol=1e-5)
 
 
+def test_a_mask_is_added_to_the_scores_before_embeddings_are_read() -> None:
+    attend = SemanticsAttention(width=8, embed_dim=8, ffn_ratio=1.0)
+    features, embeddings, mask = torch.randn(1, 8, 2, 3), torch.randn(1, 4, 8), torch.randn(1, 4, 2, 3)
+    _, scores = attend(features, embeddings)
+    enhanced, similarity = attend(features, embeddings, mask=mask)
+    torch.testing.assert_close(similarity, scores + mask)
+    read = read_everywhere(similarity, attend.value(embeddings)[0])
+    normed = attend.norm(features + read)
+    torch.testing.assert_close(enhanced, normed + attend.ffn(normed))
+
+
 def read_everywhere(similarity: Tensor, values: Tensor) -> Tensor:
     return torch.einsum("bkhw,kd->bdhw", similarity.softmax(dim=1), values)
 

@@ -20,7 +20,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("data"), images=4)
 
 
-RUN = {"steps": 40, "save_every": 3, "validate_every": 20}
+RUN = {"steps": 60, "save_every": 3, "validate_every": 30}
+"""Long enough that a busy machine cannot end it before it is killed."""
 
 
 @pytest.fixture(scope="module")
@@ -46,22 +47,23 @@ def test_killed_at_three_random_steps_it_ends_bit_for_bit_like_the_whole_run(
     data: Path, whole: Path, tmp_path: Path
 ) -> None:
     words = arguments(data, tmp_path / "run", **RUN)
-    for step in sorted(random.sample(range(3, 26), 3)):
+    for step in sorted(random.sample(range(3, 16), 3)):
         process = start(words)
         wait_for_step(tmp_path / "run", step)
         time.sleep(random.random() / 10)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        assert step <= checkpoint(tmp_path / "run")["step"] < 40
+        assert step <= checkpoint(tmp_path / "run")["step"] < RUN["steps"]
     finish(start(words))
 
     ours, theirs = checkpoint(tmp_path / "run"), checkpoint(whole)
-    assert ours["step"] == theirs["step"] == 40
+    assert ours["step"] == theirs["step"] == RUN["steps"]
     assert ours["best"] == theirs["best"]
     for part in ("model", "averaged"):
         assert ours[part].keys() == theirs[part].keys()
         assert all(torch.equal(value, theirs[part][key]) for key, value in ours[part].items())
+    assert torch.equal(ours["stand_in"]["vectors"], theirs["stand_in"]["vectors"])
     for key, value in ours["optimizer"]["state"].items():
         assert all(torch.equal(entry, theirs["optimizer"]["state"][key][name]) for name, entry in value.items())
     for folder in ("model", "best"):
@@ -108,7 +110,7 @@ def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(data: Path, whole
     process.communicate()
     before = (run / "last.pt").read_bytes()
 
-    full = arguments(data, run, **RUN | {"save_every": 20})  # fewer attempts
+    full = arguments(data, run, **RUN | {"save_every": 12})  # fewer attempts
     output = finish(start(full, max_file_bytes=len(before) // 2), code=2)
     assert "Warning: Expected to write" in output, "the run goes on while it can"
     assert "the disk refused" in output.splitlines()[-1]

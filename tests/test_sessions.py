@@ -36,6 +36,8 @@ from ecenet.ui.view import HIDDEN, MODEL_QUEUE
 QUICK = Keeping(seconds=1.0, empty_seconds=0.5, resting_seconds=0, every=0.05)
 LARGE = 4 << 20
 """Bytes that a visitor of the small page holds."""
+WRITTEN = 5 << 20
+"""Bytes of an answer: not a whole part of UNREAD_BYTES, so only the last one asked for passes that."""
 
 
 class Held(np.ndarray):
@@ -91,7 +93,7 @@ def small_page(keeping: Keeping, *, waiting: int = 2) -> SmallPage:
         answer, file = gr.Textbox(elem_id="answer"), gr.File(elem_id="file")
         gr.Button(elem_id="fill").click(fill, number, held, **HIDDEN)
         gr.Button(elem_id="tell").click(tell, held, answer, **HIDDEN)
-        gr.Button(elem_id="write").click(lambda: "a" * LARGE, None, answer, **HIDDEN)
+        gr.Button(elem_id="write").click(lambda: "a" * WRITTEN, None, answer, **HIDDEN)
         gr.Button(elem_id="make").click(make, None, file, **HIDDEN)
         gr.Button(elem_id="run").click(run, None, answer, **MODEL_QUEUE)
         gr.api(run, api_name="run_api", **(MODEL_QUEUE | {"api_visibility": "public"}))
@@ -258,7 +260,7 @@ def test_who_reads_no_answers_cannot_ask_without_end(narrow: SmallPage) -> None:
 
 
 def test_who_reads_no_answers_is_asked_to_once_they_are_large(narrow: SmallPage) -> None:
-    enough = UNREAD_BYTES // LARGE + 1
+    enough = UNREAD_BYTES // WRITTEN + 1
 
     async def ask() -> list[str | None]:
         async with httpx.AsyncClient(base_url=narrow.address, timeout=60) as http:

@@ -1,7 +1,10 @@
 """One version, options that are refused or that others follow from, and the container's file."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,26 @@ def test_there_is_one_version_and_the_page_shows_it(
     monkeypatch.setenv("ECENET_COMMIT", "abc")
     assert commit() == "abc"
     assert version_line() == f"ECENet Explorer {ecenet.__version__} (abc)"
+
+
+@pytest.mark.parametrize(
+    ("given", "then"),
+    [
+        ({}, "1000 None"),
+        ({"GOMP_SPINCOUNT": "7"}, "7 None"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "None ACTIVE"),
+    ],
+)
+def test_threads_give_way_to_other_processes_unless_told_otherwise(given: dict[str, str], then: str) -> None:
+    code = """
+import os, sys
+import ecenet
+assert "torch" not in sys.modules, "which reads it as it is loaded"
+print(os.environ.get("GOMP_SPINCOUNT"), os.environ.get("OMP_WAIT_POLICY"))
+"""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    told = subprocess.run([sys.executable, "-c", code], env=inherited | given, cwd=ROOT, capture_output=True, text=True)
+    assert told.stdout.strip() == then, told.stderr
 
 
 def test_the_container_runs_as_nobody_special_and_has_what_the_app_reads() -> None:

@@ -60,6 +60,7 @@ class ECENet(
         image_mean: list[float],
         image_std: list[float],
         taper: bool = False,
+        summed_masks: bool = False,
         dropout: float = 0.0,
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
@@ -116,6 +117,7 @@ class ECENet(
         self.classify = nn.Linear(embed_dim, widths[0], bias=False)
         self.explicit = embeddings == "explicit"
         self.reconstruction = reconstruction
+        self.summed_masks = summed_masks
         self.updater: Updater = updater
         self.embed_dim = embed_dim
 
@@ -131,17 +133,21 @@ class ECENet(
             explicit=self.explicit, new_classes=True, reconstruction=self.reconstruction, updater=self.updater
         )
 
-    def forward(self, images: Tensor) -> ECENetOutput:
-        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""
+    def forward(self, images: Tensor, stand_in: Tensor | None = None) -> ECENetOutput:
+        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`;
+        `stand_in` as for `forward_head`."""
         self.backbone.check_size(images)
-        return self.forward_head(self.backbone(images))
+        return self.forward_head(self.backbone(images), stand_in=stand_in)
 
-    def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
+    def forward_head(
+        self, backbone_features: list[Tensor], edits: HeadEdits | None = None, *, stand_in: Tensor | None = None
+    ) -> ECENetOutput:
         """Everything after the backbone, for features that were kept.
 
         Args:
             backbone_features: (B, C, h, w) of each stage, shallow to deep.
             edits: what to do otherwise in this pass. With added classes, K in the output counts all rows of the head.
+            stand_in: (K, D) that training adds to E_0, see `ecenet.stand_in`.
         Raises:
             UserError: the edits are not for these weights or these features.
         """
@@ -152,7 +158,7 @@ class ECENet(
         features, diversity = self._reconstruct(backbone_features, edits)
         stages: dict[str, StageOutput] = {}
 
-        coarse, embeddings = self._extract(features[-1], edits)
+        coarse, embeddings = self._extract(features[-1], edits, stand_in)
         stages["ece"] = StageOutput(features[-1], coarse, coarse, embeddings, embeddings, None)
 
         # Deep to shallow: semantics flow into ever finer features.
@@ -167,7 +173,14 @@ class ECENet(
             if enhanced is not None:
                 inputs = inputs + resize(self.carry[level - 1](enhanced), grid)
             before = replaced_rows(embeddings, edit.embeddings)
-            enhanced, similarity = self.attend[level - 1](inputs, before, read=edit.attention, without=edits.without)
+            deeper = None if masks is None else resize(masks, grid)
+            enhanced, similarity = self.attend[level - 1](
+                inputs,
+                before,
+                mask=deeper if self.summed_masks else None,
+                read=edit.attention,
+                without=edits.without,
+            )
             mask = edits.mask_logits(name, similarity, num_classes=self.num_classes)
             embeddings, gate = before, None
             if edit.updater:
@@ -177,14 +190,15 @@ class ECENet(
             # before upsampling and adding up on the way is the same function and cheaper. So for the sum of masks.
             projected = self.fuse[level - 1](enhanced)
             fused = projected if fused is None else resize(fused, grid) + projected
-            masks = mask if masks is None else resize(masks, grid) + mask
+            masks = mask if deeper is None or self.summed_masks else deeper + mask
 
         assert fused is not None, "a backbone has at least one stage"
         assert masks is not None, "it grows with fused"
         fused = self.fuse_norm(fused)
         embeddings = replaced_rows(embeddings, edits.at("final").embeddings)
         class_similarity = dot_product(fused, self.classify(embeddings)) * fused.shape[1] ** -0.5
-        logits = silenced(class_similarity + masks / len(features), edits.without)
+        masks = masks if self.summed_masks else masks / len(features)
+        logits = silenced(class_similarity + masks, edits.without)
         stages["final"] = StageOutput(fused, class_similarity, logits, embeddings, embeddings, None)
         return ECENetOutput(logits, stages, diversity)
 
@@ -208,7 +222,7 @@ class ECENet(
                 diversity = diversity + diversity_loss(intrinsic, diverse) / len(self.reconstruct)
         return features, diversity
 
-    def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
+    def _extract(self, features: Tensor, edits: HeadEdits, stand_in: Tensor | None) -> tuple[Tensor, Tensor]:
         """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features."""
         edit = edits.at("ece")
         predicted = self.extract.predict_mask(features)
@@ -216,6 +230,8 @@ class ECENet(
             # Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
             probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask[:, : self.num_classes]
             embeddings = self.extract.embed(features, probabilities)
+            if stand_in is not None:
+                embeddings = embeddings + stand_in
         else:
             embeddings = self.learned_embeddings.expand(predicted.shape[0], -1, -1)
         coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)

@@ -24,8 +24,8 @@ class StageEdits:
 
     mask: Tensor | None = None
     """(B, K, h, w) probabilities that stand for the predicted mask: in `ece` E_0 is pooled under it, in a SAU stage the
-    updater's candidate; its logarithm stands as the stage's mask logits. K + C where C classes are added; with K, those
-    have no part in it."""
+    updater's candidate; its logarithm stands as the stage's mask logits, to which finer stages add where masks are
+    summed. K + C where C classes are added; with K, those have no part in it."""
     embeddings: Mapping[int, Tensor] = field(default_factory=dict)
     """Class 0 … K-1 → (D,) that takes the place of its embedding: in `ece` of E_0, else of what enters the stage."""
     attention: bool = True

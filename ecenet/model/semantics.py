@@ -36,14 +36,24 @@ class SemanticsAttention(nn.Module):
         )
 
     def forward(
-        self, features: Tensor, embeddings: Tensor, *, read: bool = True, without: Sequence[int] = ()
+        self,
+        features: Tensor,
+        embeddings: Tensor,
+        *,
+        mask: Tensor | None = None,
+        read: bool = True,
+        without: Sequence[int] = (),
     ) -> tuple[Tensor, Tensor]:
         """(B, C, h, w) features, (B, K, D) embeddings → enhanced (B, C, h, w), similarity (B, K, h, w).
 
-        Knock-outs: with `read` off no embedding's value is added to the features; of the classes in `without` none is
-        read. Either leaves the similarity as it is.
+        Args:
+            mask: (B, K, h, w) mask logits of the deeper stage, to which this one's scores are added.
+            read: off, no embedding's value is added to the features: a knock-out.
+            without: classes that are not read. Neither of the two changes the similarity.
         """
         similarity = dot_product(self.query_norm(features), self.key(embeddings)) * self.scale
+        if mask is not None:
+            similarity = similarity + mask
         if read:
             attention = silenced(similarity, without).softmax(dim=1)
             features = features + torch.einsum("bkhw,bkd->bdhw", attention, self.value(embeddings))

@@ -111,10 +111,11 @@ def build(
         [session, current, drawn, color_by, lines, reference, min_area, refits, *fields.inputs],
         [picture, note, quality, waiting, current, names, drawn, key],
         "photo",
+        also_after=[
+            *(color_by.input, lines.input, reference.input, min_area.release, refits.change, waiting.tick),
+            *fields.changed,
+        ],
     )
-    for event in (color_by.input, lines.input, reference.input, min_area.release, refits.change, *fields.changed):
-        view.after(event, show_progress="minimal")
-    view.after(waiting.tick)
     refit.click(lambda number: number + 1, refits, refits, **HIDDEN)
 
     marked = View(render_selected, [session, selection, current, names], [picture, neighbors, at_stage])

@@ -43,7 +43,7 @@ element.addEventListener('click', (event) => {
 def build(session: gr.State, selection: gr.State) -> list[View]:
     """Lay out the tab."""
     gr.Markdown(
-        "Every stage draws the mask anew. A pixel is **decided** at the first stage from which on its class is the "
+        "Every stage draws its own mask. A pixel is **decided** at the first stage from which on its class is the "
         "final one and stays."
     )
     with gr.Row():

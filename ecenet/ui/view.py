@@ -1,6 +1,7 @@
 """What a tab gives back to the layout: how to draw it again, and when."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import gradio as gr
@@ -33,10 +34,16 @@ class View(NamedTuple):
     runs_model: bool = False
     then: "View | None" = None
     """What is drawn from its outputs, once they are there."""
+    also_after: Sequence[Callable[..., Any]] = ()
+    """Events after which it is drawn, too, but not beside a run that is going on: of two at once, that of the older
+    values might end last and stay."""
 
     def after(self, event: Callable[..., Any], *, show_progress: Literal["minimal", "hidden"] = "hidden") -> None:
         """Draw it after an event, such as `button.click`."""
         options = MODEL_QUEUE if self.runs_model else {"api_visibility": "private"}
+        if self.also_after:
+            triggers = [event, *self.also_after]
+            event = partial(gr.on, triggers, trigger_mode="always_last")
         done = event(self.render, self.inputs, self.outputs, show_progress=show_progress, **options)
         if self.then is not None:
             self.then.after(done.success)
