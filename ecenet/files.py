@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,3 +47,9 @@ def write_json(path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replaced(path) as partial:
             partial.write_text(json.dumps(value, indent=1))
+
+
+def folders_with(root: Path, *names: str) -> list[Path]:
+    """The folders at and below `root` that hold a file of one of these names, sorted. Unlike `Path.glob` it bears
+    folders that vanish meanwhile, as a run's do while it saves."""
+    return sorted(Path(folder) for folder, _, files in os.walk(root) if not set(names).isdisjoint(files))

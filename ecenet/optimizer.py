@@ -86,14 +86,18 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["peak_lr"] * factor
 
 
-def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Exponential moving average whose decay grows with the updates, so that short runs forget their random start."""
+def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """Exponential moving average whose decay grows with the updates, so that short runs forget their random start.
 
-    def average(old: Tensor, new: Tensor, updates: Tensor | int) -> Tensor:
-        if not old.is_floating_point():
-            return new
+    For `AveragedModel(multi_avg_fn=…)`: all tensors of a kind at once, and one look at the count of updates.
+    """
+
+    def average(old: list[Tensor], new: list[Tensor], updates: Tensor | int) -> None:
+        if not old[0].is_floating_point():  # each list has one type
+            torch._foreach_copy_(old, new)
+            return
         ramped = min(decay, (1 + int(updates)) / (10 + int(updates)))
-        return old.lerp(new.to(old.dtype), 1 - ramped)
+        torch._foreach_lerp_(old, new, 1 - ramped)
 
     return average
 

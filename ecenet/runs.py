@@ -23,7 +23,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from ecenet.errors import UserError, disk_errors
-from ecenet.files import replaced
+from ecenet.files import folders_with, replaced
 from ecenet.version import commit
 
 RUNS_DIR = Path("runs")
@@ -161,8 +161,7 @@ def summarise_run(out: Path) -> RunSummary | None:
 
 def list_runs(root: Path = RUNS_DIR) -> list[RunSummary]:
     """Every run below a folder, newest first."""
-    folders = sorted({path.parent for path in root.glob("**/run.json")}) if root.is_dir() else []
-    summaries = [summary for folder in folders if (summary := summarise_run(folder))]
+    summaries = [summary for folder in folders_with(root, "run.json") if (summary := summarise_run(folder))]
     return sorted(summaries, key=lambda summary: summary.started, reverse=True)
 
 

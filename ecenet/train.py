@@ -87,7 +87,7 @@ def train(config: TrainConfig) -> Evaluation:
     stand_in = make_stand_in(config, model)
     state = RunState(
         model,
-        AveragedModel(model, avg_fn=moving_average(config.ema), use_buffers=True),
+        AveragedModel(model, multi_avg_fn=moving_average(config.ema), use_buffers=True),
         stand_in,
         make_optimizer(
             model,

@@ -78,7 +78,7 @@ def train_contender(
         backbone_lr=config.backbone_lr,
         weight_decay=config.weight_decay,
     )
-    averaged = AveragedModel(network, avg_fn=moving_average(config.ema), use_buffers=True)
+    averaged = AveragedModel(network, multi_avg_fn=moving_average(config.ema), use_buffers=True)
     weights = make_class_weights(config, pixels, device=device)
     sampler = make_sampler(config, class_presence(data, pixels), pixels)
     batches = make_batches(config, data, sampler, device=device)

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from ecenet.files import replaced
+from ecenet.files import folders_with, replaced
 from ecenet.runs import RunSummary, is_running, read_metrics, summarise_run
 
 LAUNCH, LOG, STOP = "launch.json", "train.log", "stop"
@@ -65,8 +65,8 @@ class Pace:
 
 def run_reports(root: Path) -> list[RunReport]:
     """Every run below a folder, the newest first."""
-    folders = {path.parent for kind in ("run.json", LAUNCH) for path in root.glob(f"**/{kind}")}
-    states = [state for folder in sorted(folders) if (state := run_report(folder, root=root))]
+    folders = folders_with(root, "run.json", LAUNCH)
+    states = [state for folder in folders if (state := run_report(folder, root=root))]
     return sorted(states, key=lambda run: run.started, reverse=True)
 
 

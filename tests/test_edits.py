@@ -50,7 +50,7 @@ def test_e0_is_pooled_under_a_given_coarse_mask(tiny_model: ECENet, kept: list[T
         expected = tiny_model.extract.embed(plain.features, mask)
     assert torch.equal(given.embeddings_after, expected)
     assert torch.equal(given.features, plain.features)
-    torch.testing.assert_close(given.mask_logits.exp(), mask)
+    torch.testing.assert_close(given.mask_logits.softmax(dim=1), mask)
     assert given.similarity is given.mask_logits
 
 
@@ -63,7 +63,7 @@ def test_a_given_sau_mask_feeds_the_updater_and_stands_as_the_stages_mask(
     given, free = output.stages["stage3"], plain.stages["stage3"]
     assert torch.equal(given.similarity, free.similarity), "what the attention saw is told all the same"
     assert torch.equal(given.features, free.features)
-    torch.testing.assert_close(given.mask_logits.exp(), mask)
+    torch.testing.assert_close(given.mask_logits.softmax(dim=1), mask)
     with torch.no_grad():
         embeddings, _ = tiny_model.update[2](given.embeddings_before, given.features, mask.log())
     torch.testing.assert_close(given.embeddings_after, embeddings)

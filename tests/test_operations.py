@@ -95,7 +95,7 @@ def test_health_fails_while_the_model_does_and_recovers_with_it(
 ) -> None:
     assert health.answers()
 
-    def broken(*args: object) -> None:
+    def broken(*args: object, **options: object) -> None:
         raise RuntimeError(SECRET)
 
     with monkeypatch.context() as patched:

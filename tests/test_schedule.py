@@ -28,7 +28,7 @@ def optimizer_for(model: ECENet, **options: float) -> torch.optim.AdamW:
 
 def test_the_average_forgets_its_random_start_and_then_slows_down() -> None:
     model = nn.Linear(1, 1, bias=False)
-    averaged = AveragedModel(model, avg_fn=moving_average(0.3), use_buffers=True)
+    averaged = AveragedModel(model, multi_avg_fn=moving_average(0.3), use_buffers=True)
 
     def update(value: float) -> float:
         nn.init.constant_(model.weight, value)
@@ -46,7 +46,7 @@ def test_the_average_forgets_its_random_start_and_then_slows_down() -> None:
 
 def test_the_average_takes_statistics_too_and_counters_as_they_are() -> None:
     model = nn.BatchNorm1d(2)
-    averaged = AveragedModel(model, avg_fn=moving_average(0.999), use_buffers=True)
+    averaged = AveragedModel(model, multi_avg_fn=moving_average(0.999), use_buffers=True)
     averaged.update_parameters(model)
     model(torch.tensor([[1.0, 2.0], [3.0, 6.0]]))
     averaged.update_parameters(model)

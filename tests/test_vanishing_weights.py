@@ -16,9 +16,11 @@ from ecenet.checkpoint import save_weights
 from ecenet.errors import UserError
 from ecenet.explore.scenario import KnockOuts, Scenario, predict_scenario
 from ecenet.model.tensor_file import read_tensors
+from ecenet.runs import list_runs
 from ecenet.ui.reference import find_bank, find_warning
 from ecenet.ui.session import add_photo, choose_model, new_session
 from ecenet.ui.shelf import ModelShelf
+from ecenet.watch import run_reports
 from ecenet.weights import save_model, weights_hash
 
 KEY = "run:mine"
@@ -100,6 +102,27 @@ def test_weights_that_a_run_is_writing_are_never_seen_half(shelf: ModelShelf, tm
     writer.join()
     assert {weights_hash(one.model) for one in {id(one): one for one in opened}.values()} <= known
     assert weights_hash(shelf.open(KEY).model) == weights_hash(models[1])
+
+
+def test_runs_are_listed_while_one_of_them_saves(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "mine")
+    done = threading.Event()
+
+    def save() -> None:  # as `save_weights` does: a folder that comes and goes
+        partial = tmp_path / "runs" / "mine" / "best.part"
+        while not done.is_set():
+            partial.mkdir()
+            partial.rmdir()
+
+    saver = threading.Thread(target=save)
+    saver.start()
+    try:
+        for _ in range(300):
+            assert [run.folder.name for run in list_runs(tmp_path / "runs")] == ["mine"]
+            assert [run.name for run in run_reports(tmp_path / "runs")] == ["mine"]
+    finally:
+        done.set()
+        saver.join()
 
 
 def test_a_file_that_is_cut_short_meanwhile_does_not_end_the_process(tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ class HeadEdits:
     def mask_logits(self, stage: str, predicted: Tensor, *, num_classes: int) -> Tensor:
         """The stage's mask logits, given ones where there are such, with all of the head's rows.
 
-        The prototypes of a class all get its given probability: the class's mask is then exactly the given one.
+        The prototypes of a class all get its given probability: the class's mask is then exactly the given one. Given
+        logits are as high over all as the predicted ones: finer stages add to them where masks are summed, so that
+        the predicted mask, given, changes nothing.
 
         Args:
             predicted: (B, K or K + ΣP, h, w).
@@ -104,6 +106,7 @@ class HeadEdits:
             logits = predicted
         else:
             logits = given.float().clamp_min(FLOOR).log()
+            logits = logits + predicted.float().logsumexp(dim=1, keepdim=True)
             logits = logits[:, rows] if logits.shape[1] > num_classes else logits
         missing = len(rows) - logits.shape[1]
         if missing:

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import hashlib
 import logging
+import os
 import pickle
 import tempfile
 import time
@@ -207,13 +208,13 @@ def delete_files(folder: Path, kept: Iterable[str], seconds: float) -> None:
     """Delete what was written longer ago, but for some. Gradio itself loses sight of the files of components that an
     event has changed."""
     spared = {Path(one).resolve() for one in kept}
-    for path in sorted(folder.resolve().rglob("*"), reverse=True):  # a folder comes after what is in it
-        with suppress(OSError):  # somebody else was faster, or the folder is not empty
-            if path.is_dir():
-                if time.time() - path.stat().st_ctime > seconds:
-                    path.rmdir()
-            elif path not in spared and time.time() - path.stat().st_ctime > seconds:
-                path.unlink()
+    for parent, folders, files in os.walk(folder.resolve(), topdown=False):
+        for name in (*files, *folders):
+            path = Path(parent, name)
+            with suppress(OSError):  # somebody else was faster, or the folder is not empty
+                if path not in spared and time.time() - path.stat().st_ctime > seconds:
+                    remove = path.rmdir if name in folders else path.unlink
+                    remove()
 
 
 def give_back_memory() -> None:
