@@ -1,6 +1,5 @@
 """Training samples: what a step sees depends on the seed and the step, on nothing else."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,9 @@ import pytest
 import torch
 from helpers import write_classes, write_folder, write_pair
 from PIL import Image
-from torchvision import tv_tensors
 
 from ecenet.data.folder import read_folder
-from ecenet.data.sampling import HueRotation, SampleKey, StepSampler, TrainingSamples
+from ecenet.data.sampling import SampleKey, StepSampler, TrainingSamples
 
 PRESENCE = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 0]], dtype=bool)
 
@@ -123,18 +121,6 @@ def test_image_and_mask_stay_aligned_and_padding_is_ignored(tmp_path: Path) -> N
     assert 20 < padded < 60
     assert labelled > 60
     assert 15 < mirrored < 45
-
-
-def test_a_third_of_a_turn_of_the_hue_exchanges_the_channels_and_grey_stays() -> None:
-    image = tv_tensors.Image(torch.tensor([[[200, 90]], [[100, 90]], [[30, 90]]], dtype=torch.uint8))
-    mask = tv_tensors.Mask(torch.tensor([[1, 2]], dtype=torch.uint8))
-    rotation = HueRotation(18)
-    turned = rotation.transform(image, {"angle": 2 * math.pi / 3})
-    assert turned[:, 0, 0].tolist() == [30, 200, 100], "red's value is now green's"
-    assert turned[:, 0, 1].tolist() == [90, 90, 90]
-    assert rotation.transform(mask, {"angle": 1.0}) is mask
-    angles = [rotation.make_params([])["angle"] for _ in range(200)]
-    assert -math.radians(18) <= min(angles) < -0.2 < 0.2 < max(angles) <= math.radians(18)
 
 
 def test_the_strength_of_the_colour_jitter_is_a_setting(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Training samples as a pure function of (seed, step): resuming needs no sampler state."""
 
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from torch.utils.data import Dataset, Sampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from ecenet.data.color_jitter import ColorJitter
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.split import LabelledSplit
 
@@ -101,29 +101,6 @@ class _ScaleJitter(v2.ScaleJitter):
         return {"size": (max(1, height), max(1, width))}
 
 
-class HueRotation(v2.Transform):
-    """Turn an image's colours about the grey axis by up to so many degrees; greys stay as they are.
-
-    A matrix product, at a tenth of what `v2.ColorJitter` takes for its way through HSV.
-    """
-
-    def __init__(self, degrees: float) -> None:
-        super().__init__()
-        self.degrees = degrees
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        return {"angle": math.radians((2 * float(torch.rand(())) - 1) * self.degrees)}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        if not isinstance(inpt, tv_tensors.Image):
-            return inpt
-        cosine, sine = math.cos(params["angle"]), math.sin(params["angle"])
-        cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
-        matrix = cosine * torch.eye(3) + (1 - cosine) / 3 + sine * cross
-        turned = torch.einsum("ij,jhw->ihw", matrix, inpt.as_subclass(torch.Tensor).float())
-        return tv_tensors.wrap(turned.round_().clamp_(0, 255).to(torch.uint8), like=inpt)
-
-
 class TrainingSamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Augmented crops: (3, S, S) uint8 RGB and (S, S) int64 labels.
 
@@ -143,9 +120,7 @@ class TrainingSamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
                     fill={tv_tensors.Image: 127, tv_tensors.Mask: IGNORE_INDEX},
                 ),
                 v2.RandomHorizontalFlip(),
-                v2.RandomApply(
-                    [v2.ColorJitter(brightness=color, contrast=color, saturation=color), HueRotation(45 * color)], p=0.7
-                ),
+                v2.RandomApply([ColorJitter(color)], p=0.7),
                 v2.RandomGrayscale(p=0.05),
             ]
         )
