@@ -14,6 +14,7 @@ from ecenet.errors import UserError
 from ecenet.model.network import Network
 
 POLY_POWER = 0.9
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def make_optimizer(
@@ -86,13 +87,13 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["peak_lr"] * factor
 
 
-def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Exponential moving average whose decay grows with the updates, so that short runs forget their random start.
 
     For `AveragedModel(multi_avg_fn=…)`: all tensors of a kind at once, and one look at the count of updates.
     """
 
-    def average(old: list[Tensor], new: list[Tensor], updates: Tensor | int) -> None:
+    def average(old: Tensors, new: Tensors, updates: Tensor | int) -> None:
         if not old[0].is_floating_point():  # each list has one type
             torch._foreach_copy_(old, new)
             return
