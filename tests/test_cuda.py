@@ -21,6 +21,12 @@ from ecenet.weights import load_model
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
 
+@pytest.fixture(autouse=True)
+def full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions round to TF32 by default, to ten bits."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
 def picture() -> tuple[Tensor, Tensor]:
     """Two rectangles before a background and the same mirrored: (2, 3, 64, 96) and labels."""
     images, labels = torch.zeros(1, 3, 64, 96), torch.zeros(1, 64, 96, dtype=torch.long)
