@@ -73,6 +73,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A shell has what it runs in the background ignore it, and so would the app.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 180
