@@ -23,8 +23,9 @@ MAX_FOOTER_BYTES = 8_000_000
 """The names of all images are in there."""
 MAX_STAGE_NAME = 40
 """Characters; numpy gives as many to every row."""
-DAMAGE = (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError, IndexError)
-"""What reading a file raises that is no such bank, or says of itself what is not so."""
+DAMAGE: tuple[type[Exception], ...] = (OSError, pa.ArrowException, RecursionError)
+DAMAGE += (ValueError, KeyError, TypeError, AttributeError, IndexError)
+"""What reading a file raises that is no such bank, or says of itself what is not so; brackets can nest too deep."""
 
 
 def write_bank(bank: EmbeddingBank, path: Path, *, half: bool = False) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from helpers import CLASS_NAMES, small_model, write_folder
@@ -90,7 +91,9 @@ def test_a_bank_of_other_weights_and_other_files_are_refused(bank: EmbeddingBank
     with pytest.raises(UserError, match="is another one"):
         read_bank(tmp_path / "foreign.parquet")
     (tmp_path / "cut.parquet").write_bytes(path.read_bytes()[:-50])
-    for name in ("cut.parquet", "missing.parquet"):
+    nested = pq.read_table(path).replace_schema_metadata({"ecenet": "[" * 100_000})
+    pq.write_table(nested, tmp_path / "nested.parquet")
+    for name in ("cut.parquet", "nested.parquet", "missing.parquet"):
         with pytest.raises(UserError, match="cannot be read"):
             read_bank(tmp_path / name)
 

@@ -198,6 +198,8 @@ VECTOR = np.ones((1, 16), dtype=np.float32)
         ({"embeddings": VECTOR}, {**GOOD, "format": "2"}, "its format is 2"),
         ({"embeddings": VECTOR}, {**GOOD, "name": " "}, "name or colour"),
         ({"embeddings": VECTOR}, {**GOOD, "color": "[1, 2, 300]"}, "name or colour"),
+        ({"embeddings": VECTOR}, {**GOOD, "color": "[1, 2, Infinity]"}, "name or colour"),
+        ({"embeddings": VECTOR}, {**GOOD, "color": "[" * 100_000}, "recursion"),
         ({"embeddings": VECTOR}, {**GOOD, "color": "[1, 2]"}, "not enough values"),
         ({"embeddings": VECTOR}, {**GOOD, "color": "3"}, "not iterable"),
         ({"embeddings": VECTOR * np.nan}, GOOD, "rows of finite numbers"),

@@ -117,7 +117,7 @@ def _read(path: Path) -> PaintedClass:
             about, embeddings = file.metadata() or {}, file.get_tensor("embeddings")
         if about["format"] != FORMAT:
             raise ValueError(f"its format is {about['format'][:20]}")
-        red, green, blue = (int(value) for value in json.loads(about["color"]))
+        red, green, blue = tuple(json.loads(about["color"]))
         painted = PaintedClass(
             name=about["name"],
             color=(red, green, blue),
@@ -128,9 +128,9 @@ def _read(path: Path) -> PaintedClass:
         )
     except KeyError as error:
         raise _no_class(path, f"it lacks {error.args[0]}") from error
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:  # brackets can nest too deep
         raise _no_class(path, " ".join(str(error).replace(str(path), path.name).split())[:120]) from error
-    if not painted.name.strip() or not all(0 <= value <= 255 for value in painted.color):
+    if not painted.name.strip() or not all(type(value) is int and 0 <= value <= 255 for value in painted.color):
         raise _no_class(path, "its name or colour is none")
     if (
         embeddings.dtype != np.float32
