@@ -24,8 +24,9 @@ MB = 2**20
 NUISANCES = 0.12
 """Share of the clients that are slow on purpose; they come last, to compare with before."""
 PROGRAMS = 0.28
-WARM, QUIET = 0.2, 0.4
-"""Shares of the time: until all others have come, and until the slow ones do."""
+WARM, QUIET = 0.1, 0.25
+"""Shares of the time: until all others have come, and until the slow ones do. What those leave behind goes after
+`session_minutes`; it has come to its level by the time that memory is to be flat."""
 FLAT_SECONDS = 180
 """Of the end, in which memory is to stay the same."""
 MAX_GROWTH = 0.05
