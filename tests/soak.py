@@ -1,4 +1,4 @@
-"""Fifty clients at once for five minutes on this machine alone: `make soak`. Exits with 1 where a bar is missed."""
+"""Fifty clients at once for five minutes, on this machine alone: `make soak`. Exits with 1 where a bar is missed."""
 
 import asyncio
 import os
@@ -22,11 +22,11 @@ from crowd import Crowd, Ledger
 ROOT = Path(__file__).parent.parent
 MB = 2**20
 NUISANCES = 0.12
-"""Share of the clients that are slow on purpose; they come last, to compare with before."""
+"""Share of the clients that are slow on purpose; they come last, all at once, to compare with before."""
 PROGRAMS = 0.28
-WARM, QUIET = 0.1, 0.25
-"""Shares of the time: until all others have come, and until the slow ones do. What those leave behind goes after
-`session_minutes`; it has come to its level by the time that memory is to be flat."""
+COMING, ALONE = 45, 45
+"""Seconds in which the others come, one by one, and then are there without the slow ones. The time given begins after
+that, with everybody there."""
 FLAT_SECONDS = 180
 """Of the end, in which memory is to stay the same."""
 MAX_GROWTH = 0.05
@@ -41,6 +41,7 @@ class Options:
 
     clients: int = 50
     seconds: float = 300
+    """With all of them there; some have come a minute and a half earlier."""
     session_minutes: float = 1
     """The app's own option, small here, to see sessions and files go."""
     queue: int = 24
@@ -106,20 +107,18 @@ async def watch(process: psutil.Process, cache: Path, samples: list[Sample]) -> 
 
 
 async def load(address: str, options: Options, process: psutil.Process, cache: Path) -> tuple[Ledger, list[Sample]]:
-    """All clients for the time given, then nobody until what they had must be gone."""
+    """Clients come, all stay for the time given, then there is nobody until what they had must be gone."""
     async with httpx.AsyncClient(base_url=address, timeout=60) as http:
         config = (await http.get("/config")).json()
-    crowd = Crowd(address, config, until=time.monotonic() + options.seconds)
+    crowd = Crowd(address, config, until=time.monotonic() + COMING + ALONE + options.seconds)
     slow = max(3, round(NUISANCES * options.clients))
     programs = round(PROGRAMS * options.clients)
     kinds = [crowd.visit] * (options.clients - slow - programs) + [crowd.program] * programs
     nuisances = [(crowd.trickle, crowd.ignore, crowd.vanish)[number % 3] for number in range(slow)]
-    coming = np.linspace(0, WARM * options.seconds, len(kinds))
+    coming = np.linspace(0, COMING, len(kinds))
     np.random.default_rng(0).shuffle(coming)
     clients = [crowd.keep(kind, owner, after=coming[owner]) for owner, kind in enumerate(kinds)]
-    clients += [
-        crowd.keep(kind, owner, after=QUIET * options.seconds) for owner, kind in enumerate(nuisances, len(kinds))
-    ]
+    clients += [crowd.keep(kind, owner, after=COMING + ALONE) for owner, kind in enumerate(nuisances, len(kinds))]
     samples: list[Sample] = []
     watching = asyncio.create_task(watch(process, cache, samples))
     await asyncio.gather(*clients)
@@ -136,7 +135,7 @@ def report(ledger: Ledger, samples: list[Sample], options: Options, began: float
         seconds = np.array([one for name, _, one in ledger.actions if name == kind])
         middle, most = np.percentile(seconds, (50, 95))
         print(f"{kind:24}{len(seconds):8}{middle:9.2f}{most:9.2f}{seconds.max():9.2f}")
-    end = began + options.seconds
+    end = began + COMING + ALONE + options.seconds
     during = [one for one in samples if one.at <= end]
     last = [one for one in during if one.at > end - FLAT_SECONDS]
     memory = np.array([one.memory for one in last])
@@ -157,8 +156,8 @@ def report(ledger: Ledger, samples: list[Sample], options: Options, began: float
     clicks = {
         slow: [t for kind, at, t in ledger.actions if kind == "click" and low <= at - began < high]
         for slow, low, high in (
-            (False, WARM * options.seconds, QUIET * options.seconds),
-            (True, QUIET * options.seconds, options.seconds),
+            (False, COMING, COMING + ALONE),
+            (True, COMING + ALONE, end - began),
         )
     }
     before, beside = (float(np.median(clicks[slow] or [np.nan])) for slow in (False, True))
