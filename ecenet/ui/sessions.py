@@ -1,6 +1,7 @@
 """What visitors have on the server: how long, how much of it in memory, and how it goes."""
 
 import asyncio
+import ctypes
 import hashlib
 import logging
 import os
@@ -24,7 +25,6 @@ from PIL import Image
 from torch import Tensor
 
 from ecenet.journal import note
-from ecenet.ui.memory import give_back_memory
 
 _logger = logging.getLogger(__name__)
 
@@ -215,3 +215,9 @@ def delete_files(folder: Path, kept: Iterable[str], seconds: float) -> None:
                 if path not in spared and time.time() - path.stat().st_ctime > seconds:
                     remove = path.rmdir if name in folders else path.unlink
                     remove()
+
+
+def give_back_memory() -> None:
+    """Return what was freed to the system, which glibc else keeps between what is still in use."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -15,7 +15,6 @@ from ecenet.limits import Limits
 from ecenet.runs import RUNS_DIR
 from ecenet.ui.ending import own_files
 from ecenet.ui.health import Health
-from ecenet.ui.memory import share_arenas
 from ecenet.ui.page import Page
 from ecenet.ui.queue import QUEUE
 from ecenet.ui.serve import check_mcp, serve
@@ -93,7 +92,6 @@ def start(options: Options, build: Callable[..., Page]) -> None:
     Args:
         build: lays out the page, as `app.build_app` does.
     """
-    share_arenas()
     try:
         options.check()
         limits = Limits(options.max_megabytes, options.max_pixels, options.max_photos)
