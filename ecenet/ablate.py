@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -11,11 +10,11 @@ import torch
 from ecenet.config import TrainConfig
 from ecenet.errors import UserError
 from ecenet.evaluate import evaluate
-from ecenet.files import write_json
 from ecenet.model.ecenet import ECENet
 from ecenet.model.segvit import SegViT
 from ecenet.predictor import Predictor
 from ecenet.start import lasting_settings, new_model, read_splits
+from ecenet.study_results import StudyResults, spread
 from ecenet.trial import Contender, check_ecenet, train_contender
 
 RESULTS_FILE = "ablation.json"
@@ -85,19 +84,13 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
     if unknown:
         raise UserError(f"Expected variants among {', '.join(VARIANTS)}, got {unknown[0]!r}; choose from these.")
     train_data, val_data, pixels = read_splits(config)
-    path = config.out / RESULTS_FILE
     settings = lasting_settings(config, class_names=train_data.labels.class_names)
     settings.pop("seed")
     settings["segvit"] = json.loads(json.dumps(asdict(config.segvit)))
-    results: Results = {}
-    if path.is_file():
-        kept = json.loads(path.read_text())
-        if kept["settings"] != settings:
-            raise UserError(f"Expected the settings of the results in {path}, got others; choose another --out.")
-        results = kept["results"]
+    results = StudyResults(config.out / RESULTS_FILE, settings)
     for seed in seeds:
         for name in variants:
-            if str(seed) in results.get(name, {}):
+            if str(seed) in results.rows.get(name, {}):
                 continue
             varied = VARIANTS[name].applied(config, seed=seed)
             torch.manual_seed(seed)  # of what the head starts from
@@ -106,9 +99,9 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
             title = f"{name}, seed {seed}"
             network = train_contender(contender, varied, train_data, pixels, Predictor(model), title=title)
             assert isinstance(network, ECENet | SegViT), "it is what was given"
-            results.setdefault(name, {})[str(seed)] = evaluate(Predictor(network), val_data).stages
-            write_json(path, {"settings": settings, "results": results})
-    return {name: results[name] for name in variants}
+            results.rows.setdefault(name, {})[str(seed)] = evaluate(Predictor(network), val_data).stages
+            results.save()
+    return {name: results.rows[name] for name in variants}
 
 
 def ablation_table(results: Results) -> str:
@@ -125,14 +118,6 @@ def ablation_table(results: Results) -> str:
             [stages[stage] for stages in by_seed.values() if stage in stages] for stage in ("ece", "final")
         )
         common = [by_seed[seed]["final"] - base[seed]["final"] for seed in by_seed if seed in base]
-        cells = [VARIANTS[name].summary, _spread(coarse), _spread(final), _spread(common, sign="+"), str(len(by_seed))]
+        cells = [VARIANTS[name].summary, spread(coarse), spread(final), spread(common, sign="+"), str(len(by_seed))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _spread(values: Sequence[float], *, sign: str = "") -> str:
-    """Mean ± standard deviation in percent; nothing of nothing."""
-    if not values:
-        return ""
-    text = f"{100 * mean(values):{sign}.1f}"
-    return f"{text} ± {100 * stdev(values):.1f}" if len(values) > 1 else text

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import tyro
 
@@ -11,7 +11,7 @@ from ecenet.cli import write_text
 from ecenet.config import TrainConfig
 from ecenet.data.read import Layout
 from ecenet.errors import UserError
-from ecenet.study_config import FewShotOptions, WarningOptions
+from ecenet.study_config import Decoder, FewShotOptions, WarningOptions
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,17 @@ class Compare:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None
     """As for `train`."""
+    decoders: tuple[Decoder, ...] = get_args(Decoder)
+    """Rows of the table."""
+    seeds: tuple[int, ...] = (0,)
+    """Each decoder is trained with each of them."""
 
     def run(self) -> None:
         from ecenet.compare import compare, comparison_table
 
-        print(comparison_table(compare(self.config)))
+        if not self.seeds or not self.decoders:
+            raise UserError("Expected at least one decoder and one seed, got none; name some after the option.")
+        print(comparison_table(compare(self.config, decoders=self.decoders, seeds=self.seeds)))
 
 
 @dataclass(frozen=True)

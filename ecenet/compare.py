@@ -1,12 +1,12 @@
 """ECENet beside other decoders on the same backbone: same data, batches, optimiser and number of steps.
 
-The decoders are those of `segmentation_models_pytorch`, which only this needs. Each contender that is done is kept in
-`compare.json`, so that a comparison that was stopped goes on with the next one.
+The decoders are those of `segmentation_models_pytorch`, which only this needs.
 """
 
-import json
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import mean
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -14,56 +14,74 @@ from torch import Tensor, nn
 from ecenet.benchmark import count_gigaflops, interleaved
 from ecenet.config import TrainConfig
 from ecenet.data.split import LabelledSplit
-from ecenet.files import write_json
 from ecenet.images import image_size, load_image
 from ecenet.model.tensor_file import read_tensors
 from ecenet.predictor import Predictor
 from ecenet.smp_decoders import build_smp
-from ecenet.start import new_model, read_splits
+from ecenet.start import lasting_settings, new_model, read_splits
+from ecenet.study_config import Decoder
+from ecenet.study_results import StudyResults, spread
 from ecenet.trial import Contender, check_ecenet, score_network, train_contender
 
-Decoder = Literal["ecenet", "deeplabv3plus", "fpn", "upernet"]
+RESULTS_FILE = "compare.json"
+
+
+class Row(TypedDict):
+    """What is known of a decoder."""
+
+    miou: dict[str, float]
+    """By seed, as text."""
+    parameters: int
+    gflops: float
+    milliseconds: float
+    """Of one image."""
 
 
 def compare(
-    config: TrainConfig, *, decoders: tuple[Decoder, ...] = get_args(Decoder), rounds: int = 20
-) -> dict[str, Any]:
-    """Train each decoder for `config.steps` and score its averaged weights on `config.val_split`.
+    config: TrainConfig, *, decoders: Sequence[Decoder], seeds: Sequence[int], rounds: int = 20
+) -> dict[str, Row]:
+    """Train each decoder with each seed for `config.steps`, and score its averaged weights on `config.val_split`.
 
-    Returns: `{decoder: {"miou", "parameters", "gflops", "milliseconds"}}`; times of one image, interleaved in one run.
+    What is done is kept in `config.out`; the same call goes on with the rest. All that are asked for are timed anew, in
+    one run, interleaved.
+
     Raises:
-        UserError: as for `train`; another architecture than ECENet; `segmentation_models_pytorch` is not installed.
+        UserError: as for `train`; another architecture than ECENet; the folder holds results of other settings;
+            `segmentation_models_pytorch` is not installed.
     """
     check_ecenet(config, "compare with other decoders")
     train_data, val_data, pixels = read_splits(config)
-    path = config.out / "compare.json"
-    results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    settings = lasting_settings(config, class_names=train_data.labels.class_names)
+    settings.pop("seed")
+    results = StudyResults(config.out / RESULTS_FILE, settings)
     preparation = Predictor(new_model(config, train_data))
     preparation.model.backbone.size_divisor = 32  # what all of them can take
-    contenders = {name: make_contender(name, config, train_data) for name in decoders}
-    for name, contender in contenders.items():
-        if name in results:
-            continue
-        averaged = train_contender(contender, config, train_data, pixels, preparation, title=name)
-        results[name] = {
-            "miou": score_network(averaged, val_data, preparation),
-            "steps": config.steps,
-            "parameters": sum(parameter.numel() for parameter in averaged.parameters()),
-            "gflops": gigaflops(averaged, preparation, val_data),
-        }
-        write_json(path, results)
+    for seed in seeds:
+        seeded = replace(config, seed=seed)
+        for name in decoders:
+            row = results.rows.setdefault(name, {"miou": {}})
+            if str(seed) in row["miou"]:
+                continue
+            contender = make_contender(name, seeded, train_data)
+            title = f"{name}, seed {seed}"
+            averaged = train_contender(contender, seeded, train_data, pixels, preparation, title=title)
+            row["miou"][str(seed)] = score_network(averaged, val_data, preparation)
+            row["parameters"] = sum(parameter.numel() for parameter in averaged.parameters())
+            row["gflops"] = gigaflops(averaged, preparation, val_data)
+            results.save()
     images = preparation.working_image(load_image(val_data.images[0]))
+    networks = {name: make_contender(name, config, train_data).network for name in decoders}
     times = interleaved(
         {
-            name: _timed(contender.network.eval().to(preparation.device), images, preparation)
-            for name, contender in contenders.items()
+            name: _timed(network.eval().to(preparation.device), images, preparation)
+            for name, network in networks.items()
         },
         rounds=rounds,
     )
     for timed, milliseconds in times.items():
-        results[timed]["milliseconds"] = milliseconds
-    write_json(path, results)
-    return results
+        results.rows[timed]["milliseconds"] = milliseconds
+    results.save()
+    return {name: results.rows[name] for name in decoders}
 
 
 def make_contender(name: Decoder, config: TrainConfig, data: LabelledSplit) -> Contender:
@@ -101,12 +119,12 @@ def _timed(network: nn.Module, images: Tensor, preparation: Predictor) -> Callab
     return run
 
 
-def comparison_table(results: dict[str, Any]) -> str:
-    """Markdown, best mIoU first."""
+def comparison_table(results: dict[str, Row]) -> str:
+    """Markdown, best mIoU first; ± is the standard deviation over seeds, a single seed has none."""
     lines = ["| decoder | mIoU | parameters | GFLOPs | ms |", "|---|---|---|---|---|"]
-    for name, row in sorted(results.items(), key=lambda item: -item[1]["miou"]):
+    for name, row in sorted(results.items(), key=lambda item: -mean(item[1]["miou"].values())):
         lines.append(
-            f"| {name} | {100 * row['miou']:.1f} | {row['parameters'] / 1e6:.2f} M | {row['gflops']:.1f} "
+            f"| {name} | {spread(list(row['miou'].values()))} | {row['parameters'] / 1e6:.2f} M | {row['gflops']:.1f} "
             f"| {row['milliseconds']:.0f} |"
         )
     return "\n".join(lines)

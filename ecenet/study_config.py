@@ -10,6 +10,8 @@ Method = Literal["mean", "pyramid", "prototypes"]
 Rivals = Literal["own", "rest", "both"]
 """Whom a painted class competes with. Ours: the weights' own classes; the rest of the painted photos, painted as one
 more class, with the weights' own left out; or all of these."""
+Decoder = Literal["ecenet", "deeplabv3plus", "fpn", "upernet"]
+"""What is compared on the same backbone."""
 BackboneName = Literal["mobilenetv2", "vit-small", "vit-base", "vit-large"]
 
 

@@ -1,18 +1,22 @@
 """Other decoders on the same backbone, through the same training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from helpers import tiny_training, write_folder
 
-from ecenet.compare import compare, comparison_table, make_contender
+from ecenet.compare import Row, compare, comparison_table, make_contender
 from ecenet.config import TrainConfig
 from ecenet.data.folder import read_folder
+from ecenet.errors import UserError
+from ecenet.study_config import Decoder
 from ecenet.trial import logits_of
 
-DECODERS = ("ecenet", "deeplabv3plus", "fpn", "upernet")
+DECODERS = get_args(Decoder)
 
 
 @pytest.fixture
@@ -21,20 +25,53 @@ def config(tmp_path: Path) -> TrainConfig:
     return tiny_training(data, tmp_path / "out", crop_size=64, steps=2, warmup_steps=0)
 
 
-def test_every_decoder_is_trained_scored_and_timed_and_those_done_are_kept(config: TrainConfig) -> None:
-    results = compare(config, rounds=1)
+def test_every_decoder_is_trained_scored_and_timed(config: TrainConfig) -> None:
+    results = compare(config, decoders=DECODERS, seeds=[0], rounds=1)
     assert tuple(results) == DECODERS
     for row in results.values():
-        assert 0 <= row["miou"] <= 1
+        assert 0 <= row["miou"]["0"] <= 1
         assert row["gflops"] > 0
         assert row["milliseconds"] > 0
     assert results["ecenet"]["parameters"] < results["upernet"]["parameters"]
+    assert comparison_table(results).count("\n") == 5
 
-    marked = results | {"fpn": results["fpn"] | {"miou": 0.123}}
-    (config.out / "compare.json").write_text(json.dumps(marked))
-    again = compare(config, rounds=1)
-    assert again["fpn"]["miou"] == 0.123, "not trained again"
-    assert comparison_table(again).count("\n") == 5
+
+def test_what_is_done_is_kept_and_the_rest_goes_on(config: TrainConfig) -> None:
+    compare(config, decoders=["ecenet"], seeds=[0], rounds=1)
+    path = config.out / "compare.json"
+    kept = json.loads(path.read_text())
+    kept["results"]["ecenet"]["miou"]["0"] = 0.123
+    del kept["results"]["ecenet"]["milliseconds"]  # stopped before that
+    path.write_text(json.dumps(kept))
+
+    assert set(compare(config, decoders=["fpn"], seeds=[0], rounds=1)) == {"fpn"}
+    both = compare(config, decoders=["ecenet", "fpn"], seeds=[0, 1], rounds=1)
+    assert both["ecenet"]["miou"]["0"] == 0.123, "not trained again"
+    assert all(set(row["miou"]) == {"0", "1"} and row["milliseconds"] > 0 for row in both.values())
+    with pytest.raises(UserError, match=r"Expected the settings of the results in .*, got others"):
+        compare(replace(config, lr=0.5), decoders=["ecenet"], seeds=[0], rounds=1)
+
+
+def test_another_seed_is_another_start(config: TrainConfig) -> None:
+    data = read_folder(config.data, "train")
+    first, same, other = (
+        make_contender("fpn", replace(config, seed=seed), data).network.decoder.state_dict() for seed in (0, 0, 1)
+    )
+    assert all(torch.equal(first[key], same[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_the_best_comes_first_with_its_spread() -> None:
+    def row(*mious: float) -> Row:
+        return {
+            "miou": {str(seed): miou for seed, miou in enumerate(mious)},
+            "parameters": 2_980_000,
+            "gflops": 4.44,
+            "milliseconds": 29.4,
+        }
+
+    lines = comparison_table({"fpn": row(0.5), "ecenet": row(0.5, 0.6)}).splitlines()
+    assert lines[2:] == ["| ecenet | 55.0 ± 7.1 | 2.98 M | 4.4 | 29 |", "| fpn | 50.0 | 2.98 M | 4.4 | 29 |"]
 
 
 def test_every_decoder_starts_from_the_same_backbone(config: TrainConfig) -> None:
