@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from ecenet.config import ModelConfig, TrainConfig
+from ecenet.data.colors import seen_by_all
 from ecenet.model.ecenet import ECENet, build_model
 from ecenet.model.segvit import SegViT
 from ecenet.model_config import SegViTConfig
@@ -124,3 +126,10 @@ def tiny_training(data: Path, out: Path, **changes: Any) -> TrainConfig:
         workers=0,
     )
     return replace(config, **changes)
+
+
+def least_distance(colors: Sequence[Sequence[int]]) -> float:
+    """CIE Lab's, of the two that are most alike to the eyes that tell them apart worst."""
+    looks = seen_by_all(np.array(colors))
+    distances = np.linalg.norm(looks[:, :, None] - looks[:, None, :], axis=-1).min(axis=0)
+    return float(distances[np.triu_indices(len(colors), 1)].min())

@@ -5,16 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import least_distance
 
 from ecenet.data.colors import FIRST, distinct_colors, seen_by_all
 from ecenet.data.labels import read_labels
-
-
-def least_distance(colors: list[tuple[int, int, int]]) -> float:
-    """CIE Lab's, of the two that are most alike to the eyes that tell them apart worst."""
-    looks = seen_by_all(np.array(colors))
-    distances = np.linalg.norm(looks[:, :, None] - looks[:, None, :], axis=-1).min(axis=0)
-    return float(distances[np.triu_indices(len(colors), 1)].min())
 
 
 def test_greys_look_the_same_to_all() -> None:

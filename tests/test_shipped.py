@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from helpers import least_distance
 
 from ecenet.bank_file import read_bank
+from ecenet.data.colors import seen_by_all
 from ecenet.explore.confidence_warning import read_warning
 from ecenet.images import ImageSource
 from ecenet.prediction import Prediction
@@ -24,6 +26,13 @@ MAX_CHECKPOINT_BYTES = 10_000_000
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
     return Predictor.from_weights("voc13")
+
+
+def test_its_colours_keep_apart_for_everybody_and_none_darkens_what_it_marks() -> None:
+    colors = load_model("voc13").class_colors
+    assert colors[0] == [0, 0, 0], "background, so that everything else stands out"
+    assert least_distance(colors) >= 16
+    assert min(seen_by_all(np.array(colors[1:]))[0, :, 0]) >= 40, "lightness in CIE Lab"
 
 
 def share(prediction: Prediction, stage: str, class_name: str) -> float:
@@ -123,6 +132,7 @@ def test_a_reference_bank_was_made_with_the_weights_beside_it_and_holds_numbers_
     model = load_model(path.parent)
     bank = read_bank(path, weights=weights_hash(model))
     assert bank.about["class_names"] == model.class_names
+    assert bank.about["class_colors"] == model.class_colors
     assert set(bank.stage) == set(model.stage_names) - {"final"}
     assert bank.images[0] == f"{bank.about['data']} 1", "no file names of anybody's photos"
     assert path.stat().st_size < 4e6
