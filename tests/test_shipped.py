@@ -12,6 +12,7 @@ from helpers import least_distance
 from ecenet.bank_file import read_bank
 from ecenet.data.colors import seen_by_all
 from ecenet.explore.confidence_warning import read_warning
+from ecenet.explore.painted_class import PAINTED_COLORS
 from ecenet.images import ImageSource
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
@@ -33,6 +34,14 @@ def test_its_colours_keep_apart_for_everybody_and_none_darkens_what_it_marks() -
     assert colors[0] == [0, 0, 0], "background, so that everything else stands out"
     assert least_distance(colors) >= 16
     assert min(seen_by_all(np.array(colors[1:]))[0, :, 0]) >= 40, "lightness in CIE Lab"
+
+
+@pytest.mark.parametrize("weights", shipped_weights())
+def test_a_painted_class_stands_out_from_its_own(weights: str) -> None:
+    own = load_model(weights).class_colors
+    assert len(set(PAINTED_COLORS)) == len(PAINTED_COLORS)
+    for color in PAINTED_COLORS:
+        assert min(least_distance([color, other]) for other in own) >= 12
 
 
 def share(prediction: Prediction, stage: str, class_name: str) -> float:

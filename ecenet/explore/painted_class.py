@@ -23,8 +23,8 @@ MAX_BYTES = 10_000_000
 """Far more than any class needs; larger files are not read."""
 MAX_PROTOTYPES = 16
 """Embeddings of one class at most."""
-PAINTED_COLORS = ((255, 200, 0), (0, 200, 255), (255, 80, 160), (120, 255, 80), (170, 110, 255))
-"""Of painted classes, in turn: brighter than those of any data set here."""
+PAINTED_COLORS = ((255, 26, 204), (153, 230, 102), (153, 255, 255), (230, 255, 26), (230, 128, 76))
+"""Of painted classes, in turn: every reader can tell them from those of the weights that ship."""
 
 
 @dataclass(frozen=True, eq=False)
