@@ -70,7 +70,7 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> Page
                     bundle.build(session, selection, projected, shelf=shelf, umap=umap),
                 ]
             drawn: dict[str, list[View]] = {}
-            with gr.Column(scale=4, min_width=340), gr.Tabs() as tabs:
+            with gr.Column(scale=4, min_width=340), gr.Tabs(elem_id="tabs") as tabs:
                 with gr.Tab("Segment", id="segment"):
                     drawn["segment"] = segment.build(session, selection, stage_names=fresh.stage_names)
                 with gr.Tab("Similarity", id="similarity"):

@@ -116,6 +116,8 @@ def test_the_page_fits_a_phone(browser: Browser, address: str) -> None:
     page.locator("#examples .thumbnail-item").first.click()
     expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat", timeout=LONG)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing may stick out sideways"
+    expect(page.locator("#segment-view .ece-stack").first).to_be_in_viewport(ratio=0.9)
+    page.screenshot(path=ARTIFACTS / "phone-view.png")
     page.screenshot(path=ARTIFACTS / "phone.png", full_page=True)
     context.close()
 

@@ -18,6 +18,13 @@ from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
 from ecenet.ui.view import HIDDEN, LIVE, MODEL_QUEUE, View, event_data
 
+SCROLL_TO_TABS = """() => {
+  const tabs = document.querySelector('#tabs');
+  if (tabs.getBoundingClientRect().top > innerHeight / 2) tabs.scrollIntoView();
+}"""
+"""Where they are not beside the photos but below them, as on a phone, nobody would see that there is something new. At
+once: browsers keep in place what they have scrolled to while thumbnails appear above it, but not on the way to it."""
+
 
 def example_photos() -> list[tuple[str, str]]:
     """(path, caption) of photos that installed packages carry."""
@@ -104,10 +111,12 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     added = photo.upload(add, [*both, photo], both, show_progress_on=photo, **MODEL_QUEUE)
     # The input is emptied only after success: a photo that failed stays where its owner can see it.
     added.success(lambda: None, None, photo, **HIDDEN)
-    several.upload(add_several, [*both, several], both, show_progress_on=photo, **MODEL_QUEUE)
-    example_gallery.select(add_example, both, both, show_progress_on=example_gallery, **MODEL_QUEUE)
+    added_several = several.upload(add_several, [*both, several], both, show_progress_on=photo, **MODEL_QUEUE)
+    added_example = example_gallery.select(add_example, both, both, show_progress_on=example_gallery, **MODEL_QUEUE)
     # Gradio reports also what we select: a click that comes while such a report is answered must not be lost.
-    gallery.select(choose_photo, both, selection, **LIVE)
+    chosen = gallery.select(choose_photo, both, selection, **LIVE)
+    for shown in (added, added_several, added_example, chosen):
+        shown.success(None, None, None, js=SCROLL_TO_TABS)
     clear.click(remove_all, both, both, **MODEL_QUEUE)
     return View(_show_photos, both, [gallery, clear], "photo")
 

@@ -48,9 +48,7 @@ def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str])
             scale=3,
             min_width=300,
         )
-        opacity = gr.Slider(
-            0, 1, value=0.6, step=0.05, label="Opacity", elem_id="mask-opacity", scale=1, min_width=220
-        )
+        opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity", elem_id="mask-opacity", scale=1, min_width=220)
     with gr.Row():
         mode = gr.Radio(
             [(title, title.lower()) for title in MODES],
