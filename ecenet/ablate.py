@@ -13,9 +13,9 @@ from ecenet.evaluate import evaluate
 from ecenet.model.ecenet import ECENet
 from ecenet.model.segvit import SegViT
 from ecenet.predictor import Predictor
-from ecenet.start import lasting_settings, new_model, read_splits
+from ecenet.start import new_model, read_splits
 from ecenet.study_results import StudyResults, spread
-from ecenet.trial import Contender, check_ecenet, train_contender
+from ecenet.trial import Contender, check_ecenet, shared_settings, train_contender
 
 RESULTS_FILE = "ablation.json"
 
@@ -84,8 +84,7 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
     if unknown:
         raise UserError(f"Expected variants among {', '.join(VARIANTS)}, got {unknown[0]!r}; choose from these.")
     train_data, val_data, pixels = read_splits(config)
-    settings = lasting_settings(config, class_names=train_data.labels.class_names)
-    settings.pop("seed")
+    settings = shared_settings(config, train_data)
     settings["segvit"] = json.loads(json.dumps(asdict(config.segvit)))
     results = StudyResults(config.out / RESULTS_FILE, settings)
     for seed in seeds:

@@ -18,10 +18,10 @@ from ecenet.images import image_size, load_image
 from ecenet.model.tensor_file import read_tensors
 from ecenet.predictor import Predictor
 from ecenet.smp_decoders import build_smp
-from ecenet.start import lasting_settings, new_model, read_splits
+from ecenet.start import new_model, read_splits
 from ecenet.study_config import Decoder
 from ecenet.study_results import StudyResults, spread
-from ecenet.trial import Contender, check_ecenet, score_network, train_contender
+from ecenet.trial import Contender, check_ecenet, score_network, shared_settings, train_contender
 
 RESULTS_FILE = "compare.json"
 
@@ -51,35 +51,34 @@ def compare(
     """
     check_ecenet(config, "compare with other decoders")
     train_data, val_data, pixels = read_splits(config)
-    settings = lasting_settings(config, class_names=train_data.labels.class_names)
-    settings.pop("seed")
-    results = StudyResults(config.out / RESULTS_FILE, settings)
+    results = StudyResults(config.out / RESULTS_FILE, shared_settings(config, train_data))
     preparation = Predictor(new_model(config, train_data))
     preparation.model.backbone.size_divisor = 32  # what all of them can take
+    # What cannot be built is told before anything is trained.
+    untrained = {name: make_contender(name, config, train_data).network for name in decoders}
     for seed in seeds:
         seeded = replace(config, seed=seed)
         for name in decoders:
-            row = results.rows.setdefault(name, {"miou": {}})
-            if str(seed) in row["miou"]:
+            mious = results.rows.setdefault(name, {"miou": {}})["miou"]
+            if str(seed) in mious:
                 continue
             contender = make_contender(name, seeded, train_data)
             title = f"{name}, seed {seed}"
             averaged = train_contender(contender, seeded, train_data, pixels, preparation, title=title)
-            row["miou"][str(seed)] = score_network(averaged, val_data, preparation)
-            row["parameters"] = sum(parameter.numel() for parameter in averaged.parameters())
-            row["gflops"] = gigaflops(averaged, preparation, val_data)
+            mious[str(seed)] = score_network(averaged, val_data, preparation)
             results.save()
     images = preparation.working_image(load_image(val_data.images[0]))
-    networks = {name: make_contender(name, config, train_data).network for name in decoders}
+    for network in untrained.values():
+        network.eval().to(preparation.device).to(memory_format=torch.channels_last)
     times = interleaved(
-        {
-            name: _timed(network.eval().to(preparation.device), images, preparation)
-            for name, network in networks.items()
-        },
-        rounds=rounds,
+        {name: _timed(network, images, preparation) for name, network in untrained.items()}, rounds=rounds
     )
-    for timed, milliseconds in times.items():
-        results.rows[timed]["milliseconds"] = milliseconds
+    for name, network in untrained.items():
+        results.rows[name] |= {
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "gflops": gigaflops(network, preparation, val_data),
+            "milliseconds": times[name],
+        }
     results.save()
     return {name: results.rows[name] for name in decoders}
 
@@ -108,7 +107,7 @@ def gigaflops(network: nn.Module, preparation: Predictor, data: LabelledSplit) -
     """Of one photo at the size that the network sees, as `count_gigaflops` counts."""
     size = preparation.working_size(image_size(data.images[0]))
     images = torch.zeros(1, 3, *size, device=preparation.device)
-    return count_gigaflops(lambda: network.eval()(images))
+    return count_gigaflops(lambda: network(images))
 
 
 def _timed(network: nn.Module, images: Tensor, preparation: Predictor) -> Callable[[], object]:

@@ -1,6 +1,6 @@
 """A short training without a run folder, for networks that are only to be compared: nothing of it can be resumed."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from ecenet.optimizer import (
 from ecenet.outputs import ECENetOutput
 from ecenet.predictor import Predictor
 from ecenet.stand_in import make_stand_in
-from ecenet.start import configured_losses, make_batches, make_class_weights, make_sampler
+from ecenet.start import configured_losses, lasting_settings, make_batches, make_class_weights, make_sampler
 
 
 class Contender(NamedTuple):
@@ -47,6 +47,13 @@ def check_ecenet(config: TrainConfig, purpose: str) -> None:
     """
     if config.architecture != "ecenet":
         raise UserError(f"Expected ECENet to {purpose}, got {config.architecture}; leave --architecture out.")
+
+
+def shared_settings(config: TrainConfig, data: LabelledSplit) -> dict[str, Any]:
+    """What all trainings of a study have in common, as JSON has it; each has a seed of its own."""
+    settings = lasting_settings(config, class_names=data.labels.class_names)
+    settings.pop("seed")
+    return settings
 
 
 def train_contender(

@@ -24,9 +24,9 @@ MB = 2**20
 NUISANCES = 0.12
 """Share of the clients that are slow on purpose; they come last, all at once, to compare with before."""
 PROGRAMS = 0.28
-COMING, ALONE = 45, 45
-"""Seconds in which the others come, one by one, and then are there without the slow ones. The time given begins after
-that, with everybody there."""
+COME, ALL = 45, 90
+"""Seconds after which the others have come, one by one, and after which the slow ones do: the time given begins then,
+with everybody there."""
 FLAT_SECONDS = 180
 """Of the end, in which memory is to stay the same."""
 MAX_GROWTH = 0.05
@@ -110,15 +110,15 @@ async def load(address: str, options: Options, process: psutil.Process, cache: P
     """Clients come, all stay for the time given, then there is nobody until what they had must be gone."""
     async with httpx.AsyncClient(base_url=address, timeout=60) as http:
         config = (await http.get("/config")).json()
-    crowd = Crowd(address, config, until=time.monotonic() + COMING + ALONE + options.seconds)
+    crowd = Crowd(address, config, until=time.monotonic() + ALL + options.seconds)
     slow = max(3, round(NUISANCES * options.clients))
     programs = round(PROGRAMS * options.clients)
     kinds = [crowd.visit] * (options.clients - slow - programs) + [crowd.program] * programs
     nuisances = [(crowd.trickle, crowd.ignore, crowd.vanish)[number % 3] for number in range(slow)]
-    coming = np.linspace(0, COMING, len(kinds))
+    coming = np.linspace(0, COME, len(kinds))
     np.random.default_rng(0).shuffle(coming)
     clients = [crowd.keep(kind, owner, after=coming[owner]) for owner, kind in enumerate(kinds)]
-    clients += [crowd.keep(kind, owner, after=COMING + ALONE) for owner, kind in enumerate(nuisances, len(kinds))]
+    clients += [crowd.keep(kind, owner, after=ALL) for owner, kind in enumerate(nuisances, len(kinds))]
     samples: list[Sample] = []
     watching = asyncio.create_task(watch(process, cache, samples))
     await asyncio.gather(*clients)
@@ -135,7 +135,7 @@ def report(ledger: Ledger, samples: list[Sample], options: Options, began: float
         seconds = np.array([one for name, _, one in ledger.actions if name == kind])
         middle, most = np.percentile(seconds, (50, 95))
         print(f"{kind:24}{len(seconds):8}{middle:9.2f}{most:9.2f}{seconds.max():9.2f}")
-    end = began + COMING + ALONE + options.seconds
+    end = began + ALL + options.seconds
     during = [one for one in samples if one.at <= end]
     last = [one for one in during if one.at > end - FLAT_SECONDS]
     memory = np.array([one.memory for one in last])
@@ -156,8 +156,8 @@ def report(ledger: Ledger, samples: list[Sample], options: Options, began: float
     clicks = {
         slow: [t for kind, at, t in ledger.actions if kind == "click" and low <= at - began < high]
         for slow, low, high in (
-            (False, COMING, COMING + ALONE),
-            (True, COMING + ALONE, end - began),
+            (False, COME, ALL),
+            (True, ALL, end - began),
         )
     }
     before, beside = (float(np.median(clicks[slow] or [np.nan])) for slow in (False, True))

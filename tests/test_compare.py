@@ -52,6 +52,18 @@ def test_what_is_done_is_kept_and_the_rest_goes_on(config: TrainConfig) -> None:
         compare(replace(config, lr=0.5), decoders=["ecenet"], seeds=[0], rounds=1)
 
 
+def test_what_cannot_be_built_is_told_before_anything_is_trained(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise UserError("Expected segmentation_models_pytorch, which is not installed.")
+
+    monkeypatch.setattr("ecenet.compare.build_smp", missing)
+    with pytest.raises(UserError, match="Expected segmentation_models_pytorch"):
+        compare(config, decoders=["ecenet", "fpn"], seeds=[0], rounds=1)
+    assert not (config.out / "compare.json").exists(), "ECENet, which comes first, would be in it"
+
+
 def test_another_seed_is_another_start(config: TrainConfig) -> None:
     data = read_folder(config.data, "train")
     first, same, other = (
