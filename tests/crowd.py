@@ -28,7 +28,7 @@ LEVELS = (16, 90, 165, 240)
 SQUARE = 24
 PHOTOS = 1
 """That a visitor has before it removes them: few, so that memory soon is what it stays."""
-EXAMPLE = ("examples", "select", {"index": 0, "value": None})
+EXAMPLE = ("examples", "pick", {"index": 0})
 NAMED = re.compile(r"crowd(\d+)-")
 JPEG = re.compile(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)")
 
@@ -187,9 +187,8 @@ class Crowd:
             return False
         self.ledger.actions.append(("photo, all of it", began, time.monotonic() - began))
         self.ledger.actions.append(("photo segmented", began, answers[0].seconds))
-        for entry in visitor.value("session-photos") or []:
-            reply = await visitor.http.get(f"{API}/file={entry['image']['path']}")
-            self.ledger.look(owner, owner_of(reply.content, owner), "a thumbnail")
+        for content in JPEG.findall(visitor.value("session-photos") or ""):
+            self.ledger.look(owner, owner_of(base64.b64decode(content), owner), "a thumbnail")
         return True
 
     async def _click(self, visitor: Visitor, owner: int) -> None:
@@ -201,7 +200,7 @@ class Crowd:
             case "stage":
                 done = visitor.fire("stage-picker", "input", value=random.choice(["ece", "stage4", "stage1", "final"]))
             case _:
-                done = visitor.fire("session-photos", "select", data={"index": 0, "value": None})
+                done = visitor.fire("session-photos", "pick", data={"index": 0})
         answers = await self.timed("click, all of it", done)
         # Of a click that has left the photos as they are, the first answer is the click's own.
         self.ledger.actions += [("click", time.monotonic(), one.seconds) for one in answers[:1]]

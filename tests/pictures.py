@@ -38,8 +38,8 @@ ABLATION = ASSETS / "ablation.json"
 def look_at(page: Page, *examples: int) -> None:
     """Examples, one after the other; the last one stays selected."""
     for count, example in enumerate(examples, start=1):
-        page.locator("#examples .thumbnail-item").nth(example).click()
-        expect(page.locator("#session-photos .thumbnail-item")).to_have_count(count)
+        page.locator("#examples button").nth(example).click()
+        expect(page.locator("#session-photos button")).to_have_count(count)
     expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("background")
 
 

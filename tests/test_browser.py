@@ -68,7 +68,7 @@ def test_from_a_photo_to_masks_similarity_and_embeddings(page: Page) -> None:
 
 
 def test_opacity_changes_the_mask_without_asking_the_server(page: Page, asked: list[str]) -> None:
-    page.locator("#examples .thumbnail-item").first.click()
+    page.locator("#examples button").first.click()
     mask = page.locator("#segment-view img.ece-mask[data-stage=final]")
     expect(mask).to_be_visible(timeout=LONG)
     page.locator("#mask-opacity input[type=range]").fill("0.2")
@@ -89,11 +89,11 @@ def test_a_picture_can_be_pasted(page: Page) -> None:
     page.evaluate(PUT_PICTURE_ON_CLIPBOARD)
     page.get_by_role("button", name="Paste from clipboard").click()
     expect(page.locator("#segment-view")).to_contain_text("300×200 image", timeout=LONG)
-    expect(page.locator("#session-photos .thumbnail-item")).to_have_count(1)
+    expect(page.locator("#session-photos button")).to_have_count(1)
 
 
 def test_a_file_that_is_no_image_is_told_so_and_the_photos_stay(page: Page, tmp_path: Path) -> None:
-    page.locator("#examples .thumbnail-item").first.click()
+    page.locator("#examples button").first.click()
     expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat", timeout=LONG)
     for name, content in (
         ("empty.png", b""),
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_image_is_told_so_and_the_photos_stay(page: Page, tmp_
         toast = page.locator(".toast-message-text", has_text=name)
         expect(toast).to_contain_text("Expected", timeout=LONG)
         expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat")
-        expect(page.locator("#session-photos .thumbnail-item")).to_have_count(1)
+        expect(page.locator("#session-photos button")).to_have_count(1)
 
 
 def test_the_page_fits_a_phone(browser: Browser, address: str) -> None:
@@ -113,7 +113,7 @@ def test_the_page_fits_a_phone(browser: Browser, address: str) -> None:
     context.set_default_timeout(LONG)
     page = context.new_page()
     page.goto(address)
-    page.locator("#examples .thumbnail-item").first.click()
+    page.locator("#examples button").first.click()
     expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat", timeout=LONG)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing may stick out sideways"
     expect(page.locator("#segment-view .ece-stack").first).to_be_in_viewport(ratio=0.9)
@@ -137,7 +137,7 @@ def fill_form(page: Page, *, name: str, data: Path, steps: int) -> None:
 
 
 def test_a_run_from_its_form_to_a_photo_segmented_by_it(page: Page, tmp_path: Path) -> None:
-    page.locator("#examples .thumbnail-item").first.click()
+    page.locator("#examples button").first.click()
     expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat", timeout=LONG)
 
     fill_form(page, name="../up", data=tmp_path / "data", steps=60)
@@ -165,7 +165,7 @@ def test_a_run_from_its_form_to_a_photo_segmented_by_it(page: Page, tmp_path: Pa
     expect(page.locator("#sample-picture")).to_contain_text("Step 20")
     page.screenshot(path=ARTIFACTS / "train.png", full_page=True)
 
-    page.locator("#examples .thumbnail-item").first.click()
+    page.locator("#examples button").first.click()
     page.get_by_role("tab", name="Segment").click()
     legend = page.locator("#segment-view .ece-legend:visible")
     expect(legend).not_to_contain_text("grass")

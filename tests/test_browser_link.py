@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_address_follows_and_opens_the_view_again(page: Page, address: str) -> None:
-    page.locator("#examples .thumbnail-item").first.click()
+    page.locator("#examples button").first.click()
     legend = page.locator("#segment-view .ece-legend:visible")
     expect(legend).to_contain_text("cat", timeout=LONG)
     page.locator("#stage-picker").get_by_label("Stage 3").check()

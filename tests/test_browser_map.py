@@ -34,7 +34,7 @@ def open_map(page: Page) -> None:
     """With two photos in it."""
     for name, count in (("chelsea.png", 1), ("astronaut.png", 2)):
         upload(page, PHOTOS / name)
-        expect(page.locator("#session-photos .thumbnail-item")).to_have_count(count, timeout=LONG)
+        expect(page.locator("#session-photos button")).to_have_count(count, timeout=LONG)
     page.get_by_role("tab", name="Class embeddings").click()
     # Reference points may lie over the photos' own, where a mouse would hit them.
     page.get_by_label("Reference photos").uncheck()

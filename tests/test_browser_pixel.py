@@ -17,7 +17,7 @@ PHOTO = Path(skimage.data.__file__).parent / "chelsea.png"
 
 
 def open_pixel_tab(page: Page) -> None:
-    page.locator("#examples .thumbnail-item").first.click()
+    page.locator("#examples button").first.click()
     page.get_by_role("tab", name="Pixel").click()
     expect(page.locator("#decided-map img")).to_be_visible(timeout=LONG)
 
@@ -59,7 +59,7 @@ def test_a_click_on_the_map_explains_that_pixel(page: Page) -> None:
     page.screenshot(path=ARTIFACTS / "pixel.png", full_page=True)
 
     # Another photo has no selected pixel yet.
-    page.locator("#examples .thumbnail-item").nth(1).click()
+    page.locator("#examples button").nth(1).click()
     expect(page.locator("#pixel-hint")).to_be_visible(timeout=LONG)
     expect(page.locator("#decided-map .ece-decided span")).to_be_hidden()
 
@@ -99,10 +99,10 @@ def test_a_mask_is_compared_with_and_a_wrong_one_refused(page: Page, tmp_path: P
     expect(scores).to_contain_text("labelled pixels")
 
     # A mask belongs to its photo.
-    page.locator("#examples .thumbnail-item").nth(1).click()
+    page.locator("#examples button").nth(1).click()
     expect(scores).to_contain_text("8-bit PNG", timeout=LONG)
     expect(page.locator("#truth-clear")).to_be_hidden()
-    page.locator("#session-photos .thumbnail-item").first.click()
+    page.locator("#session-photos button").first.click()
     expect(scores).to_contain_text("labelled pixels", timeout=LONG)
     page.locator("#truth-clear").click()
     expect(scores).to_contain_text("8-bit PNG", timeout=LONG)

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_a_click_on_a_map_or_a_gate_is_followed_and_the_arrays_can_be_saved(page: Page) -> None:
-    page.locator("#examples .thumbnail-item").first.click()
+    page.locator("#examples button").first.click()
     expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("cat", timeout=LONG)
     page.get_by_role("tab", name="Similarity").click()
     maps = page.locator("#similarity-view .ece-card")

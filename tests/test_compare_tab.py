@@ -78,7 +78,7 @@ def test_a_click_looks_at_the_photo() -> None:
     after = choose_photo(session, Selection(stage="stage2", pixel=(1, 1)), clicked({"index": 1}))
     assert after == Selection(photo=1, stage="stage2")
     shown = Selection(photo=1, pixel=(1, 1), class_name="cat")
-    assert choose_photo(session, shown, clicked({"index": 1})) == shown, "as the gallery reports what we select"
+    assert choose_photo(session, shown, clicked({"index": 1})) == shown
     assert choose_photo(session, replace(shown, reference=3), clicked({"index": 1})) == shown
     for index in (2, -1, "0", None, True, 0.0):
         with pytest.raises(gr.Error, match="Expected a photo of yours"):

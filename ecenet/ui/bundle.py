@@ -21,7 +21,7 @@ from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTO_SIDE, Photo, Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import MODEL_QUEUE, View
+from ecenet.ui.view import MODEL_EACH, View
 
 
 def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf: ModelShelf, umap: Fitter) -> View:
@@ -56,7 +56,7 @@ def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf:
             )
         return opened.session, replace(opened.selection, revision=selection.revision + 1)
 
-    upload.upload(open_file, [selection, upload], [session, selection], **MODEL_QUEUE)
+    upload.upload(open_file, [selection, upload], [session, selection], **MODEL_EACH)
     return View(lambda session: gr.Button(interactive=bool(session.photos)), [session], [save], "photo")
 
 

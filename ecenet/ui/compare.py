@@ -17,7 +17,7 @@ from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Photo, Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, LIVE, View
+from ecenet.ui.view import EACH, HIDDEN, View
 
 CARD_SIDE, PICTURE_SIDE = 320, 560
 """Longest sides in pixels of the pictures sent: of one photo among others, and of one seen by two models."""
@@ -49,7 +49,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     picker = gr.Dropdown(choices, value="", label="Other model", filterable=False, elem_id="other-picker")
     pair = gr.HTML(elem_id="model-pair")
 
-    grid.photo(choose_photo, [session, selection], selection, **LIVE)
+    grid.photo(choose_photo, [session, selection], selection, **EACH)
     picker.focus(lambda key: gr.Dropdown([NO_OTHER, *model_entries(shelf)], value=key), picker, picker, **HIDDEN)
     drawn = View(render_pair, [session, selection, other], [pair], "stage")
     found = View(

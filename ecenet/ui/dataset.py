@@ -29,7 +29,7 @@ from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View, event_data
+from ecenet.ui.view import EACH, MODEL_EACH, View, event_data
 
 LISTED = 8
 NO_BANK = (
@@ -115,14 +115,14 @@ def build(
     def open_file(session: Session, path: str | None) -> EmbeddingBank:
         return read_bank(Path(required_file(path)), weights=hash_of(shelf, session.model))
 
-    upload.upload(open_file, [session, upload], opened, api_visibility="private")
+    upload.upload(open_file, [session, upload], opened, trigger_mode="always_last", api_visibility="private")
     view.after(opened.change, show_progress="minimal")
 
     @show_errors
     def open_cell(session: Session, selection: Selection, opened: EmbeddingBank | None, event: gr.EventData) -> Listing:
         return cell_listing(session, selection, opened, event_data(event), shelf=shelf)
 
-    drawn.after(matrix.cell(open_cell, where, listing, **HIDDEN).success, show_progress="minimal")
+    drawn.after(matrix.cell(open_cell, where, listing, **EACH).success, show_progress="minimal")
 
     @show_errors
     def look_at_image(
@@ -149,7 +149,7 @@ def build(
         )
         return added, looked_at, gr.Tabs(selected="segment"), "segment"
 
-    images.card(look_at_image, [*where, listing, folder, layout], [session, selection, tabs, shown_tab], **MODEL_QUEUE)
+    images.card(look_at_image, [*where, listing, folder, layout], [session, selection, tabs, shown_tab], **MODEL_EACH)
     return view
 
 

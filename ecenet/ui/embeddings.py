@@ -21,7 +21,7 @@ from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, LIVE, View, event_data
+from ecenet.ui.view import EACH, HIDDEN, View, event_data
 
 POLL_SECONDS = 3
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -123,8 +123,8 @@ def build(
     key.change(lambda: "", None, picked, **HIDDEN)
     at_stage.change(render_heatmap, [current, at_stage], heat, **HIDDEN)
     for clicked in (picture, neighbors, picked):
-        clicked.point(choose_point, [session, selection, current], selection, **LIVE)
-    picture.lasso(show_picked, [session, current, names], picked, **LIVE)
+        clicked.point(choose_point, [session, selection, current], selection, **EACH)
+    picture.lasso(show_picked, [session, current, names], picked, **EACH)
     return [view, marked, lying]
 
 

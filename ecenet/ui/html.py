@@ -20,14 +20,14 @@ def data_uri(image: Image.Image, *, file_format: str) -> str:
 
 
 def on_click(selector: str, event: str, payload: str) -> str:
-    """A gr.HTML's script: a click inside of what a selector finds sends an event.
+    """A gr.HTML's script: a click inside of what a selector finds sends an event, a double-click sends one, too.
 
     Args:
         payload: a JavaScript object, made of the element that was found, `picked`.
     """
     return f"""element.addEventListener('click', (event) => {{
   const picked = event.target.closest('{selector}');
-  if (picked) trigger('{event}', {payload});
+  if (picked && event.detail < 2) trigger('{event}', {payload});
 }});"""
 
 

@@ -13,7 +13,7 @@ from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session, add_photo
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View, event_data
+from ecenet.ui.view import EACH, MODEL_QUEUE, View, event_data
 
 SHOW_ADDRESS = "address => { history.replaceState(null, '', address || location.pathname) }"
 
@@ -44,7 +44,7 @@ def build(
 
     app.load(open_page, [session, selection], [session, selection, tabs, tab], **MODEL_QUEUE)
     view = View(address_of, [session, selection, tab], [address])
-    tabs.select(remember, None, tab, **HIDDEN)
+    tabs.select(remember, None, tab, **EACH)
     view.after(tab.change)
     return view
 

@@ -29,7 +29,8 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     def refresh(session: Session) -> gr.Dropdown:
         return gr.Dropdown(model_entries(shelf), value=session.model or shelf.initial)
 
-    chosen = picker.input(choose, [session, selection, picker], [session, selection, picker], **MODEL_QUEUE)
+    last = MODEL_QUEUE | {"trigger_mode": "always_last"}
+    chosen = picker.input(choose, [session, selection, picker], [session, selection, picker], **last)
     # The list must not name a model that the photos were not segmented by.
     chosen.failure(refresh, session, picker, **HIDDEN)
     picker.focus(refresh, session, picker, **HIDDEN)

@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import skimage.data
@@ -10,13 +9,15 @@ import sklearn.datasets
 from gradio.data_classes import ImageData
 
 from ecenet.errors import UserError
-from ecenet.images import thumbnail
+from ecenet.images import load_image
+from ecenet.limits import Limits
+from ecenet.ui import thumbnails
 from ecenet.ui.choose import choose_photo
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session, add_photo, add_photos
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, LIVE, MODEL_QUEUE, View, event_data
+from ecenet.ui.view import EACH, LATEST, MODEL_EACH, MODEL_QUEUE, View, event_data
 
 SCROLL_TO_TABS = """() => {
   const tabs = document.querySelector('#tabs');
@@ -44,32 +45,15 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     photo = gr.Image(label="Photo", sources=["upload", "clipboard"], type="filepath", height=220, elem_id="photo-input")
     # Gradio would open the file first, and fail with a message of its own: ours tells what to do.
     photo.preprocess = _uploaded_path  # type: ignore[method-assign]
-    thumbnails: dict[str, Any] = {
-        "columns": 3,
-        "height": "auto",
-        "object_fit": "cover",
-        "allow_preview": False,
-        "interactive": False,
-        "show_label": False,
-        "buttons": [],
-        "elem_classes": "ece-thumbnails",
-    }
     several = gr.UploadButton(
         "Add several photos", file_count="multiple", file_types=["image"], size="sm", elem_id="several-photos"
     )
     gr.Markdown(f"{shelf.limits}. Or an example:", elem_id="upload-limits")
-    example_gallery = gr.Gallery(
-        examples,
-        label="Examples",
+    offered = thumbnails.build(
+        thumbnails.render(((load_image(path), caption) for path, caption in examples), label="Examples"),
         elem_id="examples",
-        **thumbnails,
     )
-    gallery = gr.Gallery(
-        label=f"Your photos (up to {shelf.limits.photos})",
-        visible=False,
-        elem_id="session-photos",
-        **thumbnails,
-    )
+    shown = thumbnails.build(visible=False, elem_id="session-photos")
     clear = gr.Button("Remove all photos", size="sm", visible=False, elem_id="clear-photos")
 
     @show_errors
@@ -108,25 +92,25 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         return session.without_photos(), selection.look_again()
 
     both = [session, selection]
-    added = photo.upload(add, [*both, photo], both, show_progress_on=photo, **MODEL_QUEUE)
+    added = photo.upload(add, [*both, photo], both, show_progress_on=photo, **MODEL_EACH)
     # The input is emptied only after success: a photo that failed stays where its owner can see it.
-    added.success(lambda: None, None, photo, **HIDDEN)
-    added_several = several.upload(add_several, [*both, several], both, show_progress_on=photo, **MODEL_QUEUE)
-    added_example = example_gallery.select(add_example, both, both, show_progress_on=example_gallery, **MODEL_QUEUE)
-    # Gradio reports also what we select: a click that comes while such a report is answered must not be lost.
-    chosen = gallery.select(choose_photo, both, selection, **LIVE)
-    for shown in (added, added_several, added_example, chosen):
-        shown.success(None, None, None, js=SCROLL_TO_TABS)
+    added.success(lambda: None, None, photo, **LATEST)
+    added_several = several.upload(add_several, [*both, several], both, show_progress_on=photo, **MODEL_EACH)
+    added_example = offered.pick(add_example, both, both, show_progress_on=offered, **MODEL_EACH)
+    chosen = shown.pick(choose_photo, both, selection, **EACH)
+    for done in (added, added_several, added_example, chosen):
+        done.success(None, None, None, js=SCROLL_TO_TABS)
     clear.click(remove_all, both, both, **MODEL_QUEUE)
-    return View(_show_photos, both, [gallery, clear], "photo")
+    return View(partial(_show_photos, limits=shelf.limits), both, [shown, clear], "photo")
 
 
 def _uploaded_path(payload: ImageData | None) -> str | None:
     return payload.path if payload else None
 
 
-def _show_photos(session: Session, selection: Selection) -> tuple[gr.Gallery, gr.Button]:
-    thumbnails = [(thumbnail(photo.prediction.image, max_side=256), photo.name) for photo in session.photos]
-    any_photo = bool(thumbnails)
-    selected = min(selection.photo, len(thumbnails) - 1) if any_photo else None
-    return gr.Gallery(thumbnails, selected_index=selected, visible=any_photo), gr.Button(visible=any_photo)
+def _show_photos(session: Session, selection: Selection, *, limits: Limits) -> tuple[gr.HTML, gr.Button]:
+    pictures = [(photo.prediction.image, photo.name) for photo in session.photos]
+    label = f"Your photos (up to {limits.photos})"
+    pressed = min(selection.photo, len(pictures) - 1)
+    shown = gr.HTML(thumbnails.render(pictures, label=label, pressed=pressed), visible=bool(pictures))
+    return shown, gr.Button(visible=bool(pictures))

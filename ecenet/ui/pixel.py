@@ -15,7 +15,7 @@ from ecenet.ui.choose import choose_pixel
 from ecenet.ui.html import color_swatch, data_uri, empty_state, escape
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
-from ecenet.ui.view import LIVE, View
+from ecenet.ui.view import EACH, LATEST, View
 
 MAX_MAP_SIDE = 640
 """Longest side in pixels at which the map of stages is sent; clicks still mean pixels of the photo."""
@@ -64,9 +64,9 @@ def build(session: gr.State, selection: gr.State) -> list[View]:
     scores = truth.build(session, selection)
 
     both = [session, selection]
-    stages.click(choose_pixel, both, selection, **LIVE)
+    stages.click(choose_pixel, both, selection, **EACH)
     flows = View(render_flow, [*both, whole], [flow_note, whole, flow], "photo")
-    whole.input(flows.render, flows.inputs, flows.outputs, **LIVE)
+    whole.input(flows.render, flows.inputs, flows.outputs, **LATEST)
     return [
         View(render_decided, both, [stages], "photo"),
         View(render_pixel, both, [cross, hint, sentence, lines, cells]),

@@ -23,7 +23,7 @@ NO_SHARE_LINK = (
     "Expected Gradio's service to open a share link, but it cannot be reached; the app is served at its own address "
     "alone, without training."
 )
-CSS = Path(__file__).parents[2] / "assets" / "app.css"
+ASSETS = Path(__file__).parents[2] / "assets"
 
 
 def check_mcp() -> None:
@@ -69,7 +69,8 @@ def serve(
         server_port=port,
         share=share,
         theme=gr.themes.Soft(primary_hue="teal", font=["ui-sans-serif", "system-ui", "sans-serif"]),
-        css_paths=CSS,
+        css_paths=ASSETS / "app.css",
+        head=f"<script>{(ASSETS / 'stream.js').read_text()}</script>",
         max_file_size=limits.bytes,
         max_threads=THREADS,
         footer_links=["api", "settings"],

@@ -16,7 +16,7 @@ from ecenet.runs import read_metrics
 from ecenet.ui import run_view
 from ecenet.ui.data_fields import data_fields
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, LIVE, View
+from ecenet.ui.view import LATEST, View
 from ecenet.watch import RunReport, run_reports, sample_pictures
 
 POLL_SECONDS = 2.5
@@ -83,7 +83,7 @@ def build(*, runs: Path) -> TrainTab:
     )
     view.after(timer.tick)
     view.after(chosen.input)
-    number.input(partial(replay, root=runs), [chosen, number], picture, **LIVE)
+    number.input(partial(replay, root=runs), [chosen, number], picture, **LATEST)
 
     @show_errors
     def begin(*values: Any) -> gr.Dropdown:
@@ -131,7 +131,7 @@ def _form() -> tuple[list[Any], gr.Button]:
             label="More options", placeholder="--lr 5e-4 --seed 1", info="As for train --help", elem_id="run-more"
         )
     start = gr.Button("Start", variant="primary", elem_id="start-run")
-    preset.input(describe_preset, preset, [about, layout], **HIDDEN)
+    preset.input(describe_preset, preset, [about, layout], **LATEST)
     return [name, data, preset, layout, backbone, *numbers, more], start
 
 

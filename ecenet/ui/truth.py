@@ -9,7 +9,7 @@ from ecenet.ui.choose import required_file
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
+from ecenet.ui.view import LATEST, MODEL_EACH, MODEL_QUEUE, View
 
 NO_TRUTH = '<p class="ece-note">An 8-bit PNG of class indices in the model\'s order; 255 is left out.</p>'
 OTHER_CLASSES = '<p class="ece-note">This photo\'s mask has the classes of another model; it waits for that one.</p>'
@@ -36,12 +36,12 @@ def build(session: gr.State, selection: gr.State) -> View:
     both = [session, selection]
     view = View(render, both, [clear, verdict, bars, ious], "photo")
     for changed in (
-        upload.upload(add_truth, [*both, upload], session, **MODEL_QUEUE),
+        upload.upload(add_truth, [*both, upload], session, **MODEL_EACH),
         clear.click(remove_truth, both, session, **MODEL_QUEUE),
     ):
         view.after(changed.success)
         # An event of its own: the selection may have moved on while the file was read.
-        changed.success(Selection.judge_again, selection, selection, **HIDDEN)
+        changed.success(Selection.judge_again, selection, selection, **LATEST)
     return view
 
 

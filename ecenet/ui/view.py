@@ -12,11 +12,19 @@ from ecenet.ui.selection import Follows, Selection
 MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
 """Options of events that run a model: one at a time."""
 
+MODEL_EACH: dict[str, Any] = MODEL_QUEUE | {"trigger_mode": "multiple"}
+"""The same of events that bring something along: none is left out because another is not answered yet."""
+
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """Options of events that are over before anybody would read a progress bar."""
 
-LIVE: dict[str, Any] = HIDDEN | {"trigger_mode": "always_last"}
-"""Options of events that may come faster than they are answered: the last one counts."""
+LATEST: dict[str, Any] = HIDDEN | {"trigger_mode": "always_last"}
+"""Options of events that may come faster than they are answered, and read what there is when their turn comes: the last
+one counts. Without this, Gradio's page leaves out what comes before the answer to the one before."""
+
+EACH: dict[str, Any] = HIDDEN | {"trigger_mode": "multiple", "concurrency_limit": 1}
+"""Options of such events that bring something along: each is answered, one after the other. An event that Gradio's page
+has put off would bring along what the one before it brought."""
 
 
 def event_data(event: gr.EventData) -> dict[str, Any]:
@@ -42,9 +50,9 @@ class View(NamedTuple):
         """Draw it after an event, such as `button.click`."""
         options = MODEL_QUEUE if self.runs_model else {"api_visibility": "private"}
         if self.also_after:
-            triggers = [event, *self.also_after]
-            event = partial(gr.on, triggers, trigger_mode="always_last")
-        done = event(self.render, self.inputs, self.outputs, show_progress=show_progress, **options)
+            event = partial(gr.on, [event, *self.also_after])
+        options = options | {"trigger_mode": "always_last", "show_progress": show_progress}
+        done = event(self.render, self.inputs, self.outputs, **options)
         if self.then is not None:
             self.then.after(done.success)
 
@@ -66,6 +74,6 @@ def follow(
     def look(selection: Selection, shown: str) -> list[Any]:
         return [selection.followed(by) if tab in (None, shown) else gr.skip() for tab, by in places]
 
-    gr.on([selection.change, shown_tab.change], look, [selection, shown_tab], list(seen.values()), **LIVE)
+    gr.on([selection.change, shown_tab.change], look, [selection, shown_tab], list(seen.values()), **LATEST)
     for tab, view in views:
         view.after(seen[tab, view.follows].change, show_progress="minimal")

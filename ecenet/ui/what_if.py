@@ -18,7 +18,7 @@ from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, View
+from ecenet.ui.view import EACH, HIDDEN, LATEST, View
 from ecenet.ui.what_if_view import render_details, render_result
 
 EASEL = (Path(__file__).parents[2] / "assets" / "easel.js").read_text(encoding="utf-8")
@@ -69,25 +69,28 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     tools.tool.change(None, tools.tool, None, js=TELL.format(what="tool"))
     tools.radius.input(None, tools.radius, None, js=TELL.format(what="radius"))
     # One after the other, so that no stroke gets lost: each takes the experiment as the one before has left it.
-    queue = HIDDEN | {"concurrency_id": "experiment", "concurrency_limit": 1}
-    region.after(easel.stroke(changes.add_stroke, where, experiment, **queue).success)
-    region.after(tools.undo.click(changes.undo_stroke, where, experiment, **queue).success)
-    region.after(tools.clear.click(changes.clear_strokes, where, experiment, **queue).success)
+    one_queue = {"concurrency_id": "experiment", "concurrency_limit": 1}
+    once, latest, each = HIDDEN | one_queue, LATEST | one_queue, EACH | one_queue
+    region.after(easel.stroke(changes.add_stroke, where, experiment, **each).success)
+    region.after(tools.undo.click(changes.undo_stroke, where, experiment, **each).success)
+    region.after(tools.clear.click(changes.clear_strokes, where, experiment, **each).success)
 
-    def on(event: Callable[..., Any], change: Callable[..., Experiment], *inputs: Any) -> None:
-        """Change the experiment, and draw what follows."""
-        drawn.after(event(show_errors(change), [*where, *inputs], experiment, **queue).success, show_progress="minimal")
+    def on(event: Callable[..., Any], change: Callable[..., Experiment], *inputs: Any, options: dict = once) -> None:
+        """Change the experiment by what fields hold, and draw what follows."""
+        changed = event(show_errors(change), [*where, *inputs], experiment, **options)
+        drawn.after(changed.success, show_progress="minimal")
 
     on(paint.make.click, partial(changes.make_class, shelf=shelf), paint.name, paint.method, paint.prototypes)
-    on(paint.without.input, changes.leave_out, paint.without)
-    on(paint.upload.upload, partial(changes.open_class, shelf=shelf), paint.upload)
+    on(paint.without.input, changes.leave_out, paint.without, options=latest)
+    on(paint.upload.upload, partial(changes.open_class, shelf=shelf), paint.upload, options=latest)
     on(edit.change.click, changes.change_mask, edit.stage, edit.action, edit.class_name, edit.other)
     on(edit.forget.click, changes.forget_masks)
     for control in (off.diverse, off.attention, off.updater, off.forced):
-        on(control.input, changes.knock_out, *off.switches)
-    on(off.gate.release, changes.knock_out, *off.switches)
-    on(moved.apply.click, changes.move_embedding, moved.source, moved.class_name, moved.into, moved.t)
-    on(moved.t.release, changes.move_embedding, moved.source, moved.class_name, moved.into, moved.t)
+        on(control.input, changes.knock_out, *off.switches, options=latest)
+    on(off.gate.release, changes.knock_out, *off.switches, options=latest)
+    move = moved.source, moved.class_name, moved.into, moved.t
+    on(moved.apply.click, changes.move_embedding, *move)
+    on(moved.t.release, changes.move_embedding, *move, options=latest)
     on(reset.click, changes.start_anew)
     fields = [paint.without, *edit.choices, *off.stages, *moved.choices]
     render_parts = show_errors(partial(what_if_forms.render_parts, shelf=shelf))

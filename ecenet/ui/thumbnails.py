@@ -1,0 +1,44 @@
+"""Small pictures to click on.
+
+Not gr.Gallery: it reports also what the server selects, which on a slow network would take back a visitor's own click.
+"""
+
+from collections.abc import Iterable
+
+import gradio as gr
+from PIL import Image
+
+from ecenet.images import thumbnail
+from ecenet.ui.html import data_uri, escape, on_click
+
+SIDE = 200
+"""Longest side in pixels."""
+CLICK = on_click("[data-index]", "pick", "{index: Number(picked.dataset.index)}")
+
+
+def build(value: str = "", *, elem_id: str, visible: bool = True) -> gr.HTML:
+    """An element whose event `pick` brings `{"index": …}`.
+
+    Args:
+        value: of `render`.
+    """
+    return gr.HTML(value, js_on_load=CLICK, visible=visible, padding=False, elem_id=elem_id)
+
+
+def render(pictures: Iterable[tuple[Image.Image, str]], *, label: str, pressed: int | None = None) -> str:
+    """A button for each picture and its caption.
+
+    Args:
+        pressed: the one that is shown elsewhere; None where buttons do something at once.
+    """
+    buttons = "".join(_button(*one, index=index, pressed=pressed) for index, one in enumerate(pictures))
+    return f'<div class="ece-thumbnails" role="group" aria-label="{escape(label)}">{buttons}</div>'
+
+
+def _button(picture: Image.Image, caption: str, *, index: int, pressed: int | None) -> str:
+    state = "" if pressed is None else f' aria-pressed="{str(index == pressed).lower()}"'
+    address = data_uri(thumbnail(picture, max_side=SIDE), file_format="JPEG")
+    return f"""
+<button type="button" class="ece-thumbnail" data-index="{index}"{state}>
+  <img src="{address}" alt=""><span>{escape(caption)}</span>
+</button>"""
