@@ -1,9 +1,11 @@
 """A slow network: no click, no stroke and no answer is lost."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from browsing import LONG, covered, paint, wait_for_cover
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -79,3 +81,18 @@ def test_every_stroke_counts_and_undo_takes_back_the_last(slow_page: Page) -> No
     slow_page.locator("#easel-undo").click()
     slow_page.locator("#easel-undo").click()
     wait_for_cover(slow_page, 0.9 * once, 1.1 * once)
+
+
+def test_every_upload_counts_a_double_click_counts_once(slow_page: Page, tmp_path: Path) -> None:
+    photos = slow_page.locator("#session-photos button")
+    slow_page.locator("#examples button").first.dblclick()
+    for color in ("red", "green"):
+        Image.new("RGB", (64, 48), color).save(tmp_path / f"{color}.png")
+        slow_page.set_input_files("input[type=file][multiple]", tmp_path / f"{color}.png")
+        expect(slow_page.locator("input[type=file][multiple]")).to_have_count(1)
+    expect(photos).to_have_count(3, timeout=LONG)
+    expect(photos.last).to_contain_text("green")
+    slow_page.locator("#clear-photos").click()
+    expect(photos.first).to_be_hidden(timeout=LONG)
+    slow_page.locator("#examples button").first.click()
+    expect(photos).to_have_count(1, timeout=LONG)
