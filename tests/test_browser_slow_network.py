@@ -60,6 +60,17 @@ def test_the_last_of_several_photos_clicked_is_shown(slow_page: Page) -> None:
     expect(legend).to_contain_text("person", timeout=LONG)
 
 
+def test_the_last_of_several_stages_clicked_is_shown(slow_page: Page) -> None:
+    add_examples(slow_page, 1)
+    for title in ("Stage 4", "Stage 3", "Stage 2"):
+        slow_page.locator("#stage-picker").get_by_label(title).check()
+    slow_page.get_by_role("tab", name="Compare").click()
+    expect(slow_page.locator("#photo-grid")).to_contain_text("Stage 2", timeout=LONG)
+    slow_page.wait_for_timeout(3000)
+    expect(slow_page.locator("#photo-grid")).to_contain_text("Stage 2")
+    expect(slow_page.locator("#stage-picker").get_by_label("Stage 2")).to_be_checked()
+
+
 def test_the_last_of_several_tabs_clicked_is_drawn(slow_page: Page) -> None:
     add_examples(slow_page, 1)
     for tab in ("Similarity", "Pixel", "Compare"):

@@ -8,7 +8,7 @@ from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session, choose_model
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.toast import show_errors
-from ecenet.ui.view import HIDDEN, MODEL_QUEUE, View
+from ecenet.ui.view import HIDDEN, MODEL_EACH, View
 
 
 def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
@@ -29,8 +29,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     def refresh(session: Session) -> gr.Dropdown:
         return gr.Dropdown(model_entries(shelf), value=session.model or shelf.initial)
 
-    last = MODEL_QUEUE | {"trigger_mode": "always_last"}
-    chosen = picker.input(choose, [session, selection, picker], [session, selection, picker], **last)
+    chosen = picker.input(choose, [session, selection, picker], [session, selection, picker], **MODEL_EACH)
     # The list must not name a model that the photos were not segmented by.
     chosen.failure(refresh, session, picker, **HIDDEN)
     picker.focus(refresh, session, picker, **HIDDEN)

@@ -20,7 +20,7 @@ from ecenet.ui.layers import SMALL_SIDE
 from ecenet.ui.pictures import figure
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
-from ecenet.ui.view import EACH, LATEST, View
+from ecenet.ui.view import EACH, View
 
 ASSETS = Path(__file__).parents[2] / "assets"
 FIRST_SIGHT = ASSETS / "first-sight.jpg"
@@ -64,7 +64,7 @@ def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str])
     for control, what in ((stage, "stage"), (mode, "mode"), (boundaries, "boundaries"), (marker, "pixel")):
         control.change(None, control, None, js=TELL.format(what=what))
     opacity.input(None, opacity, None, js=TELL.format(what="opacity"))
-    stage.input(choose_stage, [selection, stage], selection, **LATEST)
+    stage.input(choose_stage, [selection, stage], selection, **EACH)
     view.pixel(choose_pixel, [session, selection], selection, **EACH)
     return [
         View(render_picker, [session, selection, stage], [stage]),

@@ -15,7 +15,7 @@ from ecenet.ui.html import color_swatch, data_uri, empty_state, escape, on_click
 from ecenet.ui.selection import MIN_AREA, Selection, shown_class
 from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
-from ecenet.ui.view import EACH, LATEST, View
+from ecenet.ui.view import EACH, View
 
 MAX_CLASSES = 24
 """Maps of one stage that are shown at once."""
@@ -52,7 +52,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
 
     view = View(render, [session, selection, rows], [chosen, maps, gates])
     view.after(rows.input)
-    chosen.input(choose_class, [selection, chosen], selection, **LATEST)
+    chosen.input(choose_class, [selection, chosen], selection, **EACH)
     for clicked in (maps.place, gates.place):
         clicked(choose_place, [session, selection], selection, **EACH)
     return [view, judged]

@@ -20,11 +20,11 @@ HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"
 
 LATEST: dict[str, Any] = HIDDEN | {"trigger_mode": "always_last"}
 """Options of events that may come faster than they are answered, and read what there is when their turn comes: the last
-one counts. Without this, Gradio's page leaves out what comes before the answer to the one before."""
+one counts. By default, Gradio's page leaves out what comes before the one before is answered."""
 
 EACH: dict[str, Any] = HIDDEN | {"trigger_mode": "multiple", "concurrency_limit": 1}
-"""Options of such events that bring something along: each is answered, one after the other. An event that Gradio's page
-has put off would bring along what the one before it brought."""
+"""Options of events that bring something along, or read a control that answers may change: each is answered, one after
+the other. An event that Gradio's page has put off would bring along what the one before it brought."""
 
 
 def event_data(event: gr.EventData) -> dict[str, Any]:
