@@ -16,6 +16,7 @@ from ecenet.errors import UserError
 from ecenet.explore.finders import Finder, Variant, make_finders
 from ecenet.predictor import Predictor
 from ecenet.study_config import FewShotOptions, Method, Rivals
+from ecenet.study_results import spread
 from ecenet.weights import weights_hash
 
 SAME_SENSE = (
@@ -265,10 +266,6 @@ def few_shot_table(result: FewShotResult) -> str:
     found = {(row.shots, row.variant, row.class_name): row.iou for row in result.rows}
     for shots, variant in dict.fromkeys((row.shots, row.variant) for row in result.rows):
         ious = [found[shots, variant, name] for name in names]
-        cells = [_cell(values) for values in [*ious, np.mean(ious, axis=0).tolist()]]
+        cells = [spread(values) for values in [*ious, np.mean(ious, axis=0).tolist()]]
         lines.append(f"| {shots} | {variant.method} | {variant.rivals} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _cell(values: Sequence[float]) -> str:
-    return f"{100 * np.mean(values):.1f} ± {100 * deviation(values):.1f}"

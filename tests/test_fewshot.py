@@ -281,6 +281,8 @@ def test_the_table_holds_means_and_spreads() -> None:
     rows = [FewShotRow("rock", 1, variant, [0.1, 0.3]), FewShotRow("sea", 1, variant, [0.5, 0.3])]
     line = few_shot_table(FewShotResult({}, rows)).splitlines()[2]
     assert line == "| 1 | mean | own | 20.0 ± 14.1 | 40.0 ± 14.1 | 30.0 ± 0.0 |", "the draws' means are the same"
+    single = [FewShotRow("rock", 1, variant, [0.1]), FewShotRow("sea", 1, variant, [0.5])]
+    assert few_shot_table(FewShotResult({}, single)).splitlines()[2] == "| 1 | mean | own | 10.0 | 50.0 | 30.0 |"
     assert deviation([0.4]) == 0
     assert rows[0].to_json() == {
         "class": "rock", "shots": 1, "method": "mean", "rivals": "own", "iou": [0.1, 0.3],
