@@ -54,7 +54,7 @@ VARIANTS: dict[str, Variant] = {
     "mean": Variant("a plain mean under the mask for the pyramid", {"extraction": "mean"}),
     "updater-off": Variant("embeddings as ECE made them, never updated", {"updater": "off"}),
     "updater-added": Variant("updates added, without a gate", {"updater": "added"}),
-    "no-stand-in": Variant("embeddings without learned vectors in the first steps", {}, {"fade_steps": 0}),
+    "no-stand-in": Variant("no learned stand-ins for classes that masks do not show", {"stand_ins": False}),
     "masks-anew": Variant("every stage's mask made anew instead of summed up", {"summed_masks": False}),
     "segvit": Variant("SegViT: learned vectors, no updater", segvit={}),
     "segvit-explicit": Variant("SegViT with explicit embeddings", segvit={"embeddings": "explicit"}),

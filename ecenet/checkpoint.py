@@ -12,7 +12,6 @@ from torch.optim.swa_utils import AveragedModel
 from ecenet.errors import UserError, disk_errors
 from ecenet.files import replaced
 from ecenet.model.network import Network
-from ecenet.stand_in import StandIn
 from ecenet.weights import CHECKPOINT_FILES, save_model
 
 FORMAT = "ecenet-run-1"
@@ -27,7 +26,6 @@ class RunState:
 
     model: Network
     averaged: AveragedModel
-    stand_in: StandIn
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
     """JSON-able: what a resumed run must share with its start."""
@@ -55,7 +53,6 @@ def save_checkpoint(path: Path, state: RunState) -> None:
                     "model": state.model.state_dict(),
                     "averaged": state.averaged.state_dict(),
                     "optimizer": state.optimizer.state_dict(),
-                    "stand_in": state.stand_in.state_dict(),
                 },
                 file,
             )
@@ -92,7 +89,6 @@ def load_checkpoint(path: Path, state: RunState) -> None:
         state.model.load_state_dict(stored["model"])
         state.averaged.load_state_dict(stored["averaged"])
         state.optimizer.load_state_dict(stored["optimizer"])
-        state.stand_in.load_state_dict(stored["stand_in"])
     except (KeyError, ValueError, RuntimeError) as error:
         raise UserError(
             f"Expected {path} to fit the configured network, but it does not ({' '.join(str(error).split())[:120]}); "

@@ -70,9 +70,6 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip_grad: float = 1.0
     """Largest norm of a step's gradient."""
-    fade_steps: int = 100
-    """So many first steps have K learned vectors that help explicit class embeddings out, and fade; 0: none. Weights to
-    start from need none."""
     frozen_steps: int = 3000
     """The backbone learns only after so many steps; until then a step costs less than half."""
     frozen_stages: int = 0
@@ -138,7 +135,7 @@ class TrainConfig:
         for name in ("image_size", "steps", "batch_size", "accumulate", "save_every"):
             rules.append((name, getattr(self, name) >= 1, "at least 1"))
         for name in (
-            *("lr", "backbone_lr", "weight_decay", "warmup_steps", "fade_steps", "frozen_steps", "workers", "seed"),
+            *("lr", "backbone_lr", "weight_decay", "warmup_steps", "frozen_steps", "workers", "seed"),
             *("stage_weight", "diversity_weight", "presence_weight", "class_balance"),
         ):
             rules.append((name, 0 <= getattr(self, name) < float("inf"), "0 or more"))

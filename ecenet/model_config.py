@@ -39,6 +39,8 @@ class ModelConfig:
     """Side lengths of the pyramid that ECE joins with the full grid."""
     embeddings: Embeddings = "explicit"
     """Ablation. explicit: class embeddings come from masks (the paper). learned: K content-blind vectors."""
+    stand_ins: bool = True
+    """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show."""
     reconstruction: bool = True
     """Ablation. Feature Reconstruction's two branches, or a plain 1×1 convolution."""
     extraction: Extraction = "pyramid"
@@ -60,6 +62,7 @@ class ModelConfig:
             ("pool_grids", (list, tuple), "a list of side lengths"),
             ("taper", (bool,), "true or false"),
             ("summed_masks", (bool,), "true or false"),
+            ("stand_ins", (bool,), "true or false"),
             ("reconstruction", (bool,), "true or false"),
             ("dropout", (int, float), "at least 0 and below 1"),
         )
@@ -84,7 +87,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class SegViTConfig:
-    """Architecture of a SegViT. The defaults are those of its authors' ViT-B; the last four fields are what ECENet puts
+    """Architecture of a SegViT. The defaults are those of its authors' ViT-B; the last five fields are what ECENet puts
     into it, for which the ECENet paper's own settings are `explicit` and `gated`.
 
     Raises `UserError` for values that no model can be built from.
@@ -107,6 +110,8 @@ class SegViTConfig:
     """Within the head, in training."""
     embeddings: Embeddings = "learned"
     """learned: K content-blind vectors (SegViT). explicit: they come from ECE's masks (ECENet)."""
+    stand_ins: bool = True
+    """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show."""
     pool_grids: tuple[int, ...] = (1, 2, 3, 6)
     """Side lengths of the pyramid that ECE joins with the full grid."""
     extraction: Extraction = "pyramid"
@@ -125,6 +130,7 @@ class SegViTConfig:
             ("num_layers", (int,), "at least 1"),
             ("dropout", (int, float), "at least 0 and below 1"),
             ("pool_grids", (list, tuple), "a list of side lengths"),
+            ("stand_ins", (bool,), "true or false"),
         )
         _check_choices(self, ("embeddings", Embeddings), ("extraction", Extraction), ("updater", Updater))
         _check_out_indices(self.out_indices)

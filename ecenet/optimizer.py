@@ -21,7 +21,6 @@ def make_optimizer(
     model: nn.Module,
     backbone: nn.Module,
     *,
-    stand_in: nn.Module | None = None,
     lr: float,
     backbone_lr: float,
     weight_decay: float,
@@ -31,7 +30,6 @@ def make_optimizer(
 
     Args:
         backbone: the part of `model` that has a rate of its own.
-        stand_in: what learns beside the model, as its head does, but without weight decay.
         layer_decay: below 1, each backbone layer has its own rate: times this for each layer further from the head.
     Raises:
         UserError: the backbone names no layers.
@@ -46,8 +44,6 @@ def make_optimizer(
         if id(parameter) not in grouped:
             peak = backbone_lr if id(parameter) in inner else lr
             groups.setdefault((peak, parameter.ndim > 1), []).append(parameter)
-    if stand_in is not None:
-        groups.setdefault((lr, False), []).extend(stand_in.parameters())
     return torch.optim.AdamW(
         [
             {"params": parameters, "peak_lr": peak, "weight_decay": weight_decay if decays else 0.0}

@@ -38,7 +38,6 @@ from ecenet.predictor import Predictor
 from ecenet.processes import only_cpu
 from ecenet.runs import describe_run, forget_log, locked, log
 from ecenet.snapshots import save_snapshot, take_snapshot
-from ecenet.stand_in import make_stand_in
 from ecenet.start import (
     configured_losses,
     lasting_settings,
@@ -84,15 +83,12 @@ def train(config: TrainConfig) -> Evaluation:
     model = new_model(config, train_data).to(accelerator.device).to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda" and not config.frozen_batch_norm:
         nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    stand_in = make_stand_in(config, model)
     state = RunState(
         model,
         AveragedModel(model, multi_avg_fn=moving_average(config.ema), use_buffers=True),
-        stand_in,
         make_optimizer(
             model,
             model.backbone,
-            stand_in=stand_in,
             lr=config.lr,
             backbone_lr=config.backbone_lr,
             weight_decay=config.weight_decay,
@@ -175,7 +171,7 @@ def fit(
                     with contextlib.nullcontext() if whole else accelerator.no_sync(network):
                         with predictor.autocast():
                             images = predictor.normalise(part_pixels.to(accelerator.device))
-                            output = network(images, state.stand_in(step))
+                            output = network(images)
                         losses = configured_losses(
                             config, output, part_labels, class_weights=class_weights, labelled_share=labelled_share
                         )
@@ -190,9 +186,6 @@ def fit(
                     f"Expected a finite loss, got {figures[0].item()} at step {step} from {names}; "
                     "look at these files, or lower lr in a new --out."
                 )
-            vectors = state.stand_in.vectors  # not a part of the network, whose gradients are averaged already
-            if vectors.grad is not None:
-                vectors.grad = accelerator.reduce(vectors.grad, "mean")
             accelerator.clip_grad_norm_(learners(optimizer), config.clip_grad)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

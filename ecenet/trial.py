@@ -13,8 +13,7 @@ from ecenet.data.split import LabelledSplit, class_presence
 from ecenet.errors import UserError
 from ecenet.losses import cross_entropy
 from ecenet.metrics import confusion_matrix, mean_iou
-from ecenet.model.ecenet import ECENet, resize
-from ecenet.model.segvit import SegViT
+from ecenet.model.ecenet import resize
 from ecenet.optimizer import (
     freeze_batch_norm,
     learners,
@@ -25,7 +24,6 @@ from ecenet.optimizer import (
 )
 from ecenet.outputs import ECENetOutput
 from ecenet.predictor import Predictor
-from ecenet.stand_in import make_stand_in
 from ecenet.start import configured_losses, lasting_settings, make_batches, make_class_weights, make_sampler
 
 
@@ -76,11 +74,9 @@ def train_contender(
     """
     device = preparation.device
     network = contender.network.to(device).to(memory_format=torch.channels_last)
-    stand_in = make_stand_in(config, network) if isinstance(network, ECENet | SegViT) else None
     optimizer = make_optimizer(
         network,
         contender.backbone,
-        stand_in=stand_in,
         lr=config.lr,
         backbone_lr=config.backbone_lr,
         weight_decay=config.weight_decay,
@@ -99,7 +95,7 @@ def train_contender(
         set_learning_rates(optimizer, factor)
         with preparation.autocast():
             images = preparation.normalise(images.to(device))
-            output = network(images) if stand_in is None else network(images, stand_in(step))
+            output = network(images)
         if isinstance(output, Tensor):
             logits = resize(output, labels.shape[-2:])
             loss = cross_entropy(logits, labels, class_weights=weights, hard_pixels=config.hard_pixels)

@@ -24,7 +24,7 @@ WEIGHTS_DIR = Path(__file__).resolve().parent.parent / "weights"
 
 CHECKPOINT_FILES = ("config.json", "model.safetensors")
 
-CLASS_TENSORS = ("extract.mask.3.weight", "extract.mask.3.bias", "learned_embeddings")
+CLASS_TENSORS = ("extract.mask.3.weight", "extract.mask.3.bias", "extract.stand_ins", "learned_embeddings")
 """What has a row for each class."""
 SEGVIT_CLASS_TENSORS = ("classify.weight", "classify.bias")
 """What else has one in SegViT; in ECENet a layer of that name knows no classes."""
@@ -81,7 +81,7 @@ def copy_weights(source: Network, model: Network) -> None:
     """Begin a training where another ended; both need one architecture.
 
     With the same classes in the same order every tensor is copied. With others the ones that belong to classes keep
-    their new values; those are few, since nothing behind the coarse mask knows which class is which.
+    their new values; those are few: the coarse mask's last layer, and learned vectors.
 
     Raises:
         UserError: the architectures differ.

@@ -158,7 +158,7 @@ def test_config_of_something_else(checkpoint: Path, content: str) -> None:
         ({"embed_dim": 32}, "have another shape"),
         ({"updater": "off"}, "do not belong (first: update.0."),
         ({"embeddings": "learned"}, "1 are missing"),
-        ({"class_names": ["a", "b"], "class_colors": [[0, 0, 0]] * 2}, "2 have another shape"),
+        ({"class_names": ["a", "b"], "class_colors": [[0, 0, 0]] * 2}, "3 have another shape"),
     ],
 )
 def test_config_that_was_edited_wrongly(checkpoint: Path, changes: dict[str, Any], expected: str) -> None:

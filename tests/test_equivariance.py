@@ -1,6 +1,7 @@
-"""Behind the coarse mask no layer knows which class is which: embeddings are all they see. Ours."""
+"""Behind the coarse mask only the stand-ins know which class is which: embeddings are all that layers see. Ours."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -16,7 +17,9 @@ def test_permuting_the_coarse_masks_permutes_everything_after_them(tiny_model: E
     last = permuted.extract.mask[-1]
     assert isinstance(last, nn.Conv2d)
     assert last.bias is not None
-    last.weight.data, last.bias.data = last.weight.data[order], last.bias.data[order]
+    assert permuted.extract.stand_ins is not None
+    for rows in (last.weight, last.bias, permuted.extract.stand_ins):
+        rows.data = rows.data[order]
 
     plain, swapped = tiny_model(images), permuted(images)
     for name, stage in plain.stages.items():
@@ -35,7 +38,10 @@ def test_the_coarse_mask_learns_from_its_own_supervision_alone(tiny_model: ECENe
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
-def test_embeddings_do_not_depend_on_how_strong_a_mask_is_but_for_its_peak(tiny_model: ECENet, factor: float) -> None:
+def test_embeddings_do_not_depend_on_how_strong_a_mask_is_but_for_its_peak(
+    make_model: Callable[..., ECENet], factor: float
+) -> None:
+    tiny_model = make_model(stand_ins=False)
     generator = torch.Generator().manual_seed(0)
     features, masks = torch.randn(1, 16, 4, 6, generator=generator), torch.rand(1, 4, 4, 6, generator=generator)
     nn.init.zeros_(tiny_model.extract.presence.weight)

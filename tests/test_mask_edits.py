@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from helpers import noise_image
+from helpers import noise_image, small_model
 from predictions import make_prediction
 
+from ecenet.config import ModelConfig
 from ecenet.errors import UserError
 from ecenet.explore.mask_edits import StageMask, stage_mask
 from ecenet.model.edits import HeadEdits
@@ -117,7 +118,10 @@ def test_what_is_painted_at_a_stage_is_seen_there_and_after_it(
     assert not np.array_equal(again.final.mask_logits, prediction.final.mask_logits)
 
 
-def test_swapping_two_coarse_masks_swaps_everything_behind_them(predictor: Predictor, prediction: Prediction) -> None:
+def test_swapping_two_coarse_masks_swaps_everything_behind_them() -> None:
+    model = small_model(config=ModelConfig(embed_dim=16, taper=False, stand_ins=False))
+    predictor = Predictor(model, device="cpu", half=False)
+    prediction = predictor.predict(noise_image(64, 64))
     swapped = stage_mask(prediction, "ece").swapped(0, 2)
     again = predictor.predict_features(prediction.features, HeadEdits(stages={"ece": swapped.edits}))
     for name, stage in prediction.stages.items():

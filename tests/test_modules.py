@@ -42,14 +42,16 @@ def test_pyramid_cells_are_the_full_grid_and_then_its_averages() -> None:
     ],
 )
 def test_embed_pools_under_each_mask_over_all_cells_jointly(pool_grids: tuple[int, ...], expected: list[float]) -> None:
-    extract = ClassExtraction(width=1, embed_dim=1, num_classes=3, pool_grids=pool_grids, masks_only=False)
+    extract = ClassExtraction(
+        width=1, embed_dim=1, num_classes=3, pool_grids=pool_grids, masks_only=False, stand_ins=False
+    )
     extract.project, extract.norm = nn.Identity(), nn.Identity()
     nn.init.zeros_(extract.presence.weight)
     torch.testing.assert_close(extract.embed(FEATURES, MASKS).flatten(), torch.tensor(expected))
 
 
 def test_embed_tells_a_class_that_is_there_from_one_that_is_nowhere_by_its_mask_s_peak() -> None:
-    extract = ClassExtraction(width=1, embed_dim=1, num_classes=2, pool_grids=(), masks_only=False)
+    extract = ClassExtraction(width=1, embed_dim=1, num_classes=2, pool_grids=(), masks_only=False, stand_ins=False)
     extract.project, extract.norm = nn.Identity(), nn.Identity()
     nn.init.constant_(extract.presence.weight, 10.0)
     features = torch.full((1, 1, 2, 2), 3.0)
@@ -58,7 +60,7 @@ def test_embed_tells_a_class_that_is_there_from_one_that_is_nowhere_by_its_mask_
 
 
 def test_embed_projects_and_normalises_what_it_pooled() -> None:
-    extract = ClassExtraction(width=4, embed_dim=4, num_classes=3, pool_grids=(), masks_only=False)
+    extract = ClassExtraction(width=4, embed_dim=4, num_classes=3, pool_grids=(), masks_only=False, stand_ins=False)
     features, masks = torch.randn(2, 4, 3, 5), torch.rand(2, 3, 3, 5)
     pooled = (masks[:, :, None] * features[:, None]).sum(dim=(3, 4)) / masks.sum(dim=(2, 3))[..., None]
     torch.testing.assert_close(

@@ -63,7 +63,6 @@ def test_killed_at_three_random_steps_it_ends_bit_for_bit_like_the_whole_run(
     for part in ("model", "averaged"):
         assert ours[part].keys() == theirs[part].keys()
         assert all(torch.equal(value, theirs[part][key]) for key, value in ours[part].items())
-    assert torch.equal(ours["stand_in"]["vectors"], theirs["stand_in"]["vectors"])
     for key, value in ours["optimizer"]["state"].items():
         assert all(torch.equal(entry, theirs["optimizer"]["state"][key][name]) for name, entry in value.items())
     for folder in ("model", "best"):

@@ -113,8 +113,10 @@ def test_permuting_the_classes_permutes_every_stage(overrides: dict[str, Any], i
     permuted = copy.deepcopy(model)
     with torch.no_grad():
         rows = [permuted.classify.weight, permuted.classify.bias]
-        rows += [permuted.extract.mask[3].weight, permuted.extract.mask[3].bias] if overrides else []
-        rows += [] if overrides else [permuted.learned_embeddings]
+        if overrides:
+            rows += [permuted.extract.mask[3].weight, permuted.extract.mask[3].bias, permuted.extract.stand_ins]
+        else:
+            rows += [permuted.learned_embeddings]
         for tensor in rows:
             tensor[:K] = tensor[order]
     features = kept(model, images)
@@ -223,7 +225,7 @@ def test_images_of_another_size_than_the_position_embeddings_are_taken() -> None
 
 
 def test_a_mask_given_to_ece_makes_the_embeddings_and_its_own_changes_nothing(images: Tensor) -> None:
-    model = small_segvit(**EXPLICIT)
+    model = small_segvit(**EXPLICIT, stand_ins=False)
     features = kept(model, images)
     plain = run(model, features)
     own = plain.stages["ece"].mask_logits.softmax(dim=1)

@@ -35,15 +35,27 @@ class ClassExtraction(nn.Module):
     Masks, pyramid pooling under them and the projection are the paper's. Ours: the mask's layers (norm and two 1×1
     convolutions), the grids, that each class's weights are normalised jointly over the cells of all grids, and that the
     mask's peak joins the embedding: a mean alone cannot tell a class that is there from one that is nowhere, so the
-    network would bend its masks into class codes. Nothing here knows which class is which; only the mask does.
+    network would bend its masks into class codes.
+
+    Ours, too, are the stand-ins: a mask that shows nothing has no class to make an embedding of, only what resembles it
+    most, which is another class. A learned vector stands in for the embedding then, as far as the peak lacks of 1.
+    Besides them nothing here knows which class is which; only the mask does.
     """
 
     def __init__(
-        self, *, width: int, embed_dim: int, num_classes: int, pool_grids: tuple[int, ...], masks_only: bool
+        self,
+        *,
+        width: int,
+        embed_dim: int,
+        num_classes: int,
+        pool_grids: tuple[int, ...],
+        masks_only: bool,
+        stand_ins: bool,
     ) -> None:
         """Args:
         pool_grids: empty for a plain masked mean.
         masks_only: leave out the projection, which nothing would train where embeddings are learned.
+        stand_ins: have learned vectors for classes that masks do not show.
         """
         super().__init__()
         self.pool_grids = pool_grids
@@ -55,17 +67,24 @@ class ClassExtraction(nn.Module):
             self.project = nn.Linear(width, embed_dim)
             self.presence = nn.Linear(1, embed_dim, bias=False)
             self.norm = nn.LayerNorm(embed_dim)
+        self.stand_ins = nn.Parameter(torch.empty(num_classes, embed_dim)) if stand_ins and not masks_only else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the stand-ins anew; all else resets itself."""
+        if self.stand_ins is not None:
+            nn.init.normal_(self.stand_ins)
 
     def predict_mask(self, features: Tensor) -> Tensor:
         """(B, D, h, w) → mask logits (B, K, h, w)."""
         return self.mask(features)
 
     def embed(self, features: Tensor, mask_probabilities: Tensor) -> Tensor:
-        """Class embeddings of given masks, which need not be predicted ones: any region can become an embedding.
+        """Class embeddings of given masks, which need not be predicted ones.
 
         Args:
             features: (B, D, h, w).
-            mask_probabilities: (B, K, h, w), non-negative.
+            mask_probabilities: (B, K, h, w), 0 … 1.
         Returns: (B, K, D).
         Raises:
             UserError: the model's embeddings are learned ones.
@@ -77,15 +96,16 @@ class ClassExtraction(nn.Module):
                 pyramid_cells(mask_probabilities.float(), grids=self.pool_grids),
             )
             peak = mask_probabilities.float().flatten(2).amax(dim=2, keepdim=True)
-        return self.project_pooled(pooled, peak)
+        embeddings = self.project_pooled(pooled, peak)
+        return embeddings if self.stand_ins is None else peak * embeddings + (1 - peak) * self.stand_ins
 
     def project_pooled(self, pooled: Tensor, peak: Tensor) -> Tensor:
-        """Mean features under masks become class embeddings.
+        """Mean features under masks become embeddings, of whatever they are masks of: any region can have one.
 
         Args:
-            pooled: (B, K, D).
-            peak: (B, K, 1) each mask's highest value, 0 … 1.
-        Returns: (B, K, D).
+            pooled: (B, N, D).
+            peak: (B, N, 1) each mask's highest value, 0 … 1.
+        Returns: (B, N, D).
         Raises:
             UserError: the model's embeddings are learned ones.
         """

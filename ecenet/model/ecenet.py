@@ -61,6 +61,7 @@ class ECENet(
         image_std: list[float],
         taper: bool = False,
         summed_masks: bool = False,
+        stand_ins: bool = False,
         dropout: float = 0.0,
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
@@ -97,6 +98,7 @@ class ECENet(
             num_classes=num_classes,
             pool_grids=tuple(pool_grids) if extraction == "pyramid" else (),
             masks_only=embeddings == "learned",
+            stand_ins=stand_ins,
         )
         if embeddings == "learned":
             self.learned_embeddings = nn.Parameter(torch.randn(num_classes, embed_dim))
@@ -133,21 +135,17 @@ class ECENet(
             explicit=self.explicit, new_classes=True, reconstruction=self.reconstruction, updater=self.updater
         )
 
-    def forward(self, images: Tensor, stand_in: Tensor | None = None) -> ECENetOutput:
-        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`;
-        `stand_in` as for `forward_head`."""
+    def forward(self, images: Tensor) -> ECENetOutput:
+        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""
         self.backbone.check_size(images)
-        return self.forward_head(self.backbone(images), stand_in=stand_in)
+        return self.forward_head(self.backbone(images))
 
-    def forward_head(
-        self, backbone_features: list[Tensor], edits: HeadEdits | None = None, *, stand_in: Tensor | None = None
-    ) -> ECENetOutput:
+    def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
         """Everything after the backbone, for features that were kept.
 
         Args:
             backbone_features: (B, C, h, w) of each stage, shallow to deep.
             edits: what to do otherwise in this pass. With added classes, K in the output counts all rows of the head.
-            stand_in: (K, D) that training adds to E_0, see `ecenet.stand_in`.
         Raises:
             UserError: the edits are not for these weights or these features.
         """
@@ -158,7 +156,7 @@ class ECENet(
         features, diversity = self._reconstruct(backbone_features, edits)
         stages: dict[str, StageOutput] = {}
 
-        coarse, embeddings = self._extract(features[-1], edits, stand_in)
+        coarse, embeddings = self._extract(features[-1], edits)
         stages["ece"] = StageOutput(features[-1], coarse, coarse, embeddings, embeddings, None)
 
         # Deep to shallow: semantics flow into ever finer features.
@@ -222,7 +220,7 @@ class ECENet(
                 diversity = diversity + diversity_loss(intrinsic, diverse) / len(self.reconstruct)
         return features, diversity
 
-    def _extract(self, features: Tensor, edits: HeadEdits, stand_in: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
         """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features."""
         edit = edits.at("ece")
         predicted = self.extract.predict_mask(features)
@@ -230,8 +228,6 @@ class ECENet(
             # Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
             probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask[:, : self.num_classes]
             embeddings = self.extract.embed(features, probabilities)
-            if stand_in is not None:
-                embeddings = embeddings + stand_in
         else:
             embeddings = self.learned_embeddings.expand(predicted.shape[0], -1, -1)
         coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)

@@ -54,6 +54,7 @@ class SegViT(
         image_mean: list[float],
         image_std: list[float],
         dropout: float = 0.1,
+        stand_ins: bool = False,
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
         pretrained: bool = False,
@@ -84,6 +85,7 @@ class SegViT(
                 num_classes=num_classes,
                 pool_grids=tuple(pool_grids) if extraction == "pyramid" else (),
                 masks_only=False,
+                stand_ins=stand_ins,
             )
         self.decode = nn.ModuleList(
             AttentionToMask(embed_dim=embed_dim, num_heads=num_heads, num_layers=num_layers, dropout=dropout)
@@ -108,15 +110,12 @@ class SegViT(
         """What edits can change."""
         return HeadParts(explicit=self.explicit, new_classes=False, reconstruction=False, updater=self.updater)
 
-    def forward(self, images: Tensor, stand_in: Tensor | None = None) -> ECENetOutput:
-        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`;
-        `stand_in` as for `forward_head`."""
+    def forward(self, images: Tensor) -> ECENetOutput:
+        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""
         self.backbone.check_size(images)
-        return self.forward_head(self.backbone(images), stand_in=stand_in)
+        return self.forward_head(self.backbone(images))
 
-    def forward_head(
-        self, backbone_features: list[Tensor], edits: HeadEdits | None = None, *, stand_in: Tensor | None = None
-    ) -> ECENetOutput:
+    def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
         """Everything after the backbone, for features that were kept. As for `ECENet.forward_head`, but that
 
         - a stage's `similarity` is its own attention scores, and its `mask_logits` what the masks up to it and its
@@ -134,7 +133,7 @@ class SegViT(
         stages: dict[str, StageOutput] = {}
 
         if self.explicit:
-            coarse, embeddings = self._extract(features[-1], edits, stand_in)
+            coarse, embeddings = self._extract(features[-1], edits)
             stages["ece"] = StageOutput(features[-1], coarse, coarse, embeddings, embeddings, None)
         else:
             embeddings = self.learned_embeddings.repeat(len(features[-1]), 1, 1)
@@ -170,15 +169,13 @@ class SegViT(
         tokens = self.project[level](feature.flatten(2).mT)
         return tokens.mT.unflatten(2, feature.shape[-2:])
 
-    def _extract(self, features: Tensor, edits: HeadEdits, stand_in: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
         """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features, as ECENet has them."""
         edit = edits.at("ece")
         predicted = self.extract.predict_mask(features)
         # As in ECENet, the mask answers to its own supervision alone.
         probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask
         embeddings = self.extract.embed(features, probabilities)
-        if stand_in is not None:
-            embeddings = embeddings + stand_in
         coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)
         return coarse, replaced_rows(embeddings, edit.embeddings)
 
