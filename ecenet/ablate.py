@@ -54,7 +54,7 @@ VARIANTS: dict[str, Variant] = {
     "mean": Variant("a plain mean under the mask for the pyramid", {"extraction": "mean"}),
     "updater-off": Variant("embeddings as ECE made them, never updated", {"updater": "off"}),
     "updater-added": Variant("updates added, without a gate", {"updater": "added"}),
-    "no-stand-in": Variant("no learned stand-ins for classes that masks do not show", {"stand_ins": False}),
+    "no-stand-ins": Variant("no learned stand-ins for classes that masks do not show", {"stand_ins": False}),
     "masks-anew": Variant("every stage's mask made anew instead of summed up", {"summed_masks": False}),
     "segvit": Variant("SegViT: learned vectors, no updater", segvit={}),
     "segvit-explicit": Variant("SegViT with explicit embeddings", segvit={"embeddings": "explicit"}),
@@ -62,7 +62,7 @@ VARIANTS: dict[str, Variant] = {
         "SegViT with explicit embeddings and gated updater", segvit={"embeddings": "explicit", "updater": "gated"}
     ),
 }
-"""By the name of its row, every ablation that the paper reports, and those of two parts that are ours (no-stand-in,
+"""By the name of its row, every ablation that the paper reports, and those of two parts that are ours (no-stand-ins,
 masks-anew). Other backbones are an option of the training."""
 
 Results = dict[str, dict[str, dict[str, float]]]
