@@ -5,8 +5,12 @@ import re
 from PIL import Image
 
 from ecenet.ui import thumbnails
+from ecenet.ui.thumbnails import Thumbnail
 
-PICTURES = [(Image.new("RGB", (400, 100)), "wide"), (Image.new("RGB", (30, 50)), "<small>")]
+PICTURES = [
+    Thumbnail.of(Image.new("RGB", size), caption=caption)
+    for size, caption in (((400, 100), "wide"), ((30, 50), "<small>"))
+]
 
 
 def test_each_picture_is_a_button_of_its_own() -> None:

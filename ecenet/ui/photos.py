@@ -50,7 +50,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     )
     gr.Markdown(f"{shelf.limits}. Or an example:", elem_id="upload-limits")
     offered = thumbnails.build(
-        thumbnails.render(((load_image(path), caption) for path, caption in examples), label="Examples"),
+        thumbnails.render(map(_example_thumbnail, examples), label="Examples"),
         elem_id="examples",
     )
     shown = thumbnails.build(visible=False, elem_id="session-photos")
@@ -104,12 +104,17 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     return View(partial(_show_photos, limits=shelf.limits), both, [shown, clear], "photo")
 
 
+def _example_thumbnail(example: tuple[str, str]) -> thumbnails.Thumbnail:
+    path, caption = example
+    return thumbnails.Thumbnail.of(load_image(path), caption=caption)
+
+
 def _uploaded_path(payload: ImageData | None) -> str | None:
     return payload.path if payload else None
 
 
 def _show_photos(session: Session, selection: Selection, *, limits: Limits) -> tuple[gr.HTML, gr.Button]:
-    pictures = [(photo.prediction.image, photo.name) for photo in session.photos]
+    pictures = [photo.thumbnail for photo in session.photos]
     label = f"Your photos (up to {limits.photos})"
     pressed = min(selection.photo, len(pictures) - 1)
     shown = gr.HTML(thumbnails.render(pictures, label=label, pressed=pressed), visible=bool(pictures))

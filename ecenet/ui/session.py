@@ -19,6 +19,7 @@ from ecenet.ui.layers import StagePictures, stage_pictures
 from ecenet.ui.report import note_refusal
 from ecenet.ui.selection import Selection, pixel_of
 from ecenet.ui.shelf import ModelShelf
+from ecenet.ui.thumbnails import Thumbnail
 
 MAX_PHOTO_SIDE = 1024
 """Longest side in pixels at which the app shows photos; larger ones are scaled down on arrival."""
@@ -45,6 +46,11 @@ class Photo:
     def pictures(self) -> dict[str, StagePictures]:
         """Of every stage; drawn once, since that takes longer than a click on a photo may."""
         return stage_pictures(self.prediction)
+
+    @cached_property
+    def thumbnail(self) -> Thumbnail:
+        """Drawn once, since all are sent whenever one of them is chosen."""
+        return Thumbnail.of(self.prediction.image, caption=self.name)
 
 
 @dataclass(frozen=True)
