@@ -37,6 +37,9 @@ def small_model(*, image_size: int | None = 64, seed: int = 0, config: ModelConf
         )
 
 
+PLAIN = ModelConfig(embed_dim=16, taper=False, stand_ins=False)
+"""For `small_model`: embeddings are of masks alone."""
+
 SMALL_SEGVIT = SegViTConfig(
     backbone="vit_tiny_patch16_224",
     out_indices=(0, 1),

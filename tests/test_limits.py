@@ -57,9 +57,10 @@ def test_the_options_are_the_limits_by_default() -> None:
 def test_the_page_shows_them(shelf: ModelShelf) -> None:
     assert str(Limits()) == "Up to 20 photos, 32 MB and 64 megapixels each"
     with gr.Blocks() as page:
-        photos.build(gr.State(new_session(shelf)), gr.State(Selection()), shelf=shelf)
+        view = photos.build(gr.State(new_session(shelf)), gr.State(Selection()), shelf=shelf)
     shown = json.dumps(page.config["components"], default=str)
     assert "Up to 2 photos, 1 MB and 0.01 megapixels each" in shown
+    assert "Your photos (up to 2)" in view.render(new_session(shelf), Selection())[0].value
 
 
 def test_photos_and_truths_are_held_to_them(shelf: ModelShelf, tmp_path: Path) -> None:

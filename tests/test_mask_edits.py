@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from helpers import noise_image, small_model
+from helpers import PLAIN, noise_image, small_model
 from predictions import make_prediction
 
-from ecenet.config import ModelConfig
 from ecenet.errors import UserError
 from ecenet.explore.mask_edits import StageMask, stage_mask
 from ecenet.model.edits import HeadEdits
@@ -119,8 +118,7 @@ def test_what_is_painted_at_a_stage_is_seen_there_and_after_it(
 
 
 def test_swapping_two_coarse_masks_swaps_everything_behind_them() -> None:
-    model = small_model(config=ModelConfig(embed_dim=16, taper=False, stand_ins=False))
-    predictor = Predictor(model, device="cpu", half=False)
+    predictor = Predictor(small_model(config=PLAIN), device="cpu", half=False)
     prediction = predictor.predict(noise_image(64, 64))
     swapped = stage_mask(prediction, "ece").swapped(0, 2)
     again = predictor.predict_features(prediction.features, HeadEdits(stages={"ece": swapped.edits}))

@@ -23,6 +23,7 @@ ABLATIONS: list[dict[str, Any]] = [
     {"updater": "added"},
     {"taper": False},
     {"summed_masks": False},
+    {"stand_ins": False},
 ]
 MakeModel = Callable[..., ECENet]
 each_ablation = pytest.mark.parametrize(

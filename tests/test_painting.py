@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from helpers import CLASS_NAMES, noise_image, small_model
+from helpers import CLASS_NAMES, PLAIN, noise_image, small_model
 from safetensors.numpy import save_file
 
 from ecenet.config import ModelConfig
@@ -22,8 +22,6 @@ from ecenet.predictor import Predictor
 CHELSEA = Path(skimage.data.__file__).parent / "chelsea.png"
 EAR = (slice(2, 60), slice(345, 390))
 """Rows and columns of Chelsea's left ear, of 451×300."""
-PLAIN = ModelConfig(embed_dim=16, taper=False, stand_ins=False)
-"""Embeddings are of masks alone."""
 FOREHEAD = (slice(20, 60), slice(150, 300))
 BLANKET = (slice(180, 280), slice(400, 440))
 """Behind her."""

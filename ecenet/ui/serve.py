@@ -70,7 +70,7 @@ def serve(
         share=share,
         theme=gr.themes.Soft(primary_hue="teal", font=["ui-sans-serif", "system-ui", "sans-serif"]),
         css_paths=ASSETS / "app.css",
-        head=f"<script>{(ASSETS / 'stream.js').read_text()}</script>",
+        head=f"<script>{(ASSETS / 'stream.js').read_text(encoding='utf-8')}</script>",
         max_file_size=limits.bytes,
         max_threads=THREADS,
         footer_links=["api", "settings"],

@@ -75,7 +75,9 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     region.after(tools.undo.click(changes.undo_stroke, where, experiment, **each).success)
     region.after(tools.clear.click(changes.clear_strokes, where, experiment, **each).success)
 
-    def on(event: Callable[..., Any], change: Callable[..., Experiment], *inputs: Any, options: dict = once) -> None:
+    def on(
+        event: Callable[..., Any], change: Callable[..., Experiment], *inputs: Any, options: dict[str, Any] = once
+    ) -> None:
         """Change the experiment by what fields hold, and draw what follows."""
         changed = event(show_errors(change), [*where, *inputs], experiment, **options)
         drawn.after(changed.success, show_progress="minimal")
