@@ -10,7 +10,6 @@ from gradio.data_classes import ImageData
 
 from ecenet.errors import UserError
 from ecenet.images import load_image
-from ecenet.limits import Limits
 from ecenet.ui import thumbnails
 from ecenet.ui.choose import choose_photo
 from ecenet.ui.selection import Selection
@@ -101,7 +100,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     for done in (added, added_several, added_example, chosen):
         done.success(None, None, None, js=SCROLL_TO_TABS)
     clear.click(remove_all, both, both, **MODEL_QUEUE)
-    return View(partial(_show_photos, limits=shelf.limits), both, [shown, clear], "photo")
+    return View(_show_photos, both, [shown, clear], "photo")
 
 
 def _example_thumbnail(example: tuple[str, str]) -> thumbnails.Thumbnail:
@@ -113,9 +112,9 @@ def _uploaded_path(payload: ImageData | None) -> str | None:
     return payload.path if payload else None
 
 
-def _show_photos(session: Session, selection: Selection, *, limits: Limits) -> tuple[gr.HTML, gr.Button]:
+def _show_photos(session: Session, selection: Selection) -> tuple[gr.HTML, gr.Button]:
     pictures = [photo.thumbnail for photo in session.photos]
-    label = f"Your photos (up to {limits.photos})"
+    label = f"Your photos (up to {session.limits.photos})"
     pressed = min(selection.photo, len(pictures) - 1)
     shown = gr.HTML(thumbnails.render(pictures, label=label, pressed=pressed), visible=bool(pictures))
     return shown, gr.Button(visible=bool(pictures))
