@@ -1,6 +1,7 @@
 """The command line: `python -m ecenet predict | evaluate | embed | train | recipes | runs | ship | …`, and
 `python -m ecenet --version`."""
 
+import io
 import sys
 
 import tyro
@@ -31,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments == ["--version"]:
         print(version_line())
         return 0
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # In a log file, too, each line is there at once, and in its place among those of standard error.
+        sys.stdout.reconfigure(line_buffering=True)
     try:
         command = tyro.cli(
             Predict

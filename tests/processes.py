@@ -51,6 +51,7 @@ def start(
     if max_file_bytes is not None:
         command = [sys.executable, "-c", LIMITED, str(max_file_bytes), *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    environment.pop("PYTHONUNBUFFERED", None)  # output is as most people have it
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
