@@ -34,7 +34,7 @@ def build(value: str = "", *, elem_id: str, visible: bool = True) -> gr.HTML:
     Args:
         value: of `render`.
     """
-    return gr.HTML(value, js_on_load=CLICK, visible=visible, padding=False, elem_id=elem_id)
+    return gr.HTML(value, js_on_load=CLICK, visible=visible, elem_id=elem_id)
 
 
 def render(pictures: Iterable[Thumbnail], *, label: str, pressed: int | None = None) -> str:
