@@ -5,15 +5,23 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
+import httpx
 import pytest
 import tyro
+from gradio import route_utils
 from serving import Served
 
 import app
 import ecenet
 from ecenet.__main__ import main
+from ecenet.limits import Limits
+from ecenet.ui.page import Page
+from ecenet.ui.serve import serve
 from ecenet.ui.start import Options, is_public, is_shared, start
 from ecenet.version import commit, version_line
 
@@ -47,6 +55,23 @@ def test_there_is_one_version_and_the_page_shows_it(
     monkeypatch.setenv("ECENET_COMMIT", "abc")
     assert commit() == "abc"
     assert version_line() == f"ECENet Explorer {ecenet.__version__} (abc)"
+
+
+def test_a_machine_too_busy_to_show_the_page_at_once_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    take = route_utils.update_root_in_config
+
+    def take_long(*args: Any) -> Any:
+        time.sleep(3.5)
+        return take(*args)
+
+    monkeypatch.setattr(route_utils, "update_root_in_config", take_long)
+    with Page(analytics_enabled=False) as page:
+        gr.Markdown("here")
+    serve(page, host="127.0.0.1", port=None, limits=Limits(), wait=False)
+    try:
+        assert "here" in httpx.get(page.local_url, timeout=30).text
+    finally:
+        page.close(verbose=False)
 
 
 @pytest.mark.parametrize(

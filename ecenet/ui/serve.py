@@ -83,6 +83,7 @@ def serve(
             "routes": [health_route(health, waiting=waiting.__len__, queue=queue)] if health else [],
         },
         prevent_thread_lock=True,
+        _frontend=False,  # or Gradio gives up when a busy machine takes three seconds for the first page
     )
     adopt_uvicorn()
     if share and not page.share_url:
