@@ -41,7 +41,7 @@ class Served:
     def call(self, endpoint: str, *, named: bool = True, **body: Any) -> httpx.Response:
         """What curl would send; the answer of the call where there is one, else what refused it."""
         url = f"{self.address}/gradio_api/call"
-        began = httpx.post(f"{url}/{'v2/' if named else ''}{endpoint}", json=body)
+        began = httpx.post(f"{url}/{'v2/' if named else ''}{endpoint}", json=body, timeout=60)
         if began.status_code != 200:
             return began
         return httpx.get(f"{url}/{endpoint}/{began.json()['event_id']}", timeout=60)
@@ -79,7 +79,13 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         )
         address = f"http://127.0.0.1:{port}"
         folder = tmp_path_factory.mktemp("photos")
-        yield Served(address, folder, Client(address, verbose=False), predictor, _write_files(folder, predictor))
+        yield Served(
+            address,
+            folder,
+            Client(address, verbose=False, httpx_kwargs={"timeout": 60}),
+            predictor,
+            _write_files(folder, predictor),
+        )
         page.close()
 
 

@@ -39,7 +39,7 @@ def error_of(api: Served, endpoint: str, *, named: bool = True, **body: Any) -> 
 def upload(api: Served, name: str, content: bytes | None = None) -> dict[str, Any]:
     """The file as clients name it after they have uploaded it."""
     content = (api.folder / name).read_bytes() if content is None else content
-    paths = httpx.post(f"{api.address}/gradio_api/upload", files={"files": (name, content)}).json()
+    paths = httpx.post(f"{api.address}/gradio_api/upload", files={"files": (name, content)}, timeout=60).json()
     return {"path": paths[0], **FILE}
 
 

@@ -20,11 +20,11 @@ def test_another_sites_page_cannot_start_trainings_here(address: str) -> None:
     join = f"{address}/gradio_api/queue/join"
     for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example", "Origin": "http://evil.example"}):
         for kind in ("text/plain", "application/json"):
-            answer = httpx.post(join, content=body, headers={**headers, "Content-Type": kind})
+            answer = httpx.post(join, content=body, headers={**headers, "Content-Type": kind}, timeout=60)
             assert answer.status_code == 403
             assert answer.json()["detail"].startswith("Expected a")
-    assert httpx.get(address, headers={"Host": "evil.example"}).status_code == 403
-    assert httpx.get(address).status_code == 200
+    assert httpx.get(address, headers={"Host": "evil.example"}, timeout=60).status_code == 403
+    assert httpx.get(address, timeout=60).status_code == 200
 
 
 def test_names_out_of_a_strangers_file_stay_text(page: Page, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_asked_to_end_it_does_so_at_once_and_leaves_nothing(app: App) -> None:
     assert app.process.returncode == 0
     assert output.endswith("Stopped.\n")
     assert "Traceback" not in output
-    assert not psutil.wait_procs(children, timeout=1)[1]
+    assert not psutil.wait_procs(children, timeout=10)[1]
     assert not list(app.temporary.glob("ecenet-*"))
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -15,7 +15,7 @@ def test_a_picture_tells_whose_it_is() -> None:
 
 
 def test_everybody_gets_their_own_answers_beside_slow_clients(api: Served) -> None:
-    config = httpx.get(f"{api.address}/config").json()
+    config = httpx.get(f"{api.address}/config", timeout=60).json()
     crowd = Crowd(api.address, config, until=time.monotonic() + SECONDS, pause=1)
     kinds = [crowd.visit, crowd.visit, crowd.program, crowd.trickle, crowd.ignore, crowd.vanish]
 

@@ -72,7 +72,7 @@ def health(predictor: Predictor) -> Health:
 
 
 def test_health_tells_what_answers_and_nothing_else(api: Served) -> None:
-    answer = httpx.get(f"{api.address}/health")
+    answer = httpx.get(f"{api.address}/health", timeout=60)
     assert answer.status_code == 200
     report = answer.json()
     assert report.pop("uptime_seconds") >= 0
@@ -85,9 +85,9 @@ def test_health_tells_what_answers_and_nothing_else(api: Served) -> None:
         "queue": QUEUE,
         "umap_ready": True,
     }
-    head = httpx.head(f"{api.address}/health")
+    head = httpx.head(f"{api.address}/health", timeout=60)
     assert (head.status_code, head.content) == (200, b"")
-    assert httpx.post(f"{api.address}/health").status_code == 405
+    assert httpx.post(f"{api.address}/health", timeout=60).status_code == 405
 
 
 def test_health_fails_while_the_model_does_and_recovers_with_it(
@@ -220,7 +220,7 @@ def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health,
         gr.Button().click(fail, kept, kept)
     serve(page, health=health, host="127.0.0.1", port=None, limits=Limits(), wait=False)
     try:
-        client = Client(page.local_url, verbose=False)
+        client = Client(page.local_url, verbose=False, httpx_kwargs={"timeout": 60})
         assert client.predict(api_name="/count") == 1
         with pytest.raises(AppError, match="your photos are still here"):
             client.predict(api_name="/fail")

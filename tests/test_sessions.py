@@ -102,7 +102,7 @@ def small_page(keeping: Keeping, *, waiting: int = 2) -> SmallPage:
         port = probe.getsockname()[1]
     serve(page, host="127.0.0.1", port=port, limits=Limits(), keeping=keeping, queue=waiting, wait=False)
     served.address, served.page = f"http://127.0.0.1:{port}", page
-    served.config = httpx.get(f"{served.address}/config").json()
+    served.config = httpx.get(f"{served.address}/config", timeout=60).json()
     return served
 
 
@@ -189,7 +189,7 @@ def test_a_running_event_keeps_its_session(quick: SmallPage) -> None:
 
 def test_answers_that_nobody_fetches_go_with_their_session(quick: SmallPage) -> None:
     async def ask_and_leave() -> None:
-        async with httpx.AsyncClient(base_url=quick.address) as http:
+        async with httpx.AsyncClient(base_url=quick.address, timeout=60) as http:
             visitor = Visitor(http, quick.config, session="gone")  # type: ignore[arg-type]
             index = next(one["id"] for one in visitor.config["dependencies"] if one["api_name"] == "tell")
             await visitor.join(index)
@@ -238,12 +238,12 @@ def test_a_full_queue_tells_how_many_are_ahead_and_small_work_goes_on(narrow: Sm
     assert (program.status_code, program.json()["detail"]) == (503, sentence)
     assert (browser.status_code, browser.json()["detail"]) == (400, sentence), "so that the page shows it"
     with pytest.raises(QueueError):
-        Client(narrow.address, verbose=False).predict(api_name="/run_api")
-    reply = httpx.post(f"{narrow.address}{API}/call/run_api", json={"data": []})
+        Client(narrow.address, verbose=False, httpx_kwargs={"timeout": 60}).predict(api_name="/run_api")
+    reply = httpx.post(f"{narrow.address}{API}/call/run_api", json={"data": []}, timeout=60)
     assert (reply.status_code, reply.json()["detail"]) == (503, sentence)
     narrow.let_go.set()
     narrow.wait_until(lambda: len(narrow.page._queue) == 0)
-    assert Client(narrow.address, verbose=False).predict(api_name="/run_api") == "done"
+    assert Client(narrow.address, verbose=False, httpx_kwargs={"timeout": 60}).predict(api_name="/run_api") == "done"
 
 
 def test_who_reads_no_answers_cannot_ask_without_end(narrow: SmallPage) -> None:

@@ -62,7 +62,9 @@ def space(folder: Path, **variables: str) -> Iterator[Visitor]:
                 break
             except httpx.TransportError:
                 time.sleep(0.2)
-        served: Any = SimpleNamespace(address=address, client=Client(address, verbose=False))
+        served: Any = SimpleNamespace(
+            address=address, client=Client(address, verbose=False, httpx_kwargs={"timeout": 60})
+        )
         yield Visitor(served, "visitor")
     finally:
         app.terminate()
