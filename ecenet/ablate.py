@@ -49,7 +49,8 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     "whole": Variant("explicit embeddings, FR, pyramid, gated updater"),
     "learned": Variant("K learned vectors for explicit embeddings", {"embeddings": "learned"}),
-    "no-fr": Variant("a 1×1 convolution for Feature Reconstruction", {"reconstruction": False}),
+    "no-fr": Variant("a 1×1 convolution for Feature Reconstruction", {"reconstruction": "off"}),
+    "joined-fr": Variant("Feature Reconstruction's branches side by side, half as wide", {"reconstruction": "joined"}),
     "no-diversity": Variant("Feature Reconstruction without its diversity loss", {}, {"diversity_weight": 0.0}),
     "mean": Variant("a plain mean under the mask for the pyramid", {"extraction": "mean"}),
     "updater-off": Variant("embeddings as ECE made them, never updated", {"updater": "off"}),
@@ -62,8 +63,8 @@ VARIANTS: dict[str, Variant] = {
         "SegViT with explicit embeddings and gated updater", segvit={"embeddings": "explicit", "updater": "gated"}
     ),
 }
-"""By the name of its row, every ablation that the paper reports, and those of two parts that are ours (no-stand-ins,
-masks-anew). Other backbones are an option of the training."""
+"""By the name of its row, every ablation that the paper reports, and those of parts that are ours (joined-fr,
+no-stand-ins, masks-anew). Other backbones are an option of the training."""
 
 Results = dict[str, dict[str, dict[str, float]]]
 """mIoU of each stage by variant and seed (as text, since JSON has no other keys)."""

@@ -8,6 +8,7 @@ from ecenet.errors import UserError
 Architecture = Literal["ecenet", "segvit"]
 Embeddings = Literal["explicit", "learned"]
 Extraction = Literal["pyramid", "mean"]
+Reconstruction = Literal["off", "joined", "added"]
 Updater = Literal["off", "added", "gated"]
 
 
@@ -41,8 +42,9 @@ class ModelConfig:
     """Ablation. explicit: class embeddings come from masks (the paper). learned: K content-blind vectors."""
     stand_ins: bool = True
     """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show."""
-    reconstruction: bool = True
-    """Ablation. Feature Reconstruction's two branches, or a plain 1×1 convolution."""
+    reconstruction: Reconstruction = "added"
+    """Ablation. How Feature Reconstruction combines its branches. added: the diverse one to the intrinsic one, each D
+    wide. joined: side by side, each D/2 wide. off: a plain 1×1 convolution instead."""
     extraction: Extraction = "pyramid"
     """Ablation. pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid."""
     updater: Updater = "gated"
@@ -63,10 +65,15 @@ class ModelConfig:
             ("taper", (bool,), "true or false"),
             ("summed_masks", (bool,), "true or false"),
             ("stand_ins", (bool,), "true or false"),
-            ("reconstruction", (bool,), "true or false"),
             ("dropout", (int, float), "at least 0 and below 1"),
         )
-        _check_choices(self, ("embeddings", Embeddings), ("extraction", Extraction), ("updater", Updater))
+        _check_choices(
+            self,
+            ("embeddings", Embeddings),
+            ("reconstruction", Reconstruction),
+            ("extraction", Extraction),
+            ("updater", Updater),
+        )
         _check_out_indices(self.out_indices)
         if self.output_stride not in (None, 8, 16, 32):
             raise UserError(
@@ -75,7 +82,7 @@ class ModelConfig:
         if self.embed_dim < 2 or self.embed_dim % 2:
             raise UserError(
                 f"Expected embed_dim to be an even number of at least 2, got {self.embed_dim}; "
-                "choose another, since Feature Reconstruction splits it in two."
+                "choose another, since Feature Reconstruction may split it in two."
             )
         _check_dropout(self.dropout)
         if not self.embed_dim * self.ffn_ratio >= 1 or any(grid < 1 for grid in self.pool_grids):

@@ -100,7 +100,7 @@ def test_recipe_is_saved_as_it_stands_when_saving(tiny_model: ECENet, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "overrides", [{"embeddings": "learned"}, {"reconstruction": False}, {"extraction": "mean"}, {"updater": "off"}]
+    "overrides", [{"embeddings": "learned"}, {"reconstruction": "off"}, {"extraction": "mean"}, {"updater": "off"}]
 )
 def test_ablations_survive_the_round_trip(
     make_model: MakeModel, overrides: dict[str, Any], tmp_path: Path, images: Tensor

@@ -55,7 +55,7 @@ def test_edits_that_a_head_cannot_follow_are_refused_in_one_sentence(
     [
         ({"updater": "added"}, HeadEdits(gate=0.5), "gated updater, got one of the mode added"),
         ({"updater": "off"}, at("stage4", gate=0.5), "gated updater, got one of the mode off"),
-        ({"reconstruction": False}, HeadEdits(diverse=False), "Expected weights with Feature Reconstruction"),
+        ({"reconstruction": "off"}, HeadEdits(diverse=False), "Expected weights with Feature Reconstruction"),
         ({"embeddings": "learned"}, at("ece", mask=UNIFORM), "Expected a model with explicit embeddings"),
     ],
 )

@@ -26,7 +26,7 @@ def test_every_part_is_switched_off_by_itself() -> None:
 
 
 def test_what_a_model_has_not_is_not_switched_off() -> None:
-    plain = small_model(config=ModelConfig(embed_dim=16, updater="added", reconstruction=False))
+    plain = small_model(config=ModelConfig(embed_dim=16, updater="added", reconstruction="off"))
     names = list(knock_outs_of(plain))
     assert not any("gate" in name or "diverse" in name for name in names)
     assert "updater at stage4" in names

@@ -17,7 +17,8 @@ from ecenet.outputs import ECENetOutput
 ABLATIONS: list[dict[str, Any]] = [
     {},
     {"embeddings": "learned"},
-    {"reconstruction": False},
+    {"reconstruction": "off"},
+    {"reconstruction": "joined"},
     {"extraction": "mean"},
     {"updater": "off"},
     {"updater": "added"},
@@ -187,7 +188,7 @@ def test_mean_extraction_ignores_the_pyramid(make_model: MakeModel, images: Tens
 
 def test_only_feature_reconstruction_has_a_diversity_loss(make_model: MakeModel, images: Tensor) -> None:
     assert make_model().train()(images).diversity > 0
-    plain = make_model(reconstruction=False).train()
+    plain = make_model(reconstruction="off").train()
     assert plain(images).diversity == 0
     assert all(isinstance(module, torch.nn.Conv2d) for module in plain.reconstruct)
 
@@ -280,7 +281,7 @@ def test_image_sizes_that_the_backbone_cannot_divide_are_refused(
         ({"ffn_ratio": 0}, "Expected ffn_ratio × embed_dim .* at least 1, got 0 × 192"),
         ({"pool_grids": [0]}, r"pool_grids of at least 1, got .*\(0,\); correct"),
         ({"pool_grids": ["1"]}, r"Expected pool_grids to be a list of side lengths, got \['1'\]; correct"),
-        ({"reconstruction": "no"}, "Expected reconstruction to be true or false, got 'no'; correct"),
+        ({"reconstruction": True}, "Expected reconstruction to be one of off, joined, added, got True; choose"),
     ],
 )
 def test_bad_configs_are_refused_in_one_sentence(overrides: dict[str, Any], message: str) -> None:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecenet.model.class_extraction import ClassExtraction, masked_mean, pyramid_cells
-from ecenet.model.reconstruction import FeatureReconstruction, diversity_loss
+from ecenet.model.reconstruction import FeatureReconstruction, JoinedReconstruction, diversity_loss
 from ecenet.model.semantics import EmbeddingUpdater, SemanticsAttention
 
 FEATURES = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)
@@ -188,8 +188,22 @@ def test_diversity_loss_stays_in_range_and_has_finite_gradients_on_flat_maps() -
     assert flat.grad.isfinite().all()
 
 
-def test_feature_reconstruction_combines_both_branches() -> None:
+def test_feature_reconstruction_adds_the_diverse_branch_to_the_intrinsic_one() -> None:
     reconstruct = FeatureReconstruction(in_channels=5, width=8)
+    features = torch.randn(2, 5, 4, 6)
+    combined, intrinsic, diverse = reconstruct(features)
+    assert combined.shape == intrinsic.shape == diverse.shape == (2, 8, 4, 6)
+    added = torch.einsum("oc,bchw->bohw", reconstruct.combine.weight[:, :, 0, 0], diverse)
+    bias = reconstruct.combine.bias.view(1, 8, 1, 1)
+    torch.testing.assert_close(combined, intrinsic + added + bias, rtol=1e-4, atol=1e-5)
+    without, same, zeros = reconstruct(features, diversify=False)
+    torch.testing.assert_close(without, intrinsic + bias)
+    assert torch.equal(same, intrinsic)
+    assert not zeros.any()
+
+
+def test_joined_reconstruction_combines_both_halves() -> None:
+    reconstruct = JoinedReconstruction(in_channels=5, width=8)
     combined, intrinsic, diverse = reconstruct(torch.randn(2, 5, 4, 6))
     assert (combined.shape, intrinsic.shape, diverse.shape) == ((2, 8, 4, 6), (2, 4, 4, 6), (2, 4, 4, 6))
     weight = reconstruct.combine.weight[:, :, 0, 0]

@@ -14,9 +14,9 @@ from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
 from ecenet.model.pixel_classifier import PixelClassifier
-from ecenet.model.reconstruction import FeatureReconstruction, diversity_loss
+from ecenet.model.reconstruction import build_reconstruction, diversity_loss
 from ecenet.model.semantics import EmbeddingUpdater, SemanticsAttention, dot_product
-from ecenet.model_config import Embeddings, Extraction, ModelConfig, Updater
+from ecenet.model_config import Embeddings, Extraction, ModelConfig, Reconstruction, Updater
 from ecenet.outputs import ECENetOutput, StageOutput
 
 
@@ -52,7 +52,7 @@ class ECENet(
         ffn_ratio: float,
         pool_grids: list[int],
         embeddings: Embeddings,
-        reconstruction: bool,
+        reconstruction: Reconstruction,
         extraction: Extraction,
         updater: Updater,
         class_names: list[str],
@@ -87,9 +87,7 @@ class ECENet(
         widths = [stage_width(embed_dim, stride) if taper else embed_dim for stride in self.backbone.strides]
         self.dropout = nn.Dropout2d(dropout)
         self.reconstruct = nn.ModuleList(
-            FeatureReconstruction(in_channels=channels, width=width)
-            if reconstruction
-            else nn.Conv2d(channels, width, 1)
+            build_reconstruction(reconstruction, in_channels=channels, width=width)
             for channels, width in zip(self.backbone.channels, widths, strict=True)
         )
         self.extract = ClassExtraction(
@@ -118,7 +116,7 @@ class ECENet(
         self.fuse_norm = LayerNorm2d(widths[0])
         self.classify = nn.Linear(embed_dim, widths[0], bias=False)
         self.explicit = embeddings == "explicit"
-        self.reconstruction = reconstruction
+        self.reconstruction = reconstruction != "off"
         self.summed_masks = summed_masks
         self.updater: Updater = updater
         self.embed_dim = embed_dim
@@ -246,7 +244,7 @@ class ECENet(
 
 
 def stage_width(embed_dim: int, stride: int) -> int:
-    """Channels of a tapered stage: D from stride 16 on, fewer in proportion at finer ones; even, as FR needs. Ours.
+    """Channels of a tapered stage: D from stride 16 on, fewer in proportion at finer ones; even, as halves need. Ours.
 
     At least 8, unless D is less: norms over a handful of channels leave little but signs.
     """

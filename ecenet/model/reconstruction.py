@@ -5,13 +5,37 @@ import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
+from ecenet.model_config import Reconstruction
+
 
 class FeatureReconstruction(nn.Module):
     """Two branches, intrinsic and diverse, combined.
 
-    The two branches and the diversity loss are the paper's; the layers are ours: intrinsic is a 1×1 convolution
-    to D/2, diverse a depthwise 3×3 on top of it (cheap, as in ghost features), joined by a 1×1 convolution.
+    The two branches and the diversity loss are the paper's; the layers are ours: intrinsic is a 1×1 convolution to D,
+    diverse a depthwise 3×3 on top of it (cheap, as in ghost features), normed and bent; a 1×1 convolution adds it.
     """
+
+    def __init__(self, *, in_channels: int, width: int) -> None:
+        super().__init__()
+        self.intrinsic = nn.Conv2d(in_channels, width, 1)
+        self.diverse = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False), LayerNorm2d(width), nn.GELU()
+        )
+        self.combine = nn.Conv2d(width, width, 1)
+
+    def forward(self, features: Tensor, *, diversify: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, C, h, w) → reconstructed, intrinsic, diverse, each (B, D, h, w).
+
+        Without `diversify` the diverse branch is all zeros: a knock-out.
+        """
+        intrinsic = self.intrinsic(features)
+        diverse = self.diverse(intrinsic) if diversify else torch.zeros_like(intrinsic)
+        return intrinsic + self.combine(diverse), intrinsic, diverse
+
+
+class JoinedReconstruction(nn.Module):
+    """Both branches in the room of one: each has D/2 channels, joined by a 1×1 convolution. Ours, too; measured to be
+    worse, and here for weights that were trained with it."""
 
     def __init__(self, *, in_channels: int, width: int) -> None:
         super().__init__()
@@ -21,13 +45,18 @@ class FeatureReconstruction(nn.Module):
         self.combine = nn.Conv2d(width, width, 1)
 
     def forward(self, features: Tensor, *, diversify: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C, h, w) → reconstructed (B, D, h, w), intrinsic (B, D/2, h, w), diverse (B, D/2, h, w).
-
-        Without `diversify` the diverse branch is all zeros: a knock-out.
-        """
+        """As `FeatureReconstruction`, but for intrinsic and diverse: (B, D/2, h, w)."""
         intrinsic = self.intrinsic(features)
         diverse = self.diverse(intrinsic) if diversify else torch.zeros_like(intrinsic)
         return self.combine(torch.cat([intrinsic, diverse], dim=1)), intrinsic, diverse
+
+
+def build_reconstruction(kind: Reconstruction, *, in_channels: int, width: int) -> nn.Module:
+    """What takes a stage's C channels to its width D; a plain 1×1 convolution if Feature Reconstruction is off."""
+    if kind == "off":
+        return nn.Conv2d(in_channels, width, 1)
+    branches = FeatureReconstruction if kind == "added" else JoinedReconstruction
+    return branches(in_channels=in_channels, width=width)
 
 
 def diversity_loss(intrinsic: Tensor, diverse: Tensor) -> Tensor:
