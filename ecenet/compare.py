@@ -15,7 +15,7 @@ from ecenet.benchmark import count_gigaflops, interleaved
 from ecenet.config import TrainConfig
 from ecenet.data.split import LabelledSplit
 from ecenet.images import image_size, load_image
-from ecenet.model.tensor_file import read_tensors
+from ecenet.model.backbone import load_backbone_file
 from ecenet.predictor import Predictor
 from ecenet.smp_decoders import build_smp
 from ecenet.start import new_model, read_splits
@@ -98,8 +98,7 @@ def make_contender(name: Decoder, config: TrainConfig, data: LabelledSplit) -> C
         timm_options={"pad_type": "same"} if same_padding else {},
     )
     if config.backbone_weights is not None:
-        inner = network.encoder.model
-        inner.load_state_dict(read_tensors(config.backbone_weights, wanted=inner.state_dict(), extra_allowed=True))
+        load_backbone_file(network.encoder.model, config.backbone_weights)
     return Contender(network, network.encoder)
 
 

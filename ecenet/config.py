@@ -31,7 +31,8 @@ class TrainConfig:
     start_from: str | None = None
     """Weights to go on from (name, folder or Hub id); with other classes, all but the layer that tells them apart."""
     backbone_weights: Path | None = None
-    """safetensors file for the backbone; without it timm's pretrained weights are downloaded."""
+    """safetensors file for the backbone, timm's or a checkpoint's `model.safetensors`; without it timm's pretrained
+    weights are downloaded."""
     pretrained: bool = True
     """Whether to fetch timm's weights where no file is given."""
     architecture: Architecture = "ecenet"

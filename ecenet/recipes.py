@@ -50,8 +50,14 @@ LAYERS = {"base": (5, 7, 11), "large": (7, 15, 23)}
 """Blocks of a ViT that make stages."""
 
 
-SHIPPED_HEAD = {"embed_dim": 96, "taper": False, "summed_masks": False, "stand_ins": False}
-"""Of the shipped weights, which are older than tapered stages, summed masks and stand-ins."""
+SHIPPED_HEAD = {
+    "embed_dim": 96,
+    "taper": False,
+    "summed_masks": False,
+    "stand_ins": False,
+    "reconstruction": "joined",
+}
+"""Of the shipped weights, which are older than tapered stages, summed masks, stand-ins and whole branches of FR."""
 
 
 def _paper_recipe(name: str, *, summary: str, miou: str, needs: str, **options: Any) -> Recipe:

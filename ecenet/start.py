@@ -63,7 +63,7 @@ def new_model(config: TrainConfig, data: LabelledSplit) -> Network:
         pretrained=from_timm,
     )
     if config.backbone_weights is not None:
-        load_backbone_file(model.backbone, config.backbone_weights)
+        load_backbone_file(model.backbone.network, config.backbone_weights)
     if source is not None:
         copy_weights(source, model)
     return model

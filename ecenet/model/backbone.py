@@ -177,14 +177,15 @@ def _last_index(name: str) -> int:
     return len(network.feature_info) - 1
 
 
-def load_backbone_file(backbone: Backbone, path: Path | str) -> None:
-    """Load a safetensors file into the backbone; classifier layers that it has beyond the features are left out.
+def load_backbone_file(network: nn.Module, path: Path | str) -> None:
+    """Load a safetensors file into timm's network of a backbone: one of timm's, or a checkpoint's of this package that
+    has such a backbone. What the file holds beyond the features is left out.
 
     Raises:
         UserError: the file cannot be read, or tensors that the backbone needs are missing or have other shapes.
     """
-    network = backbone.network
-    network.load_state_dict(read_tensors(Path(path), wanted=network.state_dict(), extra_allowed=True))
+    wanted = network.state_dict()
+    network.load_state_dict(read_tensors(Path(path), wanted=wanted, extra_allowed=True, prefix="backbone.network."))
 
 
 def timm_normalisation(name: str) -> tuple[list[float], list[float]]:

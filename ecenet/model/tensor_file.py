@@ -10,18 +10,21 @@ from torch import Tensor
 from ecenet.errors import UserError
 
 
-def read_tensors(path: Path, *, wanted: Mapping[str, Tensor], extra_allowed: bool) -> dict[str, Tensor]:
+def read_tensors(
+    path: Path, *, wanted: Mapping[str, Tensor], extra_allowed: bool, prefix: str = ""
+) -> dict[str, Tensor]:
     """The tensors of a safetensors file that bear the names and shapes of `wanted`, in the file's own dtype.
 
     Args:
         wanted: a state dict.
         extra_allowed: leave out what the file holds beyond `wanted`, instead of refusing it.
+        prefix: what may stand before the names in the file, as where it holds more than one network.
     Raises:
         UserError: the file cannot be read; tensors are missing, have other shapes, or are left over.
     """
     try:
         # Read, not mapped: where a mapped file is cut short meanwhile, the system ends the process.
-        loaded = load(path.read_bytes())
+        loaded = {key.removeprefix(prefix): tensor for key, tensor in load(path.read_bytes()).items()}
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy or download it again."
