@@ -31,10 +31,10 @@ class VisitorQueue(Queue):
     """Gradio's queue, which would count small work, too, and refuse without a number.
 
     Args:
-        waiting: how many events may wait for the model.
+        limit: how many events may wait for the model.
     """
 
-    def __init__(self, page: gr.Blocks, *, waiting: int = QUEUE) -> None:
+    def __init__(self, page: gr.Blocks, *, limit: int = QUEUE) -> None:
         super().__init__(
             live_updates=True,
             concurrency_count=page.max_threads,
@@ -43,7 +43,7 @@ class VisitorQueue(Queue):
             blocks=page,
             default_concurrency_limit=SMALL_AT_ONCE,
         )
-        self._waiting = waiting
+        self._limit = limit
         self.sleep_when_free = 0.01  # Gradio looks a thousand times a second, also while all wait for the model
         # Gradio makes a table of all events that it remembers, after each of them: with ten thousand that takes longer
         # than most events.
@@ -67,7 +67,7 @@ class VisitorQueue(Queue):
         if function is None or function.concurrency_id != MODEL_QUEUE["concurrency_id"]:
             return None
         queue = self.event_queue_per_concurrency_id.get(function.concurrency_id)
-        if queue is None or len(queue.queue) < self._waiting:
+        if queue is None or len(queue.queue) < self._limit:
             return None
         ahead = len(queue.queue) + queue.current_concurrency
         return f"Busy: {ahead} are ahead of you; try again in a minute."

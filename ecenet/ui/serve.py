@@ -63,7 +63,7 @@ def serve(
     give_numpy_one_thread()
     os.environ.setdefault("GRADIO_RUN_HISTORY", "false")  # or browsers keep what visitors send, photos too
     sys.setswitchinterval(0.001)  # what computes lets the server answer sooner than it does by default
-    waiting = page._queue = VisitorQueue(page, waiting=queue)
+    visitors = page._queue = VisitorQueue(page, limit=queue)
     page.launch(
         server_name=host,
         server_port=port,
@@ -80,7 +80,7 @@ def serve(
             "middleware": guards(own_pages_only=page.private, host=host),
             "exception_handlers": REFUSALS,
             "lifespan": partial(kept_sessions, keeping=keeping or Keeping()),
-            "routes": [health_route(health, waiting=waiting.__len__, queue=queue)] if health else [],
+            "routes": [health_route(health, waiting=visitors.__len__, queue=queue)] if health else [],
         },
         prevent_thread_lock=True,
         _frontend=False,  # or Gradio gives up when a busy machine takes three seconds for the first page
