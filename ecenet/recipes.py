@@ -57,7 +57,7 @@ SHIPPED_HEAD = {
     "stand_ins": False,
     "reconstruction": "joined",
 }
-"""Of the shipped weights, which are older than tapered stages, summed masks, stand-ins and whole branches of FR."""
+"""Of weights that are older than tapered stages, summed masks, stand-ins and whole branches of FR, as voc13 is."""
 
 
 def _paper_recipe(name: str, *, summary: str, miou: str, needs: str, **options: Any) -> Recipe:
@@ -131,7 +131,7 @@ RECIPES = [
     ),
     Recipe(
         name="camvid-mobilenetv2",
-        summary="Street scenes, 11 classes, MobileNetV2: the first run of the shipped camvid (see its card)",
+        summary="Street scenes, 11 classes, MobileNetV2: the first run behind the shipped camvid (see its card)",
         measured=True,
         miou="75.2 on val, 66.7 on test, predicted at 736 pixels",
         run_time="66 minutes on two CPU cores (bf16)",
