@@ -98,6 +98,7 @@ class Evaluate:
             boundary=self.boundary,
             averaging=Averaging(self.scales, self.flip, self.window),
         )
+        state.destroy_process_group()  # or a process that ends while others still talk may crash
         if not state.is_main_process:
             return
         scores = json.dumps(result.to_json(), indent=1)
@@ -209,6 +210,7 @@ class Embed:
         data = read_data(self.data, self.split, layout=self.layout)
         make_folder(self.out.parent)
         bank = embed_split(Predictor.from_weights(self.weights), data, limit=self.limit, anonymous=self.anonymous)
+        state.destroy_process_group()  # as in Evaluate
         if state.is_main_process:
             write_bank(bank, self.out, half=self.half)
             print(f"Wrote {bank_summary(bank)} to {self.out}")

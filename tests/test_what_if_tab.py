@@ -32,7 +32,7 @@ BOX = {"tool": "box", "points": [[4, 4], [30, 30]], "radius": 3}
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> ModelShelf:
-    save_model(small_model(), tmp_path / "own")
+    save_model(small_model(seed=1), tmp_path / "own")
     return ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
 
 
@@ -174,7 +174,7 @@ def test_a_class_is_saved_and_opened_with_the_same_weights(session: Session, she
     assert np.array_equal(opened.scenario.classes[0].embeddings, experiment.scenario.classes[0].embeddings)
     with pytest.raises(UserError, match="there is none yet"):
         what_if_changes.save_last(session, Experiment(), shelf=shelf)
-    save_model(small_model(seed=1), tmp_path / "own")
+    save_model(small_model(seed=2), tmp_path / "own")
     with pytest.raises(UserError, match="painted with others"):
         what_if_changes.open_class(session, HERE, Experiment(), str(path), shelf=shelf)
 
