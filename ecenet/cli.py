@@ -85,20 +85,19 @@ class Evaluate:
         from ecenet.data.read import read_data
         from ecenet.evaluate import evaluate
         from ecenet.predictor import Predictor
-        from ecenet.processes import this_process
+        from ecenet.processes import shared_work
 
-        state = this_process()  # before the predictor, whose device it chooses
-        data = read_data(self.data, self.split, layout=self.layout)
-        predictor = Predictor.from_weights(self.weights, image_size=self.image_size)
-        result = evaluate(
-            predictor,
-            data,
-            classes=self.classes,
-            limit=self.limit,
-            boundary=self.boundary,
-            averaging=Averaging(self.scales, self.flip, self.window),
-        )
-        state.destroy_process_group()  # or a process that ends while others still talk may crash
+        with shared_work() as state:  # before the predictor, whose device it chooses
+            data = read_data(self.data, self.split, layout=self.layout)
+            predictor = Predictor.from_weights(self.weights, image_size=self.image_size)
+            result = evaluate(
+                predictor,
+                data,
+                classes=self.classes,
+                limit=self.limit,
+                boundary=self.boundary,
+                averaging=Averaging(self.scales, self.flip, self.window),
+            )
         if not state.is_main_process:
             return
         scores = json.dumps(result.to_json(), indent=1)
@@ -204,13 +203,12 @@ class Embed:
         from ecenet.bank_file import write_bank
         from ecenet.data.read import read_data
         from ecenet.predictor import Predictor
-        from ecenet.processes import this_process
+        from ecenet.processes import shared_work
 
-        state = this_process()  # before the predictor, whose device it chooses
-        data = read_data(self.data, self.split, layout=self.layout)
-        make_folder(self.out.parent)
-        bank = embed_split(Predictor.from_weights(self.weights), data, limit=self.limit, anonymous=self.anonymous)
-        state.destroy_process_group()  # as in Evaluate
+        with shared_work() as state:  # before the predictor, whose device it chooses
+            data = read_data(self.data, self.split, layout=self.layout)
+            make_folder(self.out.parent)
+            bank = embed_split(Predictor.from_weights(self.weights), data, limit=self.limit, anonymous=self.anonymous)
         if state.is_main_process:
             write_bank(bank, self.out, half=self.half)
             print(f"Wrote {bank_summary(bank)} to {self.out}")

@@ -1,6 +1,8 @@
 """Several processes that share a training or an evaluation, on GPUs or on CPUs."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate import PartialState
@@ -14,6 +16,16 @@ def only_cpu() -> bool:
 def this_process() -> PartialState:
     """Which of a launcher's processes this is; the only one where there was no launcher."""
     return PartialState(cpu=only_cpu())
+
+
+@contextmanager
+def shared_work() -> Iterator[PartialState]:
+    """Processes work together here and part at its end: one that ends while others still talk to it may crash."""
+    state = this_process()
+    try:
+        yield state
+    finally:
+        state.destroy_process_group()
 
 
 def launcher(processes: int) -> list[str]:

@@ -50,7 +50,7 @@ LAYERS = {"base": (5, 7, 11), "large": (7, 15, 23)}
 """Blocks of a ViT that make stages."""
 
 
-SHIPPED_HEAD = {
+EARLY_HEAD = {
     "embed_dim": 96,
     "taper": False,
     "summed_masks": False,
@@ -116,7 +116,7 @@ RECIPES = [
         run_time=NOT_RUN,
         needs="--data voc13 --backbone-weights mobilenetv2_100_voc.safetensors",
         options={
-            **SHIPPED_HEAD,
+            **EARLY_HEAD,
             "image_size": 448,
             "crop_size": 352,
             "scale": (0.6, 1.75),
@@ -137,7 +137,7 @@ RECIPES = [
         run_time="66 minutes on two CPU cores (bf16)",
         needs="--data camvid --backbone-weights mobilenetv2_100_voc.safetensors",
         options={
-            **SHIPPED_HEAD,
+            **EARLY_HEAD,
             "image_size": 480,
             "crop_size": 352,
             "scale": (0.75, 2.0),

@@ -21,6 +21,7 @@ import httpx
 import numpy as np
 from gradio_client import Client, handle_file
 from PIL import Image
+from serving import patient_client
 from visitor import API, BUSY, Answer, Visitor
 
 LEVELS = (16, 90, 165, 240)
@@ -211,7 +212,7 @@ class Crowd:
 
     def _call(self, owner: int) -> None:
         with TemporaryDirectory() as folder:
-            client = Client(self.address, verbose=False, download_files=folder, httpx_kwargs={"timeout": 60})
+            client = patient_client(self.address, download_files=folder)
             number = 0
             while not self.over:
                 number += 1

@@ -47,11 +47,16 @@ class Served:
         return httpx.get(f"{url}/{endpoint}/{began.json()['event_id']}", timeout=60)
 
 
+def patient_client(address: str, **options: Any) -> "Client":
+    """One that gives a busy machine a minute to answer, not httpx's five seconds."""
+    from gradio_client import Client
+
+    return Client(address, verbose=False, httpx_kwargs={"timeout": 60}, **options)
+
+
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     # Here, since Gradio takes seconds to import, and every test's fixtures come by this file.
-    from gradio_client import Client
-
     from app import build_app
     from ecenet.ui.health import Health
     from ecenet.ui.serve import serve
@@ -82,7 +87,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(
             address,
             folder,
-            Client(address, verbose=False, httpx_kwargs={"timeout": 60}),
+            patient_client(address),
             predictor,
             _write_files(folder, predictor),
         )

@@ -13,9 +13,9 @@ import gradio as gr
 import httpx
 import pytest
 from fitters import ScriptedFitter
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from gradio_client.exceptions import AppError
-from serving import Served
+from serving import Served, patient_client
 
 import ecenet
 from ecenet.api import photo
@@ -220,7 +220,7 @@ def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health,
         gr.Button().click(fail, kept, kept)
     serve(page, health=health, host="127.0.0.1", port=None, limits=Limits(), wait=False)
     try:
-        client = Client(page.local_url, verbose=False, httpx_kwargs={"timeout": 60})
+        client = patient_client(page.local_url)
         assert client.predict(api_name="/count") == 1
         with pytest.raises(AppError, match="your photos are still here"):
             client.predict(api_name="/fail")

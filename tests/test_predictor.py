@@ -182,12 +182,13 @@ def test_the_network_sees_normalised_rgb(predictor: Predictor) -> None:
 
 
 def test_half_precision_is_close_to_single() -> None:
-    single, half = (Predictor(small_model(config=PLAIN), device="cpu", half=half) for half in (False, True))
+    single, half = (Predictor(small_model(config=PLAIN, seed=1), device="cpu", half=half) for half in (False, True))
     image = noise_image(64, 64)
     # Not the label maps: random weights hardly prefer any class.
     ours, theirs = (predictor.predict(image).final.mask_logits for predictor in (single, half))
     assert not np.array_equal(ours, theirs)
-    assert np.abs(ours - theirs).max() < 0.1 * np.abs(ours).max()
+    assert np.abs(ours - theirs).max() < 0.1
+    assert np.abs(ours).max() > 0.3
 
 
 def test_a_predictor_puts_the_model_in_evaluation_mode() -> None:

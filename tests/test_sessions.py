@@ -16,9 +16,9 @@ import gradio as gr
 import httpx
 import numpy as np
 import pytest
-from gradio_client import Client
 from gradio_client.utils import QueueError
 from helpers import noise_image
+from serving import patient_client
 from visitor import API, Visitor
 
 from ecenet.limits import Limits
@@ -238,12 +238,12 @@ def test_a_full_queue_tells_how_many_are_ahead_and_small_work_goes_on(narrow: Sm
     assert (program.status_code, program.json()["detail"]) == (503, sentence)
     assert (browser.status_code, browser.json()["detail"]) == (400, sentence), "so that the page shows it"
     with pytest.raises(QueueError):
-        Client(narrow.address, verbose=False, httpx_kwargs={"timeout": 60}).predict(api_name="/run_api")
+        patient_client(narrow.address).predict(api_name="/run_api")
     reply = httpx.post(f"{narrow.address}{API}/call/run_api", json={"data": []}, timeout=60)
     assert (reply.status_code, reply.json()["detail"]) == (503, sentence)
     narrow.let_go.set()
     narrow.wait_until(lambda: len(narrow.page._queue) == 0)
-    assert Client(narrow.address, verbose=False, httpx_kwargs={"timeout": 60}).predict(api_name="/run_api") == "done"
+    assert patient_client(narrow.address).predict(api_name="/run_api") == "done"
 
 
 def test_who_reads_no_answers_cannot_ask_without_end(narrow: SmallPage) -> None:

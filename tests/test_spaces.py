@@ -21,7 +21,7 @@ import httpx
 import pytest
 import skimage.data
 from PIL import Image
-from serving import FILE
+from serving import FILE, patient_client
 from visitors import Visitor, sentence
 
 pytestmark = pytest.mark.spaces
@@ -33,7 +33,6 @@ CAT = (Path(skimage.data.__file__).parent / "chelsea.png").read_bytes()
 @contextmanager
 def space(folder: Path, **variables: str) -> Iterator[Visitor]:
     """A visitor of the app with a Space's variables; it may write in a folder of its own only."""
-    from gradio_client import Client
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -62,9 +61,7 @@ def space(folder: Path, **variables: str) -> Iterator[Visitor]:
                 break
             except httpx.TransportError:
                 time.sleep(0.2)
-        served: Any = SimpleNamespace(
-            address=address, client=Client(address, verbose=False, httpx_kwargs={"timeout": 60})
-        )
+        served: Any = SimpleNamespace(address=address, client=patient_client(address))
         yield Visitor(served, "visitor")
     finally:
         app.terminate()

@@ -54,6 +54,7 @@ def test_learned_embeddings_need_none() -> None:
 
 def test_weights_from_before_them_have_none(tmp_path: Path) -> None:
     assert "extract.stand_ins" not in load_model("voc13").state_dict()
+    assert "extract.stand_ins" in load_model("camvid").state_dict()
     model = small_model()
     save_model(model, tmp_path)
     assert torch.equal(load_model(tmp_path).state_dict()["extract.stand_ins"], vectors_of(model.extract))
