@@ -41,7 +41,7 @@ first-paint: $(STAMP)
 
 # Fifty clients for five minutes, then four more until what they left has gone.
 soak: $(STAMP)
-	$(BIN)/python tests/soak.py
+	PYTHONPATH=. $(BIN)/python tests/soak.py
 
 # More properties, mutated files and bombs than the unit tests take; ten minutes.
 fuzz: $(STAMP)

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ecenet.detail import detail_size, repeat_to
 from ecenet.errors import UserError
 from ecenet.images import ImageSource, load_image
 from ecenet.model.ecenet import resize
 from ecenet.outputs import ECENetOutput
-from ecenet.predictor import Predictor, detail_size, repeat_to
+from ecenet.predictor import Predictor
 
 MAX_SCALE = 4.0
 """Largest multiple of the working size: beyond it a slip, such as 75 for 0.75, takes all memory."""

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from ecenet.data.labels import IGNORE_INDEX
+from ecenet.detail import classify_pixels, detail_size, repeat_to
 from ecenet.errors import UserError
 from ecenet.images import MAX_PIXELS, ImageSource, load_image
 from ecenet.journal import note
-from ecenet.model.ecenet import resize
 from ecenet.model.edits import NO_EDITS, HeadEdits, join_prototypes
 from ecenet.model.network import Network
 from ecenet.outputs import StageOutput
@@ -28,8 +28,6 @@ T = TypeVar("T")
 Self = TypeVar("Self", bound="Predictor")
 MAX_WORKING_SIDE = 1024
 """Longest side in pixels that the network sees where the weights name no size."""
-MAX_DETAIL_SIDE = 1600
-"""Masks are computed up to this side and repeated beyond it: their grid is far coarser anyway."""
 
 
 class Predictor:
@@ -199,20 +197,17 @@ def _summarise(stages: dict[str, StageOutput], *, size: tuple[int, int]) -> dict
 
 def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) -> StagePrediction:
     """First image of the batch, as arrays; `size` is the image's (width, height)."""
-    logits = resize(stage.mask_logits[:1].float(), detail_size(size))[0]
-    top, labels = logits.max(dim=0)
-    # The highest probability of a softmax; a third of the time that logsumexp takes.
-    confidence = (logits - top).exp_().sum(dim=0).reciprocal_().cpu()
-    labels = labels.cpu()
+    labels, confidence = (one.cpu() for one in classify_pixels(stage.mask_logits[0], detail_size(size)))
+    num_classes = stage.mask_logits.shape[1]
     # In float64: a float32 sum over millions of pixels would drop what each adds.
-    counts = labels.flatten().bincount(minlength=len(logits)).numpy()
-    sums = labels.flatten().bincount(confidence.flatten().double(), minlength=len(logits)).numpy()
+    counts = labels.flatten().bincount(minlength=num_classes).numpy()
+    sums = labels.flatten().bincount(confidence.flatten().double(), minlength=num_classes).numpy()
     with np.errstate(invalid="ignore"):
         mean_confidence = sums / counts
     mask_logits = _array(stage.mask_logits)
     return StagePrediction(
         name=name,
-        label_map=repeat_to(labels.to(torch.uint8).numpy(), size),
+        label_map=repeat_to(labels.numpy(), size),
         confidence=repeat_to(confidence.half().numpy(), size),
         # Mostly one and the same tensor: then one array, too.
         similarity=mask_logits if stage.similarity is stage.mask_logits else _array(stage.similarity),
@@ -222,22 +217,6 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) ->
         area=counts / counts.sum(),
         mean_confidence=mean_confidence,
     )
-
-
-def detail_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) of an image → (height, width) that its masks are computed at: its own up to `MAX_DETAIL_SIDE`."""
-    factor = min(1.0, MAX_DETAIL_SIDE / max(size))
-    return max(1, round(size[1] * factor)), max(1, round(size[0] * factor))
-
-
-def repeat_to(detail: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) at `detail_size` → (H, W) at the image's (width, height) by repeating; itself where nothing changes."""
-    width, height = size
-    if detail.shape == (height, width):
-        return detail
-    rows = np.arange(height) * detail.shape[0] // height
-    columns = np.arange(width) * detail.shape[1] // width
-    return detail[rows[:, None], columns]
 
 
 def _array(batch: Tensor) -> np.ndarray:

@@ -3,10 +3,10 @@
 The app runs in a real Chromium, on photos that installed packages carry; no other photo is seen.
 """
 
+import argparse
 import io
 import json
 import re
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -251,12 +251,14 @@ def new_page(browser: Browser) -> Page:
     return context.new_page()
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     known = [*PICTURES, *FIGURES, "first-sight"]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(known)}; without any, all")
+    names = parser.parse_args().names or known
     unknown = set(names) - set(known)
     if unknown:
-        sys.exit(f"Expected some of {', '.join(known)}, got {', '.join(unknown)}; choose among these.")
-    names = names or known
+        parser.error(f"Expected some of {', '.join(known)}, got {', '.join(unknown)}; choose among these.")
     if "first-sight" in names:
         first_sight()
     with tempfile.TemporaryDirectory() as runs, started_browser() as browser:
@@ -274,4 +276,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -8,10 +8,11 @@ import torch
 from helpers import CLASS_COLORS, CLASS_NAMES, PLAIN, noise_image, small_model
 from PIL import Image
 
+from ecenet.detail import MAX_DETAIL_SIDE
 from ecenet.errors import UserError
 from ecenet.outputs import StageOutput
 from ecenet.prediction import Prediction
-from ecenet.predictor import MAX_DETAIL_SIDE, MAX_WORKING_SIDE, Predictor, _summarise_stage
+from ecenet.predictor import MAX_WORKING_SIDE, Predictor, _summarise_stage
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,13 @@ import torch
 from helpers import noise_image, small_model
 from predictions import STAGES, make_prediction
 
+from ecenet.detail import MAX_DETAIL_SIDE
 from ecenet.explore.changes import decided_at, decided_shares, join_small, transitions
 from ecenet.explore.probe import probe_pixel
 from ecenet.figures import probe as figures
 from ecenet.outputs import StageOutput
 from ecenet.prediction import ImageFeatures, Prediction
-from ecenet.predictor import MAX_DETAIL_SIDE, Predictor, _summarise_stage
+from ecenet.predictor import Predictor, _summarise_stage
 
 FINAL = np.array([[0, 1, 1], [0, 2, 1]], dtype=np.uint8)
 

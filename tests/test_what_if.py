@@ -160,6 +160,22 @@ def test_a_class_that_one_prediction_has_only_counts_as_absent_in_the_other(
         assert len(final.similarity) == 3
 
 
+@pytest.mark.parametrize(("pixel", "unseen"), [(0, ["new"]), (3, [])])
+def test_a_class_that_gets_no_pixel_is_named(pixel: int, unseen: list[str]) -> None:
+    before = make_prediction(BEFORE)
+    label_map = BEFORE.copy()
+    label_map[0, 0] = pixel
+    final = replace(
+        before.final,
+        label_map=label_map,
+        embeddings=np.ones((4, 4), dtype=np.float32),
+        area=np.bincount(label_map.ravel(), minlength=4) / label_map.size,
+    )
+    after = replace(before, class_names=[*before.class_names, "new"], stages={"final": final})
+    assert compare(before, after).unseen == unseen
+    assert compare(before, before).unseen == []
+
+
 def test_a_truth_tells_by_how_much_the_mean_iou_changed() -> None:
     truth = np.array([[0, 0, 1, 1], [2, 2, 1, 255]], dtype=np.uint8)
     before, after = make_prediction(BEFORE), make_prediction(AFTER, stages={"ece": BEFORE})

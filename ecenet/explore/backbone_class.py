@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ecenet.detail import detail_size, repeat_to
 from ecenet.errors import UserError
 from ecenet.explore.painted_class import BACKBONE, PaintedClass
 from ecenet.explore.painting import paint_class
@@ -19,7 +20,7 @@ from ecenet.explore.prototypes import cosine_maps, mean_prototype
 from ecenet.explore.regions import region_weights
 from ecenet.model.ecenet import resize
 from ecenet.prediction import ImageFeatures, Prediction, StagePrediction
-from ecenet.predictor import Predictor, check_names, detail_size, repeat_to
+from ecenet.predictor import Predictor, check_names
 from ecenet.study_config import Method
 
 SHARPNESS = 20.0

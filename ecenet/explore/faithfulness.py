@@ -12,11 +12,12 @@ from scipy.integrate import trapezoid
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from ecenet.detail import repeat_to
 from ecenet.errors import UserError
 from ecenet.explore.regions import cell_shares
 from ecenet.model.network import Network
 from ecenet.prediction import ImageFeatures, Prediction
-from ecenet.predictor import Predictor, repeat_to
+from ecenet.predictor import Predictor
 
 BLUR = 0.05
 """Standard deviation of the blur, as a share of the photo's longest side: what is large stays a patch of colour."""

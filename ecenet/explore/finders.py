@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ecenet.detail import detail_size, repeat_to
 from ecenet.errors import UserError
 from ecenet.explore.painting import paint_class
 from ecenet.explore.prototypes import cosine_maps, mean_prototype
@@ -14,7 +15,7 @@ from ecenet.model.ecenet import resize
 from ecenet.model.edits import HeadEdits, join_prototypes
 from ecenet.model.network import as_ecenet
 from ecenet.prediction import ImageFeatures
-from ecenet.predictor import Predictor, detail_size, repeat_to
+from ecenet.predictor import Predictor
 from ecenet.study_config import Method, Rivals
 
 Finder = Callable[[ImageFeatures], np.ndarray]

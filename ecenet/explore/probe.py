@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecenet.detail import detail_size
 from ecenet.prediction import Prediction
-from ecenet.predictor import detail_size
 
 WITHOUT_ATTENTION = ("ece", "final")
 """Stages that no SAU makes: their masks are not the similarity to the embeddings that the updater rewrites."""

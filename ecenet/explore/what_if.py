@@ -111,6 +111,16 @@ class Comparison:
     mean_iou_before: np.ndarray | None = None
     """(S,) what it was."""
 
+    @property
+    def unseen(self) -> list[str]:
+        """Classes that one prediction has only, and no pixel at these stages, as may happen to what is painted."""
+        changes = self.stages.values()
+        return [
+            name
+            for k, name in enumerate(self.class_names)
+            if all(np.isnan(change.cosine_distance[k]) and not change.gained[k] + change.lost[k] for change in changes)
+        ]
+
 
 class ClassChange(NamedTuple):
     """What an edit changed of one class at one stage."""

@@ -1,0 +1,67 @@
+"""From a stage's grid to the pixels of a photo."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ecenet.model.ecenet import resize
+
+MAX_DETAIL_SIDE = 1600
+"""Masks are computed up to this side and repeated beyond it: their grid is far coarser anyway."""
+BAND = 16
+"""Rows that are worked out at a time on a CPU: all classes of so few stay in its cache."""
+
+
+def detail_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of an image → (height, width) that its masks are computed at: its own up to `MAX_DETAIL_SIDE`."""
+    factor = min(1.0, MAX_DETAIL_SIDE / max(size))
+    return max(1, round(size[1] * factor)), max(1, round(size[0] * factor))
+
+
+def repeat_to(detail: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) at `detail_size` → (H, W) at the image's (width, height) by repeating; itself where nothing changes."""
+    width, height = size
+    if detail.shape == (height, width):
+        return detail
+    rows = np.arange(height) * detail.shape[0] // height
+    columns = np.arange(width) * detail.shape[1] // width
+    return detail[rows[:, None], columns]
+
+
+def classify_pixels(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The most probable class of every pixel, where logits are interpolated bilinearly.
+
+    A photo's logits of all classes would be tens to hundreds of megabytes, most of whose time goes into fetching fresh
+    memory. Bands of a few rows take a half to a third of it.
+
+    Args:
+        logits: (K, h, w).
+        size: (H, W).
+    Returns: (H, W) uint8 class indices, and (H, W) float32 confidences 0 … 1, the highest probability of a softmax.
+    """
+    logits = logits.float()
+    if logits.device.type != "cpu":
+        return _most_probable(resize(logits[None], size)[0])
+    height, width = size
+    cells = logits.shape[1]
+    weights = _row_weights(cells, height)
+    labels, confidence = torch.empty(size, dtype=torch.uint8), torch.empty(size)
+    for top in range(0, height, BAND):
+        band = slice(top, min(top + BAND, height))
+        used = weights[band].any(dim=0).nonzero()
+        rows = slice(int(used[0]), int(used[-1]) + 1)
+        across = resize(logits[None, :, rows], (rows.stop - rows.start, width))[0]
+        labels[band], confidence[band] = _most_probable(weights[band, rows] @ across)
+    return labels, confidence
+
+
+def _row_weights(cells: int, pixels: int) -> Tensor:
+    """(pixels, cells): what each row of a grid gives to each row of pixels; pixels are areas, not points."""
+    return resize(torch.eye(cells)[None, None], (pixels, cells))[0, 0]
+
+
+def _most_probable(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """(K, H, W) → (H, W) uint8 and (H, W)."""
+    top, labels = logits.max(dim=0)
+    # A third of the time that logsumexp takes.
+    return labels.to(torch.uint8), (logits - top).exp_().sum(dim=0).reciprocal_()
