@@ -8,7 +8,7 @@ import torch
 from helpers import noise_image, small_model
 from PIL import Image, ImageOps
 
-from ecenet import predictor as predictor_module
+from ecenet import detail
 from ecenet.averaging import Averaging, _starts, averaged_label_maps, averaged_probabilities
 from ecenet.errors import UserError
 from ecenet.predictor import Predictor
@@ -40,7 +40,7 @@ def test_one_look_is_predict(size: tuple[int, int], half: bool) -> None:
 def test_label_maps_of_large_images_are_repeated_as_predict_repeats_them(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictor_module, "MAX_DETAIL_SIDE", 50)
+    monkeypatch.setattr(detail, "MAX_DETAIL_SIDE", 50)
     image = noise_image(130, 75)
     assert averaged_probabilities(predictor, image)["final"].shape == (3, 29, 50)
     for name, label_map in averaged_label_maps(predictor, image, Averaging()).items():
