@@ -164,8 +164,8 @@ class Ship:
     """Also state the mean over the first so many classes."""
     image_size: int | None = None
     """Longest side in pixels to predict at, instead of the one trained around."""
-    which: Literal["best", "model"] = "best"
-    """Weights of the best validation, or of the last."""
+    which: Literal["best", "model", "both"] = "best"
+    """Weights of the best validation, of the last, or the mean of both."""
 
     def run(self) -> None:
         from ecenet.data.read import read_data
@@ -173,7 +173,8 @@ class Ship:
 
         data = read_data(self.data, self.split, layout=self.layout)
         make_folder(self.out)
-        sources = [folder / self.which for folder in self.run_folders]
+        names = ("best", "model") if self.which == "both" else (self.which,)
+        sources = [folder / name for folder in self.run_folders for name in names]
         figures = ship(sources, self.out, data=data, classes=self.classes, image_size=self.image_size)
         print(figures_table(figures))
 

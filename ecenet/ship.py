@@ -50,8 +50,8 @@ def ship(
 
 
 def load_average(folders: Sequence[Path]) -> Network:
-    """One model whose weights are the mean of several that began from the same ones (a "model soup"); with the
-    settings of the first.
+    """One model whose weights are the mean of several that began from the same ones, or are steps of one run (a "model
+    soup"); with the settings of the first.
 
     Raises:
         UserError: they are not of one architecture and the same classes.

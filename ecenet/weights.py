@@ -4,6 +4,7 @@ import copy
 import hashlib
 import inspect
 import json
+import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ def save_model(model: Network, folder: Path, *, half: bool = False) -> None:
     # These two may have changed since the model was built.
     changed = {"recipe": model.recipe, "image_size": model.image_size}
     stored.save_pretrained(folder, config={"architecture": architecture_of(model), **config, **changed})
+    # safetensors makes files that nobody but their owner can read: neither colleagues nor a container's user.
+    shutil.copymode(folder / "config.json", folder / "model.safetensors")
 
 
 def weights_hash(model: Network) -> str:

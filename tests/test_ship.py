@@ -1,6 +1,7 @@
 """A checkpoint to share: half the size, and its config tells what just these weights score."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from ecenet.data.folder import read_folder
 from ecenet.evaluate import evaluate
 from ecenet.predictor import Predictor
 from ecenet.ship import load_average
-from ecenet.weights import load_model, save_model
+from ecenet.weights import CHECKPOINT_FILES, load_model, save_model
 
 
 @pytest.fixture
@@ -38,6 +39,15 @@ def test_shipped_weights_are_fp16_and_carry_their_own_scores(
     assert "| final |" in capsys.readouterr().out
 
 
+def test_who_may_read_the_config_may_read_the_weights(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        save_model(small_model(), tmp_path)
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in CHECKPOINT_FILES] == [0o644, 0o644]
+
+
 def test_several_runs_are_averaged(tmp_path: Path, data: Path) -> None:
     models = [small_model(seed=seed) for seed in (0, 1)]
     for number, model in enumerate(models):
@@ -49,6 +59,19 @@ def test_several_runs_are_averaged(tmp_path: Path, data: Path) -> None:
         assert torch.allclose(averaged[name], expected, atol=1e-6), name
     alone = load_average([tmp_path / "0" / "model"]).state_dict()
     assert all(torch.equal(tensor, alone[name]) for name, tensor in models[0].state_dict().items())
+
+
+def test_the_best_and_the_last_weights_of_a_run_are_averaged(tmp_path: Path, data: Path) -> None:
+    models = {"best": small_model(seed=0), "model": small_model(seed=1)}
+    for name, model in models.items():
+        save_model(model, tmp_path / "run" / name)
+    out = tmp_path / "out"
+    for which, expected in (("best", [models["best"]]), ("model", [models["model"]]), ("both", [*models.values()])):
+        words = ["ship", str(tmp_path / "run"), "--out", str(out), "--data", str(data), "--which", which]
+        assert main(words) == 0
+        weights = [model.backbone.network.conv_stem.weight.detach() for model in expected]
+        shipped = load_model(out).backbone.network.conv_stem.weight
+        torch.testing.assert_close(shipped, torch.stack(weights).mean(dim=0).half().float())
 
 
 def test_runs_of_different_models_are_not_averaged(
