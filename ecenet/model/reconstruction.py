@@ -35,7 +35,7 @@ class FeatureReconstruction(nn.Module):
 
 class JoinedReconstruction(nn.Module):
     """Both branches in the room of one: each has D/2 channels, joined by a 1×1 convolution. Ours, too; measured to be
-    worse, and here for weights that were trained with it."""
+    worse."""
 
     def __init__(self, *, in_channels: int, width: int) -> None:
         super().__init__()
