@@ -169,6 +169,7 @@ def few_shot_figure() -> go.Figure:
     figure = go.Figure()
     for (method, rivals), name, dash in (
         (("backbone", "rest"), "prototypes of the bare backbone", "solid"),
+        (("reconstructed", "rest"), "prototypes behind Feature Reconstruction", "solid"),
         (("prototypes", "own"), "painted class, three prototypes", "solid"),
         (("pyramid", "own"), "painted class, pyramid", "solid"),
         (("pyramid", "rest"), "painted class and rest, pyramid", "solid"),

@@ -104,6 +104,7 @@ def test_the_readmes_few_shot_figures_are_those_of_the_shipped_file() -> None:
     lines = README.read_text(encoding="utf-8").splitlines()
     for (method, rivals), label in (
         (("backbone", "rest"), "| prototypes of the bare backbone, cosine |"),
+        (("reconstructed", "rest"), "| the same behind Feature Reconstruction |"),
         (("pyramid", "own"), "| painted class, pyramid, against the weights' own |"),
         (("prototypes", "own"), "| painted class, three prototypes |"),
         (("pyramid", "rest"), "| painted class and painted rest, pyramid |"),
