@@ -240,7 +240,7 @@ def test_the_change_of_the_selected_class_s_similarity_is_shown(session: Session
     change = after.stages["stage2"].similarity[1] - prediction.stages["stage2"].similarity[1]
     assert np.abs(change).max() > 0.05, "so that there is something to be seen"
     page = render_result(off, session, where, predictor=predictor)
-    assert f"Similarity to {where.class_name}: {change.min():+.1f} … {change.max():+.1f}" in page
+    assert f"Similarity to {where.class_name}: {change.min():+.2g} … {change.max():+.2g}" in page
     without = what_if_changes.leave_out(session, where, off, [where.class_name])
     assert "Similarity to" not in render_result(without, session, where, predictor=predictor)
 

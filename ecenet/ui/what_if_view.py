@@ -75,7 +75,7 @@ def _similarity_change(small: Image.Image, change: np.ndarray, *, class_name: st
         word: heat_colors(np.array(end), low=-most, high=most, scale=CHANGE_SCALE).tolist() for word, end in entries
     }
     legend = " ".join(f'<span class="ece-entry">{color_swatch(color)}{word}</span>' for word, color in swatches.items())
-    caption = f"Similarity to {escape(class_name)}: {change.min():+.1f} … {change.max():+.1f} {legend}"
+    caption = f"Similarity to {escape(class_name)}: {change.min():+.2g} … {change.max():+.2g} {legend}"
     source = data_uri(picture, file_format="JPEG")
     return figure(source, alt=f"change of the similarity to {class_name}", caption=caption)
 
