@@ -254,4 +254,4 @@ def test_examples_on_several_photos_make_a_class_that_a_later_call_takes(api: Se
     assert (painted.name, painted.method, len(painted.embeddings)) == ("two things", "prototypes", 2)
     later = what_if(api, painted_classes=[handle_file(first["painted_class"])])
     assert np.array_equal(pixels(later["label_map"]), pixels(first["label_map"]))
-    assert areas(later, "final", "after")["two things"] > 0.2, "one prototype is her forehead: it takes a part of the cat"
+    assert areas(later, "final", "after")["two things"] > 0.2, "one prototype is her forehead: it takes part of the cat"
