@@ -45,8 +45,9 @@ def classify_pixels(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tens
     if logits.device.type != "cpu":
         return _most_probable(resize(logits[None], size)[0].clone())
     height, width = size
-    weights = _row_weights(logits.shape[1], height)
+    weights = bilinear_weights(logits.shape[1], height)
     used = weights > 0
+    # Of the rows of cells that each row of pixels lies between.
     first, last = used.int().argmax(dim=1).tolist(), used.cumsum(dim=1).argmax(dim=1).tolist()
     labels, confidence = torch.empty(size, dtype=torch.uint8), torch.empty(size)
     step = max(MIN_BAND, BAND_VALUES // (len(logits) * width))
@@ -60,8 +61,9 @@ def classify_pixels(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tens
     return labels, confidence
 
 
-def _row_weights(cells: int, pixels: int) -> Tensor:
-    """(pixels, cells): what each row of a grid gives to each row of pixels; pixels are areas, not points."""
+def bilinear_weights(cells: int, pixels: int) -> Tensor:
+    """(pixels, cells): what each cell along one side of a grid gives to each pixel; applied to both sides, it is
+    `resize`."""
     return resize(torch.eye(cells)[None, None], (pixels, cells))[0, 0]
 
 

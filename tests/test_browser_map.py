@@ -96,11 +96,9 @@ def test_a_click_on_a_point_changes_photo_stage_and_class_everywhere(page: Page)
     page.get_by_role("tab", name="Class embeddings").click()
     expect(page.locator("#neighbors .ece-point")).to_contain_text("Stage 3, chelsea", timeout=LONG)
 
-    point = page.locator("#neighbors .ece-point")
-    before = point.text_content()
-    assert before
-    page.locator("#neighbors [data-point]").first.click()
-    expect(point).not_to_have_text(before, timeout=LONG)
+    # A neighbour may be another class of the same photo and stage.
+    page.locator("#neighbors [data-point]").filter(has_not_text="Stage 3, chelsea").first.click()
+    expect(page.locator("#neighbors .ece-point")).not_to_contain_text("Stage 3, chelsea", timeout=LONG)
 
 
 RANGE = f"[...{MAP}.layout.xaxis.range, ...{MAP}.layout.yaxis.range]"

@@ -7,10 +7,9 @@ import zlib
 from typing import NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
+from ecenet.detail import bilinear_weights
 from ecenet.overlay import indexed_mask
 from ecenet.prediction import Prediction, StagePrediction
 from ecenet.ui.html import data_uri
@@ -73,8 +72,8 @@ def stage_planes(stage: StagePrediction) -> np.ndarray:
     height, width = stage.label_map.shape
     rows, columns = (sampled(side, longest=max(height, width)) for side in (height, width))
     labels = stage.label_map[rows[:, None], columns]
-    down = _bilinear(logits.shape[1], height)[rows]
-    across = np.ascontiguousarray(_bilinear(logits.shape[2], width)[columns].T)
+    down = bilinear_weights(logits.shape[1], height).numpy()[rows]
+    across = np.ascontiguousarray(bilinear_weights(logits.shape[2], width).numpy()[columns].T)
     planes = np.empty((PLANES, len(rows), len(columns)), dtype=np.uint8)
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
@@ -89,11 +88,6 @@ def planes_uri(planes: np.ndarray) -> str:
     picture = Image.fromarray(planes.reshape(-1, planes.shape[2]))
     picture.save(buffer, format="PNG", compress_type=zlib.Z_RLE)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _bilinear(cells: int, length: int) -> np.ndarray:
-    """(length, cells) weights that resize one side as `F.interpolate` does: applied to both, less work than that."""
-    return F.interpolate(torch.eye(cells)[None], size=length, mode="linear", align_corners=False)[0].numpy().T
 
 
 def _planes_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -83,8 +83,8 @@ def _similarity_change(small: Image.Image, change: np.ndarray, *, class_name: st
 def _sentence(comparison: Comparison) -> str:
     parts = [f"{stage_title(name)} {change.changed_share:.1%}" for name, change in comparison.stages.items()]
     text = f"Pixels that change their class: {', '.join(parts)}."
-    if comparison.unseen:
-        text += f" No pixel becomes {' or '.join(comparison.unseen)}."
+    if unseen := comparison.unseen:
+        text += f" No pixel becomes {' or '.join(unseen)}."
     if comparison.mean_iou is not None:
         gains = zip(comparison.stages, comparison.mean_iou, strict=True)
         text += " Against the truth, mIoU " + ", ".join(
