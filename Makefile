@@ -52,7 +52,7 @@ fuzz: $(STAMP)
 audit: $(STAMP)
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip install --quiet --upgrade pip-audit
-	$(VENV)/audit/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	$(VENV)/audit/bin/pip-audit --strict --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 # Made anew only when what is required has changed. A pair of torch and torchvision that do not fit breaks timm's
 # import, so it is tried here, where the message can still be understood.

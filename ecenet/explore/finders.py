@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecenet.detail import detail_size, repeat_to
+from ecenet.detail import classify_pixels, detail_size, repeat_to
 from ecenet.errors import UserError
 from ecenet.explore.painting import paint_class
 from ecenet.explore.prototypes import cosine_maps, mean_prototype
-from ecenet.model.ecenet import resize
 from ecenet.model.edits import HeadEdits, join_prototypes
 from ecenet.model.network import as_ecenet
 from ecenet.prediction import ImageFeatures
@@ -145,5 +144,5 @@ def reconstructed_features(predictor: Predictor, features: ImageFeatures) -> Ten
 def _wins(maps: Tensor, row: int, *, size: tuple[int, int]) -> np.ndarray:
     """(H, W) bool of a photo of that (width, height): where one row of (1, P, h, w) is the highest. As a prediction's
     label map is made."""
-    labels = resize(maps.float(), detail_size(size))[0].argmax(dim=0)
+    labels, _ = classify_pixels(maps[0], detail_size(size))
     return repeat_to((labels == row).cpu().numpy(), size)
