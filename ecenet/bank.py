@@ -18,7 +18,6 @@ from ecenet.metrics import confusion_matrix
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
 from ecenet.processes import this_process
-from ecenet.weights import weights_hash
 
 FORMAT = 1
 """Of the file; a change of columns is another one."""
@@ -112,7 +111,7 @@ def embed_split(
             "format": FORMAT,
             "class_names": predictor.model.class_names,
             "class_colors": predictor.model.class_colors,
-            "weights_hash": weights_hash(predictor.model),
+            "weights_hash": predictor.weights_hash,
             "data": data.labels.name,
             "split": data.split,
         },

@@ -23,7 +23,6 @@ from ecenet.model.edits import HeadEdits
 from ecenet.model.network import Network
 from ecenet.prediction import ImageFeatures, Prediction
 from ecenet.predictor import Predictor
-from ecenet.weights import weights_hash
 
 SCALES = (1.0, 0.5, 0.25)
 """Of the usual working size, tried one after the other."""
@@ -57,7 +56,6 @@ class SteadyPredictor(Predictor):
             self._remark = LOADED_ON_CPU
             with memory_errors():
                 prepare(device="cpu")
-        self._weights = weights_hash(self.model)
         self._moving = threading.Lock()
         self._spare: Predictor | None = None
 
@@ -102,7 +100,7 @@ class SteadyPredictor(Predictor):
             return self._marked(self.on_cpu.extract_features(image, working_size=working_size), ON_CPU)
 
     def _marked(self, features: ImageFeatures, remark: str) -> ImageFeatures:
-        return replace(features, remark=remark, weights=self._weights)
+        return replace(features, remark=remark, weights=self.weights_hash)
 
     def predict_features(
         self,
@@ -120,7 +118,7 @@ class SteadyPredictor(Predictor):
         return self.run(work, [features])
 
     def run(self, work: Callable[[Predictor, Sequence[ImageFeatures]], T], features: Sequence[ImageFeatures]) -> T:
-        if any(one.weights not in ("", self._weights) for one in features):
+        if any(one.weights not in ("", self.weights_hash) for one in features):
             raise UserError(
                 "Expected a photo that these weights have segmented, but their files have changed since; add it again."
             )

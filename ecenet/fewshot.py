@@ -17,7 +17,6 @@ from ecenet.explore.finders import Finder, Variant, make_finders
 from ecenet.predictor import Predictor
 from ecenet.study_config import FewShotOptions, Method, Rivals
 from ecenet.study_results import spread
-from ecenet.weights import weights_hash
 
 SAME_SENSE = (
     frozenset({"person", "pedestrian", "bicyclist", "rider"}),
@@ -96,7 +95,7 @@ def few_shot(
         for variant in finders
     ]
     about = {
-        "weights_hash": weights_hash(predictor.model),
+        "weights_hash": predictor.weights_hash,
         "image_size": predictor.image_size,
         "data": support.labels.name,
         "support": support.split,

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,10 +18,11 @@ from ecenet.errors import UserError
 from ecenet.images import MAX_PIXELS, ImageSource, load_image
 from ecenet.journal import note
 from ecenet.model.edits import NO_EDITS, HeadEdits, join_prototypes
+from ecenet.model.inference import make_ready
 from ecenet.model.network import Network
 from ecenet.outputs import StageOutput
 from ecenet.prediction import ImageFeatures, Prediction, StagePrediction
-from ecenet.weights import best_device, load_model
+from ecenet.weights import best_device, load_model, weights_hash
 
 _logger = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Predictor:
     ) -> None:
         self.device = torch.device(device) if device is not None else best_device()
         self.half = bf16_is_fast(self.device) if half is None else half
+        model = model if self.half else model.float()  # where it was made ready for bf16
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.image_size = image_size or model.image_size
         self.max_pixels = max_pixels
@@ -66,7 +69,19 @@ class Predictor:
     @classmethod
     def from_weights(cls: type[Self], weights: str | Path, **options: object) -> Self:
         """A predictor for a shipped name, a folder or a Hub id; `options` as for the constructor."""
-        return cls(load_model(weights), **options)  # type: ignore[arg-type]
+        predictor = cls(load_model(weights), **options)  # type: ignore[arg-type]
+        predictor.make_ready()
+        return predictor
+
+    def make_ready(self) -> None:
+        """Make the model quicker for good, as `ecenet.model.inference` does: where nobody else trains or stores it."""
+        _ = self.weights_hash  # while it can be told
+        make_ready(self.model, half=self.half)
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """`ecenet.weights.weights_hash` of the model as it was given."""
+        return weights_hash(self.model)
 
     def predict(self, source: ImageSource) -> Prediction:
         """Segment one image at every stage.

@@ -155,14 +155,13 @@ def _openers() -> dict[str, Callable[[str], None]]:
     from ecenet.explore.truth import compare_with_truth, read_truth
     from ecenet.metrics import intersection_over_union
     from ecenet.ui.dataset_tables import about_bank, confusion_table, spread_table
-    from ecenet.ui.reference import hash_of
     from ecenet.ui.session import Session, add_photo, new_session
     from ecenet.ui.shelf import ModelShelf
 
     shelf = ModelShelf("voc13")
     predictor = shelf.open(shelf.initial)
     example = add_photo(new_session(shelf), str(_example()), predictor=predictor).photos[0].prediction
-    key = hash_of(shelf, shelf.initial)
+    key = shelf.open(shelf.initial).weights_hash
 
     def check(session: Session) -> None:
         for photo in session.photos:

@@ -20,7 +20,6 @@ from PIL import Image
 from safetensors.numpy import save
 
 from ecenet.explore.painted_class import PaintedClass, save_class
-from ecenet.ui.reference import hash_of
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session, add_photo, new_session
 from ecenet.ui.shelf import ModelShelf
@@ -102,7 +101,8 @@ def file_seed(kind: str) -> bytes:
         if kind == "class":
             width = shelf.open(shelf.initial).model.embed_dim
             vector = np.ones((1, width), np.float32)
-            save_class(PaintedClass("mine", (255, 200, 0), "mean", vector, hash_of(shelf, shelf.initial)), path)
+            weights_hash = shelf.open(shelf.initial).weights_hash
+            save_class(PaintedClass("mine", (255, 200, 0), "mean", vector, weights_hash), path)
         else:
             from fitters import ScriptedFitter
 

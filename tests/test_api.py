@@ -21,7 +21,7 @@ from ecenet.explore.consistency import prediction_consistency, reference_centroi
 from ecenet.explore.painted_class import load_class
 from ecenet.explore.painting import paint_class
 from ecenet.explore.similarity import overwritten
-from ecenet.weights import WEIGHTS_DIR, weights_hash
+from ecenet.weights import WEIGHTS_DIR
 
 ENDPOINTS = {"/segment", "/similarity", "/embed", "/consistency", "/faithfulness", "/what_if"}
 STAGES = ["ece", "stage4", "stage3", "stage2", "stage1", "final"]
@@ -83,7 +83,7 @@ def test_segment(api: Served, namespace: dict[str, Any], monkeypatch: pytest.Mon
     assert report["classes"][0]["area"] == (api.prediction.label_map == 2).mean()
     assert report["agreement_with_final"] == {name: api.prediction.agreement(name) for name in STAGES}
     assert Image.open(namespace["overlay"]).size == api.prediction.image.size
-    assert (report["weights"], report["weights_hash"]) == ("voc13", weights_hash(api.predictor.model))
+    assert (report["weights"], report["weights_hash"]) == ("voc13", api.predictor.weights_hash)
 
 
 def test_segment_of_another_stage_and_as_coco(api: Served) -> None:

@@ -17,7 +17,7 @@ from ecenet.predictor import Predictor
 from ecenet.ui.consistency import WARNED, consistency_table, render
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
-from ecenet.weights import save_model, weights_hash
+from ecenet.weights import save_model
 
 NAN = float("nan")
 
@@ -74,7 +74,7 @@ def test_it_is_shown_where_the_model_has_a_bank(tmp_path: Path) -> None:
     seen = [k for k in present if photo.prediction.stages["stage3"].area[k] > 0]
     always = StageWarning(1.1, precision=0.5, recall=1.0, auc=0.5, images=4, pairs=8, failures=4)
     path = tmp_path / "weights" / "warning.json"
-    for weights, warned in ((weights_hash(predictor.model), len(seen)), ("others", 0)):
+    for weights, warned in ((predictor.weights_hash, len(seen)), ("others", 0)):
         stages = {"stage3": always}
         path.write_text(warning_json(ConfidenceWarning(weights, "tiny", "val", 0.5, 0.0, stages)), encoding="utf-8")
         page = render(session, Selection(stage="stage3"), shelf=shelf)  # type: ignore[arg-type]

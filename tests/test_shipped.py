@@ -66,7 +66,7 @@ def test_the_person_is_the_largest_thing_in_the_astronaut_photo(predictor: Predi
 
 def test_bf16_and_fp32_agree(predictor: Predictor) -> None:
     source: ImageSource = PHOTOS / "chelsea.png"
-    maps = [Predictor(predictor.model, half=half).predict(source).label_map for half in (False, True)]
+    maps = [Predictor.from_weights("voc13", half=half).predict(source).label_map for half in (False, True)]
     assert np.mean(maps[0] == maps[1]) > 0.98
 
 

@@ -68,7 +68,7 @@ def test_a_model_whose_file_is_cut_short_goes_on_until_there_is_a_whole_one(shel
     assert label(shelf, KEY).endswith("(files are damaged; as loaded before)")
     save_model(small_model(seed=1), tensors.parent)
     assert shelf.open(KEY) is not before
-    assert weights_hash(shelf.open(KEY).model) == weights_hash(small_model(seed=1))
+    assert shelf.open(KEY).weights_hash == weights_hash(small_model(seed=1))
     assert label(shelf, KEY) == "mine (run, mIoU 71.2)"
 
 
@@ -100,8 +100,8 @@ def test_weights_that_a_run_is_writing_are_never_seen_half(shelf: ModelShelf, tm
         opened.append(shelf.open(KEY))
         assert "damaged" not in label(shelf, KEY)
     writer.join()
-    assert {weights_hash(one.model) for one in {id(one): one for one in opened}.values()} <= known
-    assert weights_hash(shelf.open(KEY).model) == weights_hash(models[1])
+    assert {one.weights_hash for one in {id(one): one for one in opened}.values()} <= known
+    assert shelf.open(KEY).weights_hash == weights_hash(models[1])
 
 
 def test_runs_are_listed_while_one_of_them_saves(tmp_path: Path) -> None:

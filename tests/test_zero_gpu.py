@@ -61,7 +61,7 @@ def test_a_photo_is_one_call_that_returns_all_stages(shelf: ModelShelf, calls: C
     (call,) = calls()
     assert call["given"] < 97 * 61 * 3 + 1000, "the photo and a name"
     prediction = session.photos[0].prediction
-    expected = Predictor(small_model()).predict(photo)
+    expected = Predictor.from_weights(tmp_path / "own").predict(photo)
     assert list(prediction.stages) == list(expected.stages)
     for name, stage in expected.stages.items():
         assert np.array_equal(prediction.stages[name].label_map, stage.label_map), name
@@ -82,6 +82,7 @@ def test_features_that_this_processor_cannot_read_are_widened(
     """A GPU's backbone writes bf16, which the head of a processor without it has no kernels for."""
     predictor = shelf.open(shelf.initial)
     monkeypatch.setattr(predictor, "half", False)
+    predictor.model.float()
     monkeypatch.setattr(zero_gpu._open_lent(str(shelf.folder(shelf.initial))), "half", True)
     prediction = predictor.predict(noise_image(97, 61))
     assert {tensor.dtype for tensor in prediction.features.tensors} == {torch.float32}

@@ -15,7 +15,6 @@ from ecenet.errors import UserError
 from ecenet.files import json_finite
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor
-from ecenet.ui.reference import hash_of
 from ecenet.ui.session import read_photo
 from ecenet.ui.shelf import ModelShelf, name_of
 from ecenet.ui.toast import show_errors
@@ -115,4 +114,4 @@ def open_weights(shelf: ModelShelf, name: str | None) -> Opened:
         if name not in keys:
             raise UserError(f"Expected weights among {', '.join(keys)}, got {name[:60]!r}; choose one of these.")
         key = keys[name]
-    return Opened(key, shelf.open(key), {"weights": name_of(key), "weights_hash": hash_of(shelf, key)})
+    return Opened(key, shelf.open(key), {"weights": name_of(key), "weights_hash": shelf.open(key).weights_hash})

@@ -192,7 +192,7 @@ class ECENet(
         assert masks is not None, "it grows with fused"
         fused = self.fuse_norm(fused)
         embeddings = replaced_rows(embeddings, edits.at("final").embeddings)
-        class_similarity = dot_product(fused, self.classify(embeddings)) * fused.shape[1] ** -0.5
+        class_similarity = dot_product(fused, self.classify(embeddings) * fused.shape[1] ** -0.5)
         masks = masks if self.summed_masks else masks / len(features)
         logits = silenced(class_similarity + masks, edits.without)
         stages["final"] = StageOutput(fused, class_similarity, logits, embeddings, embeddings, None)

@@ -51,12 +51,10 @@ class SemanticsAttention(nn.Module):
             read: off, no embedding's value is added to the features: a knock-out.
             without: classes that are not read. Neither of the two changes the similarity.
         """
-        similarity = dot_product(self.query_norm(features), self.key(embeddings)) * self.scale
-        if mask is not None:
-            similarity = similarity + mask
+        similarity = dot_product(self.query_norm(features), self.key(embeddings) * self.scale, plus=mask)
         if read:
             attention = silenced(similarity, without).softmax(dim=1)
-            features = features + torch.einsum("bkhw,bkd->bdhw", attention, self.value(embeddings))
+            features = plus_weighted_sum(features, attention, self.value(embeddings))
         enhanced = self.norm(features)
         return enhanced + self.ffn(enhanced), similarity
 
@@ -101,6 +99,22 @@ class EmbeddingUpdater(nn.Module):
         return self.norm(gate * embeddings + (1 - gate) * candidate), gate.expand_as(embeddings)
 
 
-def dot_product(features: Tensor, embeddings: Tensor) -> Tensor:
-    """Inner product of every cell with every class: (B, D, h, w), (B, K, D) → (B, K, h, w)."""
-    return torch.einsum("bdhw,bkd->bkhw", features, embeddings)
+def dot_product(features: Tensor, embeddings: Tensor, *, plus: Tensor | None = None) -> Tensor:
+    """Inner product of every cell with every class, and what is added to it.
+
+    (B, D, h, w), (B, K, D), (B, K, h, w) → (B, K, h, w), channels last.
+    """
+    cells, rows = features.flatten(2).mT, embeddings.mT
+    products = torch.bmm(cells, rows) if plus is None else torch.baddbmm(plus.flatten(2).mT, cells, rows)
+    return products.mT.unflatten(2, features.shape[-2:])
+
+
+def plus_weighted_sum(features: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
+    """Every cell's feature and the sum of the vectors with its weights: (B, C, h, w), (B, K, h, w), (B, K, C) → (B, C,
+    h, w), channels last.
+
+    As one product of matrices, since einsum's answer lies otherwise in memory than features do, and adding them takes
+    several times as long.
+    """
+    cells = torch.baddbmm(features.flatten(2).mT, weights.flatten(2).mT, vectors)
+    return cells.mT.unflatten(2, features.shape[-2:])

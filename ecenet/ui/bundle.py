@@ -16,7 +16,6 @@ from ecenet.images import thumbnail
 from ecenet.limits import Limits
 from ecenet.ui import download
 from ecenet.ui.choose import required_file
-from ecenet.ui.reference import hash_of
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import MAX_PHOTO_SIDE, Photo, Session
 from ecenet.ui.shelf import ModelShelf
@@ -82,7 +81,7 @@ def save_session(
         projected = draw_map(predictions, MapRequest(), previous=None, fitter=fitter)
     view = {
         "model": session.model,
-        "weights_hash": hash_of(shelf, session.model),
+        "weights_hash": shelf.open(session.model).weights_hash,
         "selection": asdict(selection),
     }
     with download.new_file("ecenet-session.zip") as path:
@@ -122,7 +121,7 @@ def open_session(
             most = image.width * image.height
             truth = read_truth("truth.png", size=size, class_names=names, content=saved_truth, max_pixels=most)
         session = session.with_photo(Photo(name, prediction, truth=truth))
-    same = bundle.view.get("weights_hash") == hash_of(shelf, key)
+    same = bundle.view.get("weights_hash") == shelf.open(key).weights_hash
     saved = bundle.view.get("selection")
     saved = saved if isinstance(saved, dict) else {}
     selection = session.look(**{name: saved.get(name) for name in ("photo", "stage", "class_name", "pixel")})

@@ -24,7 +24,7 @@ from ecenet.ui.dataset_images import Listing, image_cards, image_names, open_dat
 from ecenet.ui.dataset_tables import about_bank, confusion_table, spread_table
 from ecenet.ui.html import empty_state, on_click
 from ecenet.ui.map_events import embedding_stage
-from ecenet.ui.reference import find_bank, hash_of
+from ecenet.ui.reference import find_bank
 from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
@@ -113,7 +113,7 @@ def build(
 
     @show_errors
     def open_file(session: Session, path: str | None) -> EmbeddingBank:
-        return read_bank(Path(required_file(path)), weights=hash_of(shelf, session.model))
+        return read_bank(Path(required_file(path)), weights=shelf.open(session.model).weights_hash)
 
     upload.upload(open_file, [session, upload], opened, trigger_mode="always_last", api_visibility="private")
     view.after(opened.change, show_progress="minimal")
@@ -155,7 +155,7 @@ def build(
 
 def source_of(session: Session, opened: EmbeddingBank | None, *, shelf: ModelShelf) -> Source | None:
     """The bank that was opened, as long as its model is the chosen one; else the one beside the weights."""
-    if opened is not None and opened.about["weights_hash"] == hash_of(shelf, session.model):
+    if opened is not None and opened.about["weights_hash"] == shelf.open(session.model).weights_hash:
         return Source(opened, own=True)
     bank = find_bank(shelf, session.model)
     return None if bank is None else Source(bank, own=False)

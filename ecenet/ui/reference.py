@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
 
 from ecenet.bank import EmbeddingBank, reference_points
 from ecenet.bank_file import read_bank
@@ -13,14 +12,11 @@ from ecenet.errors import UserError
 from ecenet.explore.confidence_warning import ConfidenceWarning, read_warning
 from ecenet.explore.points import EmbeddingPoints
 from ecenet.journal import note
-from ecenet.model.network import Network
 from ecenet.ui.shelf import ModelShelf
-from ecenet.weights import weights_hash
 
 _logger = logging.getLogger(__name__)
 BANK, WARNING = "bank.parquet", "warning.json"
 T = TypeVar("T")
-_hashes: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
 
 
 class Reference(NamedTuple):
@@ -40,13 +36,13 @@ def find_reference(shelf: ModelShelf, key: str, *, min_area: float) -> Reference
 def find_bank(shelf: ModelShelf, key: str) -> EmbeddingBank | None:
     """The bank of a model on the shelf; None where it has none, or one that other weights made."""
     found = _beside(shelf, key, BANK)
-    return None if found is None else _bank(*found, hash_of(shelf, key))
+    return None if found is None else _bank(*found, shelf.open(key).weights_hash)
 
 
 def find_warning(shelf: ModelShelf, key: str) -> ConfidenceWarning | None:
     """When to warn of a model's masks; None where nobody has measured it, or with other weights."""
     found = _beside(shelf, key, WARNING)
-    return None if found is None else _warning(*found, hash_of(shelf, key))
+    return None if found is None else _warning(*found, shelf.open(key).weights_hash)
 
 
 def _beside(shelf: ModelShelf, key: str, name: str) -> tuple[Path, int] | None:
@@ -58,14 +54,6 @@ def _beside(shelf: ModelShelf, key: str, name: str) -> tuple[Path, int] | None:
         return folder / name, (folder / name).stat().st_mtime_ns
     except OSError:
         return None
-
-
-def hash_of(shelf: ModelShelf, key: str) -> str:
-    """`weights_hash` of a model on the shelf; worked out once for each that is loaded."""
-    model = shelf.open(key).model
-    if model not in _hashes:
-        _hashes[model] = weights_hash(model)
-    return _hashes[model]
 
 
 @lru_cache(maxsize=4)

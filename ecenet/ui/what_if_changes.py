@@ -15,7 +15,6 @@ from ecenet.prediction import stage_title
 from ecenet.ui import download
 from ecenet.ui.choose import required_file
 from ecenet.ui.experiment import Experiment, add_painted_class, with_class
-from ecenet.ui.reference import hash_of
 from ecenet.ui.selection import Selection
 from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
@@ -69,7 +68,7 @@ def make_class(
         experiment.of(session),
         session,
         predictor=shelf.open(session.model),
-        weights_hash=hash_of(shelf, session.model),
+        weights_hash=shelf.open(session.model).weights_hash,
         name=name,
         method=method,
         prototypes=int(prototypes),
@@ -92,7 +91,7 @@ def open_class(
     Raises:
         UserError: the file is none, or is of other weights.
     """
-    painted = load_class(Path(required_file(path)), weights_hash=hash_of(shelf, session.model))
+    painted = load_class(Path(required_file(path)), weights_hash=shelf.open(session.model).weights_hash)
     return with_class(experiment.of(session), painted, known=shelf.open(session.model).model.class_names)
 
 

@@ -41,6 +41,7 @@ class LentGpuPredictor(Predictor):
 
     def __init__(self, weights: str, **options: Any) -> None:
         super().__init__(load_model(weights), device="cpu", **options)
+        self.make_ready()
         self._weights = weights
         _open_lent(weights)  # before the app is served: what lies on the GPU by then is moved there with each call
 
@@ -59,7 +60,7 @@ class LentGpuPredictor(Predictor):
 def _open_lent(weights: str) -> Predictor:
     """In the process of a call that was forked before others were opened, too."""
     if weights not in _lent:
-        _lent[weights] = Predictor(load_model(weights))
+        _lent[weights] = Predictor.from_weights(weights)
     return _lent[weights]
 
 

@@ -1,0 +1,79 @@
+"""The same function, sooner: a network that will not be trained any more, made ready for inference. Ours."""
+
+from collections import Counter
+from typing import TypeGuard
+
+import torch
+from timm.layers import BatchNormAct2d, Conv2dSame
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
+"""Exactly these, as below: their kin may make other weights of those that they hold."""
+NORMS = (nn.BatchNorm2d, BatchNormAct2d)
+
+
+def make_ready(model: nn.Module, *, half: bool) -> None:
+    """Fold batch norms into convolutions; with `half`, keep matrices in bf16, which autocast would cast at every pass.
+
+    In place, and for good. What is computed stays the same but for rounding.
+
+    Args:
+        model: in evaluation mode, with a `backbone`.
+        half: it will run under bf16 autocast, and only there.
+    """
+    fold_batch_norms(model.get_submodule("backbone.network"))
+    if half:
+        for module in model.modules():
+            if type(module) in (nn.Linear, *CONVOLUTIONS):
+                module.to(torch.bfloat16)
+
+
+@torch.no_grad()
+def fold_batch_norms(network: nn.Module) -> int:
+    """Merge each batch norm that alone follows a convolution into it, in place.
+
+    Returns: how many; none in a network whose flow cannot be traced.
+    """
+    if not any(type(module) in NORMS for module in network.modules()):
+        return 0
+    try:
+        graph = _Tracer().trace(network)
+    except (fx.proxy.TraceError, RuntimeError, TypeError):  # its flow depends on what it sees
+        return 0
+    calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    folded = 0
+    for node in graph.nodes:
+        source = node.args[0] if node.op == "call_module" else None
+        if not isinstance(source, fx.Node) or source.op != "call_module" or len(source.users) > 1:
+            continue
+        conv, norm = (network.get_submodule(str(one.target)) for one in (source, node))
+        once = calls[source.target] == calls[node.target] == 1
+        if once and _is_convolution(conv) and _is_norm(norm) and norm.running_mean is not None:
+            _fold(conv, norm)
+            network.set_submodule(str(node.target), norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity())
+            folded += 1
+    return folded
+
+
+def _is_convolution(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+    return type(module) in CONVOLUTIONS
+
+
+def _is_norm(module: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
+    return type(module) in NORMS
+
+
+class _Tracer(fx.Tracer):
+    """Follows a network down to convolutions and norms, timm's among them."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, (nn.Conv2d, *NORMS)) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    assert norm.running_mean is not None, "asked before"
+    assert norm.running_var is not None, "it comes with the mean"
+    conv.weight, conv.bias = fuse_conv_bn_weights(
+        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
