@@ -31,8 +31,7 @@ def benchmark(*, weights: str | None, size: tuple[int, int], rounds: int) -> dic
     Returns: JSON-able: medians in milliseconds, ratios, and what they were measured on.
     """
     model = load_model(weights) if weights else random_model(ModelConfig(), classes=13)
-    trained, predictor = Predictor(copy.deepcopy(model)), Predictor(model)
-    predictor.make_ready()
+    trained, predictor = Predictor(copy.deepcopy(model)), Predictor(model, ready=True)
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
     height, width = predictor.working_size(size)
     images = predictor.normalise(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=predictor.device))

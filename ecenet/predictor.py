@@ -42,6 +42,7 @@ class Predictor:
         image_size: longest side in pixels that the network sees; the model's own when None.
         max_pixels: largest image to accept.
         name: what the journal calls the model.
+        ready: make the model quicker for good (`ecenet.model.inference`): where nobody else trains or stores it.
     """
 
     BLANK = Image.new("RGB", (480, 360))
@@ -55,11 +56,18 @@ class Predictor:
         image_size: int | None = None,
         max_pixels: int = MAX_PIXELS,
         name: str = "",
+        ready: bool = False,
     ) -> None:
         self.device = torch.device(device) if device is not None else best_device()
         self.half = bf16_is_fast(self.device) if half is None else half
-        model = model if self.half else model.float()  # where it was made ready for bf16
-        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.model = model.eval()
+        if ready:
+            _ = self.weights_hash  # while it can be told
+            # Here rather than on the device: it may have no room, or not be there yet (ZeroGPU).
+            make_ready(model, half=self.half)
+        if not self.half:
+            model.float()  # where it was made ready for bf16
+        model.to(self.device).to(memory_format=torch.channels_last)
         self.image_size = image_size or model.image_size
         self.max_pixels = max_pixels
         self.name = name
@@ -69,14 +77,7 @@ class Predictor:
     @classmethod
     def from_weights(cls: type[Self], weights: str | Path, **options: object) -> Self:
         """A predictor for a shipped name, a folder or a Hub id; `options` as for the constructor."""
-        predictor = cls(load_model(weights), **options)  # type: ignore[arg-type]
-        predictor.make_ready()
-        return predictor
-
-    def make_ready(self) -> None:
-        """Make the model quicker for good, as `ecenet.model.inference` does: where nobody else trains or stores it."""
-        _ = self.weights_hash  # while it can be told
-        make_ready(self.model, half=self.half)
+        return cls(load_model(weights), ready=True, **options)  # type: ignore[arg-type]
 
     @cached_property
     def weights_hash(self) -> str:
