@@ -22,16 +22,19 @@ from ecenet.weights import load_model
 WARM_UP_ROUNDS = 3
 
 
-def benchmark(*, weights: str | None, size: tuple[int, int], rounds: int) -> dict[str, object]:
+def benchmark(
+    *, weights: str | None, size: tuple[int, int], rounds: int, half: bool | None = None
+) -> dict[str, object]:
     """Time backbone and model, as they were trained and made ready for inference, and the explanation of one photo.
 
     Args:
         weights: as for `load_model`; None takes random weights for 13 classes.
         size: (width, height) of the photo in pixels; its content is noise.
+        half: as for `Predictor`.
     Returns: JSON-able: medians in milliseconds, ratios, and what they were measured on.
     """
     model = load_model(weights) if weights else random_model(ModelConfig(), classes=13)
-    trained, predictor = Predictor(copy.deepcopy(model)), Predictor(model, ready=True)
+    trained, predictor = Predictor(copy.deepcopy(model), half=half), Predictor(model, half=half, ready=True)
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
     height, width = predictor.working_size(size)
     images = predictor.normalise(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=predictor.device))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from ecenet.config import TrainConfig
+from ecenet.config import HALF, Precision, TrainConfig
 from ecenet.data.read import Layout
 from ecenet.errors import UserError
 
@@ -224,13 +224,20 @@ class Benchmark:
     width: int = 480
     height: int = 360
     rounds: int = 30
+    precision: Precision = "auto"
+    """`auto` is bf16 where the machine computes it natively."""
     json: Path | None = None
     """File to write the figures to; they are printed as well."""
 
     def run(self) -> None:
         from ecenet.benchmark import benchmark
 
-        figures = benchmark(weights=self.weights, size=(self.width, self.height), rounds=self.rounds)
+        figures = benchmark(
+            weights=self.weights,
+            size=(self.width, self.height),
+            rounds=self.rounds,
+            half=HALF[self.precision],
+        )
         text = json.dumps(figures, indent=1)
         print(text)
         if self.json is not None:

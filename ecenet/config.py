@@ -13,6 +13,8 @@ from ecenet.model_config import Architecture, ModelConfig, SegViTConfig
 StageLoss = Literal["cross_entropy", "dice_focal"]
 Schedule = Literal["poly", "cosine"]
 Precision = Literal["auto", "bf16", "fp32"]
+HALF: dict[Precision, bool | None] = {"auto": None, "bf16": True, "fp32": False}
+"""Of each precision, for `Predictor`."""
 
 
 @dataclass(frozen=True)

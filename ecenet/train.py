@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from ecenet.checkpoint import RunState, load_checkpoint, save_checkpoint, save_weights
-from ecenet.config import TrainConfig
+from ecenet.config import HALF, TrainConfig
 from ecenet.data.sampling import StepSampler
 from ecenet.data.split import LabelledSplit, class_presence
 from ecenet.errors import UserError
@@ -239,5 +239,4 @@ def validate(
 
 def make_predictor(config: TrainConfig, accelerator: Accelerator, model: Network) -> Predictor:
     """Images and precision for training and validation alike."""
-    half = {"auto": None, "bf16": True, "fp32": False}[config.precision]
-    return Predictor(model, device=accelerator.device, half=half)
+    return Predictor(model, device=accelerator.device, half=HALF[config.precision])

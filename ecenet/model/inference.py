@@ -14,19 +14,21 @@ NORMS = (nn.BatchNorm2d, BatchNormAct2d)
 
 
 def make_ready(model: nn.Module, *, half: bool) -> None:
-    """Fold batch norms into convolutions; with `half`, keep matrices in bf16, which autocast would cast at every pass.
+    """Fold batch norms into convolutions; for bf16 keep matrices in it instead, which autocast casts at every pass.
 
-    In place, and for good. What is computed stays the same but for rounding.
+    In place, and for good. What is computed stays the same: in bf16 to the bit, in fp32 but for rounding. Folding in
+    bf16 would round otherwise than in training, and that costs a network which was trained in it some accuracy.
 
     Args:
         model: in evaluation mode, with a `backbone`.
         half: it will run under bf16 autocast, and only there.
     """
-    fold_batch_norms(model.get_submodule("backbone.network"))
-    if half:
-        for module in model.modules():
-            if type(module) in (nn.Linear, *CONVOLUTIONS):
-                module.to(torch.bfloat16)
+    if not half:
+        fold_batch_norms(model.get_submodule("backbone.network"))
+        return
+    for module in model.modules():
+        if type(module) in (nn.Linear, *CONVOLUTIONS):
+            module.to(torch.bfloat16)
 
 
 @torch.no_grad()
