@@ -61,12 +61,12 @@ class Predictor:
         self.device = torch.device(device) if device is not None else best_device()
         self.half = bf16_is_fast(self.device) if half is None else half
         self.model = model.eval()
+        if not self.half:
+            model.float()  # where it was made ready for bf16
         if ready:
             _ = self.weights_hash  # while it can be told
             # Here rather than on the device: it may have no room, or not be there yet (ZeroGPU).
             make_ready(model, half=self.half)
-        if not self.half:
-            model.float()  # where it was made ready for bf16
         model.to(self.device).to(memory_format=torch.channels_last)
         self.image_size = image_size or model.image_size
         self.max_pixels = max_pixels

@@ -165,10 +165,13 @@ def test_opened_weights_are_ready_and_known_by_what_was_opened(folder: Path) -> 
         np.testing.assert_allclose(stage.mask_logits, theirs.stages[name].mask_logits, atol=1e-4)
 
 
-def test_a_model_that_was_ready_for_bf16_still_runs_where_there_is_none(folder: Path) -> None:
-    """As a GPU's does on a CPU that is asked when the GPU is full."""
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_model_that_was_ready_for_bf16_still_runs_where_there_is_none(folder: Path, ready: bool) -> None:
+    """As a GPU's does on a CPU that is asked when the GPU is full, or has no room for the model."""
     half = Predictor.from_weights(folder, device="cpu", half=True)
     image = noise_image(97, 61)
     expected = half.predict(image).final.mask_logits
-    single = Predictor(copy.deepcopy(half.model), device="cpu", half=False).predict(image).final.mask_logits
-    assert np.abs(single - expected).max() < 0.05 * np.abs(expected).max()
+    single = Predictor(copy.deepcopy(half.model), device="cpu", half=False, ready=ready)
+    assert {parameter.dtype for parameter in single.model.parameters()} == {torch.float32}
+    found = single.predict(image).final.mask_logits
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
