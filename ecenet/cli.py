@@ -75,6 +75,8 @@ class Evaluate:
     """Average with the mirrored image as well."""
     window: int | None = None
     """Side in pixels of windows that slide over the image and overlap by half; the whole image at once without it."""
+    precision: Precision = "auto"
+    """`auto` is bf16 where the machine computes it natively."""
     boundary: bool = False
     """Measure Boundary IoU, too; it takes its time."""
     json: Path | None = None
@@ -89,7 +91,7 @@ class Evaluate:
 
         with shared_work() as state:  # before the predictor, whose device it chooses
             data = read_data(self.data, self.split, layout=self.layout)
-            predictor = Predictor.from_weights(self.weights, image_size=self.image_size)
+            predictor = Predictor.from_weights(self.weights, image_size=self.image_size, half=HALF[self.precision])
             result = evaluate(
                 predictor,
                 data,

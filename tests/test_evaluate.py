@@ -198,3 +198,16 @@ def test_the_command_takes_every_option(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*command, "--window", "30"]) == 2
     assert main([*command, "--classes", "4"]) == 2
     assert sum(line.startswith("Error: Expected") for line in capsys.readouterr().err.splitlines()) == 3
+
+
+def test_the_command_computes_in_the_precision_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_model(small_model(), tmp_path / "weights")
+    write_folder(tmp_path, splits=("val",), images=3)
+    found = {}
+    for precision, half in (("fp32", False), ("bf16", True)):
+        command = ["evaluate", "--weights", str(tmp_path / "weights"), "--data", str(tmp_path), "--limit", "3"]
+        assert main([*command, "--precision", precision]) == 0
+        found[precision] = json.loads(capsys.readouterr().out)["stages"]
+        predictor = Predictor.from_weights(tmp_path / "weights", half=half)
+        assert found[precision] == pytest.approx(evaluate(predictor, read_folder(tmp_path, "val")).stages)
+    assert found["fp32"] != found["bf16"]
