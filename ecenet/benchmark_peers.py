@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ecenet.benchmark import WARM_UP_ROUNDS, count_gigaflops, round_seconds
+from ecenet.config import HALF
 from ecenet.errors import UserError
 from ecenet.machine import machine_facts
 from ecenet.peer_memory import (
@@ -128,6 +129,7 @@ def conditions(options: PeerOptions) -> Conditions:
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    half = HALF[options.precision]
     return Conditions(
         setting=setting,
         candidates=checked_candidates(options.candidates),
@@ -136,7 +138,7 @@ def conditions(options: PeerOptions) -> Conditions:
         batches=options.batch,
         rounds=options.rounds,
         device=device,
-        half=bf16_is_fast(device) if options.precision == "auto" else options.precision == "bf16",
+        half=bf16_is_fast(device) if half is None else half,
     )
 
 

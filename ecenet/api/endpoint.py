@@ -114,4 +114,5 @@ def open_weights(shelf: ModelShelf, name: str | None) -> Opened:
         if name not in keys:
             raise UserError(f"Expected weights among {', '.join(keys)}, got {name[:60]!r}; choose one of these.")
         key = keys[name]
-    return Opened(key, shelf.open(key), {"weights": name_of(key), "weights_hash": shelf.open(key).weights_hash})
+    predictor = shelf.open(key)
+    return Opened(key, predictor, {"weights": name_of(key), "weights_hash": predictor.weights_hash})

@@ -121,7 +121,7 @@ def open_session(
             most = image.width * image.height
             truth = read_truth("truth.png", size=size, class_names=names, content=saved_truth, max_pixels=most)
         session = session.with_photo(Photo(name, prediction, truth=truth))
-    same = bundle.view.get("weights_hash") == shelf.open(key).weights_hash
+    same = bundle.view.get("weights_hash") == predictor.weights_hash
     saved = bundle.view.get("selection")
     saved = saved if isinstance(saved, dict) else {}
     selection = session.look(**{name: saved.get(name) for name in ("photo", "stage", "class_name", "pixel")})

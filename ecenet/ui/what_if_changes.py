@@ -64,11 +64,12 @@ def make_class(
     Raises:
         UserError: nothing is painted, or the name is empty or taken.
     """
+    predictor = shelf.open(session.model)
     made = add_painted_class(
         experiment.of(session),
         session,
-        predictor=shelf.open(session.model),
-        weights_hash=shelf.open(session.model).weights_hash,
+        predictor=predictor,
+        weights_hash=predictor.weights_hash,
         name=name,
         method=method,
         prototypes=int(prototypes),
@@ -91,8 +92,9 @@ def open_class(
     Raises:
         UserError: the file is none, or is of other weights.
     """
-    painted = load_class(Path(required_file(path)), weights_hash=shelf.open(session.model).weights_hash)
-    return with_class(experiment.of(session), painted, known=shelf.open(session.model).model.class_names)
+    predictor = shelf.open(session.model)
+    painted = load_class(Path(required_file(path)), weights_hash=predictor.weights_hash)
+    return with_class(experiment.of(session), painted, known=predictor.model.class_names)
 
 
 def save_last(session: Session, experiment: Experiment, *, shelf: ModelShelf) -> Path:
