@@ -37,7 +37,7 @@ def fold_batch_norms(network: nn.Module) -> int:
 
     Returns: how many; none in a network whose flow cannot be traced.
     """
-    if not any(type(module) in NORMS for module in network.modules()):
+    if not any(map(_is_norm, network.modules())):
         return 0
     try:
         graph = _Tracer().trace(network)
