@@ -229,9 +229,7 @@ def test_the_predicted_mask_painted_gives_nearly_the_predicted_embedding(api: Se
         made = arrays["embeddings_ece"][-1]
     cosine = made @ predicted / np.linalg.norm(made) / np.linalg.norm(predicted)
     assert cosine > 0.99
-    expected = paint_class(
-        api.predictor, [(api.prediction.features, region)], name="again", color=(0, 0, 0), weights_hash=""
-    )
+    expected = paint_class(api.predictor, [(api.prediction.features, region)], name="again", color=(0, 0, 0))
     np.testing.assert_allclose(made, expected.embeddings[0], atol=1e-2)
 
 

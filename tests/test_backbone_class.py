@@ -112,7 +112,7 @@ def test_several_photos_are_painted_on(prediction: Prediction, other: Prediction
 def test_it_competes_beside_classes_that_the_head_knows(
     predictor: Predictor, prediction: Prediction, region: np.ndarray, found: PaintedClass
 ) -> None:
-    own = paint_class(predictor, [(prediction.features, region)], name="own", color=(1, 2, 3), weights_hash="h")
+    own = paint_class(predictor, [(prediction.features, region)], name="own", color=(1, 2, 3))
     alone = predict_scenario(predictor, prediction, Scenario(classes=(own,), knock_outs=KnockOuts(diverse=False)))
     scenario = Scenario(classes=(found, own), without=(CLASS_NAMES[0],), knock_outs=KnockOuts(diverse=False))
     after = predict_scenario(predictor, prediction, replace(scenario, without=()), stages=("stage2", "final"))

@@ -120,7 +120,7 @@ def test_questions_about_a_photo_are_answered_however_it_was_seen(part: str, mos
     half = np.zeros((64, 128), dtype=bool)
     half[:, :64] = True
     regions = [(seen.features, half), (other.features, half)]
-    painted = paint_class(predictor, regions, name="left", color=(1, 2, 3), weights_hash="")
+    painted = paint_class(predictor, regions, name="left", color=(1, 2, 3))
     assert np.isfinite(painted.embeddings).all()
     after = predictor.predict_features(seen.features, HeadEdits(added=(painted.added,)))
     assert after.class_names[-1] == "left"

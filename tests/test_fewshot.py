@@ -103,7 +103,6 @@ def test_a_painted_class_is_found_where_its_prediction_has_it(prototypes: int, s
             [(support, region)],
             name=name,
             color=(0, 0, 0),
-            weights_hash="",
             method="prototypes",
             prototypes=prototypes,
         ).added
@@ -142,7 +141,7 @@ def test_every_method_meets_every_rival_and_the_bare_features(predictor: Predict
         assert (found.shape, found.dtype) == ((61, 97), np.bool_), variant
     assert finders[Variant("everywhere", "none")](support).all()
     thing, rest = (
-        paint_class(predictor, [(support, region)], name=name, color=(0, 0, 0), weights_hash="", method="mean").added
+        paint_class(predictor, [(support, region)], name=name, color=(0, 0, 0), method="mean").added
         for name, region in (("thing", left), ("rest", ~left))
     )
     query = predictor.extract_features(noise_image(97, 61, seed=1))

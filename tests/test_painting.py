@@ -54,7 +54,7 @@ def painted(
     predictor: Predictor, features: ImageFeatures, where: tuple[slice, slice], **options: object
 ) -> PaintedClass:
     regions = [(features, region_of(features, *where))]
-    settings = {"name": "new", "color": (255, 0, 0), "weights_hash": "0"} | options
+    settings = {"name": "new", "color": (255, 0, 0)} | options
     return paint_class(predictor, regions, **settings)  # type: ignore[arg-type]
 
 
@@ -174,9 +174,9 @@ def test_her_painted_face_wins_most_of_the_cat_from_the_cat(
 
 
 def test_a_class_is_saved_and_loaded_as_it_is(tmp_path: Path, predictor: Predictor, kept: ImageFeatures) -> None:
-    new = painted(predictor, kept, (slice(3, 5), slice(3, 5)), name="Ohr ½", method="prototypes", weights_hash="abc")
+    new = painted(predictor, kept, (slice(3, 5), slice(3, 5)), name="Ohr ½", method="prototypes")
     save_class(new, tmp_path / "ear.safetensors")
-    again = load_class(tmp_path / "ear.safetensors", weights_hash="abc")
+    again = load_class(tmp_path / "ear.safetensors", weights_hash=predictor.weights_hash)
     assert replace(again, embeddings=new.embeddings).__dict__ == new.__dict__
     assert np.array_equal(again.embeddings, new.embeddings)
     assert again.enlarged
@@ -236,11 +236,11 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, write: Callable[[
 def test_what_cannot_become_a_class_is_refused(predictor: Predictor, kept: ImageFeatures) -> None:
     somewhere = (slice(0, 40), slice(0, 40))
     with pytest.raises(UserError, match="at least one painted region"):
-        paint_class(predictor, [], name="a", color=(0, 0, 0), weights_hash="0")
+        paint_class(predictor, [], name="a", color=(0, 0, 0))
     with pytest.raises(UserError, match="one without a pixel"):
         painted(predictor, kept, (slice(0, 0), slice(0, 0)))
     with pytest.raises(UserError, match="97×61 pixels, got 61×97"):
-        paint_class(predictor, [(kept, np.ones((97, 61), bool))], name="a", color=(0, 0, 0), weights_hash="0")
+        paint_class(predictor, [(kept, np.ones((97, 61), bool))], name="a", color=(0, 0, 0))
     with pytest.raises(UserError, match="mean, pyramid, prototypes, got 'median'"):
         painted(predictor, kept, somewhere, method="median")
     with pytest.raises(UserError, match="Expected 1 … 16 prototypes, got 0"):

@@ -150,9 +150,7 @@ def test_names_of_photos_and_classes_stay_text_in_every_tab(session: Session) ->
 def test_names_of_painted_classes_stay_text(session: Session, predictor: Predictor) -> None:
     stroke = Stroke("box", ((4, 4), (60, 40)))
     painted = Experiment(session.model).with_strokes(session.photos[0].prediction, (stroke,))
-    made = add_painted_class(
-        painted, session, predictor=predictor, weights_hash="0", name=f"mine{MARK_UP}", method="mean", prototypes=1
-    )
+    made = add_painted_class(painted, session, predictor=predictor, name=f"mine{MARK_UP}", method="mean", prototypes=1)
     for render in (render_result, render_details):
         assert_only_text(render(made, session, Selection(), predictor=predictor))
 

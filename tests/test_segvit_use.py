@@ -115,4 +115,4 @@ def test_every_view_takes_its_predictions(overrides: dict[str, Any], tmp_path: P
             transplant(one, other, class_index=1, stage="stage2")
     region = one.label_map == one.label_map[0, 0]
     with pytest.raises(UserError, match="Expected weights of an ECENet to paint classes for"):
-        paint_class(predictor, [(one.features, region)], name="mine", color=(0, 0, 0), weights_hash="")
+        paint_class(predictor, [(one.features, region)], name="mine", color=(0, 0, 0))

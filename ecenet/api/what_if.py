@@ -153,7 +153,6 @@ def _painted(
         regions,
         name=name.strip(),
         color=PAINTED_COLORS[0],
-        weights_hash=opened.about["weights_hash"],
         method=method,
         prototypes=prototypes,
     )

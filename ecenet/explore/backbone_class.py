@@ -67,19 +67,17 @@ def paint_any_class(
     *,
     name: str,
     color: tuple[int, int, int],
-    weights_hash: str,
     method: Method | Literal["backbone"],
     prototypes: int,
 ) -> PaintedClass:
     """`paint_class` or `paint_backbone_class`, as the method says; arguments and errors as for these."""
     if method == BACKBONE:
-        return paint_backbone_class(regions, name=name, color=color, weights_hash=weights_hash)
+        return paint_backbone_class(regions, name=name, color=color, weights_hash=predictor.weights_hash)
     return paint_class(
         predictor,
         regions,
         name=name,
         color=color,
-        weights_hash=weights_hash,
         method=method,
         prototypes=prototypes,
     )

@@ -63,7 +63,6 @@ def make_finders(
                 regions,
                 name=name,
                 color=(0, 0, 0),
-                weights_hash="",
                 method=method,
                 prototypes=prototypes,
             ).added

@@ -25,7 +25,6 @@ def paint_class(
     *,
     name: str,
     color: tuple[int, int, int],
-    weights_hash: str,
     method: Method = "pyramid",
     prototypes: int = 3,
 ) -> PaintedClass:
@@ -33,7 +32,6 @@ def paint_class(
 
     Args:
         regions: features that this predictor kept, and an (H, W) bool region of that photo.
-        weights_hash: of the predictor's model.
         method: see `embed_regions`.
         prototypes: embeddings that the class gets at most, for the method of that name.
     Raises:
@@ -58,7 +56,7 @@ def paint_class(
         color=color,
         method=method,
         embeddings=embeddings,
-        weights_hash=weights_hash,
+        weights_hash=predictor.weights_hash,
         enlarged=any(one.enlarged for one in cells),
     )
 

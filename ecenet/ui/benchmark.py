@@ -96,9 +96,7 @@ def _painted(session: Session, selection: Selection, *, predictor: Predictor) ->
     prediction = session.required_photo(selection).prediction
     box = (Stroke("box", ((200, 100), (280, 180))),)
     experiment = Experiment(session.model).with_strokes(prediction, box)
-    return add_painted_class(
-        experiment, session, predictor=predictor, weights_hash="", name="box", method="pyramid", prototypes=1
-    )
+    return add_painted_class(experiment, session, predictor=predictor, name="box", method="pyramid", prototypes=1)
 
 
 def _full_session(shelf: ModelShelf) -> Session:

@@ -80,7 +80,6 @@ def add_painted_class(
     session: Session,
     *,
     predictor: Predictor,
-    weights_hash: str,
     name: str,
     method: Method | Literal["backbone"],
     prototypes: int,
@@ -102,7 +101,6 @@ def add_painted_class(
         regions,
         name=name.strip(),
         color=PAINTED_COLORS[0],
-        weights_hash=weights_hash,
         method=method,
         prototypes=prototypes,
     )

@@ -69,7 +69,6 @@ def make_class(
         experiment.of(session),
         session,
         predictor=predictor,
-        weights_hash=predictor.weights_hash,
         name=name,
         method=method,
         prototypes=int(prototypes),
