@@ -93,11 +93,6 @@ class StageChange:
     similarity: np.ndarray
     """(k, h, w) float32 change of the similarity maps, of the k classes that both have."""
 
-    @property
-    def losers(self) -> list[int]:
-        """Classes that lost pixels, the largest loss first."""
-        return [int(k) for k in np.argsort(-self.lost, kind="stable") if self.lost[k]]
-
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
