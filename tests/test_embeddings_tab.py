@@ -277,7 +277,10 @@ def test_heat_map_compares_the_classes_of_the_selected_stage() -> None:
     current = map_of(session_of("one", "two"))
     shown = embeddings.render_heatmap(current, (current.key, "stage2"))
     assert shown.visible
-    figure = centroid_heatmap(np.eye(3), labels=CLASS_NAMES, title="")
-    assert list(figure.data[0].x) == CLASS_NAMES
+    similarity = np.array([[1, 0.95, 0.97], [0.95, 1, 0.99], [0.97, 0.99, 1]])
+    drawn = centroid_heatmap(similarity, labels=CLASS_NAMES, title="").data[0]
+    assert list(drawn.x) == CLASS_NAMES
+    assert np.isnan(np.diagonal(drawn.z)).all(), "1 of every class to itself would take the colours of all others"
+    assert (drawn.z[0, 1], drawn.z[2, 1], drawn.zmin, drawn.zmax) == (0.95, 0.99, None, None)
     assert not embeddings.render_heatmap(current, (current.key, "none")).visible
     assert not embeddings.render_heatmap(None, ("", "")).visible

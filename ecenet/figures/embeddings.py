@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from ecenet.explore.points import EmbeddingPoints
 from ecenet.explore.projection import Projection
 from ecenet.figures.style import CLEAR, GRID_COLOR, TEXT_COLOR, layout
+from ecenet.overlay import HEAT_SCALE
 from ecenet.prediction import stage_title
 
 ColorBy = Literal["class", "stage", "image", "confidence", "area"]
@@ -95,7 +96,7 @@ def embedding_map(
             marker["line"]["width"] = np.where(faint, 0, int(crowd == 1))[group.members]
         if isinstance(group.color, np.ndarray):
             bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
-            marker |= {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": bar}
+            marker |= {"colorscale": HEAT_SCALE, "cmin": 0, "cmax": 1, "colorbar": bar}
         figure.add_trace(
             scatter(
                 projection.coordinates[group.members],
@@ -145,7 +146,7 @@ def color_groups(
     """
     if color_by == "stage":
         stages = list(dict.fromkeys(points.stage.tolist()))
-        shades = plotly.colors.sample_colorscale("Viridis", np.linspace(0, 1, max(len(stages), 2)).tolist())
+        shades = plotly.colors.sample_colorscale(HEAT_SCALE, np.linspace(0, 1, max(len(stages), 2)).tolist())
         return [Group(stage_title(name), points.stage == name, shades[i]) for i, name in enumerate(stages)]
     if color_by == "image":
         shown = np.unique(points.image[~faint])
@@ -168,18 +169,22 @@ def color_groups(
 
 
 def centroid_heatmap(similarity: np.ndarray, *, labels: Sequence[str], title: str) -> go.Figure:
-    """(C, C) cosine similarities between classes as coloured cells, with their numbers where they fit."""
+    """(C, C) cosine similarities between classes as coloured cells, with their numbers where they fit.
+
+    Colours reach from the least to the greatest between two classes, which may be as near to each other as 0.95 and
+    0.99; a class beside itself, always 1, has no cell.
+    """
     count = len(labels)
+    apart = np.where(np.eye(count, dtype=bool), np.nan, similarity)
     figure = go.Figure(
         go.Heatmap(
-            z=similarity,
+            z=apart,
             x=list(labels),
             y=list(labels),
-            zmin=-1,
-            zmax=1,
-            colorscale="RdBu_r",
-            texttemplate="%{z:.2f}" if count <= 12 else None,
-            hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
+            colorscale=HEAT_SCALE,
+            texttemplate="%{z:.2f}" if count <= 8 else None,
+            hovertemplate="%{y} and %{x}: cosine %{z:.3f}<extra></extra>",
+            hoverongaps=False,
             colorbar={"thickness": 12},
         )
     )

@@ -275,7 +275,7 @@ def render_heatmap(current: EmbeddingMap | None, at_stage: tuple[str, str]) -> g
     if len(classes) < 2:
         return gr.Plot(visible=False)
     names = current.predictions[0].class_names
-    title = f"Cosine similarity between class centroids, {stage_title(at_stage[1])}"
+    title = f"Similarity of class centroids, {stage_title(at_stage[1])}"
     return gr.Plot(centroid_heatmap(similarity, labels=[names[k] for k in classes], title=title), visible=True)
 
 
