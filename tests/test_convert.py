@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from segvit_reference import SIDE, ReferenceSegViT, write_checkpoint
+from segvit_reference import SIDE, ReferenceSegViT, published_tensors, write_checkpoint
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -120,48 +120,6 @@ def test_every_name_and_shape_of_the_published_sizes_has_its_place_and_costs_wha
         model.eval()(torch.empty(1, 3, side, side, device="meta"))
     counted = counter.get_total_flops() / 2 + classes**2 * side**2
     assert counted / 1e9 == pytest.approx(gigaflops, rel=0.005)
-
-
-def published_tensors(width: int, depth: int, side: int, classes: int) -> dict[str, Tensor]:
-    """Names and shapes as mmsegmentation's ViT and the authors' head define them, on the meta device."""
-    half, shapes = width // 2, {}
-    shapes["backbone.cls_token"] = (1, 1, width)
-    shapes["backbone.pos_embed"] = (1, (side // 16) ** 2 + 1, width)
-
-    def linear(name: str, out: int, into: int, *, joined: bool = False) -> None:
-        mark = "_" if joined else "."
-        shapes[f"{name}{mark}weight"], shapes[f"{name}{mark}bias"] = (out, into), (out,)
-
-    def norm(name: str, size: int) -> None:
-        shapes[f"{name}.weight"] = shapes[f"{name}.bias"] = (size,)
-
-    shapes["backbone.patch_embed.projection.weight"] = (width, 3, 16, 16)
-    shapes["backbone.patch_embed.projection.bias"] = (width,)
-    for block in range(depth):
-        at = f"backbone.layers.{block}"
-        norm(f"{at}.ln1", width)
-        linear(f"{at}.attn.attn.in_proj", 3 * width, width, joined=True)
-        linear(f"{at}.attn.attn.out_proj", width, width)
-        norm(f"{at}.ln2", width)
-        linear(f"{at}.ffn.layers.0.0", 4 * width, width)
-        linear(f"{at}.ffn.layers.1", width, 4 * width)
-    shapes["decode_head.q.weight"] = (classes, half)
-    linear("decode_head.class_embed", classes + 1, half)
-    shapes["decode_head.loss_decode.criterion.empty_weight"] = (classes + 1,)
-    for stage in (1, 2, 3):
-        linear(f"decode_head.input_proj_{stage}", half, width)
-        norm(f"decode_head.proj_norm_{stage}", half)
-        for layer in range(3):
-            at = f"decode_head.decoder_{stage}.layers.{layer}"
-            linear(f"{at}.self_attn.in_proj", 3 * half, half, joined=True)
-            linear(f"{at}.self_attn.out_proj", half, half)
-            for part in ("q", "k", "v", "proj"):
-                linear(f"{at}.multihead_attn.{part}", half, half)
-            linear(f"{at}.linear1", 4 * half, half)
-            linear(f"{at}.linear2", half, 4 * half)
-            for number in (1, 2, 3):
-                norm(f"{at}.norm{number}", half)
-    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
 
 
 def refusal(path: Path, **options: Any) -> str:
