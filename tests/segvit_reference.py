@@ -147,7 +147,7 @@ def published_tensors(width: int, depth: int, side: int, classes: int) -> dict[s
     """Names and shapes as mmsegmentation's ViT and the authors' head define them, on the meta device."""
     half, shapes = width // 2, {}
     shapes["backbone.cls_token"] = (1, 1, width)
-    shapes["backbone.pos_embed"] = (1, (side // 16) ** 2 + 1, width)
+    shapes["backbone.pos_embed"] = (1, (side // PATCH) ** 2 + 1, width)
 
     def linear(name: str, out: int, into: int, *, joined: bool = False) -> None:
         mark = "_" if joined else "."
@@ -156,7 +156,7 @@ def published_tensors(width: int, depth: int, side: int, classes: int) -> dict[s
     def norm(name: str, size: int) -> None:
         shapes[f"{name}.weight"] = shapes[f"{name}.bias"] = (size,)
 
-    shapes["backbone.patch_embed.projection.weight"] = (width, 3, 16, 16)
+    shapes["backbone.patch_embed.projection.weight"] = (width, 3, PATCH, PATCH)
     shapes["backbone.patch_embed.projection.bias"] = (width,)
     for block in range(depth):
         at = f"backbone.layers.{block}"
