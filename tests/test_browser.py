@@ -108,7 +108,7 @@ def test_a_file_that_is_no_image_is_told_so_and_the_photos_stay(page: Page, tmp_
         expect(page.locator("#session-photos button")).to_have_count(1)
 
 
-def test_the_page_fits_a_phone(browser: Browser, address: str) -> None:
+def test_the_page_fits_a_phone_and_goes_to_new_masks(browser: Browser, address: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     context.set_default_timeout(LONG)
     page = context.new_page()
@@ -119,6 +119,11 @@ def test_the_page_fits_a_phone(browser: Browser, address: str) -> None:
     expect(page.locator("#segment-view .ece-stack").first).to_be_in_viewport(ratio=0.9)
     page.screenshot(path=ARTIFACTS / "phone-view.png")
     page.screenshot(path=ARTIFACTS / "phone.png", full_page=True)
+    page.mouse.wheel(0, -300)
+    expect(page.locator("#session-photos button")).to_be_in_viewport()
+    page.locator("#examples button").last.dispatch_event("click")  # Playwright's click would scroll there first
+    expect(page.locator("#segment-view .ece-legend:visible")).not_to_contain_text("cat", timeout=LONG)
+    expect(page.locator("#segment-view .ece-stack").first).to_be_in_viewport(ratio=0.9)
     context.close()
 
 

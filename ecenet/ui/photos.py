@@ -20,10 +20,16 @@ from ecenet.ui.view import EACH, LATEST, MODEL_EACH, MODEL_QUEUE, View, event_da
 
 SCROLL_TO_TABS = """() => {
   const tabs = document.querySelector('#tabs');
-  if (tabs.getBoundingClientRect().top > innerHeight / 2) tabs.scrollIntoView();
+  const photo = document.querySelector('#photo-input');
+  if (tabs.getBoundingClientRect().top < photo.getBoundingClientRect().bottom) return;
+  const sizes = new ResizeObserver(() => tabs.scrollIntoView());
+  sizes.observe(document.body);
+  for (const move of ['wheel', 'touchstart', 'pointerdown', 'keydown'])
+    addEventListener(move, () => sizes.disconnect(), {once: true, capture: true});
 }"""
-"""Where they are not beside the photos but below them, as on a phone, nobody would see that there is something new. At
-once: browsers keep in place what they have scrolled to while thumbnails appear above it, but not on the way to it."""
+"""Where they are not beside the photos but below them, as on a phone, nobody would see that there is something new.
+They stay where they were scrolled to until the visitor moves, whatever comes: thumbnails above them push them down, and
+before there are masks the page may end too early."""
 
 
 def example_photos() -> list[tuple[str, str]]:
