@@ -110,10 +110,11 @@ def _panel(
     name = prediction.class_names[k]
     picture = data_uri(similarity_overlay(prediction.image, values, low=low, high=high), file_format="JPEG")
     title = f"{color_swatch(prediction.class_colors[k])}{escape(name)}" if by_class else stage_title(stage)
+    least, most = np.round([values.min(), values.max()], 1) + 0.0  # a negative zero would keep its sign
     return f"""
 <button type="button" class="ece-card" data-stage="{stage}" data-class="{k}" aria-pressed="{str(current).lower()}">
   <img src="{picture}" alt="{escape(f"Similarity to {name} at {stage_title(stage)}")}">
-  <span>{title} <small>{values.shape[1]}×{values.shape[0]}, {values.min():.1f} … {values.max():.1f}</small></span>
+  <span>{title} <small>{values.shape[1]}×{values.shape[0]}, {least:.1f} … {most:.1f}</small></span>
 </button>"""
 
 
