@@ -41,6 +41,16 @@ def test_maps_share_one_scale_that_outliers_do_not_decide() -> None:
     assert ">5.0<" in page
 
 
+def test_what_is_rounded_to_zero_has_no_sign() -> None:
+    prediction = make_prediction(FINAL, stages={"ece": COARSE})
+    for stage in prediction.stages.values():
+        stage.mask_logits[:] = -0.04
+    page = similarity.render_maps(prediction, class_name="dog", stage="final", rows="stages")
+    assert 'from 0.0 to 0.0"' in page
+    assert ", 0.0 … 0.0<" in page
+    assert "-0.0" not in page
+
+
 def test_one_class_is_shown_at_every_stage_or_every_class_at_one() -> None:
     by_stage = similarity.render_maps(PREDICTION, class_name="dog", stage="stage2", rows="stages")
     assert [(stage, k) for stage, k, _ in places(by_stage)] == [(stage, "1") for stage in STAGES]

@@ -95,8 +95,8 @@ def render_maps(prediction: Prediction, *, class_name: str, stage: str, rows: Ro
         for name, k in places
     )
     return f"""
-<div class="ece-scale" role="img" aria-label="Colour scale from {low:.1f} to {high:.1f}">
-  <span>{low:.1f}</span><div style="background:{heat_gradient()}"></div><span>{high:.1f}</span>
+<div class="ece-scale" role="img" aria-label="Colour scale from {_number(low)} to {_number(high)}">
+  <span>{_number(low)}</span><div style="background:{heat_gradient()}"></div><span>{_number(high)}</span>
   <span>{meaning}</span>
 </div>
 <div class="ece-grid">{panels}</div>"""
@@ -110,12 +110,16 @@ def _panel(
     name = prediction.class_names[k]
     picture = data_uri(similarity_overlay(prediction.image, values, low=low, high=high), file_format="JPEG")
     title = f"{color_swatch(prediction.class_colors[k])}{escape(name)}" if by_class else stage_title(stage)
-    least, most = np.round([values.min(), values.max()], 1) + 0.0  # a negative zero would keep its sign
+    extent = f"{_number(values.min())} … {_number(values.max())}"
     return f"""
 <button type="button" class="ece-card" data-stage="{stage}" data-class="{k}" aria-pressed="{str(current).lower()}">
   <img src="{picture}" alt="{escape(f"Similarity to {name} at {stage_title(stage)}")}">
-  <span>{title} <small>{values.shape[1]}×{values.shape[0]}, {least:.1f} … {most:.1f}</small></span>
+  <span>{title} <small>{values.shape[1]}×{values.shape[0]}, {extent}</small></span>
 </button>"""
+
+
+def _number(similarity: float) -> str:
+    return f"{round(float(similarity), 1) + 0.0:.1f}"  # adding takes a zero's sign away
 
 
 def render_gates(prediction: Prediction, *, class_name: str, stage: str) -> str:
