@@ -183,7 +183,7 @@ def test_a_run_from_its_form_to_a_photo_segmented_by_it(page: Page, tmp_path: Pa
     expect(page.locator("#class-picker input")).to_have_value(re.compile("sky|grass|cat"))
 
     page.locator("#model-picker input").click()
-    page.get_by_role("option", name="voc13").click()
+    page.get_by_role("option", name="voc13", exact=True).click()
     page.get_by_role("tab", name="Segment").click()
     expect(legend).to_contain_text("background", timeout=LONG)
 

@@ -24,9 +24,14 @@ MAX_CHECKPOINT_BYTES = 10_000_000
 """A Space refuses larger plain files."""
 
 
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor.from_weights("voc13")
+@pytest.fixture(scope="module", params=["voc13", "voc13-lite2"])
+def predictor(request: pytest.FixtureRequest) -> Predictor:
+    return Predictor.from_weights(request.param)
+
+
+def test_models_of_the_same_classes_have_the_same_colours() -> None:
+    first, second = (load_model(name) for name in ("voc13", "voc13-lite2"))
+    assert (first.class_names, first.class_colors) == (second.class_names, second.class_colors)
 
 
 def test_its_colours_keep_apart_for_everybody_and_none_darkens_what_it_marks() -> None:
@@ -64,9 +69,10 @@ def test_the_person_is_the_largest_thing_in_the_astronaut_photo(predictor: Predi
     assert prediction.class_names[prediction.label_map[130, 220]] == "person", "her face"
 
 
-def test_bf16_and_fp32_agree(predictor: Predictor) -> None:
+@pytest.mark.parametrize("name", ["voc13", "voc13-lite2"])
+def test_bf16_and_fp32_agree(name: str) -> None:
     source: ImageSource = PHOTOS / "chelsea.png"
-    maps = [Predictor.from_weights("voc13", half=half).predict(source).label_map for half in (False, True)]
+    maps = [Predictor.from_weights(name, half=half).predict(source).label_map for half in (False, True)]
     assert np.mean(maps[0] == maps[1]) > 0.98
 
 
@@ -118,7 +124,7 @@ def test_the_readmes_few_shot_figures_are_those_of_the_shipped_file() -> None:
             assert f"{100 * draws.mean():.1f} ± {100 * draws.std(ddof=1):.1f}" in line
 
 
-@pytest.mark.parametrize(("name", "classes"), [("camvid", 11), ("voc13", 13)])
+@pytest.mark.parametrize(("name", "classes"), [("camvid", 11), ("voc13", 13), ("voc13-lite2", 13)])
 def test_shipped_weights_are_small_networks(name: str, classes: int) -> None:
     model = load_model(name)
     assert model.num_classes == classes
