@@ -22,15 +22,17 @@ PHOTOS = Path(skimage.data.__file__).parent
 README = Path(__file__).parents[1] / "README.md"
 MAX_CHECKPOINT_BYTES = 10_000_000
 """A Space refuses larger plain files."""
+EVERYDAY = ["voc13", "voc13-lite2"]
+"""Weights that know the same classes of everyday photos."""
 
 
-@pytest.fixture(scope="module", params=["voc13", "voc13-lite2"])
+@pytest.fixture(scope="module", params=EVERYDAY)
 def predictor(request: pytest.FixtureRequest) -> Predictor:
     return Predictor.from_weights(request.param)
 
 
 def test_models_of_the_same_classes_have_the_same_colours() -> None:
-    first, second = (load_model(name) for name in ("voc13", "voc13-lite2"))
+    first, second = (load_model(name) for name in EVERYDAY)
     assert (first.class_names, first.class_colors) == (second.class_names, second.class_colors)
 
 
@@ -69,7 +71,7 @@ def test_the_person_is_the_largest_thing_in_the_astronaut_photo(predictor: Predi
     assert prediction.class_names[prediction.label_map[130, 220]] == "person", "her face"
 
 
-@pytest.mark.parametrize("name", ["voc13", "voc13-lite2"])
+@pytest.mark.parametrize("name", EVERYDAY)
 def test_bf16_and_fp32_agree(name: str) -> None:
     source: ImageSource = PHOTOS / "chelsea.png"
     maps = [Predictor.from_weights(name, half=half).predict(source).label_map for half in (False, True)]
