@@ -15,6 +15,8 @@ from ecenet.model.network import Network
 from ecenet.weights import CHECKPOINT_FILES, save_model
 
 FORMAT = "ecenet-run-1"
+LATER_SETTINGS = {"jaccard_weight": 0.0}
+"""Settings that came after the first runs, with what a run had that began without them."""
 
 
 @dataclass
@@ -78,7 +80,7 @@ def load_checkpoint(path: Path, state: RunState) -> None:
             f"Expected {path} to be a checkpoint of an ECENet run ({FORMAT}), but it is of another kind; "
             "choose another --out or remove the file."
         )
-    now, then = state.settings, stored["settings"]
+    now, then = state.settings, LATER_SETTINGS | stored["settings"]
     differing = [f"{name} {then.get(name)} → {now[name]}" for name in now if now[name] != then.get(name)]
     if differing:
         raise UserError(

@@ -91,6 +91,8 @@ class TrainConfig:
     """λ_d: weight of Feature Reconstruction's diversity loss; 0 is an ablation of the paper."""
     presence_weight: float = 0.0
     """λ_p: weight of the loss on which classes an image holds."""
+    jaccard_weight: float = 0.0
+    """λ_j: weight of the loss on each class's IoU in the final map (Lovász-softmax)."""
     class_balance: float = 0.0
     """Class weights ∝ pixel frequency^−this: 0 weighs all pixels alike, 1 all classes."""
     hard_pixels: float = 1.0
@@ -139,7 +141,7 @@ class TrainConfig:
             rules.append((name, getattr(self, name) >= 1, "at least 1"))
         for name in (
             *("lr", "backbone_lr", "weight_decay", "warmup_steps", "frozen_steps", "workers", "seed"),
-            *("stage_weight", "diversity_weight", "presence_weight", "class_balance"),
+            *("stage_weight", "diversity_weight", "presence_weight", "jaccard_weight", "class_balance"),
         ):
             rules.append((name, 0 <= getattr(self, name) < float("inf"), "0 or more"))
         for name, fits, wanted in rules:

@@ -1,4 +1,4 @@
-"""What training minimises: final cross-entropy + λ_s Σ stage losses + λ_p presence + λ_d diversity.
+"""What training minimises: final cross-entropy + λ_s Σ stage losses + λ_p presence + λ_j Jaccard + λ_d diversity.
 
 Every term is a sum over images divided by something that the whole batch shares, so that a batch split over
 processes or accumulated in parts has the same loss and the same gradient.
@@ -31,6 +31,7 @@ class Losses(NamedTuple):
     final: Tensor
     stages: Tensor
     presence: Tensor
+    jaccard: Tensor
     diversity: Tensor
 
 
@@ -41,6 +42,7 @@ def segmentation_losses(
     stage_weight: float,
     diversity_weight: float,
     presence_weight: float = 0.0,
+    jaccard_weight: float = 0.0,
     stage_loss: StageLoss = "cross_entropy",
     hard_pixels: float = 1.0,
     class_weights: Tensor | None = None,
@@ -87,8 +89,10 @@ def segmentation_losses(
         if stage_loss == "dice_focal":
             stages = stages + dice(stage.mask_logits, targets)
     presence = class_presence_loss(output.logits, labels) if presence_weight else final.new_zeros(())
-    total = final + stage_weight * stages + presence_weight * presence + diversity_weight * output.diversity
-    return Losses(total, final, stages, presence, output.diversity)
+    jaccard = lovasz_softmax(output.logits, labels) if jaccard_weight else final.new_zeros(())
+    total = final + stage_weight * stages + presence_weight * presence + jaccard_weight * jaccard
+    total = total + diversity_weight * output.diversity
+    return Losses(total, final, stages, presence, jaccard, output.diversity)
 
 
 def share_labelled(labels: Tensor) -> Tensor:
@@ -189,6 +193,33 @@ def class_presence_loss(logits: Tensor, labels: Tensor) -> Tensor:
     targets = (F.one_hot(cells.where(labelled[:, 0], 0), logits.shape[1]) * labelled[:, 0, ..., None]).amax(dim=(1, 2))
     # Written out, since autocast refuses binary_cross_entropy.
     return -(targets * peaks.log() + (1 - targets) * (1 - peaks).log()).mean()
+
+
+def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 − IoU of every class that an image holds, made smooth; its mean per image, their mean.
+
+    Cross-entropy weighs a pixel as any other; to the IoU of a thin class a few pixels are much. This is the Lovász
+    extension of 1 − IoU (Berman, Triki, Blaschko, CVPR 2018): equal to it where every probability is 0 or 1, convex in
+    the errors between. On the logits' own grid, since each class sorts all its pixels.
+
+    (B, K, h, w), (B, H, W) → ().
+    """
+    cells = subsample(labels, logits.shape[-2:])
+    labelled = (cells != IGNORE_INDEX)[:, None]
+    targets = F.one_hot(cells.where(labelled[:, 0], 0), logits.shape[1]).permute(0, 3, 1, 2) * labelled
+    targets = targets.flatten(2).float()
+    errors = (targets - (logits.float().softmax(dim=1) * labelled).flatten(2)).abs()
+    errors, order = errors.sort(dim=2, descending=True)
+    sorted_targets = targets.gather(2, order)
+    pixels = targets.sum(dim=2, keepdim=True)
+    # 1 − IoU if the first, the first two, ... of the sorted pixels were wrong and no other.
+    missed = sorted_targets.cumsum(dim=2)
+    added = (1 - sorted_targets).cumsum(dim=2)
+    jaccard = 1 - (pixels - missed) / (pixels + added).clamp_min(1)
+    steps = jaccard.diff(dim=2, prepend=jaccard.new_zeros(()).expand(*jaccard.shape[:2], 1))
+    present = (pixels > 0).float()[..., 0]
+    losses = (errors * steps).sum(dim=2) * present
+    return (losses.sum(dim=1) / present.sum(dim=1).clamp_min(1)).mean()
 
 
 def balanced_class_weights(pixels: Tensor, *, balance: float) -> Tensor:

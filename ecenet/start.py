@@ -123,6 +123,7 @@ def configured_losses(
         stage_loss=config.stage_loss,
         diversity_weight=config.diversity_weight,
         presence_weight=config.presence_weight,
+        jaccard_weight=config.jaccard_weight,
         hard_pixels=config.hard_pixels,
         class_weights=class_weights,
         labelled_share=labelled_share,

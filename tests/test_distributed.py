@@ -16,8 +16,8 @@ from ecenet.weights import load_model
 
 TWO_PROCESSES = tuple(launcher(2))
 EVERY_LOSS = {
-    **{"steps": 20, "validate_every": 20, "presence_weight": 0.1, "class_balance": 0.5, "hard_pixels": 0.5},
-    **{"stage_loss": "dice_focal", "paste": 0.5, "frozen_stages": 1, "frozen_steps": 10},
+    **{"steps": 20, "validate_every": 20, "stage_loss": "dice_focal", "presence_weight": 0.1, "jaccard_weight": 0.3},
+    **{"class_balance": 0.5, "hard_pixels": 0.5, "paste": 0.5, "frozen_stages": 1, "frozen_steps": 10},
 }
 
 

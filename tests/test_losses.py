@@ -13,6 +13,7 @@ from ecenet.losses import (
     class_presence_loss,
     cross_entropy,
     dice,
+    lovasz_softmax,
     segmentation_losses,
     share_labelled,
 )
@@ -89,6 +90,32 @@ def test_presence_asks_for_each_class_once_an_image() -> None:
     assert class_presence_loss(logits, labels).item() == pytest.approx(expected), "what is not labelled asks nothing"
 
 
+def test_of_a_map_without_doubt_lovasz_softmax_is_one_minus_the_mean_iou() -> None:
+    labels = torch.tensor([[[0, 0, 1, 1, 255]]])
+    predicted = F.one_hot(torch.tensor([[[0, 1, 1, 1, 2]]]), 3).permute(0, 3, 1, 2) * 100.0
+    assert lovasz_softmax(predicted, labels).item() == pytest.approx(((1 - 1 / 2) + (1 - 2 / 3)) / 2)
+    perfect = F.one_hot(labels.where(labels < 3, 2), 3).permute(0, 3, 1, 2) * 100.0
+    assert lovasz_softmax(perfect, labels).item() == pytest.approx(0)
+    assert lovasz_softmax(predicted, torch.full_like(labels, 255)) == 0
+
+
+def test_lovasz_softmax_weighs_errors_by_what_they_take_from_the_iou() -> None:
+    logits = logits_for([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7]])
+    labels = torch.tensor([[[0, 0, 1]]])
+    # Class 0, errors 0.5, 0.3, 0.1: were they wrong one after the other, its IoU would fall from 1 to 1/2, 1/3, 0.
+    of_0 = 0.5 * (1 / 2) + 0.3 * (1 / 2 - 1 / 3) + 0.1 * (1 / 3)
+    # Class 1, the same errors: from 1 to 1/2, to 0, and no further.
+    of_1 = 0.5 * (1 / 2) + 0.3 * (1 / 2)
+    assert lovasz_softmax(logits, labels).item() == pytest.approx((of_0 + of_1) / 2)
+
+
+def test_lovasz_softmax_is_a_mean_over_images() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(3, 4, 6, 5), torch.randint(4, (3, 6, 5))
+    each = torch.stack([lovasz_softmax(logits[i : i + 1], labels[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(lovasz_softmax(logits, labels), each.mean())
+
+
 @pytest.mark.parametrize("stage_loss", ["cross_entropy", "dice_focal"])
 def test_parts_of_a_batch_add_up_to_the_whole(stage_loss: str) -> None:
     """The share of labelled pixels belongs to the batch: a part with few must not weigh more."""
@@ -100,7 +127,7 @@ def test_parts_of_a_batch_add_up_to_the_whole(stage_loss: str) -> None:
     labels[1, :, :20] = 255
     options = {
         **{"stage_weight": 0.3, "diversity_weight": 0.1, "presence_weight": 0.2, "hard_pixels": 0.5},
-        **{"stage_loss": stage_loss, "class_weights": torch.tensor([0.5, 1.0, 2.0])},
+        **{"jaccard_weight": 0.4, "stage_loss": stage_loss, "class_weights": torch.tensor([0.5, 1.0, 2.0])},
     }
     whole = segmentation_losses(model(images), labels, **options)
     share = share_labelled(labels)
@@ -111,9 +138,14 @@ def test_parts_of_a_batch_add_up_to_the_whole(stage_loss: str) -> None:
     for name, value in whole._asdict().items():
         torch.testing.assert_close(sum(getattr(part, name) for part in parts) / 2, value, msg=name)
     assert whole.presence > 0
+    assert whole.jaccard > 0
+    parts_of_total = whole.final + 0.3 * whole.stages + 0.2 * whole.presence + 0.4 * whole.jaccard
+    torch.testing.assert_close(whole.total, parts_of_total + 0.1 * whole.diversity)
 
 
-@pytest.mark.parametrize("option", [{"stage_loss": "dice_focal"}, {"presence_weight": 1.0}, {"hard_pixels": 0.3}])
+@pytest.mark.parametrize(
+    "option", [{"stage_loss": "dice_focal"}, {"presence_weight": 1.0}, {"jaccard_weight": 1.0}, {"hard_pixels": 0.3}]
+)
 def test_every_loss_reaches_the_mask_head(option: dict[str, object]) -> None:
     model = small_model().train()
     output = model(torch.randn(2, 3, 64, 64))

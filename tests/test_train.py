@@ -162,6 +162,18 @@ def test_a_run_may_be_resumed_after_its_data_moved(config: TrainConfig, whole: P
         train(replace(config, data=shutil.copytree(moved, tmp_path / "renamed"), out=run))
 
 
+def test_a_run_that_began_before_an_option_came_is_resumed_without_it(
+    config: TrainConfig, whole: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    older = checkpoint(run)
+    del older["settings"]["jaccard_weight"]
+    torch.save(older, run / "last.pt")
+    with pytest.raises(UserError, match=r"jaccard_weight 0\.0 → 0\.5"):
+        train(replace(config, out=run, jaccard_weight=0.5))
+    train(replace(config, out=run))
+
+
 def test_a_run_is_not_resumed_with_other_classes(config: TrainConfig, whole: Path, tmp_path: Path) -> None:
     changed = shutil.copytree(config.data, tmp_path / config.data.name)
     write_classes(changed, names=["sky", "grass", "dog"])
