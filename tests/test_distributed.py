@@ -46,7 +46,7 @@ def test_a_batch_that_is_split_gives_the_same_losses_and_scores(
     assert processes == (2 if kind == "two processes" else 1)
     ours, theirs = read_metrics(tmp_path / "run"), read_metrics(alone)
     assert [entry["step"] for entry in ours] == [entry["step"] for entry in theirs] == [20, 20]
-    for name in ("total", "final", "stages", "presence", "diversity"):
+    for name in ("total", "final", "stages", "presence", "jaccard", "diversity"):
         assert ours[0][name] == pytest.approx(theirs[0][name], abs=1e-4)
     assert ours[1]["val"]["stages"] == pytest.approx(theirs[1]["val"]["stages"], abs=5e-3)
     assert ours[1]["val"]["images"] == 5

@@ -19,6 +19,7 @@ LOSS_TITLES = {
     "final": "Final mask",
     "stages": "Stages (sum)",
     "presence": "Presence",
+    "jaccard": "IoU (Lovász)",
     "diversity": "Diversity",
 }
 
