@@ -153,8 +153,8 @@ class Runs:
 class Ship:
     """Turn a finished run into a checkpoint to share: fp16, with the scores of just these weights in its config."""
 
-    run_folders: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of finished runs; the weights of several that began from the same ones are averaged."""
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Finished runs, or weights; several that began from the same ones are averaged."""
     out: Path
     """Folder of the checkpoint."""
     data: Path
@@ -167,16 +167,16 @@ class Ship:
     image_size: int | None = None
     """Longest side in pixels to predict at, instead of the one trained around."""
     which: Literal["best", "model", "both"] = "best"
-    """Weights of the best validation, of the last, or the mean of both."""
+    """Of a run: weights of the best validation, of the last step, or the mean of both."""
 
     def run(self) -> None:
         from ecenet.data.read import read_data
-        from ecenet.ship import figures_table, ship
+        from ecenet.ship import figures_table, ship, weights_in
 
         data = read_data(self.data, self.split, layout=self.layout)
         make_folder(self.out)
         names = ("best", "model") if self.which == "both" else (self.which,)
-        sources = [folder / name for folder in self.run_folders for name in names]
+        sources = [source for folder in self.folders for source in weights_in(folder, names=names)]
         figures = ship(sources, self.out, data=data, classes=self.classes, image_size=self.image_size)
         print(figures_table(figures))
 

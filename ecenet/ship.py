@@ -11,7 +11,7 @@ from ecenet.errors import UserError
 from ecenet.evaluate import check_classes, count_pixels, score
 from ecenet.model.network import Network
 from ecenet.predictor import Predictor
-from ecenet.weights import load_model, save_model
+from ecenet.weights import CHECKPOINT_FILES, load_model, save_model
 
 
 def ship(
@@ -47,6 +47,13 @@ def ship(
     model.recipe = {**model.recipe, "figures": figures}
     save_model(model, out, half=True)
     return figures
+
+
+def weights_in(folder: Path, *, names: Sequence[str]) -> list[Path]:
+    """The folder itself if it holds weights, else those of the run that it is: "best", "model" or both."""
+    if any((folder / name).is_file() for name in CHECKPOINT_FILES):
+        return [folder]
+    return [folder / name for name in names]
 
 
 def load_average(folders: Sequence[Path]) -> Network:

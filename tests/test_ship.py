@@ -74,6 +74,18 @@ def test_the_best_and_the_last_weights_of_a_run_are_averaged(tmp_path: Path, dat
         torch.testing.assert_close(shipped, torch.stack(weights).mean(dim=0).half().float())
 
 
+def test_a_run_is_averaged_with_weights_that_have_left_theirs(tmp_path: Path, data: Path) -> None:
+    models = [small_model(seed=0), small_model(seed=1)]
+    save_model(models[0], tmp_path / "run" / "model")
+    save_model(models[1], tmp_path / "former")
+    out = tmp_path / "out"
+    words = ["ship", str(tmp_path / "run"), str(tmp_path / "former"), "--which", "model"]
+    assert main([*words, "--out", str(out), "--data", str(data)]) == 0
+    weights = [model.backbone.network.conv_stem.weight.detach() for model in models]
+    shipped = load_model(out).backbone.network.conv_stem.weight
+    torch.testing.assert_close(shipped, torch.stack(weights).mean(dim=0).half().float())
+
+
 def test_runs_of_different_models_are_not_averaged(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
