@@ -131,11 +131,21 @@ def cross_entropy(
 
 def dice(logits: Tensor, labels: Tensor) -> Tensor:
     """1 − Dice of every class that an image holds, its mean per image, their mean. (B, K, h, w), (B, h, w) → ()."""
+    targets, labelled = class_targets(labels, num_classes=logits.shape[1])
+    return mean_of_held(_missed(logits.float().softmax(dim=1) * labelled, targets), targets).mean()
+
+
+def class_targets(labels: Tensor, *, num_classes: int) -> tuple[Tensor, Tensor]:
+    """1 where a cell has the class, and 1 where it has a label: (B, h, w) → float32 (B, K, h, w), (B, 1, h, w)."""
     labelled = (labels != IGNORE_INDEX)[:, None]
-    targets = F.one_hot(labels.where(labelled[:, 0], 0), logits.shape[1]).permute(0, 3, 1, 2) * labelled
-    present = targets.amax(dim=(2, 3)).float()
-    missed = _missed(logits.float().softmax(dim=1) * labelled, targets) * present
-    return (missed.sum(dim=1) / present.sum(dim=1).clamp_min(1)).mean()
+    targets = F.one_hot(labels.where(labelled[:, 0], 0), num_classes).permute(0, 3, 1, 2) * labelled
+    return targets.float(), labelled.float()
+
+
+def mean_of_held(values: Tensor, targets: Tensor) -> Tensor:
+    """Each image's mean over the classes that it holds; 0 if none. (B, K), (B, K, h, w) → (B,)."""
+    held = targets.amax(dim=(2, 3))
+    return (values * held).sum(dim=1) / held.sum(dim=1).clamp_min(1)
 
 
 def _missed(probabilities: Tensor, targets: Tensor) -> Tensor:
@@ -167,18 +177,15 @@ def matched_loss(class_logits: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     taken = F.cross_entropy(class_logits.float().transpose(1, 2), answers, reduction="none")
     losses = (taken * weights).sum(dim=1) / weights.sum(dim=1)
 
-    cells = subsample(labels, masks.shape[-2:])
-    labelled = (cells != IGNORE_INDEX)[:, None].float()
-    targets = F.one_hot(cells.where(labelled[:, 0] > 0, 0), num_classes).permute(0, 3, 1, 2) * labelled
+    targets, labelled = class_targets(subsample(labels, masks.shape[-2:]), num_classes=num_classes)
     logits = masks.float()
     probabilities = logits.sigmoid()
     missing = (targets - probabilities).abs() ** FOCAL_POWER
     balance = FOCAL_BALANCE * targets + (1 - FOCAL_BALANCE) * (1 - targets)
     focal = balance * missing * F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * labelled
     focal = focal.sum(dim=(2, 3)) / labelled.sum(dim=(2, 3)).clamp_min(1)
-    present = targets.amax(dim=(2, 3))
-    of_masks = (FOCAL_WEIGHT * focal + DICE_WEIGHT * _missed(probabilities * labelled, targets)) * present
-    losses = losses + of_masks.sum(dim=1) / present.sum(dim=1).clamp_min(1)
+    of_masks = FOCAL_WEIGHT * focal + DICE_WEIGHT * _missed(probabilities * labelled, targets)
+    losses = losses + mean_of_held(of_masks, targets)
     return (losses * known.flatten(1).any(dim=1)).mean()
 
 
@@ -187,12 +194,11 @@ def class_presence_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
     Ours. (B, K, h, w), (B, H, W) → ().
     """
-    cells = subsample(labels, logits.shape[-2:])
-    labelled = (cells != IGNORE_INDEX)[:, None]
+    targets, labelled = class_targets(subsample(labels, logits.shape[-2:]), num_classes=logits.shape[1])
     peaks = (logits.float().softmax(dim=1) * labelled).amax(dim=(2, 3)).clamp(1e-6, 1 - 1e-6)
-    targets = (F.one_hot(cells.where(labelled[:, 0], 0), logits.shape[1]) * labelled[:, 0, ..., None]).amax(dim=(1, 2))
+    held = targets.amax(dim=(2, 3))
     # Written out, since autocast refuses binary_cross_entropy.
-    return -(targets * peaks.log() + (1 - targets) * (1 - peaks).log()).mean()
+    return -(held * peaks.log() + (1 - held) * (1 - peaks).log()).mean()
 
 
 def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
@@ -204,22 +210,16 @@ def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
 
     (B, K, h, w), (B, H, W) → ().
     """
-    cells = subsample(labels, logits.shape[-2:])
-    labelled = (cells != IGNORE_INDEX)[:, None]
-    targets = F.one_hot(cells.where(labelled[:, 0], 0), logits.shape[1]).permute(0, 3, 1, 2) * labelled
-    targets = targets.flatten(2).float()
-    errors = (targets - (logits.float().softmax(dim=1) * labelled).flatten(2)).abs()
+    targets, labelled = class_targets(subsample(labels, logits.shape[-2:]), num_classes=logits.shape[1])
+    errors = (targets - logits.float().softmax(dim=1) * labelled).abs().flatten(2)
     errors, order = errors.sort(dim=2, descending=True)
-    sorted_targets = targets.gather(2, order)
-    pixels = targets.sum(dim=2, keepdim=True)
+    own = targets.flatten(2).gather(2, order)
+    pixels = own.sum(dim=2, keepdim=True)
     # 1 − IoU if the first, the first two, ... of the sorted pixels were wrong and no other.
-    missed = sorted_targets.cumsum(dim=2)
-    added = (1 - sorted_targets).cumsum(dim=2)
+    missed, added = own.cumsum(dim=2), (1 - own).cumsum(dim=2)
     jaccard = 1 - (pixels - missed) / (pixels + added).clamp_min(1)
-    steps = jaccard.diff(dim=2, prepend=jaccard.new_zeros(()).expand(*jaccard.shape[:2], 1))
-    present = (pixels > 0).float()[..., 0]
-    losses = (errors * steps).sum(dim=2) * present
-    return (losses.sum(dim=1) / present.sum(dim=1).clamp_min(1)).mean()
+    steps = jaccard.diff(dim=2, prepend=torch.zeros_like(pixels))
+    return mean_of_held((errors * steps).sum(dim=2), targets).mean()
 
 
 def balanced_class_weights(pixels: Tensor, *, balance: float) -> Tensor:
