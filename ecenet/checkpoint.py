@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import AveragedModel
 
+from ecenet.config import LATER_SETTINGS
 from ecenet.errors import UserError, disk_errors
 from ecenet.files import replaced
 from ecenet.model.network import Network
 from ecenet.weights import CHECKPOINT_FILES, save_model
 
 FORMAT = "ecenet-run-1"
-LATER_SETTINGS = {"jaccard_weight": 0.0}
-"""Settings that came after the first runs, with what a run had that began without them."""
 
 
 @dataclass

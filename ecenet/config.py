@@ -16,6 +16,9 @@ Precision = Literal["auto", "bf16", "fp32"]
 HALF: dict[Precision, bool | None] = {"auto": None, "bf16": True, "fp32": False}
 """Of each precision, for `Predictor`."""
 
+LATER_SETTINGS = {"architecture": "ecenet", "jaccard_weight": 0.0}
+"""Settings that came after the first runs and studies, with what those had that began without them."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:

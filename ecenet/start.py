@@ -144,8 +144,7 @@ def jsonable(config: TrainConfig) -> dict[str, object]:
 def lasting_settings(config: TrainConfig, *, class_names: list[str]) -> dict[str, Any]:
     """What a resumed run must share with its start; of the data only the folder's name, so that it may move."""
     model = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config.network).items()}
-    if config.architecture != "ecenet":  # runs of ECENet that began when there was no other have no such setting
-        model["architecture"] = config.architecture
-    settings = jsonable(config) | model | {"data": config.data.resolve().name, "class_names": class_names}
+    named = {"architecture": config.architecture, "data": config.data.resolve().name, "class_names": class_names}
+    settings = jsonable(config) | model | named
     free = ("workers", "save_every", "validate_every", "tensorboard")
     return {key: value for key, value in settings.items() if key not in free}

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from ecenet.config import LATER_SETTINGS
 from ecenet.errors import UserError
 from ecenet.files import write_json
 
@@ -28,7 +29,8 @@ class StudyResults:
             return
         try:
             kept = json.loads(path.read_text())
-            same, self.rows = kept["settings"] == settings, kept["results"]
+            same = LATER_SETTINGS | kept["settings"] == LATER_SETTINGS | settings
+            self.rows = kept["results"]
         except (ValueError, TypeError, KeyError):
             raise UserError(
                 f"Expected results of a study in {path}, got something else; choose another --out."

@@ -19,6 +19,17 @@ def test_what_was_saved_is_there_again(tmp_path: Path) -> None:
         StudyResults(path, {"steps": 3})
 
 
+def test_results_that_are_older_than_a_setting_go_on_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "study.json"
+    older = StudyResults(path, {"steps": 2})
+    older.rows["whole"] = {"0": 0.5}
+    older.save()
+    now = {"steps": 2, "architecture": "ecenet", "jaccard_weight": 0.0}
+    assert StudyResults(path, now).rows == {"whole": {"0": 0.5}}
+    with pytest.raises(UserError, match="got others"):
+        StudyResults(path, {**now, "jaccard_weight": 0.5})
+
+
 @pytest.mark.parametrize("content", ["", '{"settings": ', "[]", "7", '{"fpn": {"miou": 0.5}}', "\0"])
 def test_another_file_is_told_so(tmp_path: Path, content: str) -> None:
     path = tmp_path / "study.json"
