@@ -57,6 +57,7 @@ VARIANTS: dict[str, Variant] = {
     "updater-added": Variant("updates added, without a gate", {"updater": "added"}),
     "no-stand-ins": Variant("no learned stand-ins for classes that masks do not show", {"stand_ins": False}),
     "masks-anew": Variant("every stage's mask made anew instead of summed up", {"summed_masks": False}),
+    "with-jaccard": Variant("a loss on the final map's IoU as well, Lovász-softmax", {}, {"jaccard_weight": 0.5}),
     "segvit": Variant("SegViT: learned vectors, no updater", segvit={}),
     "segvit-explicit": Variant("SegViT with explicit embeddings", segvit={"embeddings": "explicit"}),
     "segvit-updater": Variant(
@@ -64,7 +65,7 @@ VARIANTS: dict[str, Variant] = {
     ),
 }
 """By the name of its row, every ablation that the paper reports, and those of parts that are ours (joined-fr,
-no-stand-ins, masks-anew). Other backbones are an option of the training."""
+no-stand-ins, masks-anew, with-jaccard). Other backbones are an option of the training."""
 
 Results = dict[str, dict[str, dict[str, float]]]
 """mIoU of each stage by variant and seed (as text, since JSON has no other keys)."""

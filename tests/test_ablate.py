@@ -70,6 +70,9 @@ def test_what_is_done_is_kept_and_the_rest_goes_on(config: TrainConfig) -> None:
     assert list(both) == ["whole", "mean"]
     dots = next(trace for trace in ablation_figure(both).data if trace.name == "final mask")
     assert list(dots.x) == [pytest.approx(12.3), pytest.approx(100 * both["mean"]["0"]["final"])]
+    added_later = ablation_figure({"mean": both["mean"], "whole": both["whole"]})
+    summaries = [VARIANTS[name].summary for name in ("whole", "mean")]
+    assert list(added_later.layout.yaxis.categoryarray) == summaries, "the whole on top"
 
     with pytest.raises(
         UserError, match=r"Expected the settings of the results in .*, got others; choose another --out"
