@@ -1,4 +1,4 @@
-"""Ablations: a part of ECENet left out or replaced, or put into SegViT; trained alike, seed by seed."""
+"""Ablations: a part of ECENet left out, replaced or added, or put into SegViT; trained alike, seed by seed."""
 
 import json
 from collections.abc import Mapping, Sequence

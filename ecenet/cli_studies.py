@@ -36,7 +36,8 @@ class Compare:
 
 @dataclass(frozen=True)
 class Ablate:
-    """Leave out one part of ECENet after the other, train each alike; takes the options of `train`, presets too."""
+    """Leave out, replace or add one part of ECENet after the other, train each alike; takes `train`'s options, presets
+    too."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None

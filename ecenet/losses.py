@@ -131,18 +131,18 @@ def cross_entropy(
 
 def dice(logits: Tensor, labels: Tensor) -> Tensor:
     """1 − Dice of every class that an image holds, its mean per image, their mean. (B, K, h, w), (B, h, w) → ()."""
-    targets, labelled = class_targets(labels, num_classes=logits.shape[1])
-    return mean_of_held(_missed(logits.float().softmax(dim=1) * labelled, targets), targets).mean()
+    targets, labelled = _class_targets(labels, num_classes=logits.shape[1])
+    return _mean_of_held(_missed(logits.float().softmax(dim=1) * labelled, targets), targets).mean()
 
 
-def class_targets(labels: Tensor, *, num_classes: int) -> tuple[Tensor, Tensor]:
+def _class_targets(labels: Tensor, *, num_classes: int) -> tuple[Tensor, Tensor]:
     """1 where a cell has the class, and 1 where it has a label: (B, h, w) → float32 (B, K, h, w), (B, 1, h, w)."""
     labelled = (labels != IGNORE_INDEX)[:, None]
     targets = F.one_hot(labels.where(labelled[:, 0], 0), num_classes).permute(0, 3, 1, 2) * labelled
     return targets.float(), labelled.float()
 
 
-def mean_of_held(values: Tensor, targets: Tensor) -> Tensor:
+def _mean_of_held(values: Tensor, targets: Tensor) -> Tensor:
     """Each image's mean over the classes that it holds; 0 if none. (B, K), (B, K, h, w) → (B,)."""
     held = targets.amax(dim=(2, 3))
     return (values * held).sum(dim=1) / held.sum(dim=1).clamp_min(1)
@@ -177,7 +177,7 @@ def matched_loss(class_logits: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     taken = F.cross_entropy(class_logits.float().transpose(1, 2), answers, reduction="none")
     losses = (taken * weights).sum(dim=1) / weights.sum(dim=1)
 
-    targets, labelled = class_targets(subsample(labels, masks.shape[-2:]), num_classes=num_classes)
+    targets, labelled = _class_targets(subsample(labels, masks.shape[-2:]), num_classes=num_classes)
     logits = masks.float()
     probabilities = logits.sigmoid()
     missing = (targets - probabilities).abs() ** FOCAL_POWER
@@ -185,7 +185,7 @@ def matched_loss(class_logits: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     focal = balance * missing * F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * labelled
     focal = focal.sum(dim=(2, 3)) / labelled.sum(dim=(2, 3)).clamp_min(1)
     of_masks = FOCAL_WEIGHT * focal + DICE_WEIGHT * _missed(probabilities * labelled, targets)
-    losses = losses + mean_of_held(of_masks, targets)
+    losses = losses + _mean_of_held(of_masks, targets)
     return (losses * known.flatten(1).any(dim=1)).mean()
 
 
@@ -194,7 +194,7 @@ def class_presence_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
     Ours. (B, K, h, w), (B, H, W) → ().
     """
-    targets, labelled = class_targets(subsample(labels, logits.shape[-2:]), num_classes=logits.shape[1])
+    targets, labelled = _class_targets(subsample(labels, logits.shape[-2:]), num_classes=logits.shape[1])
     peaks = (logits.float().softmax(dim=1) * labelled).amax(dim=(2, 3)).clamp(1e-6, 1 - 1e-6)
     held = targets.amax(dim=(2, 3))
     # Written out, since autocast refuses binary_cross_entropy.
@@ -210,7 +210,7 @@ def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
 
     (B, K, h, w), (B, H, W) → ().
     """
-    targets, labelled = class_targets(subsample(labels, logits.shape[-2:]), num_classes=logits.shape[1])
+    targets, labelled = _class_targets(subsample(labels, logits.shape[-2:]), num_classes=logits.shape[1])
     errors = (targets - logits.float().softmax(dim=1) * labelled).abs().flatten(2)
     errors, order = errors.sort(dim=2, descending=True)
     own = targets.flatten(2).gather(2, order)
@@ -219,7 +219,7 @@ def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
     missed, added = own.cumsum(dim=2), (1 - own).cumsum(dim=2)
     jaccard = 1 - (pixels - missed) / (pixels + added).clamp_min(1)
     steps = jaccard.diff(dim=2, prepend=torch.zeros_like(pixels))
-    return mean_of_held((errors * steps).sum(dim=2), targets).mean()
+    return _mean_of_held((errors * steps).sum(dim=2), targets).mean()
 
 
 def balanced_class_weights(pixels: Tensor, *, balance: float) -> Tensor:

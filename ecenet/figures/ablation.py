@@ -32,7 +32,8 @@ def ablation_figure(results: Results) -> go.Figure:
             hovertemplate="%{y}<br>%{x:.1f}, seed %{customdata}<extra></extra>",
         )
     frame(figure, title="mIoU in percent, one dot a training", height=120 + 34 * len(results))
-    # Else in the order in which a name first has a dot: a row that a later call has added would come last.
+    # Neither as the results came, where what a later call added is last, nor as names first have a dot, which plain
+    # SegViT has none of for a coarse mask.
     order = [variant.summary for name, variant in VARIANTS.items() if name in results]
     figure.update_yaxes(autorange="reversed", categoryorder="array", categoryarray=order)
     return figure
