@@ -31,7 +31,11 @@ window.said = [];
 new Function('element', 'props', 'trigger', 'watch', {script})(
   document.getElementById('map'), props, (name, data) => window.said.push([name, data]), (name, then) => {{}});
 </script>"""
-RANGE = "() => document.querySelector('.ece-plot').layout.xaxis.range"
+WHERE = {
+    2: "() => document.querySelector('.ece-plot')._fullLayout.xaxis.range",
+    3: "() => Object.values(document.querySelector('.ece-plot')._fullLayout.scene._scene.getCamera().eye)",
+}
+"""By dimensions: what a drag changes, the part of the map that is shown or where it is seen from."""
 FRAMES = """() => {
   window.frames_ = []; let last = performance.now();
   const next = (now) => { window.frames_.push(now - last); last = now; window.going = requestAnimationFrame(next); };
@@ -39,13 +43,13 @@ FRAMES = """() => {
 }"""
 
 
-def crowd(count: int) -> str:
+def crowd(count: int, dimensions: int) -> str:
     """JSON of a figure of `count` points, nearly all of them of reference photos."""
     random = np.random.default_rng(0)
     class_index = random.integers(0, CLASSES, count)
     stage = np.array(STAGES)[random.integers(0, len(STAGES), count)]
-    centers = random.normal(scale=8, size=(CLASSES, 2))
-    where = (centers[class_index] + random.normal(size=(count, 2))).astype(np.float32)
+    centers = random.normal(scale=8, size=(CLASSES, dimensions))
+    where = (centers[class_index] + random.normal(size=(count, dimensions))).astype(np.float32)
     image = np.arange(count) // 20
     points = EmbeddingPoints(
         where, image, stage, class_index, random.random(count) / 3, random.random(count).astype(np.float32)
@@ -62,17 +66,17 @@ def crowd(count: int) -> str:
     return json.dumps(f'{{"key": "k", "figure": {figure.to_json()}}}')
 
 
-def measure(page: Page, count: int, folder: Path) -> dict[str, Any]:
+def measure(page: Page, count: int, dimensions: int, folder: Path) -> dict[str, Any]:
     """Milliseconds until it is drawn, and of a frame while it is dragged."""
     script = json.dumps("".join(path.read_text() for path in MAP_JS))
     library = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     file = folder / f"{count}.html"
-    file.write_text(PAGE.format(plotly=library.as_uri(), value=crowd(count), script=script))
+    file.write_text(PAGE.format(plotly=library.as_uri(), value=crowd(count, dimensions), script=script))
     page.goto(file.as_uri())
     page.wait_for_selector(".ece-plot .gl-container", state="attached", timeout=120_000)
     drawn = page.evaluate("() => new Promise(r => requestAnimationFrame(() => r(performance.now() - started)))")
     page.wait_for_timeout(2000)
-    before = page.evaluate(RANGE)
+    before = page.evaluate(WHERE[dimensions])
     page.mouse.move(450, 300)
     page.mouse.down()
     page.evaluate(FRAMES)
@@ -80,11 +84,12 @@ def measure(page: Page, count: int, folder: Path) -> dict[str, Any]:
         page.mouse.move(450 + 5 * step, 300 + 2 * step)
     frames = page.evaluate("() => window.frames_.slice(1)")
     page.mouse.up()
-    page.wait_for_function(f"({RANGE})()[0] < {before[0]}")
+    page.wait_for_function(f"({WHERE[dimensions]})()[0] != {before[0]}")
     page.evaluate("() => cancelAnimationFrame(window.going)")
     ordered = sorted(frames)
     return {
         "points": count,
+        "dimensions": dimensions,
         "drawn_ms": round(drawn),
         "frames": len(frames),
         "frame_ms": round(statistics.median(frames), 1),
@@ -95,12 +100,13 @@ def measure(page: Page, count: int, folder: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--dimensions", type=int, choices=(2, 3), default=2)
     parser.add_argument("--picture", type=Path, help="where to keep what the last map looks like")
     options = parser.parse_args()
     with started_browser() as browser, tempfile.TemporaryDirectory() as folder:
         for count in options.points:
             page = browser.new_page(viewport={"width": 1000, "height": 700})
-            print(json.dumps(measure(page, count, Path(folder))), flush=True)
+            print(json.dumps(measure(page, count, options.dimensions, Path(folder))), flush=True)
             if options.picture:
                 page.screenshot(path=options.picture)
             page.close()
