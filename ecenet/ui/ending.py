@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import gradio as gr
 
+PREFIX, IN_USE = "ecenet-", "in-use"
+"""Of a running app's folder, and the file in it that stays locked until the process ends, in whatever way."""
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 GRACE_SECONDS = 1
 """What answers that are on their way get before connections are cut."""
@@ -46,10 +49,17 @@ def _end(number: int, frame: object) -> None:
 
 @contextlib.contextmanager
 def own_files() -> Iterator[Path]:
-    """Uploads, results and everything else of a visitor's lie in one folder, which is there as long as the block."""
+    """Uploads, results and everything else of a visitor's lie in one folder, which is there as long as the block.
+
+    Folders of apps that were killed, and could not tidy up, are removed first.
+    """
     parent = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="ecenet-", dir=parent))
+    _remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    in_use = (folder / "starting").open("w")
+    fcntl.flock(in_use, fcntl.LOCK_EX)
+    (folder / "starting").rename(folder / IN_USE)  # so that no other app ever finds it by that name and not locked
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
     # Not TMPDIR: trainings that are started here inherit it, and outlive the folder.
     tempfile.tempdir = str(folder)
@@ -58,6 +68,15 @@ def own_files() -> Iterator[Path]:
     finally:
         for _ in range(3):  # a thread may be writing
             shutil.rmtree(folder, ignore_errors=True)
+        in_use.close()
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Whatever else is called like an app's folder has no such file in it, and stays."""
+    for path in parent.glob(f"{PREFIX}*/{IN_USE}"):
+        with contextlib.suppress(OSError), path.open() as in_use:  # somebody else's, or gone by now
+            fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def serve_until_asked(page: gr.Blocks) -> None:
