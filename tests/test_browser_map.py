@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,30 @@ def test_points_in_a_box_become_a_table_that_can_be_downloaded(page: Page) -> No
     card = page.locator("#picked-points .ece-card", has_text="Stage 2, chelsea").first
     card.click()
     expect(page.locator("#neighbors .ece-point")).to_contain_text("Stage 2, chelsea")
+
+
+@pytest.mark.parametrize("dimensions", ["2-D", "3-D"])
+def test_the_legend_hides_a_class_and_shows_one_alone(page: Page, dimensions: str) -> None:
+    upload(page, PHOTOS / "chelsea.png")
+    page.get_by_role("tab", name="Class embeddings").click()
+    page.wait_for_function(f"{MAP}?._fullData?.length > 20", timeout=LONG)
+    if dimensions == "3-D":
+        page.locator("#projection-options button").first.click()
+        page.locator("#projection-dimensions").get_by_label("3-D").check()
+        page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scatter3d'", timeout=LONG)
+    shown = f"""() => [...new Set({MAP}._fullData.filter(
+        trace => trace.customdata?.length && trace.visible === true).map(trace => trace.name))]"""
+    hidden = f"""() => [...new Set({MAP}._fullData.filter(
+        trace => trace.customdata?.length && trace.visible !== true).map(trace => trace.name))]"""
+    cat = page.locator("#embedding-plot .legend .traces", has_text=re.compile("^cat$")).locator(".legendtoggle")
+    assert "cat" in page.evaluate(shown)
+    cat.click()
+    page.wait_for_function(f"({hidden})().join() === 'cat'", timeout=LONG)
+    assert "cat" not in page.evaluate(shown)
+    cat.click()
+    page.wait_for_function(f"({hidden})().length === 0", timeout=LONG)
+    cat.dblclick()
+    page.wait_for_function(f"({shown})().join() === 'cat'", timeout=LONG)
 
 
 def test_the_map_has_a_third_dimension_and_other_methods(page: Page) -> None:

@@ -25,7 +25,10 @@ from ecenet.ui.selection import Selection
 from ecenet.ui.session import Photo, Session
 
 
-def figure_of(session: Session, *, color_by: ColorBy = "class", dimensions: int = 2, lines: bool = True) -> Any:
+def figure_of(
+    session: Session, *, color_by: ColorBy = "class", dimensions: int = 2, lines: bool = True, own: int | None = None
+) -> Any:
+    """The first `own` photos are the session's, the others reference photos."""
     current = map_of(session, dimensions=dimensions)
     return embedding_map(
         current.points,
@@ -35,6 +38,7 @@ def figure_of(session: Session, *, color_by: ColorBy = "class", dimensions: int 
         class_colors=CLASS_COLORS,
         image_names=[photo.name for photo in session.photos],
         trajectories=lines,
+        is_reference=None if own is None else current.points.image >= own,
     )
 
 
@@ -58,6 +62,41 @@ def test_the_map_draws_every_point_once_in_webgl_whatever_the_colour(color_by: C
         "area": {"Area"},
     }
     assert names == expected[color_by]
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("color_by", get_args(ColorBy))
+def test_reference_points_are_faint_without_an_outline_and_beneath_the_photos_own(
+    color_by: ColorBy, dimensions: int
+) -> None:
+    session = session_of("one", "two")
+    figure = figure_of(session, color_by=color_by, dimensions=dimensions, own=1)
+    image = map_of(session).points.image
+    looks = []
+    for trace in marked(figure):
+        (shown,) = set(image[trace.customdata])
+        looks.append((shown, trace.marker.opacity, trace.marker.line.width))
+    assert set(looks) == {(1, 0.45, 0), (0, 1, 1)}
+    assert looks == sorted(looks, reverse=True), "drawn first"
+
+
+@pytest.mark.parametrize("own", [None, 1])
+def test_colours_of_numbers_stay_with_their_points(own: int | None) -> None:
+    session = session_of("one", "two")
+    areas = map_of(session).points.area
+    for trace in marked(figure_of(session, color_by="area", own=own)):
+        assert trace.marker.color.tolist() == pytest.approx(areas[trace.customdata].tolist())
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_line_of_the_legend_stands_for_a_class_whatever_stage_its_first_point_is_of(dimensions: int) -> None:
+    absent = make_prediction(LABELS, stages={"ece": np.zeros((2, 2), np.uint8)})
+    session = Session((Photo("one", absent), *session_of("two").photos), stage_names=tuple(STAGES))
+    figure = figure_of(session, dimensions=dimensions, own=1)
+    lines = [trace for trace in figure.data if trace.showlegend is not False and trace.legend is None]
+    assert [(line.name, line.marker.symbol) for line in lines] == [(name, "circle") for name in CLASS_NAMES]
+    for line in lines:
+        assert [trace.name for trace in marked(figure) if trace.legendgroup == line.legendgroup] == [line.name] * 2
 
 
 def test_markers_grow_with_the_area() -> None:

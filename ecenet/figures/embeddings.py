@@ -34,6 +34,8 @@ REFERENCE_SIZE, REFERENCE_OPACITY = 6, 0.45
 CROWD, LEAST_SHRINK = 10_000, 0.3
 """Points from which on they shrink and lose their outlines, and how far at most: a crowd is drawn faster so."""
 UNKNOWN_COLOR = "rgb(150,150,150)"
+STAGE_COLOR = "rgb(128,128,128)"
+OUTLINE_COLOR = "rgba(255,255,255,0.9)"
 LINE_COLORS = {2: "rgba(128,128,128,0.45)", 3: "rgb(140,140,140)"}
 """By dimensions: in a space, what is see-through is not drawn at all."""
 
@@ -78,40 +80,44 @@ def embedding_map(
     if trajectories:
         figure.add_trace(_trajectories(points, projection.coordinates, members=~faint, scatter=scatter))
     texts = _hover_texts(points, class_names=class_names, image_names=image_names)
-    crowd = max(LEAST_SHRINK, min(1.0, (CROWD / max(1, len(points))) ** 0.5))
-    sizes = crowd * np.where(faint, REFERENCE_SIZE, marker_sizes(points))
     groups = color_groups(
         points, color_by, class_names=class_names, class_colors=class_colors, image_names=image_names, faint=faint
     )
-    for group in groups:
-        marker: dict[str, Any] = {
-            "color": group.color,
-            "symbol": [symbols[name] for name in points.stage[group.members]],
-            "size": sizes[group.members],
-            "opacity": 1,
-            "line": {"color": "rgba(255,255,255,0.9)", "width": int(crowd == 1)},
-        }
-        if faint.any() and projection.coordinates.shape[1] == 2:  # a space knows one look for all points of a trace
-            marker["opacity"] = np.where(faint, REFERENCE_OPACITY, 1)[group.members]
-            marker["line"]["width"] = np.where(faint, 0, int(crowd == 1))[group.members]
-        if isinstance(group.color, np.ndarray):
-            bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
-            marker |= {"colorscale": HEAT_SCALE, "cmin": 0, "cmax": 1, "colorbar": bar}
-        figure.add_trace(
-            scatter(
-                projection.coordinates[group.members],
-                mode="markers",
-                name=group.label,
-                marker=marker,
-                customdata=np.flatnonzero(group.members).astype(np.int32),
-                text=texts[group.members].tolist(),
-                hovertemplate="%{text}<extra></extra>",
-                showlegend=isinstance(group.color, str),
+    crowd = max(LEAST_SHRINK, min(1.0, (CROWD / max(1, len(points))) ** 0.5))
+    small = np.full(len(points), REFERENCE_SIZE, np.float32)
+    looks: list[tuple[np.ndarray, np.ndarray, dict[str, Any]]] = [
+        (faint, small, {"opacity": REFERENCE_OPACITY, "line": {"width": 0}}),
+        (~faint, marker_sizes(points), {"opacity": 1, "line": {"color": OUTLINE_COLOR, "width": int(crowd == 1)}}),
+    ]
+    # Traces of their own, since in a space all points of a trace have one look; the photos' own lie on top.
+    for within, sizes, look in looks:
+        for group in groups:
+            members = group.members & within
+            if not members.any():
+                continue
+            shape = {"symbol": [symbols[name] for name in points.stage[members]], "size": crowd * sizes[members]}
+            figure.add_trace(
+                scatter(
+                    projection.coordinates[members],
+                    mode="markers",
+                    name=group.label,
+                    legendgroup=group.label,
+                    marker=look | shape | _marker_color(group, members, color_by=color_by),
+                    customdata=np.flatnonzero(members).astype(np.int32),
+                    text=texts[members].tolist(),
+                    hovertemplate="%{text}<extra></extra>",
+                    showlegend=False,
+                )
             )
-        )
+    for group in groups:
+        if isinstance(group.color, str):
+            symbol = symbols[points.stage[group.members][0]] if color_by == "stage" else "circle"
+            entry = _legend_entry(group.label, color=group.color, symbol=symbol, scatter=scatter)
+            figure.add_trace(entry.update(legendgroup=group.label))
     if color_by != "stage":
         for name in stages:
-            figure.add_trace(_legend_entry(stage_title(name), symbol=symbols[name], scatter=scatter))
+            entry = _legend_entry(stage_title(name), color=STAGE_COLOR, symbol=symbols[name], scatter=scatter)
+            figure.add_trace(entry.update(legend="legend2"))
     figure.update_layout(
         **_axes(projection),
         **layout(),
@@ -233,11 +239,20 @@ def _hover_texts(points: EmbeddingPoints, *, class_names: Sequence[str], image_n
     return np.array(texts, dtype=object)
 
 
-def _legend_entry(name: str, *, symbol: str, scatter: Callable[..., Any]) -> Any:
-    """A legend line for a marker shape, without points."""
+def _marker_color(group: Group, members: np.ndarray, *, color_by: ColorBy) -> dict[str, Any]:
+    """Of those of a group that are among the members, (N,) bool."""
+    if isinstance(group.color, str):
+        return {"color": group.color}
+    bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
+    shades = group.color[members[group.members]]
+    return {"color": shades, "colorscale": HEAT_SCALE, "cmin": 0, "cmax": 1, "colorbar": bar}
+
+
+def _legend_entry(name: str, *, color: str, symbol: str, scatter: Callable[..., Any]) -> Any:
+    """A legend line without points."""
     nowhere = np.full((1, 3), None, dtype=object)
-    marker = {"symbol": symbol, "color": "rgb(128,128,128)", "size": 10}
-    return scatter(nowhere, mode="markers", name=name, legend="legend2", marker=marker)
+    marker = {"symbol": symbol, "color": color, "size": 10, "line": {"color": OUTLINE_COLOR, "width": 1}}
+    return scatter(nowhere, mode="markers", name=name, marker=marker)
 
 
 def _trajectories(
