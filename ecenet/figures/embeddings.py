@@ -95,14 +95,19 @@ def embedding_map(
             members = group.members & within
             if not members.any():
                 continue
-            shape = {"symbol": [symbols[name] for name in points.stage[members]], "size": crowd * sizes[members]}
+            marker = look | {
+                "symbol": [symbols[name] for name in points.stage[members]],
+                "size": crowd * sizes[members],
+                "color": group.color if isinstance(group.color, str) else group.color[members[group.members]],
+                "coloraxis": None if isinstance(group.color, str) else "coloraxis",
+            }
             figure.add_trace(
                 scatter(
                     projection.coordinates[members],
                     mode="markers",
                     name=group.label,
                     legendgroup=group.label,
-                    marker=look | shape | _marker_color(group, members, color_by=color_by),
+                    marker=marker,
                     customdata=np.flatnonzero(members).astype(np.int32),
                     text=texts[members].tolist(),
                     hovertemplate="%{text}<extra></extra>",
@@ -118,11 +123,13 @@ def embedding_map(
         for name in stages:
             entry = _legend_entry(stage_title(name), color=STAGE_COLOR, symbol=symbols[name], scatter=scatter)
             figure.add_trace(entry.update(legend="legend2"))
+    bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
     figure.update_layout(
         **_axes(projection),
         **layout(),
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
         legend2={"orientation": "h", "y": -0.03, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
+        coloraxis={"colorscale": HEAT_SCALE, "cmin": 0, "cmax": 1, "colorbar": bar},
         modebar={"orientation": "v", "bgcolor": CLEAR, "color": TEXT_COLOR, "activecolor": ACTIVE_COLOR},
         margin={"l": 10, "r": 40, "t": 50, "b": 40},
         hovermode="closest",
@@ -237,15 +244,6 @@ def _hover_texts(points: EmbeddingPoints, *, class_names: Sequence[str], image_n
         )
     ]
     return np.array(texts, dtype=object)
-
-
-def _marker_color(group: Group, members: np.ndarray, *, color_by: ColorBy) -> dict[str, Any]:
-    """Of those of a group that are among the members, (N,) bool."""
-    if isinstance(group.color, str):
-        return {"color": group.color}
-    bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
-    shades = group.color[members[group.members]]
-    return {"color": shades, "colorscale": HEAT_SCALE, "cmin": 0, "cmax": 1, "colorbar": bar}
 
 
 def _legend_entry(name: str, *, color: str, symbol: str, scatter: Callable[..., Any]) -> Any:
