@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from ecenet.explore.points import EmbeddingPoints
 from ecenet.explore.projection import Projection
-from ecenet.figures.style import CLEAR, GRID_COLOR, TEXT_COLOR, layout
+from ecenet.figures.style import CLEAR, GRID_COLOR, TEXT_COLOR, css_color, layout
 from ecenet.overlay import HEAT_SCALE
 from ecenet.prediction import stage_title
 
@@ -170,7 +170,7 @@ def color_groups(
         ]
     if color_by == "class":
         return [
-            Group(class_names[k], points.class_index == k, "rgb({},{},{})".format(*class_colors[k]))
+            Group(class_names[k], points.class_index == k, css_color(class_colors[k]))
             for k in np.unique(points.class_index)
         ]
     values = points.confidence if color_by == "confidence" else points.area

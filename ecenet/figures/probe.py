@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from ecenet.explore.changes import join_small
 from ecenet.explore.probe import PixelProbe
 from ecenet.explore.truth import StageScores
-from ecenet.figures.style import CLEAR, frame
+from ecenet.figures.style import CLEAR, css_color, frame
 from ecenet.figures.training import MAIN_COLOR
 from ecenet.overlay import HEAT_SCALE
 from ecenet.prediction import stage_title
@@ -20,8 +20,6 @@ MIN_FLOW_CLASS = 0.005
 """Share of the pixels below which a class is joined with others in the flow."""
 BROKEN_COLOR = "#e45756"
 OTHER_COLOR = (140, 140, 140)
-DARKEST = 90
-"""Luminance, 0 … 255, that a class colour must have to be seen as a line on a dark page."""
 
 
 def stage_colors(count: int) -> list[list[int]]:
@@ -45,7 +43,7 @@ def probability_lines(
                 y=probe.probabilities[:, k],
                 mode="lines+markers",
                 name=class_names[k],
-                line={"color": _css(class_colors[k]), "width": 3.5 if k == final else 2},
+                line={"color": css_color(class_colors[k]), "width": 3.5 if k == final else 2},
                 marker={"size": 8 if k == final else 6},
                 hovertemplate="%{x}: %{y:.1%}<extra>" + class_names[k] + "</extra>",
             )
@@ -123,7 +121,7 @@ def class_flow(
             node={
                 "x": [min(max(stage / last, 0.001), 0.999) for stage, _ in nodes],
                 "y": [centres[stage, k] for stage, k in nodes],
-                "color": [_css(colors[k]) for _, k in nodes],
+                "color": [css_color(colors[k]) for _, k in nodes],
                 "customdata": [f"{names[k]} at {stage_title(stages[stage])}" for stage, k in nodes],
                 "hovertemplate": "%{customdata}: %{value:.1%} of the photo<extra></extra>",
                 "line": {"color": "rgba(128,128,128,0.6)", "width": 0.5},
@@ -134,7 +132,9 @@ def class_flow(
                 "source": [number[step, before] for step, before, _ in links],
                 "target": [number[step + 1, after] for step, _, after in links],
                 "value": [joined[step, before, after] / pixels for step, before, after in links],
-                "color": [_css(colors[after], alpha=0.15 if before == after else 0.7) for _, before, after in links],
+                "color": [
+                    css_color(colors[after], alpha=0.15 if before == after else 0.7) for _, before, after in links
+                ],
                 "customdata": [
                     f"{names[before]} → {names[after]}, {stage_title(stages[step])} to {stage_title(stages[step + 1])}"
                     for step, before, after in links
@@ -145,7 +145,7 @@ def class_flow(
     )
     # Names on the blocks would lie on bands of any colour, so they stand in a legend, which a Sankey lacks.
     for k in np.flatnonzero(counts.any(axis=0)):
-        marker = {"color": _css(colors[k]), "symbol": "square", "size": 11}
+        marker = {"color": css_color(colors[k]), "symbol": "square", "size": 11}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=names[k], marker=marker))
     frame(figure, title="Pixels from class to class, stage to stage", height=420)
     figure.update_layout(
@@ -199,7 +199,7 @@ def fixed_and_broken(scores: StageScores) -> go.Figure:
 def iou_lines(scores: StageScores, *, class_names: Sequence[str], class_colors: Sequence[Sequence[int]]) -> go.Figure:
     """IoU of the truth's classes over the stages, and their mean."""
     titles = [_short_title(name) for name in scores.stages]
-    lines = [(class_names[k], scores.iou[:, k], _css(class_colors[k]), 2.0) for k in scores.present]
+    lines = [(class_names[k], scores.iou[:, k], css_color(class_colors[k]), 2.0) for k in scores.present]
     figure = go.Figure()
     for name, values, color, width in [*lines, ("mean", scores.mean_iou, MAIN_COLOR, 4.0)]:
         figure.add_trace(
@@ -225,11 +225,3 @@ def _short_title(stage: str) -> str:
 def _centres(shares: np.ndarray) -> np.ndarray:
     """(S, n) shares → (S, n) heights of the nodes' middles, 0 (top) … 1: a class keeps its rank at every stage."""
     return np.clip(np.cumsum(shares, axis=1) - shares / 2, 0.001, 0.999)
-
-
-def _css(color: Sequence[int], *, alpha: float = 1) -> str:
-    """A class colour, lightened where it would not be seen on a dark page."""
-    luminance = float(np.dot(color, (0.299, 0.587, 0.114)))
-    share = max(0.0, DARKEST - luminance) / (255 - luminance) if luminance < DARKEST else 0.0
-    red, green, blue = (round(channel + share * (255 - channel)) for channel in color)
-    return f"rgba({red},{green},{blue},{alpha})"

@@ -1,7 +1,9 @@
 """What all figures look like: grey and transparent, to be read on light and dark pages alike."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 GRID_COLOR = "rgba(128,128,128,0.2)"
@@ -9,6 +11,17 @@ TEXT_COLOR = "#808895"
 CLEAR = "rgba(0,0,0,0)"
 GROUND_COLOR = "rgba(128,128,128,0.08)"
 AXIS: dict[str, Any] = {"zeroline": False, "gridcolor": GRID_COLOR, "automargin": True}
+
+DARKEST = 90
+"""Luminance, 0 … 255, that a class colour must have to be seen as a line or a point on a dark page."""
+
+
+def css_color(color: Sequence[int], *, alpha: float = 1) -> str:
+    """A class colour, RGB of 0 … 255, lightened where it would not be seen on a dark page."""
+    luminance = float(np.dot(color, (0.299, 0.587, 0.114)))
+    share = max(0.0, DARKEST - luminance) / (255 - luminance) if luminance < DARKEST else 0.0
+    red, green, blue = (round(channel + share * (255 - channel)) for channel in color)
+    return f"rgba({red},{green},{blue},{alpha})"
 
 
 def layout(title: str | None = None) -> dict[str, Any]:
