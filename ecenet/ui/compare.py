@@ -42,9 +42,9 @@ class Other:
 def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[View]:
     """Lay out the tab."""
     other = gr.State(None)
-    gr.Markdown("### Your photos\nAll of them at the stage that is selected. Click one to look at it in every tab.")
+    gr.Markdown("## Your photos\nAll of them at the stage that is selected. Click one to look at it in every tab.")
     grid = gr.HTML(render_photos(Session(), Selection()), js_on_load=CLICK, elem_id="photo-grid")
-    gr.Markdown("### Two models\nThe selected photo, as another model sees it. Equal names mean equal classes.")
+    gr.Markdown("## Two models\nThe selected photo, as another model sees it. Equal names mean equal classes.")
     choices = [NO_OTHER, *model_entries(shelf)]
     picker = gr.Dropdown(choices, value="", label="Other model", filterable=False, elem_id="other-picker")
     pair = gr.HTML(elem_id="model-pair")

@@ -38,16 +38,17 @@ def confusion_table(confusion: np.ndarray, *, names: list[str], title: str) -> s
         for predicted in shown:
             share = confusion[truth, predicted] / pixels[truth]
             text = f"{share:.0%}" if share >= 0.005 else ""
-            label = escape(f"{names[truth]} taken for {names[predicted]}: {share:.1%}")
+            pair = escape(f"{names[truth]} taken for {names[predicted]}")
             cells += (
-                f'<td><button type="button" data-truth="{truth}" data-predicted="{predicted}" title="{label}" '
-                f'aria-label="{label}" style="--share:{share:.3f}">{text}</button></td>'
+                f'<td><button type="button" data-truth="{truth}" data-predicted="{predicted}" '
+                f'title="{pair}: {share:.1%}" aria-label="{pair}: {text or "less than 0.5%"}" '
+                f'style="--share:{share:.3f}">{text}</button></td>'
             )
         body += f'<tr><th scope="row">{escape(names[truth])}</th>{cells}</tr>'
     return f"""
 <div class="ece-scroll"><table class="ece-gates ece-confusion">
   <caption>{title}: where the pixels of each true class (rows) go</caption>
-  <thead><tr><th></th>{heads}</tr></thead><tbody>{body}</tbody>
+  <thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody>
 </table></div>"""
 
 

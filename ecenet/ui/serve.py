@@ -6,7 +6,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import gradio as gr
 from threadpoolctl import threadpool_limits
 
 from ecenet.errors import UserError
@@ -18,6 +17,7 @@ from ecenet.ui.health import Health, health_route
 from ecenet.ui.page import REFUSALS, Page
 from ecenet.ui.queue import QUEUE, THREADS, VisitorQueue
 from ecenet.ui.sessions import Keeping, kept_sessions
+from ecenet.ui.theme import page_theme
 
 NO_SHARE_LINK = (
     "Expected Gradio's service to open a share link, but it cannot be reached; the app is served at its own address "
@@ -68,7 +68,7 @@ def serve(
         server_name=host,
         server_port=port,
         share=share,
-        theme=gr.themes.Soft(primary_hue="teal", font=["ui-sans-serif", "system-ui", "sans-serif"]),
+        theme=page_theme(),
         css_paths=ASSETS / "app.css",
         head=f"<script>{(ASSETS / 'stream.js').read_text(encoding='utf-8')}</script>",
         max_file_size=limits.bytes,

@@ -140,7 +140,7 @@ def render_gates(prediction: Prediction, *, class_name: str, stage: str) -> str:
     return f"""
 <table class="ece-gates">
   <caption>Gate: share of each class embedding that a stage overwrote with its mask's evidence</caption>
-  <thead><tr><th></th>{heads}</tr></thead><tbody>{lines}</tbody>
+  <thead><tr><th scope="col">Class</th>{heads}</tr></thead><tbody>{lines}</tbody>
 </table>"""
 
 

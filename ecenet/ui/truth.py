@@ -17,7 +17,7 @@ OTHER_CLASSES = '<p class="ece-note">This photo\'s mask has the classes of anoth
 
 def build(session: gr.State, selection: gr.State) -> View:
     """Lay out the upload and the scores."""
-    gr.Markdown("### Against the truth")
+    gr.Markdown("## Against the truth")
     with gr.Row():
         upload = gr.UploadButton(
             "Upload the photo's true mask (PNG)",

@@ -134,11 +134,11 @@ def render_details(experiment: Experiment, session: Session, selection: Selectio
         # Not of ECE, whose mask knows nothing of added classes: their place there is far below any scale.
         after = replace(after, stages={name: one for name, one in after.stages.items() if name != "ece"})
         name = classes[-1].name
-        page += f"<h3>Similarity to {escape(name)}</h3>"
+        page += f"<h2>Similarity to {escape(name)}</h2>"
         page += render_maps(after, class_name=name, stage=stage, rows="stages")
     others = [one for one in session.photos if one is not photo]
     cards = "".join(_other_card(one, experiment, predictor=predictor) for one in others)
-    return page + (f'<h3>Your other photos</h3><div class="ece-grid">{cards}</div>' if cards else "")
+    return page + (f'<h2>Your other photos</h2><div class="ece-grid">{cards}</div>' if cards else "")
 
 
 def _other_card(photo: Photo, experiment: Experiment, *, predictor: Predictor) -> str:
