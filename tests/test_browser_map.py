@@ -176,15 +176,10 @@ def test_points_in_a_box_become_a_table_that_can_be_downloaded(page: Page) -> No
     expect(page.locator("#neighbors .ece-point")).to_contain_text("Stage 2, chelsea")
 
 
-@pytest.mark.parametrize("dimensions", ["2-D", "3-D"])
-def test_the_legend_hides_a_class_and_shows_one_alone(page: Page, dimensions: str) -> None:
+def test_the_legend_hides_a_class_and_shows_one_alone(page: Page) -> None:
     upload(page, PHOTOS / "chelsea.png")
     page.get_by_role("tab", name="Class embeddings").click()
     page.wait_for_function(f"{MAP}?._fullData?.length > 20", timeout=LONG)
-    if dimensions == "3-D":
-        page.locator("#projection-options button").first.click()
-        page.locator("#projection-dimensions").get_by_label("3-D").check()
-        page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scatter3d'", timeout=LONG)
     shown = f"""() => [...new Set({MAP}._fullData.filter(
         trace => trace.customdata?.length && trace.visible === true).map(trace => trace.name))]"""
     hidden = f"""() => [...new Set({MAP}._fullData.filter(
