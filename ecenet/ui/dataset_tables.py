@@ -67,7 +67,7 @@ def spread_table(spreads: list[ClassSpread], *, iou: np.ndarray, names: list[str
         f"<th>{name}</th>" for name in ("Class", "IoU", "Images", "Spread", "Nearest rival", "Margin", "Astray")
     )
     return f"""
-<div class="ece-scroll"><table class="ece-legend">
+<div class="ece-scroll" tabindex="0" role="region" aria-label="Class embeddings"><table class="ece-legend">
   <caption>Class embeddings, lowest margin first</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>
 </table></div>
 <p class="ece-note">Spread: mean cosine distance to the class's centroid. Margin: how much farther the nearest rival's
