@@ -28,9 +28,9 @@ def page_theme() -> gr.themes.Base:
         checkbox_border_color_hover_dark="*neutral_300",
         checkbox_label_background_fill_selected="*primary_700",
         checkbox_label_background_fill_selected_dark="*primary_700",
-        color_accent="*primary_700",  # on dark pages: app.css
         checkbox_label_border_width="0px",
         checkbox_label_border_width_dark="0px",
+        color_accent="*primary_700",  # on dark pages: app.css
         input_border_width="1px",
         input_border_color="*neutral_300",
         link_text_color_dark="*secondary_400",
