@@ -114,15 +114,7 @@ def embedding_map(
                     showlegend=False,
                 )
             )
-    for group in groups:
-        if isinstance(group.color, str):
-            symbol = symbols[points.stage[group.members][0]] if color_by == "stage" else "circle"
-            entry = _legend_entry(group.label, color=group.color, symbol=symbol, scatter=scatter)
-            figure.add_trace(entry.update(legendgroup=group.label))
-    if color_by != "stage":
-        for name in stages:
-            entry = _legend_entry(stage_title(name), color=STAGE_COLOR, symbol=symbols[name], scatter=scatter)
-            figure.add_trace(entry.update(legend="legend2"))
+    figure.add_traces(_legend(points, groups, symbols=symbols, by_stage=color_by == "stage", scatter=scatter))
     bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
     figure.update_layout(
         **_axes(projection),
@@ -246,11 +238,32 @@ def _hover_texts(points: EmbeddingPoints, *, class_names: Sequence[str], image_n
     return np.array(texts, dtype=object)
 
 
-def _legend_entry(name: str, *, color: str, symbol: str, scatter: Callable[..., Any]) -> Any:
-    """A legend line without points."""
-    nowhere = np.full((1, 3), None, dtype=object)
-    marker = {"symbol": symbol, "color": color, "size": 10, "line": {"color": OUTLINE_COLOR, "width": 1}}
-    return scatter(nowhere, mode="markers", name=name, marker=marker)
+def _legend(
+    points: EmbeddingPoints,
+    groups: Sequence[Group],
+    *,
+    symbols: dict[str, str],
+    by_stage: bool,
+    scatter: Callable[..., Any],
+) -> list[Any]:
+    """Traces without points: a line for each group of one colour, which hides all its traces, and one for each stage's
+    marker unless the groups are stages."""
+    outline = {"color": OUTLINE_COLOR, "width": 1}
+
+    def line(name: str, *, color: str, symbol: str, **options: Any) -> Any:
+        marker = {"symbol": symbol, "color": color, "size": 10, "line": outline}
+        return scatter(np.full((1, 3), None, dtype=object), mode="markers", name=name, marker=marker, **options)
+
+    lines = []
+    for group in groups:
+        if isinstance(group.color, str):
+            symbol = symbols[points.stage[group.members][0]] if by_stage else "circle"
+            lines.append(line(group.label, color=group.color, symbol=symbol, legendgroup=group.label))
+    if by_stage:
+        return lines
+    return lines + [
+        line(stage_title(name), color=STAGE_COLOR, symbol=symbol, legend="legend2") for name, symbol in symbols.items()
+    ]
 
 
 def _trajectories(
