@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import skimage.data
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from ecenet.watch import process_id, run_reports
 
 ROOT = Path(__file__).parent.parent
 ARTIFACTS = ROOT / "artifacts"
+PHOTOS = Path(skimage.data.__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LONG = 120_000
 """Milliseconds: first predictions and UMAP's import on a busy machine."""

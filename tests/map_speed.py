@@ -32,10 +32,10 @@ new Function('element', 'props', 'trigger', 'watch', {script})(
   document.getElementById('map'), props, (name, data) => window.said.push([name, data]), (name, then) => {{}});
 </script>"""
 WHERE = {
-    2: "() => document.querySelector('.ece-plot')._fullLayout.xaxis.range",
-    3: "() => Object.values(document.querySelector('.ece-plot')._fullLayout.scene._scene.getCamera().eye)",
+    2: "() => document.querySelector('.ece-plot').layout.xaxis.range[0]",
+    3: "() => document.querySelector('.ece-plot')._fullLayout.scene._scene.getCamera().eye.x",
 }
-"""By dimensions: what a drag changes, the part of the map that is shown or where it is seen from."""
+"""By dimensions: what a drag to the right makes less, the left end of the map or where it is seen from."""
 FRAMES = """() => {
   window.frames_ = []; let last = performance.now();
   const next = (now) => { window.frames_.push(now - last); last = now; window.going = requestAnimationFrame(next); };
@@ -84,7 +84,7 @@ def measure(page: Page, count: int, dimensions: int, folder: Path) -> dict[str, 
         page.mouse.move(450 + 5 * step, 300 + 2 * step)
     frames = page.evaluate("() => window.frames_.slice(1)")
     page.mouse.up()
-    page.wait_for_function(f"({WHERE[dimensions]})()[0] != {before[0]}")
+    page.wait_for_function(f"({WHERE[dimensions]})() < {before}")
     page.evaluate("() => cancelAnimationFrame(window.going)")
     ordered = sorted(frames)
     return {

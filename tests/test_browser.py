@@ -4,14 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-import skimage.data
-from browsing import ARTIFACTS, LONG, upload
+from browsing import ARTIFACTS, LONG, PHOTOS, upload
 from helpers import write_folder
 from playwright.sync_api import Browser, Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
-PHOTOS = Path(skimage.data.__file__).parent
 TRAINING = 300_000
 """Milliseconds: a process that imports torch, sixty tiny steps, three validations."""
 TINY = (

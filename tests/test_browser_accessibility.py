@@ -1,16 +1,12 @@
 """What axe finds on every tab, in light and in dark: contrast, names, headings, tables, roles."""
 
-from pathlib import Path
-
 import pytest
-import skimage.data
 from axe_playwright_python.sync_playwright import Axe
-from browsing import ARTIFACTS, LONG, upload
+from browsing import ARTIFACTS, LONG, PHOTOS, upload
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-PHOTOS = Path(skimage.data.__file__).parent
 SHOWN = {
     "Segment": "#segment-view .ece-legend",
     "Similarity": ".ece-gates",

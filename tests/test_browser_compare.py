@@ -1,15 +1,10 @@
 """The Compare tab in a real browser."""
 
-from pathlib import Path
-
 import pytest
-import skimage.data
-from browsing import ARTIFACTS, LONG
+from browsing import ARTIFACTS, LONG, PHOTOS
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
-
-PHOTOS = Path(skimage.data.__file__).parent
 
 
 def test_photos_and_models_side_by_side(page: Page) -> None:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
-from browsing import ARTIFACTS, LONG
+from browsing import ARTIFACTS, LONG, PHOTOS
 from helpers import write_classes, write_pair
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -16,8 +15,6 @@ from ecenet.data.folder import read_folder
 from ecenet.predictor import Predictor
 
 pytestmark = pytest.mark.browser
-
-PHOTOS = Path(skimage.data.__file__).parent
 
 
 def test_a_cell_opens_its_images_and_a_foreign_bank_is_refused(page: Page, tmp_path: Path) -> None:

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import skimage.data
-from browsing import ARTIFACTS, LONG, upload
+from browsing import ARTIFACTS, LONG, PHOTOS, upload
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-PHOTOS = Path(skimage.data.__file__).parent
 MAP = "document.querySelector('#embedding-plot .js-plotly-plot')"
 PLACES = f"""() => {{
   const map = {MAP}, {{ left, top }} = map.getBoundingClientRect(), {{ xaxis, yaxis }} = map._fullLayout;
@@ -180,19 +178,17 @@ def test_the_legend_hides_a_class_and_shows_one_alone(page: Page) -> None:
     upload(page, PHOTOS / "chelsea.png")
     page.get_by_role("tab", name="Class embeddings").click()
     page.wait_for_function(f"{MAP}?._fullData?.length > 20", timeout=LONG)
-    shown = f"""() => [...new Set({MAP}._fullData.filter(
-        trace => trace.customdata?.length && trace.visible === true).map(trace => trace.name))]"""
-    hidden = f"""() => [...new Set({MAP}._fullData.filter(
-        trace => trace.customdata?.length && trace.visible !== true).map(trace => trace.name))]"""
+    names = f"""shown => [...new Set({MAP}._fullData.filter(
+        trace => trace.customdata?.length && (trace.visible === true) === shown).map(trace => trace.name))]"""
     cat = page.locator("#embedding-plot .legend .traces", has_text=re.compile("^cat$")).locator(".legendtoggle")
-    assert "cat" in page.evaluate(shown)
+    assert "cat" in page.evaluate(names, True)
     cat.click()
-    page.wait_for_function(f"({hidden})().join() === 'cat'", timeout=LONG)
-    assert "cat" not in page.evaluate(shown)
+    page.wait_for_function(f"({names})(false).join() === 'cat'", timeout=LONG)
+    assert "cat" not in page.evaluate(names, True)
     cat.click()
-    page.wait_for_function(f"({hidden})().length === 0", timeout=LONG)
+    page.wait_for_function(f"({names})(false).length === 0", timeout=LONG)
     cat.dblclick()
-    page.wait_for_function(f"({shown})().join() === 'cat'", timeout=LONG)
+    page.wait_for_function(f"({names})(true).join() === 'cat'", timeout=LONG)
 
 
 def test_the_map_has_a_third_dimension_and_other_methods(page: Page) -> None:

@@ -1,17 +1,14 @@
 """The Segment tab's picture in a real browser: pointing, modes, clicking, the keyboard, a finger."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import skimage.data
-from browsing import ARTIFACTS, LONG, upload
+from browsing import ARTIFACTS, LONG, PHOTOS, upload
 from playwright.sync_api import Browser, Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
-PHOTOS = Path(skimage.data.__file__).parent
 WIDTH, HEIGHT = 451, 300
 """Of the cat."""
 COLORS = """canvas => {

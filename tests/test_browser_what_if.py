@@ -1,15 +1,10 @@
 """The What if tab under a real mouse: painting, a class made of it, its file, parts knocked out."""
 
-from pathlib import Path
-
 import pytest
-import skimage.data
-from browsing import ARTIFACTS, LONG, covered, paint, upload, wait_for_cover
+from browsing import ARTIFACTS, LONG, PHOTOS, covered, paint, upload, wait_for_cover
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
-
-PHOTOS = Path(skimage.data.__file__).parent
 
 
 def open_tab(page: Page) -> None:

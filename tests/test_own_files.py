@@ -10,13 +10,13 @@ import pytest
 from ecenet.ui.ending import own_files
 
 APP = """
-import sys, time
+import sys
 from ecenet.ui.ending import own_files
 with own_files() as folder:
     (folder / "gradio").mkdir()
     (folder / "gradio" / "photo.png").write_bytes(b"a visitor's")
     print(folder, flush=True)
-    time.sleep(600)
+    sys.stdin.read()
 """
 
 
@@ -33,7 +33,8 @@ def test_the_next_app_removes_what_a_killed_one_left_and_nothing_else(
     ours = temporary / "ecenet-explorer" / "a file that happens to lie beside them"
     ours.parent.mkdir()
     ours.touch()
-    with subprocess.Popen([sys.executable, "-c", APP], stdout=subprocess.PIPE, text=True) as app:
+    # Its input is closed with the block, so that it does not outlive a failure.
+    with subprocess.Popen([sys.executable, "-c", APP], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as app:
         assert app.stdout is not None
         theirs = Path(app.stdout.readline().strip())
         with own_files() as folder:

@@ -35,7 +35,7 @@ class EmbeddingPoints:
 
 
 def with_reference(points: EmbeddingPoints, reference: EmbeddingPoints, *, images: int) -> EmbeddingPoints:
-    """The reference's rows first, so that others are drawn above them; its images are numbered from `images` on."""
+    """The reference's rows first; its images are numbered from `images` on."""
     if not len(points):
         return replace(reference, image=reference.image + images)
     return EmbeddingPoints(

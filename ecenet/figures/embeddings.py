@@ -73,9 +73,8 @@ def embedding_map(
     """
     faint = np.zeros(len(points), bool) if is_reference is None else is_reference
     figure = go.Figure()
-    stages = list(dict.fromkeys(points.stage.tolist()))
     shapes = STAGE_SYMBOLS[projection.coordinates.shape[1]]
-    symbols = {name: shapes[i % len(shapes)] for i, name in enumerate(stages)}
+    symbols = {name: shapes[i % len(shapes)] for i, name in enumerate(dict.fromkeys(points.stage.tolist()))}
     scatter = _scatter(projection.coordinates)
     if trajectories:
         figure.add_trace(_trajectories(points, projection.coordinates, members=~faint, scatter=scatter))
@@ -84,20 +83,20 @@ def embedding_map(
         points, color_by, class_names=class_names, class_colors=class_colors, image_names=image_names, faint=faint
     )
     crowd = max(LEAST_SHRINK, min(1.0, (CROWD / max(1, len(points))) ** 0.5))
-    small = np.full(len(points), REFERENCE_SIZE, np.float32)
-    looks: list[tuple[np.ndarray, np.ndarray, dict[str, Any]]] = [
-        (faint, small, {"opacity": REFERENCE_OPACITY, "line": {"width": 0}}),
-        (~faint, marker_sizes(points), {"opacity": 1, "line": {"color": OUTLINE_COLOR, "width": int(crowd == 1)}}),
+    sizes = crowd * np.where(faint, REFERENCE_SIZE, marker_sizes(points))
+    looks: list[tuple[np.ndarray, dict[str, Any]]] = [
+        (faint, {"opacity": REFERENCE_OPACITY, "line": {"width": 0}}),
+        (~faint, {"opacity": 1, "line": {"color": OUTLINE_COLOR, "width": int(crowd == 1)}}),
     ]
     # Traces of their own, since in a space all points of a trace have one look; the photos' own lie on top.
-    for within, sizes, look in looks:
+    for within, look in looks:
         for group in groups:
             members = group.members & within
             if not members.any():
                 continue
             marker = look | {
                 "symbol": [symbols[name] for name in points.stage[members]],
-                "size": crowd * sizes[members],
+                "size": sizes[members],
                 "color": group.color if isinstance(group.color, str) else group.color[members[group.members]],
                 "coloraxis": None if isinstance(group.color, str) else "coloraxis",
             }

@@ -19,7 +19,7 @@ DARKEST = 90
 def css_color(color: Sequence[int], *, alpha: float = 1) -> str:
     """A class colour, RGB of 0 … 255, lightened where it would not be seen on a dark page."""
     luminance = float(np.dot(color, (0.299, 0.587, 0.114)))
-    share = max(0.0, DARKEST - luminance) / (255 - luminance) if luminance < DARKEST else 0.0
+    share = (DARKEST - luminance) / (255 - luminance) if luminance < DARKEST else 0.0
     red, green, blue = (round(channel + share * (255 - channel)) for channel in color)
     return f"rgba({red},{green},{blue},{alpha})"
 

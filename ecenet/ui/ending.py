@@ -57,18 +57,17 @@ def own_files() -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(parent)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    in_use = (folder / "starting").open("w")
-    fcntl.flock(in_use, fcntl.LOCK_EX)
-    (folder / "starting").rename(folder / IN_USE)  # so that no other app ever finds it by that name and not locked
-    os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
-    # Not TMPDIR: trainings that are started here inherit it, and outlive the folder.
-    tempfile.tempdir = str(folder)
-    try:
-        yield folder
-    finally:
-        for _ in range(3):  # a thread may be writing
-            shutil.rmtree(folder, ignore_errors=True)
-        in_use.close()
+    with (folder / "starting").open("w") as in_use:
+        fcntl.flock(in_use, fcntl.LOCK_EX)
+        (folder / "starting").rename(folder / IN_USE)  # so that no other app ever finds it by that name and not locked
+        os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
+        # Not TMPDIR: trainings that are started here inherit it, and outlive the folder.
+        tempfile.tempdir = str(folder)
+        try:
+            yield folder
+        finally:
+            for _ in range(3):  # a thread may be writing
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_abandoned(parent: Path) -> None:
