@@ -6,23 +6,13 @@ import sys
 
 import tyro
 
-from ecenet.cli import (
-    Benchmark,
-    BenchmarkTraining,
-    BenchmarkViews,
-    Embed,
-    Evaluate,
-    Predict,
-    Recipes,
-    Runs,
-    Ship,
-    Train,
-)
+from ecenet.cli import Benchmark, BenchmarkTraining, BenchmarkViews, Embed, Evaluate, Predict, Recipes, Runs, Ship
 from ecenet.cli_benchmarks import BenchmarkPage, BenchmarkPeers
 from ecenet.cli_convert import Convert
 from ecenet.cli_studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.errors import UserError
 from ecenet.recipes import with_preset
+from ecenet.train_command import Train
 from ecenet.version import version_line
 
 

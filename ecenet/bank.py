@@ -12,7 +12,6 @@ from tqdm import tqdm
 from ecenet.data.split import LabelledSplit
 from ecenet.errors import UserError
 from ecenet.evaluate import check_labels, picked_images
-from ecenet.explore.points import EmbeddingPoints
 from ecenet.images import MAX_PIXELS
 from ecenet.metrics import confusion_matrix
 from ecenet.prediction import Prediction
@@ -163,23 +162,6 @@ def bank_image(
 
 def _anonymous(data: LabelledSplit, number: int) -> str:
     return f"{data.labels.name} {number + 1}"
-
-
-def reference_points(bank: EmbeddingBank, *, min_area: float) -> EmbeddingPoints:
-    """The bank's embeddings of classes that cover more than `min_area` of their image at the finest stage, at every
-    stage; images are indices into `bank.images`."""
-    finest = bank.stage == bank.stages[-1]
-    classes = len(bank.about["class_names"])
-    place = bank.image * classes + bank.class_index
-    rows = np.isin(place, place[finest & (bank.area > min_area)])
-    return EmbeddingPoints(
-        vectors=bank.embedding[rows],
-        image=bank.image[rows],
-        stage=bank.stage[rows],
-        class_index=bank.class_index[rows],
-        area=bank.area[rows],
-        confidence=bank.confidence[rows],
-    )
 
 
 def bank_summary(bank: EmbeddingBank) -> str:

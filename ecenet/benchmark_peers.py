@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ecenet.benchmark import WARM_UP_ROUNDS, count_gigaflops, round_seconds
+from ecenet.benchmark_options import PeerOptions
 from ecenet.config import HALF
 from ecenet.errors import UserError
 from ecenet.machine import machine_facts
@@ -40,7 +41,6 @@ from ecenet.peers import (
     stands_on,
 )
 from ecenet.predictor import bf16_is_fast
-from ecenet.study_config import PeerOptions
 
 SIZE_DIVISOR = 32
 """Of images that all networks take."""

@@ -111,21 +111,6 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class Train:
-    """Train on a labelled data set, or go on with the run in `--out`."""
-
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-    preset: str | None = None
-    """Begin from a recipe's settings (`python -m ecenet recipes` lists them); other options override it."""
-
-    def run(self) -> None:
-        from ecenet.train import train
-
-        result = train(self.config)
-        print(f"val mIoU {result.miou:.4f}; weights are in {self.config.out / 'model'}")
-
-
-@dataclass(frozen=True)
 class Recipes:
     """List the presets of `train`, with what to expect of each."""
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import tyro
 
+from ecenet.benchmark_options import PeerOptions
 from ecenet.cli import write_text
 from ecenet.errors import UserError
-from ecenet.study_config import PeerOptions
 
 
 @dataclass(frozen=True)

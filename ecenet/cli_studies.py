@@ -77,8 +77,8 @@ class Consistency:
 
     def run(self) -> None:
         from ecenet.bank_file import read_bank
-        from ecenet.explore.confidence_warning import confidence_warning, warning_json
-        from ecenet.explore.failure_warning import figures_json, judge_warnings, warnings_table
+        from ecenet.explore.confidence_warning import warning_json
+        from ecenet.explore.failure_warning import confidence_warning, figures_json, judge_warnings, warnings_table
 
         reference = read_bank(self.bank)
         bank = read_bank(self.val, weights=reference.about["weights_hash"])

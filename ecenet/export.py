@@ -10,7 +10,6 @@ from typing import TypedDict
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ecenet.explore.similarity import stage_arrays
 from ecenet.overlay import indexed_mask, overlay
 from ecenet.prediction import Prediction, StagePrediction
 
@@ -115,3 +114,16 @@ def _folder_name(path: Path) -> str:
     """A file's stem as the name of one folder, whatever it holds: `...jpg` is a photo `..`, which is another folder."""
     stem = path.stem.replace("\0", "_").encode(errors="replace")[:MAX_NAME].decode(errors="ignore")
     return stem if stem.strip(".") else "photo"
+
+
+def stage_arrays(prediction: Prediction) -> dict[str, np.ndarray]:
+    """What can be taken away: `similarity_STAGE` and `mask_logits_STAGE` (K, h, w), `embeddings_STAGE` (K, D), where a
+    stage has one `gate_STAGE` (K, D), and `classes`, K names."""
+    arrays: dict[str, np.ndarray] = {"classes": np.array(prediction.class_names)}
+    for name, stage in prediction.stages.items():
+        arrays[f"similarity_{name}"] = stage.similarity
+        arrays[f"mask_logits_{name}"] = stage.mask_logits
+        arrays[f"embeddings_{name}"] = stage.embeddings
+        if stage.gate is not None:
+            arrays[f"gate_{name}"] = stage.gate
+    return arrays

@@ -14,8 +14,9 @@ from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.split import LabelledSplit, class_pixels, evenly_spread
 from ecenet.errors import UserError
 from ecenet.explore.finders import Finder, Variant, make_finders
+from ecenet.explore.painting import Pooling
 from ecenet.predictor import Predictor
-from ecenet.study_config import FewShotOptions, Method, Rivals
+from ecenet.study_config import FewShotOptions, Rivals
 from ecenet.study_results import spread
 
 SAME_SENSE = (
@@ -245,7 +246,7 @@ def _check(options: FewShotOptions, support: LabelledSplit, query: LabelledSplit
             f"Expected shots, draws and a limit of at least 1, got {options.shots}, {options.draws} and "
             f"{options.limit}; choose higher numbers."
         )
-    for kinds, known in ((options.methods, get_args(Method)), (options.rivals, get_args(Rivals))):
+    for kinds, known in ((options.methods, get_args(Pooling)), (options.rivals, get_args(Rivals))):
         if not kinds or set(kinds) - set(known):
             raise UserError(
                 f"Expected some of {', '.join(known)}, got {', '.join(kinds) or 'none'}; choose among these."

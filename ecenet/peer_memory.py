@@ -13,9 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ecenet.benchmark_options import BackboneName
 from ecenet.child import child_environment
 from ecenet.peers import Candidate, Setting, backbone_setting, build_peer
-from ecenet.study_config import BackboneName
 
 STATUS = Path("/proc/self/status")
 """Where Linux tells a process how much memory it has resident."""

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ecenet.benchmark import random_model
+from ecenet.benchmark_options import BackboneName
 from ecenet.errors import UserError
 from ecenet.model_config import ModelConfig, SegViTConfig
 from ecenet.outputs import ECENetOutput
 from ecenet.recipes import LAYERS, PAPER_OPTIONS
 from ecenet.smp_decoders import SMPDecoder, build_smp, library
-from ecenet.study_config import BackboneName
 
 Candidate = Literal[
     "ecenet",

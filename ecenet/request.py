@@ -7,12 +7,12 @@ from pathlib import Path
 
 import tyro
 
-from ecenet.cli import Train
 from ecenet.config import TrainConfig
 from ecenet.data.read import Layout, read_data
 from ecenet.errors import UserError
 from ecenet.model_config import ModelConfig, SegViTConfig
 from ecenet.recipes import find_recipe, with_preset
+from ecenet.train_command import Train
 
 OPTIONS = {field.name for kind in (TrainConfig, ModelConfig) for field in fields(kind)} - {"model", "segvit"}
 OPTIONS |= {f"segvit.{field.name}" for field in fields(SegViTConfig)}

@@ -3,42 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ecenet.config import Precision
+from ecenet.explore.painting import Pooling
 
-Method = Literal["mean", "pyramid", "prototypes"]
-"""How what is painted becomes an embedding, see `painting.embed_regions`."""
 Rivals = Literal["own", "rest", "both"]
 """Whom a painted class competes with. Ours: the weights' own classes; the rest of the painted photos, painted as one
 more class, with the weights' own left out; or all of these."""
 Decoder = Literal["ecenet", "deeplabv3plus", "fpn", "upernet"]
 """What is compared on the same backbone."""
-BackboneName = Literal["mobilenetv2", "vit-small", "vit-base", "vit-large"]
-
-
-@dataclass(frozen=True)
-class PeerOptions:
-    """What is timed, and at what."""
-
-    backbone: BackboneName = "mobilenetv2"
-    """That all networks stand on, but for those that bring one of their own."""
-    candidates: tuple[str, ...] = ()
-    """Networks beside the bare backbone; all by default."""
-    size: tuple[int, int] | None = None
-    """Height and width of the images in pixels; 352 480 for MobileNetV2, 640 640 for ViT-L, else 512 512 by default."""
-    classes: int | None = None
-    """11 for MobileNetV2, else 150 by default."""
-    batch: tuple[int, ...] = (1, 16)
-    """Images a pass: 1 tells latency, more tell throughput."""
-    rounds: int = 20
-    """Each times every network once."""
-    device: Literal["cpu", "cuda"] | None = None
-    """CUDA where it is there by default."""
-    precision: Precision = "auto"
-    """auto: bf16 where the hardware computes it natively."""
-    threads: int | None = None
-    """On CPUs; PyTorch's own choice by default."""
-    memory: bool = True
-    """Measure peak memory, too; on CPUs that takes a process for each network."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +43,7 @@ class FewShotOptions:
     """How often the painted photos are drawn. The five of a draw are among its ten."""
     limit: int | None = None
     """Look for each class in so many photos only, evenly spread over those that hold it; all by default."""
-    methods: tuple[Method, ...] = get_args(Method)
+    methods: tuple[Pooling, ...] = get_args(Pooling)
     """How painted regions become embeddings."""
     rivals: tuple[Rivals, ...] = ("own", "rest")
     """Whom a painted class competes with: the weights' own classes, the rest of the painted photos as a class, both."""

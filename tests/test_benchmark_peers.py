@@ -15,13 +15,13 @@ import tyro
 from ecenet import benchmark_peers
 from ecenet.__main__ import main
 from ecenet.benchmark import count_gigaflops, round_seconds
+from ecenet.benchmark_options import PeerOptions
 from ecenet.benchmark_page import BLOCK, figures_text, filled_page, read_figures
 from ecenet.benchmark_peers import Conditions, check_room, conditions, entrants, measure
 from ecenet.cli_benchmarks import BenchmarkPeers
 from ecenet.errors import UserError
 from ecenet.peer_memory import Ask, Memory, can_measure_cpu, peaks_on_cpu, weight_bytes
 from ecenet.peers import Candidate, Setting, backbone_setting, build_peer
-from ecenet.study_config import PeerOptions
 
 ALL: list[Candidate] = list(get_args(Candidate))
 CLASSES = 7

@@ -9,14 +9,8 @@ import pytest
 from predictions import make_prediction
 
 from ecenet.errors import UserError
-from ecenet.explore.confidence_warning import (
-    ConfidenceWarning,
-    StageWarning,
-    confidence_warning,
-    read_warning,
-    warning_json,
-)
-from ecenet.explore.failure_warning import ScoreFigures, StageFigures
+from ecenet.explore.confidence_warning import ConfidenceWarning, StageWarning, read_warning, warning_json
+from ecenet.explore.failure_warning import ScoreFigures, StageFigures, confidence_warning
 from ecenet.explore.warning_statistics import Estimate
 from ecenet.study_config import WarningOptions
 

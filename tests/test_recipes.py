@@ -5,10 +5,10 @@ from dataclasses import fields
 import pytest
 import tyro
 
-from ecenet.cli import Train
 from ecenet.config import ModelConfig, TrainConfig
 from ecenet.errors import UserError
 from ecenet.recipes import RECIPES, Recipe, find_recipe, option_words, recipes_table, with_preset
+from ecenet.train_command import Train
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)

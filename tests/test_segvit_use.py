@@ -23,7 +23,7 @@ from ecenet.__main__ import main
 from ecenet.errors import UserError
 from ecenet.explore.faithfulness import random_head_correlations
 from ecenet.explore.painting import paint_class
-from ecenet.explore.what_if import transplant
+from ecenet.explore.transplant import transplant
 from ecenet.knockouts import knock_outs_of
 from ecenet.model.backbone import build_plain_vit
 from ecenet.model.segvit import SegViT

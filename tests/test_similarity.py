@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from predictions import CLASS_NAMES, STAGES, make_prediction
 
-from ecenet.explore.similarity import classes_seen, common_scale, overwritten, stage_arrays
+from ecenet.explore.similarity import classes_seen, common_scale, overwritten
+from ecenet.export import stage_arrays
 from ecenet.ui import similarity
 from ecenet.ui.choose import choose_place
 from ecenet.ui.selection import Selection

@@ -10,7 +10,8 @@ from helpers import noise_image, small_model
 from predictions import make_prediction
 
 from ecenet.errors import UserError
-from ecenet.explore.what_if import compare, describe_changes, transplant
+from ecenet.explore.transplant import transplant
+from ecenet.explore.what_if import compare, describe_changes
 from ecenet.model.edits import AddedClass, HeadEdits
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor

@@ -15,9 +15,9 @@ from PIL import Image
 from ecenet.config import ModelConfig
 from ecenet.errors import UserError
 from ecenet.explore.painted_class import PAINTED_COLORS
+from ecenet.explore.painting import Pooling
 from ecenet.explore.scenario import predict_scenario
 from ecenet.explore.truth import Truth
-from ecenet.study_config import Method
 from ecenet.ui import what_if, what_if_changes, what_if_forms
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.selection import Selection
@@ -156,7 +156,7 @@ def test_a_class_that_the_backbone_finds_has_no_similarity_maps(session: Session
 
 
 def test_every_way_of_painting_can_be_chosen() -> None:
-    assert {value for _, value in what_if_forms.METHODS} == {*get_args(Method), "backbone"}
+    assert {value for _, value in what_if_forms.METHODS} == {*get_args(Pooling), "backbone"}
 
 
 def test_without_a_region_or_a_free_name_there_is_no_class(session: Session, shelf: ModelShelf) -> None:

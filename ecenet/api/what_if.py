@@ -17,9 +17,9 @@ from ecenet.explore.mask_edits import StageMask, stage_mask
 from ecenet.explore.painted_class import PAINTED_COLORS, PaintedClass, load_class, save_class, with_class
 from ecenet.explore.regions import read_region
 from ecenet.explore.scenario import KnockOuts, Scenario, Transplant, predict_scenario
-from ecenet.explore.similarity import stage_arrays
 from ecenet.explore.truth import read_truth
 from ecenet.explore.what_if import compare, describe_changes
+from ecenet.export import stage_arrays
 from ecenet.overlay import indexed_mask, overlay, side_by_side
 from ecenet.prediction import Prediction
 from ecenet.ui.download import file_stem

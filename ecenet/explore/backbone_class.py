@@ -15,13 +15,12 @@ from torch import Tensor
 from ecenet.detail import detail_size, repeat_to
 from ecenet.errors import UserError
 from ecenet.explore.painted_class import BACKBONE, PaintedClass
-from ecenet.explore.painting import paint_class
+from ecenet.explore.painting import Pooling, paint_class
 from ecenet.explore.prototypes import cosine_maps, mean_prototype
 from ecenet.explore.regions import region_weights
 from ecenet.model.ecenet import resize
 from ecenet.prediction import ImageFeatures, Prediction, StagePrediction
 from ecenet.predictor import Predictor, check_names
-from ecenet.study_config import Method
 
 SHARPNESS = 20.0
 """Logits that one unit of cosine is worth. Confidences depend on it, but not which class wins."""
@@ -67,7 +66,7 @@ def paint_any_class(
     *,
     name: str,
     color: tuple[int, int, int],
-    method: Method | Literal["backbone"],
+    method: Pooling | Literal["backbone"],
     prototypes: int,
 ) -> PaintedClass:
     """`paint_class` or `paint_backbone_class`, as the method says; arguments and errors as for these."""

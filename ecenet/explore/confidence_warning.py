@@ -4,16 +4,12 @@ Of the scores in `failure_warning`, confidence warned best on both shipped weigh
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from ecenet.errors import UserError
-from ecenet.explore.failure_warning import StageFigures
 from ecenet.prediction import StagePrediction
-from ecenet.study_config import WarningOptions
 
 FORMAT = 1
 """Of the file; a change of what it holds is another one."""
@@ -57,48 +53,6 @@ class ConfidenceWarning:
         if found is None or not stage.area[class_index] > self.min_area:
             return False
         return bool(stage.mean_confidence[class_index] < found.threshold)
-
-
-def confidence_warning(
-    figures: Sequence[StageFigures], about: Mapping[str, Any], options: WarningOptions
-) -> ConfidenceWarning:
-    """The part of `judge_warnings` that a model is shipped with. A stage has no warning where none can be right, as
-    without failures, or where it would always warn.
-
-    Args:
-        figures: with `options`.
-        about: of the bank that the scores were measured on.
-    Raises:
-        UserError: not every class was judged, and by its own stage's masks; or no stage has a warning.
-    """
-    if options.judge is not None or options.without:
-        raise UserError(
-            "Expected all classes and each stage's own masks for a warning, got --judge or --without; leave these out."
-        )
-    stages = {}
-    for stage in figures:
-        (score,) = (one for one in stage.scores if one.score == "confidence")
-        found = StageWarning(
-            threshold=score.threshold,
-            precision=score.precision,
-            recall=score.recall,
-            auc=score.auc.value,
-            images=stage.images,
-            pairs=stage.pairs,
-            failures=stage.failures,
-        )
-        if all(isfinite(value) for value in asdict(found).values()):
-            stages[stage.stage] = found
-    if not stages:
-        raise UserError("Expected masks that are wrong and others that are not, got one kind only; embed more images.")
-    return ConfidenceWarning(
-        weights_hash=about["weights_hash"],
-        data=about["data"],
-        split=about["split"],
-        failed_below=options.failed_below,
-        min_area=options.min_area,
-        stages=stages,
-    )
 
 
 def warning_json(warning: ConfidenceWarning) -> str:

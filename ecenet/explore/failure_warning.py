@@ -1,8 +1,9 @@
 """Which number of a class in a photo warns that its mask is wrong? Scores against the IoU of a labelled bank. Ours."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ecenet.bank import EmbeddingBank
 from ecenet.errors import UserError
+from ecenet.explore.confidence_warning import ConfidenceWarning, StageWarning
 from ecenet.explore.consistency import bank_centroids, centroid_distances
 from ecenet.explore.faithfulness import rank_correlation
 from ecenet.explore.neighbors import paired_distances
@@ -244,3 +246,45 @@ def warnings_table(figures: list[StageFigures]) -> str:
 
 def _interval(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} ({estimate.low:.2f} … {estimate.high:.2f})"
+
+
+def confidence_warning(
+    figures: Sequence[StageFigures], about: Mapping[str, Any], options: WarningOptions
+) -> ConfidenceWarning:
+    """The part of `judge_warnings` that a model is shipped with. A stage has no warning where none can be right, as
+    without failures, or where it would always warn.
+
+    Args:
+        figures: with `options`.
+        about: of the bank that the scores were measured on.
+    Raises:
+        UserError: not every class was judged, and by its own stage's masks; or no stage has a warning.
+    """
+    if options.judge is not None or options.without:
+        raise UserError(
+            "Expected all classes and each stage's own masks for a warning, got --judge or --without; leave these out."
+        )
+    stages = {}
+    for stage in figures:
+        (score,) = (one for one in stage.scores if one.score == "confidence")
+        found = StageWarning(
+            threshold=score.threshold,
+            precision=score.precision,
+            recall=score.recall,
+            auc=score.auc.value,
+            images=stage.images,
+            pairs=stage.pairs,
+            failures=stage.failures,
+        )
+        if all(isfinite(value) for value in asdict(found).values()):
+            stages[stage.stage] = found
+    if not stages:
+        raise UserError("Expected masks that are wrong and others that are not, got one kind only; embed more images.")
+    return ConfidenceWarning(
+        weights_hash=about["weights_hash"],
+        data=about["data"],
+        split=about["split"],
+        failed_below=options.failed_below,
+        min_area=options.min_area,
+        stages=stages,
+    )

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ecenet.detail import classify_pixels, detail_size, repeat_to
 from ecenet.errors import UserError
-from ecenet.explore.painting import paint_class
+from ecenet.explore.painting import Pooling, paint_class
 from ecenet.explore.prototypes import cosine_maps, mean_prototype
 from ecenet.model.edits import HeadEdits, join_prototypes
 from ecenet.model.network import as_ecenet
 from ecenet.prediction import ImageFeatures
 from ecenet.predictor import Predictor
-from ecenet.study_config import Method, Rivals
+from ecenet.study_config import Rivals
 
 Finder = Callable[[ImageFeatures], np.ndarray]
 """Says where in a photo the thing is: (H, W) bool."""
@@ -36,7 +36,7 @@ def make_finders(
     predictor: Predictor,
     examples: Sequence[Example],
     *,
-    methods: Sequence[Method],
+    methods: Sequence[Pooling],
     rivals: Sequence[Rivals],
     prototypes: int,
     stage: str = "final",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from ecenet.model.class_extraction import masked_mean, pyramid_cells
 from ecenet.model.network import as_ecenet
 from ecenet.prediction import ImageFeatures
 from ecenet.predictor import Predictor
-from ecenet.study_config import Method
+
+Pooling = Literal["mean", "pyramid", "prototypes"]
+"""How what is painted becomes an embedding, see `painting.embed_regions`."""
 
 
 def paint_class(
@@ -25,7 +27,7 @@ def paint_class(
     *,
     name: str,
     color: tuple[int, int, int],
-    method: Method = "pyramid",
+    method: Pooling = "pyramid",
     prototypes: int = 3,
 ) -> PaintedClass:
     """Make a class of what regions of one or several photos hold.
@@ -66,7 +68,7 @@ def embed_regions(
     predictor: Predictor,
     regions: Sequence[tuple[ImageFeatures, np.ndarray]],
     *,
-    method: Method = "pyramid",
+    method: Pooling = "pyramid",
     prototypes: int = 3,
 ) -> np.ndarray:
     """Class embeddings of weights over the cells of the deepest stage.
@@ -88,8 +90,8 @@ def embed_regions(
     Raises:
         UserError: an unknown method or number; the model's embeddings are learned ones.
     """
-    if method not in get_args(Method):
-        raise UserError(f"Expected a method among {', '.join(get_args(Method))}, got {method!r}; choose one of them.")
+    if method not in get_args(Pooling):
+        raise UserError(f"Expected a method among {', '.join(get_args(Pooling))}, got {method!r}; choose one of them.")
     if not 1 <= prototypes <= MAX_PROTOTYPES:
         raise UserError(f"Expected 1 … {MAX_PROTOTYPES} prototypes, got {prototypes}; choose one of these numbers.")
     kept = [features for features, _ in regions]
@@ -102,7 +104,7 @@ def _embedded(
     kept: Sequence[ImageFeatures],
     *,
     weights: Sequence[np.ndarray],
-    method: Method,
+    method: Pooling,
     prototypes: int,
 ) -> np.ndarray:
     extract = as_ecenet(predictor.model).extract

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ecenet.bank import EmbeddingBank
 from ecenet.prediction import Prediction
 
 
@@ -74,4 +75,21 @@ def embedding_points(predictions: Sequence[Prediction], *, min_area: float = 0.0
         class_index=np.array(class_index),
         area=np.array(area),
         confidence=np.array(confidence),
+    )
+
+
+def reference_points(bank: EmbeddingBank, *, min_area: float) -> EmbeddingPoints:
+    """The bank's embeddings of classes that cover more than `min_area` of their image at the finest stage, at every
+    stage; images are indices into `bank.images`."""
+    finest = bank.stage == bank.stages[-1]
+    classes = len(bank.about["class_names"])
+    place = bank.image * classes + bank.class_index
+    rows = np.isin(place, place[finest & (bank.area > min_area)])
+    return EmbeddingPoints(
+        vectors=bank.embedding[rows],
+        image=bank.image[rows],
+        stage=bank.stage[rows],
+        class_index=bank.class_index[rows],
+        area=bank.area[rows],
+        confidence=bank.confidence[rows],
     )

@@ -7,7 +7,7 @@ from ecenet.errors import UserError
 from ecenet.explore.backbone_class import with_backbone_classes
 from ecenet.explore.mask_edits import StageMask
 from ecenet.explore.painted_class import PaintedClass
-from ecenet.explore.what_if import transplant
+from ecenet.explore.transplant import transplant
 from ecenet.model.edits import HeadEdits, StageEdits
 from ecenet.prediction import Prediction
 from ecenet.predictor import Predictor

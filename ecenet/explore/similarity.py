@@ -24,16 +24,3 @@ def classes_seen(prediction: Prediction, *, min_area: float, limit: int) -> list
     area = np.max([stage.area for stage in prediction.stages.values()], axis=0)
     order = np.argsort(-area, kind="stable")[:limit]
     return [int(k) for k in order if area[k] > min_area]
-
-
-def stage_arrays(prediction: Prediction) -> dict[str, np.ndarray]:
-    """What can be taken away: `similarity_STAGE` and `mask_logits_STAGE` (K, h, w), `embeddings_STAGE` (K, D), where a
-    stage has one `gate_STAGE` (K, D), and `classes`, K names."""
-    arrays: dict[str, np.ndarray] = {"classes": np.array(prediction.class_names)}
-    for name, stage in prediction.stages.items():
-        arrays[f"similarity_{name}"] = stage.similarity
-        arrays[f"mask_logits_{name}"] = stage.mask_logits
-        arrays[f"embeddings_{name}"] = stage.embeddings
-        if stage.gate is not None:
-            arrays[f"gate_{name}"] = stage.gate
-    return arrays

@@ -17,12 +17,12 @@ from ecenet.explore.scenario import KnockOuts, Scenario
 from ecenet.explore.strokes import Stroke
 from ecenet.explore.umap_worker import UmapWorker
 from ecenet.predictor import Predictor
+from ecenet.threads import give_numpy_one_thread
 from ecenet.ui import compare, dataset, embeddings, map_panels, pixel, segment, similarity
 from ecenet.ui.experiment import Experiment, add_painted_class
 from ecenet.ui.layers import stage_pictures
 from ecenet.ui.reference import find_reference
 from ecenet.ui.selection import MIN_AREA, Selection
-from ecenet.ui.serve import give_numpy_one_thread
 from ecenet.ui.session import Photo, Session, new_session
 from ecenet.ui.shelf import ModelShelf
 from ecenet.ui.what_if_view import render_result

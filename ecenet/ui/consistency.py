@@ -9,7 +9,6 @@ from ecenet.explore.confidence_warning import ConfidenceWarning
 from ecenet.explore.consistency import ClassConsistency, prediction_consistency, reference_centroids
 from ecenet.prediction import Prediction, stage_title
 from ecenet.ui.html import color_swatch, escape
-from ecenet.ui.map_events import embedding_stage
 from ecenet.ui.reference import find_bank, find_warning
 from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Session
@@ -31,7 +30,7 @@ def render(session: Session, selection: Selection, *, shelf: ModelShelf) -> str:
     photo, bank = session.photo(selection), find_bank(shelf, session.model)
     if photo is None or bank is None:
         return ""
-    stage = embedding_stage(session, selection)
+    stage = session.embedding_stage(selection)
     rows = prediction_consistency(photo.prediction, reference_centroids(bank), stage=stage, min_area=MIN_AREA)
     warning = find_warning(shelf, session.model)
     return consistency_table(rows, prediction=photo.prediction, stage=stage, warning=warning)

@@ -23,7 +23,6 @@ from ecenet.ui.data_fields import data_fields
 from ecenet.ui.dataset_images import Listing, image_cards, image_names, open_data, open_image
 from ecenet.ui.dataset_tables import about_bank, confusion_table, spread_table
 from ecenet.ui.html import empty_state, on_click
-from ecenet.ui.map_events import embedding_stage
 from ecenet.ui.reference import find_bank
 from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Session
@@ -168,7 +167,7 @@ def render(
     source = source_of(session, opened, shelf=shelf)
     if source is None:
         return empty_state(NO_BANK), "", None, ""
-    bank, stage = source.bank, embedding_stage(session, selection)
+    bank, stage = source.bank, session.embedding_stage(selection)
     names, colors = bank.about["class_names"], bank.about["class_colors"]
     confusion = stage_confusion(bank, stage)
     worst = tuple((image, f"{score:.0%}") for image, score in worst_images(bank, stage, count=LISTED))
@@ -203,7 +202,7 @@ def cell_listing(
     source = source_of(session, opened, shelf=shelf)
     if source is None:
         raise UserError("Expected a bank to be shown, but there is none; open one first.")
-    bank, stage = source.bank, embedding_stage(session, selection)
+    bank, stage = source.bank, session.embedding_stage(selection)
     names = bank.about["class_names"]
     pair = clicked.get("truth"), clicked.get("predicted")
     for k in pair:

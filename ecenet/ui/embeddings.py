@@ -15,7 +15,7 @@ from ecenet.explore.umap_worker import UmapWorker
 from ecenet.figures.embeddings import COLOR_TITLES, ColorBy, centroid_heatmap, embedding_map, marker_sizes
 from ecenet.prediction import Prediction, stage_title
 from ecenet.ui import consistency, map_panels
-from ecenet.ui.map_events import embedding_stage, look_at_point, picked_point, picked_points, point_of, up_to_date
+from ecenet.ui.map_events import look_at_point, picked_point, picked_points, point_of, up_to_date
 from ecenet.ui.reference import Reference, find_reference
 from ecenet.ui.selection import MIN_AREA, Selection
 from ecenet.ui.session import Session
@@ -254,7 +254,7 @@ def render_selected(
     """The ring around the selected point, its neighbours, and the map and stage that the heat map is to show."""
     if current is None or not current.shows(predictions_of(session)) or not session.photos:
         return gr.HTML(ring=None), "", ("", "")
-    at_stage = (current.key, embedding_stage(session, selection))
+    at_stage = (current.key, session.embedding_stage(selection))
     index = point_of(current, session, selection)
     if index is None:
         return gr.HTML(ring=None), map_panels.no_point(), at_stage

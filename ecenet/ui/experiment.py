@@ -10,11 +10,11 @@ from ecenet.explore.backbone_class import paint_any_class
 from ecenet.explore.mask_edits import StageMask, stage_mask
 from ecenet.explore.painted_class import PAINTED_COLORS, PaintedClass
 from ecenet.explore.painted_class import with_class as with_painted
+from ecenet.explore.painting import Pooling
 from ecenet.explore.scenario import Scenario
 from ecenet.explore.strokes import Stroke, draw_strokes
 from ecenet.prediction import ImageFeatures, Prediction
 from ecenet.predictor import Predictor
-from ecenet.study_config import Method
 from ecenet.ui.session import Session
 
 
@@ -81,7 +81,7 @@ def add_painted_class(
     *,
     predictor: Predictor,
     name: str,
-    method: Method | Literal["backbone"],
+    method: Pooling | Literal["backbone"],
     prototypes: int,
 ) -> Experiment:
     """Make a class of what is painted on all photos of the session.

@@ -72,12 +72,6 @@ def look_at_point(selection: Selection, current: EmbeddingMap, row: int) -> Sele
     return replace(selection, stage=str(points.stage[row]), class_name=class_name, reference=reference)
 
 
-def embedding_stage(session: Session, selection: Selection) -> str:
-    """The stage whose embeddings the selected one uses: the last that makes some, for `final`."""
-    stage = session.stage(selection)
-    return stage if stage != "final" else [name for name in session.stage_names if name != "final"][-1]
-
-
 def point_of(current: EmbeddingMap, session: Session, selection: Selection) -> int | None:
     """The row of the selected photo, or reference image, stage and class; None where the class is too small to have
     one. A reference image that has none gives way to the photo."""
@@ -88,6 +82,6 @@ def point_of(current: EmbeddingMap, session: Session, selection: Selection) -> i
     if selection.reference is not None:
         images.insert(0, len(current.predictions) + selection.reference)
     class_index = photo.prediction.class_names.index(shown_class(photo.prediction, selection.class_name))
-    stage = embedding_stage(session, selection)
+    stage = session.embedding_stage(selection)
     rows = (current.points.find(image=image, stage=stage, class_index=class_index) for image in images)
     return next((row for row in rows if row is not None), None)

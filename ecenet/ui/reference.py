@@ -6,11 +6,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ecenet.bank import EmbeddingBank, reference_points
+from ecenet.bank import EmbeddingBank
 from ecenet.bank_file import read_bank
 from ecenet.errors import UserError
 from ecenet.explore.confidence_warning import ConfidenceWarning, read_warning
-from ecenet.explore.points import EmbeddingPoints
+from ecenet.explore.points import EmbeddingPoints, reference_points
 from ecenet.journal import note
 from ecenet.ui.shelf import ModelShelf
 

@@ -6,11 +6,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from threadpoolctl import threadpool_limits
-
 from ecenet.errors import UserError
 from ecenet.journal import adopt_uvicorn
 from ecenet.limits import Limits
+from ecenet.threads import give_numpy_one_thread
 from ecenet.ui.ending import serve_until_asked
 from ecenet.ui.guard import guards
 from ecenet.ui.health import Health, health_route
@@ -90,9 +89,3 @@ def serve(
         print(NO_SHARE_LINK, flush=True)
     if wait:
         serve_until_asked(page)
-
-
-def give_numpy_one_thread() -> None:
-    """For its products. Several small functions run at once: their threads would wait for each other, on a busy machine
-    for a hundred times as long as they compute; and the network that runs next would wait for them, too."""
-    threadpool_limits(1, user_api="blas")

@@ -84,6 +84,11 @@ class Session:
         """The selected one, or the final one where the model has no such stage."""
         return selection.stage if selection.stage in self.stage_names else "final"
 
+    def embedding_stage(self, selection: Selection) -> str:
+        """The stage whose embeddings the selected one uses: the last that makes some, for `final`."""
+        stage = self.stage(selection)
+        return stage if stage != "final" else [name for name in self.stage_names if name != "final"][-1]
+
     def look(self, *, photo: object, stage: object, class_name: object, pixel: object) -> Selection:
         """The place that a link or a file names, as far as the session has it: anybody can write such a thing.
 

@@ -6,7 +6,8 @@ from typing import Literal
 import gradio as gr
 import numpy as np
 
-from ecenet.explore.similarity import classes_seen, common_scale, overwritten, stage_arrays
+from ecenet.explore.similarity import classes_seen, common_scale, overwritten
+from ecenet.export import stage_arrays
 from ecenet.overlay import heat_gradient, similarity_overlay
 from ecenet.prediction import Prediction, stage_title
 from ecenet.ui import download, faithfulness

@@ -4,16 +4,15 @@ from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
-from ecenet.explore.painting import MAX_PROTOTYPES
+from ecenet.explore.painting import MAX_PROTOTYPES, Pooling
 from ecenet.model.edit_checks import HeadParts
 from ecenet.prediction import stage_title
-from ecenet.study_config import Method
 from ecenet.ui.experiment import Experiment
 from ecenet.ui.selection import Selection, shown_class
 from ecenet.ui.session import Session
 from ecenet.ui.shelf import ModelShelf
 
-METHODS: list[tuple[str, Method | Literal["backbone"]]] = [
+METHODS: list[tuple[str, Pooling | Literal["backbone"]]] = [
     ("Pyramid embedding", "pyramid"),
     ("Mean embedding", "mean"),
     ("Several embeddings", "prototypes"),
