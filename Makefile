@@ -28,25 +28,25 @@ spaces: $(STAMP)
 	$(BIN)/python -m pytest -m spaces
 
 pictures: $(STAMP)
-	PYTHONPATH=. $(BIN)/python tests/pictures.py
+	$(BIN)/python -m tests.tools.pictures
 
 benchmark: $(STAMP)
 	$(BIN)/python -m ecenet benchmark --weights voc13
 
 map-speed: $(STAMP)
-	PYTHONPATH=. $(BIN)/python tests/map_speed.py
+	$(BIN)/python -m tests.tools.map_speed
 
 first-paint: $(STAMP)
-	PYTHONPATH=. $(BIN)/python tests/first_paint.py
+	$(BIN)/python -m tests.tools.first_paint
 
 # Fifty clients for five minutes, then four more until what they left has gone.
 soak: $(STAMP)
-	PYTHONPATH=. $(BIN)/python tests/soak.py
+	$(BIN)/python -m tests.tools.soak
 
 # More properties, mutated files and bombs than the unit tests take; ten minutes.
 fuzz: $(STAMP)
-	EXAMPLES=1000 $(BIN)/python -m pytest -q tests/test_image_properties.py
-	PYTHONPATH=. $(BIN)/python tests/fuzz.py
+	EXAMPLES=1000 $(BIN)/python -m pytest -q tests/data/test_image_properties.py
+	$(BIN)/python -m tests.tools.fuzz
 
 # Known vulnerabilities in what is installed; it asks PyPI, so it has no place among the tests.
 audit: $(STAMP)

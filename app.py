@@ -11,30 +11,25 @@ from pathlib import Path
 import gradio as gr
 import tyro
 
-from ecenet.api.build import build as build_api
-from ecenet.explore.umap_worker import UmapWorker
-from ecenet.ui import (
-    bundle,
-    compare,
-    dataset,
-    embeddings,
-    link,
-    models,
-    photos,
-    pixel,
-    segment,
-    similarity,
-    train,
-    what_if,
-)
-from ecenet.ui.ending import ends_when_asked
-from ecenet.ui.page import Page
-from ecenet.ui.selection import Selection
-from ecenet.ui.session import new_session
-from ecenet.ui.shelf import ModelShelf
-from ecenet.ui.start import Options, start
-from ecenet.ui.view import View, follow
-from ecenet.version import version_line
+from ecenet.analysis.embeddings.umap_worker import UmapWorker
+from ecenet.app.api.register import build as build_api
+from ecenet.app.server.blocks import Page
+from ecenet.app.server.options import Options, start
+from ecenet.app.server.shutdown import ends_when_asked
+from ecenet.app.sidebar import model_picker as models
+from ecenet.app.sidebar import photos
+from ecenet.app.sidebar import session_file as bundle
+from ecenet.app.sidebar import url as link
+from ecenet.app.state.events import View, follow
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import new_session
+from ecenet.app.tabs import compare, pixel, segment, similarity
+from ecenet.app.tabs.embeddings import tab as embeddings
+from ecenet.app.tabs.evaluate import tab as dataset
+from ecenet.app.tabs.train import tab as train
+from ecenet.app.tabs.what_if import tab as what_if
+from ecenet.common.version import version_line
 
 INTRODUCTION = """# ECENet Explorer
 Upload a photo and watch a segmentation network make up its mind. [ECENet](https://arxiv.org/abs/2308.12894) draws a

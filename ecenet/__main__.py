@@ -6,14 +6,14 @@ import sys
 
 import tyro
 
-from ecenet.cli import Benchmark, BenchmarkTraining, BenchmarkViews, Embed, Evaluate, Predict, Recipes, Runs, Ship
-from ecenet.cli_benchmarks import BenchmarkPage, BenchmarkPeers
-from ecenet.cli_convert import Convert
-from ecenet.cli_studies import Ablate, Compare, Consistency, Fewshot, Knockout
-from ecenet.errors import UserError
-from ecenet.recipes import with_preset
-from ecenet.train_command import Train
-from ecenet.version import version_line
+from ecenet.cli.benchmarks import BenchmarkPage, BenchmarkPeers
+from ecenet.cli.convert import Convert
+from ecenet.cli.core import Benchmark, BenchmarkTraining, BenchmarkViews, Embed, Evaluate, Predict, Recipes, Runs, Ship
+from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
+from ecenet.common.errors import UserError
+from ecenet.common.version import version_line
+from ecenet.training.command import Train
+from ecenet.training.presets import with_preset
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from browsing import address, asked, browser, page, runs  # noqa: F401
-from helpers import noise_image, small_model
-from serving import api  # noqa: F401
 from torch import Tensor
-from visitors import visitor  # noqa: F401
 
-from ecenet.config import ModelConfig
-from ecenet.explore.umap_worker import UmapWorker
+from ecenet.analysis.embeddings.umap_worker import UmapWorker
+from ecenet.inference.prediction import Prediction
+from ecenet.inference.predictor import Predictor
 from ecenet.model.ecenet import ECENet, build_model
-from ecenet.prediction import Prediction
-from ecenet.predictor import Predictor
+from ecenet.training.config import ModelConfig
+from tests.support.browsing import address, asked, browser, page, runs  # noqa: F401
+from tests.support.helpers import noise_image, small_model
+from tests.support.serving import api  # noqa: F401
+from tests.support.visitors import visitor  # noqa: F401
 
 # On tensors this small threads mostly wait for each other, on a busy machine for long.
 torch.set_num_threads(1)

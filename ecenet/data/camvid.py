@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ecenet.common.errors import UserError
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.pairing import (
     class_table,
@@ -23,7 +24,6 @@ from ecenet.data.pairing import (
     read_renumbered,
 )
 from ecenet.data.split import LabelledSplit
-from ecenet.errors import UserError
 
 GROUPS: tuple[dict[str, tuple[int, int, int]], ...] = (
     {"Sky": (128, 128, 128)},

@@ -3,9 +3,9 @@
 from itertools import pairwise
 from pathlib import Path
 
+from ecenet.common.errors import UserError
 from ecenet.data.labels import read_labels
 from ecenet.data.split import LabelledSplit, read_indices
-from ecenet.errors import UserError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 

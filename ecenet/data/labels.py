@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecenet.common.errors import UserError
 from ecenet.data.colors import distinct_colors
-from ecenet.errors import UserError
 
 IGNORE_INDEX = 255
 """Mask value of pixels that belong to no class: neither trained on nor scored."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ecenet.common.errors import UserError
 from ecenet.data.sampling import StepSampler, TrainingSamples
-from ecenet.errors import UserError
 
 Batch = tuple[Tensor, Tensor]
 """(B, 3, S, S) uint8 RGB, (B, S, S) int64 labels."""
@@ -33,4 +33,4 @@ def training_batches(
     try:
         yield from loader
     except UserError as error:
-        raise UserError(str(error).strip().splitlines()[-1].removeprefix("ecenet.errors.UserError: ")) from None
+        raise UserError(str(error).strip().splitlines()[-1].removeprefix("ecenet.common.errors.UserError: ")) from None

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ecenet.common.errors import UserError
 from ecenet.data.labels import IGNORE_INDEX, LabelSet, read_labels
 from ecenet.data.split import LabelledSplit, read_indices
-from ecenet.errors import UserError
 
 
 def published_labels(name: str) -> LabelSet:

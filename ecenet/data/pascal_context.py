@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
+from ecenet.common.errors import UserError
 from ecenet.data.labels import LabelSet
 from ecenet.data.pairing import class_table, find_home, pair_files, published_labels, read_list, renumber
 from ecenet.data.split import LabelledSplit
-from ecenet.errors import UserError
 
 
 def read_pascal_context(root: Path | str, split: str, *, background: bool = False) -> LabelledSplit:

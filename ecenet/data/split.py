@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from ecenet.common.errors import UserError
+from ecenet.data.images import MAX_PIXELS, image_size, load_image, load_stored
 from ecenet.data.labels import IGNORE_INDEX, LabelSet
-from ecenet.errors import UserError
-from ecenet.images import MAX_PIXELS, image_size, load_image, load_stored
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,2 @@
+"""The networks, ECENet and SegViT, as PyTorch modules with their configs. Tensors in, `ECENetOutput` out; no images,
+no devices, no files but weights."""

@@ -9,7 +9,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ecenet.errors import UserError
+from ecenet.common.errors import UserError
 from ecenet.model.tensor_file import read_tensors
 
 

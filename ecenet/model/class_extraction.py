@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
-from ecenet.errors import UserError
+from ecenet.common.errors import UserError
 
 EPSILON = 1e-6
 

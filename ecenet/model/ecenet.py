@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from ecenet.model.backbone import build_backbone
 from ecenet.model.class_extraction import ClassExtraction
+from ecenet.model.config import Embeddings, Extraction, ModelConfig, Reconstruction, Updater
 from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
+from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
 from ecenet.model.reconstruction import build_reconstruction, diversity_loss
 from ecenet.model.semantics import EmbeddingUpdater, SemanticsAttention, dot_product
-from ecenet.model_config import Embeddings, Extraction, ModelConfig, Reconstruction, Updater
-from ecenet.outputs import ECENetOutput, StageOutput
 
 
 class ECENet(

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ecenet.errors import UserError
+from ecenet.common.errors import UserError
+from ecenet.model.config import Updater
 from ecenet.model.edits import HeadEdits, StageEdits
-from ecenet.model_config import Updater
 
 TOLERANCE = 1e-3
 """How far the probabilities of a cell may add up to something else than 1."""

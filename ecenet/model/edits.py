@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ecenet.outputs import ECENetOutput, StageOutput
+from ecenet.model.outputs import ECENetOutput, StageOutput
 
 FLOOR = 1e-12
 """Least probability of a given mask, so that its logarithm is a number; far below what a softmax of logits yields."""

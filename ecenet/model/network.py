@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from ecenet.errors import UserError
+from ecenet.common.errors import UserError
+from ecenet.model.config import Architecture, ModelConfig, SegViTConfig
 from ecenet.model.ecenet import ECENet, build_model
 from ecenet.model.segvit import SegViT
-from ecenet.model_config import Architecture, ModelConfig, SegViTConfig
 
 Network = ECENet | SegViT
 """What a predictor runs: `backbone`, `forward_head`, stages, class names and how images are normalised."""

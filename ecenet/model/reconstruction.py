@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
-from ecenet.model_config import Reconstruction
+from ecenet.model.config import Reconstruction
 
 
 class FeatureReconstruction(nn.Module):

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from ecenet.model.attention_to_mask import AttentionToMask, semantic_logits
 from ecenet.model.backbone import build_plain_vit
 from ecenet.model.class_extraction import ClassExtraction
+from ecenet.model.config import Embeddings, Extraction, Updater
 from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
+from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
 from ecenet.model.semantics import EmbeddingUpdater
-from ecenet.model_config import Embeddings, Extraction, Updater
-from ecenet.outputs import ECENetOutput, StageOutput
 
 
 class SegViT(

@@ -7,8 +7,8 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from ecenet.model.class_extraction import masked_mean
+from ecenet.model.config import Updater
 from ecenet.model.edits import silenced
-from ecenet.model_config import Updater
 
 
 class SemanticsAttention(nn.Module):

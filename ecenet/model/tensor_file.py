@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from ecenet.errors import UserError
+from ecenet.common.errors import UserError
 
 
 def read_tensors(

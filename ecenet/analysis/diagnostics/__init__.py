@@ -1,0 +1,1 @@
+"""Reading predictions: pixel by pixel, stage by stage, against the truth, another model or the reference photos."""

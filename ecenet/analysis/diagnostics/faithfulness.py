@@ -1,0 +1,274 @@
+"""Does a similarity map show what the network looks at? Deletion and insertion curves, and maps of random heads."""
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from scipy.integrate import trapezoid
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from ecenet.analysis.interventions.regions import cell_shares
+from ecenet.common.errors import UserError
+from ecenet.inference.prediction import ImageFeatures, Prediction
+from ecenet.inference.predictor import Predictor
+from ecenet.inference.upsample import repeat_to
+from ecenet.model.network import Network
+
+BLUR = 0.05
+"""Standard deviation of the blur, as a share of the photo's longest side: what is large stays a patch of colour."""
+
+ALIKE = 0.5
+"""Mean correlation with random heads' maps from which a map says more of the photo than of what was learned. Ours."""
+
+Score = Callable[[Image.Image], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """How a score follows the share of a photo that was changed. N steps."""
+
+    shares: np.ndarray
+    """(N,) of the map's cells, from 0 to 1."""
+    scores: np.ndarray
+    """(N,)."""
+
+    @property
+    def area(self) -> float:
+        """Under the curve, by trapezoids: the mean score on the way."""
+        return float(trapezoid(self.scores, self.shares))
+
+
+@dataclass(frozen=True, eq=False)
+class Faithfulness:
+    """Deletion and insertion (Petsiuk et al. 2018), in the map's order and in random ones.
+
+    A map that shows what the network looks at has a larger insertion area than chance, and a smaller deletion area;
+    the latter is the harder test, since random orders scatter their holes and spoil large objects all at once.
+    """
+
+    deletion: Curve
+    """The cells are covered with the photo's mean colour, the most similar first."""
+    insertion: Curve
+    """The cells are revealed over a blurred photo, the most similar first."""
+    random_deletion: Curve
+    """Mean over random orders."""
+    random_insertion: Curve
+    """Mean over random orders."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """All that is known of how far a map can be trusted, and whether each number beats what it should. Ours."""
+
+    curves: Faithfulness
+    correlation: float
+    """Mean of `random_head_correlations`, −1 … 1."""
+
+    @property
+    def insertion_passes(self) -> bool:
+        return self.curves.insertion.area > self.curves.random_insertion.area
+
+    @property
+    def deletion_passes(self) -> bool:
+        return self.curves.deletion.area < self.curves.random_deletion.area
+
+    @property
+    def is_learned(self) -> bool:
+        return abs(self.correlation) < ALIKE
+
+
+def judge(
+    predictor: Predictor,
+    prediction: Prediction,
+    *,
+    stage: str,
+    class_index: int,
+    steps: int,
+    random_orders: int,
+    track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
+) -> Judgement:
+    """`judge_map` and `random_head_correlations` together; arguments and errors as for these."""
+    curves = judge_map(
+        predictor,
+        prediction,
+        stage=stage,
+        class_index=class_index,
+        steps=steps,
+        random_orders=random_orders,
+        track=track,
+    )
+    correlations = random_head_correlations(predictor, prediction, stage=stage, class_index=class_index)
+    return Judgement(curves, float(np.nanmean(correlations)))
+
+
+def judge_map(
+    predictor: Predictor,
+    prediction: Prediction,
+    *,
+    stage: str,
+    class_index: int,
+    steps: int = 16,
+    random_orders: int = 3,
+    seed: int = 0,
+    track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
+) -> Faithfulness:
+    """Curves of one class's similarity map at one stage; (2 + 2 · random orders) · (steps + 1) predictions.
+
+    Ours: the score is the mean probability that the final stage gives the class where its mask lay in the photo as it
+    is; so it is the mask that is judged, as classifiers' maps are by the probability of their class.
+
+    Args:
+        prediction: of this predictor, without edits.
+        steps: parts in which the cells are changed.
+        random_orders: how many make up chance.
+        track: wraps the orders, the map's own and the random ones, to show how far it is.
+    Raises:
+        UserError: no such stage or class, a class without a pixel in the final mask, or numbers below 1.
+    """
+    similarity = _map_of(predictor, prediction, stage, class_index)
+    if min(steps, random_orders) < 1:
+        raise UserError(f"Expected steps and orders of at least 1, got {steps} and {random_orders}; choose more.")
+    score = region_score(predictor, prediction, class_index=class_index)
+    rng = np.random.default_rng(seed)
+    order = np.argsort(-similarity.ravel(), kind="stable")
+    orders = [order, *(rng.permutation(similarity.size) for _ in range(random_orders))]
+    grid = (similarity.shape[0], similarity.shape[1])
+
+    def curves(order: np.ndarray) -> tuple[Curve, Curve]:
+        return (
+            deletion_curve(prediction.image, order, grid=grid, score=score, steps=steps),
+            insertion_curve(prediction.image, order, grid=grid, score=score, steps=steps),
+        )
+
+    (deletion, *deletions), (insertion, *insertions) = zip(*(curves(one) for one in track(orders)), strict=True)
+    return Faithfulness(deletion, insertion, _mean_curve(deletions), _mean_curve(insertions))
+
+
+def region_score(predictor: Predictor, prediction: Prediction, *, class_index: int) -> Score:
+    """What tells the mean final probability of a class, 0 … 1, in a changed photo, over the prediction's mask of it.
+
+    Raises:
+        UserError: the class has no pixel there.
+    """
+    mask = prediction.label_map == class_index
+    if not mask.any():
+        name = prediction.class_names[class_index]
+        raise UserError(f"Expected a class that the final mask holds, got {name}, which it does not; choose another.")
+    height, width = prediction.final.mask_logits.shape[1:]
+    weights = cell_shares(mask.astype(np.float32), grid=(height, width))
+    shares = torch.from_numpy(weights / weights.sum())
+
+    def probabilities(predictor: Predictor, kept: Sequence[ImageFeatures]) -> Tensor:
+        with torch.inference_mode(), predictor.autocast():
+            logits = predictor.model.forward_head(kept[0].tensors).logits
+        return logits[0].float().softmax(dim=0)[class_index].cpu()
+
+    def score(image: Image.Image) -> float:
+        # Of the prediction's size, since the weights are of its grid.
+        features = predictor.extract_features(image, working_size=prediction.features.working_size)
+        return float((predictor.run(probabilities, [features]) * shares).sum())
+
+    return score
+
+
+def deletion_curve(image: Image.Image, order: np.ndarray, *, grid: tuple[int, int], score: Score, steps: int) -> Curve:
+    """Cover cell after cell with the photo's mean colour.
+
+    Args:
+        order: (h·w,) cells, row by row, the first to be covered first.
+        grid: (h, w).
+    """
+    pixels = np.asarray(image)
+    mean = np.broadcast_to(pixels.mean(axis=(0, 1)).round().astype(np.uint8), pixels.shape)
+    return _curve(pixels, mean, order, grid=grid, score=score, steps=steps)
+
+
+def insertion_curve(image: Image.Image, order: np.ndarray, *, grid: tuple[int, int], score: Score, steps: int) -> Curve:
+    """Reveal cell after cell over the blurred photo. Arguments as for `deletion_curve`."""
+    blurred = image.filter(ImageFilter.GaussianBlur(BLUR * max(image.size)))
+    return _curve(np.asarray(blurred), np.asarray(image), order, grid=grid, score=score, steps=steps)
+
+
+def _curve(
+    start: np.ndarray, end: np.ndarray, order: np.ndarray, *, grid: tuple[int, int], score: Score, steps: int
+) -> Curve:
+    """From one (H, W, 3) picture to another, cell by cell."""
+    rank = np.empty(len(order), dtype=int)
+    rank[order] = np.arange(len(order))
+    ranks = repeat_to(rank.reshape(grid), (start.shape[1], start.shape[0]))[..., None]
+    counts = np.unique(np.linspace(0, len(order), steps + 1).round().astype(int))
+    scores = [score(Image.fromarray(np.where(ranks < count, end, start))) for count in counts]
+    return Curve(counts / len(order), np.array(scores))
+
+
+def _mean_curve(curves: Sequence[Curve]) -> Curve:
+    return Curve(curves[0].shares, np.mean([curve.scores for curve in curves], axis=0))
+
+
+def random_head_correlations(
+    predictor: Predictor, prediction: Prediction, *, stage: str, class_index: int, seeds: Sequence[int] = (0, 1, 2)
+) -> np.ndarray:
+    """Does the map depend on what the head has learned? (N,) Spearman correlations, −1 … 1, between the map and those
+    of heads with random weights on the same backbone features (Adebayo et al. 2018): near 0 it does. NaN for a map
+    that is the same everywhere.
+
+    Args:
+        prediction: of this predictor, without edits.
+        seeds: one head each.
+    Raises:
+        UserError: no such stage or class.
+    """
+    real = _map_of(predictor, prediction, stage, class_index)
+
+    def random_map(predictor: Predictor, kept: Sequence[ImageFeatures], *, seed: int) -> np.ndarray:
+        head = with_random_head(predictor.model, seed=seed)
+        with torch.inference_mode(), predictor.autocast():
+            output = head.forward_head(kept[0].tensors)
+        return output.stages[stage].mask_logits[0, class_index].float().cpu().numpy()
+
+    maps = [predictor.run(partial(random_map, seed=seed), [prediction.features]) for seed in seeds]
+    return np.array([rank_correlation(real, one) for one in maps])
+
+
+def with_random_head(model: Network, *, seed: int) -> Network:
+    """A copy with the head's weights as they are before any training; the backbone is the same."""
+    # On the host, where a seed means the same whatever the device.
+    device = next(model.parameters()).device
+    changed = copy.deepcopy(model).cpu()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        for name, child in changed.named_children():
+            if name != "backbone":
+                child.apply(_reset)
+        if not changed.explicit:
+            changed.learned_embeddings.copy_(torch.randn(changed.learned_embeddings.shape))
+    return changed.to(device).eval()
+
+
+def _reset(module: nn.Module) -> None:
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        reset()
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's, of two maps of one shape, −1 … 1; NaN where one is the same everywhere."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(spearmanr(one.ravel(), other.ravel()).statistic)
+
+
+def _map_of(predictor: Predictor, prediction: Prediction, stage: str, class_index: int) -> np.ndarray:
+    """(h, w) as the Similarity tab shows it, of one of the weights' own classes: what an edit added is not in the photo
+    as it is."""
+    if stage not in prediction.stages:
+        raise UserError(f"Expected a stage among {', '.join(prediction.stages)}, got {stage!r}; choose one of them.")
+    last = predictor.model.num_classes - 1
+    if not 0 <= class_index <= last:
+        raise UserError(f"Expected a class of 0 … {last}, got {class_index}; choose one of these.")
+    return prediction.stages[stage].mask_logits[class_index]

@@ -1,0 +1,178 @@
+"""The picture of all embeddings of a session, and how it follows the photos: new ones are placed, not refitted."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ecenet.analysis.embeddings.cosine import Quality, judge, unit_vectors
+from ecenet.analysis.embeddings.points import EmbeddingPoints, embedding_points, with_reference
+from ecenet.analysis.embeddings.projection import Fitter, Projection, ProjectionOptions, place, project
+from ecenet.inference.prediction import Prediction
+
+KEPT_KEYS = 4
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """What a picture is to show; another request is another fit."""
+
+    options: ProjectionOptions = field(default_factory=ProjectionOptions)
+    min_area: float = 0.005
+    """Classes that cover no more of their image are left out."""
+    refits: int = 0
+    """How often a fit of everything was asked for."""
+
+
+@dataclass(frozen=True)
+class EmbeddingMap:
+    """N points in a picture."""
+
+    key: str
+    """Names this picture: what a browser sends about another one is out of date."""
+    request: MapRequest
+    predictions: tuple[Prediction, ...]
+    points: EmbeddingPoints
+    unit: np.ndarray
+    """(N, D) the points' vectors at length 1."""
+    projection: Projection
+    quality: Quality
+    reference: EmbeddingPoints | None = None
+    """Points of other images that are shown with them."""
+    earlier_keys: tuple[str, ...] = ()
+    """Of the last pictures of the very same points, in other places: their rows are this one's rows."""
+
+    @property
+    def is_reference(self) -> np.ndarray:
+        """(N,) bool."""
+        return self.points.image >= len(self.predictions)
+
+    def shows(self, predictions: Sequence[Prediction]) -> bool:
+        """Whether it is the picture of these very predictions."""
+        return len(predictions) == len(self.predictions) and all(
+            mine is theirs for mine, theirs in zip(self.predictions, predictions, strict=True)
+        )
+
+
+def draw_map(
+    predictions: Sequence[Prediction],
+    request: MapRequest,
+    *,
+    previous: EmbeddingMap | None,
+    fitter: Fitter,
+    reference: EmbeddingPoints | None = None,
+) -> EmbeddingMap:
+    """The picture of these predictions: the previous one where it is that, else grown from it, else fitted.
+
+    With a reference its points are fitted, the predictions' are placed among them, until a refit is asked for; so
+    every visitor's photos come to lie in one and the same picture. Ours.
+    """
+    earlier_keys = _earlier_keys(previous, predictions, request, reference)
+    if previous is not None and (previous.request != request or previous.reference is not reference):
+        previous = None
+    if previous is not None and previous.shows(predictions) and not previous.projection.waiting:
+        return previous
+    points = embedding_points(predictions, min_area=request.min_area)
+    base = previous
+    if reference is not None:
+        points = with_reference(points, reference, images=len(predictions))
+        if predictions and request.refits == 0 and (base is None or base.projection.waiting):
+            base = _reference_map(reference, request, fitter=fitter)
+    projection = None
+    if base is not None and not base.projection.waiting:
+        projection = _grown(base, predictions, points, fitter=fitter)
+    if projection is None:
+        projection = project(points.vectors, request.options, fitter=fitter)
+    if projection.waiting and previous is not None and previous.shows(predictions):
+        return previous  # it waits, too
+    return EmbeddingMap(
+        key=uuid.uuid4().hex,
+        request=request,
+        predictions=tuple(predictions),
+        points=points,
+        unit=unit_vectors(points.vectors),
+        projection=projection,
+        quality=judge(points.vectors, projection.coordinates, points.class_index),
+        reference=reference,
+        earlier_keys=earlier_keys,
+    )
+
+
+def _earlier_keys(
+    previous: EmbeddingMap | None,
+    predictions: Sequence[Prediction],
+    request: MapRequest,
+    reference: EmbeddingPoints | None,
+) -> tuple[str, ...]:
+    """The keys of pictures, such as a stand-in, in which a click still means the same point."""
+    if previous is None or not previous.shows(predictions) or previous.reference is not reference:
+        return ()
+    if previous.request.min_area != request.min_area:
+        return ()
+    return (previous.key, *previous.earlier_keys)[:KEPT_KEYS]
+
+
+def _reference_map(reference: EmbeddingPoints, request: MapRequest, *, fitter: Fitter) -> EmbeddingMap:
+    """The reference alone: never shown, so nothing is measured on it."""
+    projection = project(reference.vectors, request.options, fitter=fitter)
+    nothing = Quality(None, None, 0)
+    return EmbeddingMap("", request, (), reference, reference.vectors, projection, nothing, reference)
+
+
+def _grown(
+    previous: EmbeddingMap, predictions: Sequence[Prediction], points: EmbeddingPoints, *, fitter: Fitter
+) -> Projection | None:
+    """The previous picture with new predictions placed into it, or None where it takes a fit of its own.
+
+    That is so for a stand-in, for t-SNE, and where more points would be placed than the fit has seen: such a picture
+    would show where old points are rather than what new ones are like. Ours.
+    """
+    projection = previous.projection
+    if projection.method != previous.request.options.method or projection.fit is None:
+        return None
+    known = {id(prediction): index for index, prediction in enumerate(previous.predictions)}
+    origin = np.array([known.get(id(prediction), -1) for prediction in predictions], dtype=int)
+    of_photos = points.image < len(predictions)
+    is_new = np.zeros(len(points), bool)
+    is_new[of_photos] = origin[points.image[of_photos]] < 0
+    placed = projection.placed + int(is_new.sum())
+    fitted = len(previous.points) - projection.placed
+    if not is_new.any() or placed > fitted:
+        return None
+    where = place(projection, points.vectors[is_new], fitter=fitter)
+    if where is None:
+        return None
+    coordinates = np.zeros((len(points), projection.coordinates.shape[1]))
+    coordinates[is_new] = where
+    coordinates[~of_photos] = projection.coordinates[previous.is_reference]
+    for index, old in enumerate(origin):
+        if old >= 0:
+            coordinates[points.image == index] = projection.coordinates[previous.points.image == old]
+    return replace(projection, coordinates=coordinates, placed=placed)
+
+
+def describe_map(drawn: EmbeddingMap) -> dict[str, Any]:
+    """JSON-able: how the picture was made and where each point lies; photos by their number, reference ones too."""
+    points, names = drawn.points, drawn.predictions[0].class_names
+    rows = zip(
+        points.image.tolist(),
+        points.stage.tolist(),
+        points.class_index.tolist(),
+        drawn.is_reference.tolist(),
+        drawn.projection.coordinates.round(4).tolist(),
+        strict=True,
+    )
+    return {
+        "method": drawn.projection.method,
+        "options": asdict(drawn.request.options),
+        "min_area": drawn.request.min_area,
+        "placed": drawn.projection.placed,
+        "trustworthiness": drawn.quality.trustworthiness,
+        "silhouette": drawn.quality.silhouette,
+        "points": [
+            {"photo": image, "stage": stage, "class": names[k], "reference": reference, "position": position}
+            for image, stage, k, reference, position in rows
+        ],
+    }

@@ -1,0 +1,145 @@
+"""A region becomes a class: the embedding that ECE makes of a mask, made of what somebody painted."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from ecenet.analysis.interventions.painted_class import MAX_PROTOTYPES, PaintedClass
+from ecenet.analysis.interventions.regions import region_weights
+from ecenet.common.errors import UserError
+from ecenet.inference.prediction import ImageFeatures
+from ecenet.inference.predictor import Predictor
+from ecenet.model.class_extraction import masked_mean, pyramid_cells
+from ecenet.model.network import as_ecenet
+
+Pooling = Literal["mean", "pyramid", "prototypes"]
+"""How what is painted becomes an embedding, see `painting.embed_regions`."""
+
+
+def paint_class(
+    predictor: Predictor,
+    regions: Sequence[tuple[ImageFeatures, np.ndarray]],
+    *,
+    name: str,
+    color: tuple[int, int, int],
+    method: Pooling = "pyramid",
+    prototypes: int = 3,
+) -> PaintedClass:
+    """Make a class of what regions of one or several photos hold.
+
+    Args:
+        regions: features that this predictor kept, and an (H, W) bool region of that photo.
+        method: see `embed_regions`.
+        prototypes: embeddings that the class gets at most, for the method of that name.
+    Raises:
+        UserError: no name; no region, an empty one or one of another photo's size; what `embed_regions` refuses.
+    """
+    if not name.strip():
+        raise UserError("Expected a name for the class, got an empty one; enter one.")
+    if not regions:
+        raise UserError("Expected at least one painted region, got none; paint over some of a photo.")
+    cells = [
+        region_weights(region, size=features.image.size, grid=_grid(features.tensors[-1]))
+        for features, region in regions
+    ]
+    embeddings = embed_regions(
+        predictor,
+        [(features, one.weights) for (features, _), one in zip(regions, cells, strict=True)],
+        method=method,
+        prototypes=prototypes,
+    )
+    return PaintedClass(
+        name=name,
+        color=color,
+        method=method,
+        embeddings=embeddings,
+        weights_hash=predictor.weights_hash,
+        enlarged=any(one.enlarged for one in cells),
+    )
+
+
+@torch.inference_mode()
+def embed_regions(
+    predictor: Predictor,
+    regions: Sequence[tuple[ImageFeatures, np.ndarray]],
+    *,
+    method: Pooling = "pyramid",
+    prototypes: int = 3,
+) -> np.ndarray:
+    """Class embeddings of weights over the cells of the deepest stage.
+
+    Ours, all three. Each pools R_L under the weights, over the cells of all photos jointly, and then goes the way of
+    ECE's own embeddings, since only what went it means anything to the stages behind: projection, the weights' peak
+    (1 where the region fills a cell) through ECE's presence, norm.
+
+    - "mean": the plain weighted mean over the full grid.
+    - "pyramid": the mean over the full grid and ECE's pooled ones, as the weights make their own embeddings. With a
+      predicted mask as weights it gives back the predicted embedding.
+    - "prototypes": k-means over the cells under the region, weighed as they are covered; each centre becomes an
+      embedding, and all of them act as one class. For regions that look like several things.
+
+    Args:
+        regions: features that this predictor kept, and (h, w) weights in 0 … 1 over the deepest stage's grid.
+        prototypes: 1 … `MAX_PROTOTYPES`; there are fewer where fewer cells are covered.
+    Returns: (M, D) float32; M is 1 but for "prototypes".
+    Raises:
+        UserError: an unknown method or number; the model's embeddings are learned ones.
+    """
+    if method not in get_args(Pooling):
+        raise UserError(f"Expected a method among {', '.join(get_args(Pooling))}, got {method!r}; choose one of them.")
+    if not 1 <= prototypes <= MAX_PROTOTYPES:
+        raise UserError(f"Expected 1 … {MAX_PROTOTYPES} prototypes, got {prototypes}; choose one of these numbers.")
+    kept = [features for features, _ in regions]
+    weights = [values for _, values in regions]
+    return predictor.run(partial(_embedded, weights=weights, method=method, prototypes=prototypes), kept)
+
+
+def _embedded(
+    predictor: Predictor,
+    kept: Sequence[ImageFeatures],
+    *,
+    weights: Sequence[np.ndarray],
+    method: Pooling,
+    prototypes: int,
+) -> np.ndarray:
+    extract = as_ecenet(predictor.model).extract
+    # Each photo's cells in one row, so that photos of different sizes join: (1, D, n) and (1, 1, n).
+    grids = extract.pool_grids if method == "pyramid" else ()
+    rows = [_cells(predictor, features, one, grids=grids) for features, one in zip(kept, weights, strict=True)]
+    cells, over = (torch.cat(parts, dim=2) for parts in zip(*rows, strict=True))
+    if method == "prototypes":
+        pooled = _centers(cells[0].T, over[0, 0], count=prototypes)[None]
+    else:
+        pooled = masked_mean(cells, over)
+    peak = max(float(values.max()) for values in weights)
+    with predictor.autocast():
+        embeddings = extract.project_pooled(pooled, pooled.new_full((1, pooled.shape[1], 1), peak))
+    return embeddings[0].float().cpu().numpy()
+
+
+def _cells(
+    predictor: Predictor, features: ImageFeatures, weights: np.ndarray, *, grids: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """(1, D, n) features and (1, 1, n) weights of a photo's cells, in fp32: sums over many want that."""
+    with predictor.autocast():
+        deepest = as_ecenet(predictor.model).deepest_features(features.tensors)
+    over = torch.from_numpy(weights).to(deepest.device)[None, None]
+    return pyramid_cells(deepest.float(), grids=grids), pyramid_cells(over.float(), grids=grids)
+
+
+def _centers(cells: Tensor, weights: Tensor, *, count: int) -> Tensor:
+    """k-means of (n, D) cells with (n,) weights, the same each time: (at most `count`, D)."""
+    covered = weights > 0
+    points, shares = cells[covered].cpu().numpy(), weights[covered].cpu().numpy()
+    distinct = len(np.unique(points, axis=0))
+    kmeans = KMeans(min(count, distinct), n_init=4, random_state=0).fit(points, sample_weight=shares)
+    return torch.from_numpy(kmeans.cluster_centers_).to(cells)
+
+
+def _grid(feature: Tensor) -> tuple[int, int]:
+    return feature.shape[-2], feature.shape[-1]

@@ -1,0 +1,102 @@
+"""What a person paints on a photo, stroke by stroke, as a region of it. Ours."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+import numpy as np
+import skimage.measure
+from PIL import Image, ImageDraw
+
+from ecenet.common.errors import UserError
+
+Tool = Literal["brush", "erase", "box", "pick"]
+MAX_POINTS = 4000
+"""Of one stroke: a minute of quick painting."""
+MAX_RADIUS = 200
+"""Pixels."""
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """One movement of the mouse or a finger."""
+
+    tool: Tool
+    """brush and erase draw a line of round ends, box fills a rectangle between the first and the last point, pick takes
+    the whole patch of one class around the last point."""
+    points: tuple[tuple[float, float], ...]
+    """(x, y) in the photo, one or more; they may lie outside of it."""
+    radius: float = 8.0
+    """Of the line, in pixels of the photo."""
+    stage: str = "final"
+    """Whose mask `pick` takes the patch of: the one that was looked at then."""
+
+
+def read_stroke(payload: object, *, stage: str = "final") -> Stroke:
+    """`{"tool": …, "points": [[x, y], …], "radius": …}` as a browser sends it, checked.
+
+    Args:
+        stage: the one looked at, for `Stroke.stage`.
+    Raises:
+        UserError: it is no such thing.
+    """
+    asked = payload if isinstance(payload, dict) else {}
+    tool, points, radius = asked.get("tool"), asked.get("points"), asked.get("radius", Stroke.radius)
+    if tool not in get_args(Tool):
+        raise UserError(f"Expected a tool, one of {', '.join(get_args(Tool))}, got {str(tool)[:40]!r}; choose one.")
+    if not (isinstance(points, list) and 0 < len(points) <= MAX_POINTS and all(_is_point(point) for point in points)):
+        raise UserError(f"Expected a stroke of 1 … {MAX_POINTS} points, got {str(points)[:40]!r}; paint it again.")
+    if not (_is_number(radius) and 0 < radius <= MAX_RADIUS):
+        raise UserError(f"Expected a brush of at most {MAX_RADIUS} pixels, got {str(radius)[:40]!r}; choose another.")
+    return Stroke(cast(Tool, tool), tuple((float(x), float(y)) for x, y in points), float(radius), stage)
+
+
+def _is_point(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(_is_number(part) and abs(part) < 1e5 for part in value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def draw_strokes(
+    strokes: Sequence[Stroke], label_maps: Mapping[str, np.ndarray], *, size: tuple[int, int]
+) -> np.ndarray:
+    """The region that strokes make, one after the other.
+
+    Args:
+        label_maps: stage → (H, W) uint8, the masks whose patches `pick` takes.
+        size: the photo's (width, height).
+    Returns: (H, W) bool.
+    """
+    width, height = size
+    canvas = Image.new("L", (width, height), 0)
+    draw = ImageDraw.Draw(canvas)
+    for stroke in strokes:
+        if stroke.tool == "box":
+            xs, ys = zip(stroke.points[0], stroke.points[-1], strict=True)
+            draw.rectangle((min(xs), min(ys), max(xs), max(ys)), fill=255)
+        elif stroke.tool == "pick":
+            patch = _patch(label_maps[stroke.stage], stroke.points[-1])
+            canvas.paste(255, mask=Image.fromarray(patch.astype(np.uint8) * 255))
+        else:
+            _draw_line(draw, stroke, fill=0 if stroke.tool == "erase" else 255)
+    return np.asarray(canvas) > 0
+
+
+def _draw_line(draw: ImageDraw.ImageDraw, stroke: Stroke, *, fill: int) -> None:
+    if len(stroke.points) > 1:
+        draw.line(stroke.points, fill=fill, width=max(1, round(2 * stroke.radius)), joint="curve")
+    for x, y in stroke.points:
+        draw.ellipse((x - stroke.radius, y - stroke.radius, x + stroke.radius, y + stroke.radius), fill=fill)
+
+
+def _patch(label_map: np.ndarray, point: tuple[float, float]) -> np.ndarray:
+    """(H, W) bool: the pixels of one class that hang together with a pixel; none outside of the photo."""
+    height, width = label_map.shape
+    x, y = math.floor(point[0]), math.floor(point[1])
+    if not (0 <= x < width and 0 <= y < height):
+        return np.zeros((height, width), dtype=bool)
+    patches = skimage.measure.label(label_map == label_map[y, x], connectivity=1)
+    return np.asarray(patches == patches[y, x])

@@ -1,0 +1,1 @@
+"""Plotly figures of what the analysis returns. Arrays in, figures out."""

@@ -1,0 +1,1 @@
+"""The API's endpoints and what they answer."""

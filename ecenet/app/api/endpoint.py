@@ -1,0 +1,118 @@
+"""What every endpoint has in common: arguments checked by their types, errors as one sentence, answers as JSON."""
+
+import functools
+import typing
+from collections.abc import Callable
+from inspect import signature
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
+
+from gradio.data_classes import FileData
+from PIL import Image
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from ecenet.app.api.schemas import About
+from ecenet.app.error_toasts import show_errors
+from ecenet.app.state.model_registry import ModelShelf, name_of
+from ecenet.app.state.session import read_photo
+from ecenet.common.errors import UserError
+from ecenet.common.files import json_finite
+from ecenet.inference.prediction import Prediction
+from ecenet.inference.predictor import Predictor
+
+E = TypeVar("E", bound="Endpoints")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Opened(NamedTuple):
+    key: str
+    """Of the `ModelShelf`."""
+    predictor: Predictor
+    about: About
+
+    def read(self, photo: FileData) -> Image.Image:
+        """Raises:
+        UserError: it is no usable image.
+        """
+        return read_photo(photo.path, max_pixels=self.predictor.max_pixels)
+
+    def predict(self, photo: FileData) -> Prediction:
+        """Raises:
+        UserError: it is no usable image.
+        """
+        return self.predictor.predict(self.read(photo))
+
+
+class Endpoints(Protocol):
+    """What `endpoint` asks of a method's object."""
+
+    shelf: ModelShelf
+
+
+def endpoint(method: Callable[Concatenate[E, P], T]) -> Callable[Concatenate[E, P], T]:
+    """Make a method an endpoint: Gradio tells clients of its types and docstring, but checks neither, and takes files
+    as dictionaries only.
+
+    Raises:
+        gr.Error: an argument is not of its type, or for a `UserError`.
+    """
+    hints = typing.get_type_hints(method, include_extras=True)
+    known = signature(method)
+    adapters = {name: TypeAdapter(hints[name]) for name in known.parameters if name in hints}
+
+    @functools.wraps(method)
+    def checked(self: E, *args: P.args, **kwargs: P.kwargs) -> T:
+        given = known.bind(self, *args, **kwargs)
+        context = {"max_bytes": self.shelf.limits.bytes}
+        for name, adapter in adapters.items():
+            if name in given.arguments:
+                given.arguments[name] = _checked(name, given.arguments[name], adapter, context)
+        return _plain(method(*given.args, **given.kwargs))
+
+    return show_errors(checked)
+
+
+def _checked(name: str, value: object, adapter: TypeAdapter[Any], context: dict[str, int]) -> Any:
+    try:
+        return adapter.validate_python(value, context=context)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in (name, *problem["loc"]))
+        if problem["type"] == "missing":
+            raise UserError(f"Expected {where}, got none; add it.") from error
+        if problem["type"] == "extra_forbidden":
+            raise UserError(f"Expected only what the API page names, got {where}; correct it.") from error
+        wanted, came = problem["msg"].removeprefix("Input should be "), str(problem["input"])[:60]
+        raise UserError(f"Expected {where} to be {wanted}, got {came!r}; correct it as the API page says.") from error
+
+
+def _plain(value: Any) -> Any:
+    """JSON-able: files as dictionaries, NaN as null."""
+    match value:
+        case BaseModel():
+            return value.model_dump()
+        case dict():
+            return {key: _plain(entry) for key, entry in value.items()}
+        case list():
+            return [_plain(entry) for entry in value]
+        case tuple():
+            return tuple(_plain(entry) for entry in value)
+    return json_finite(value)
+
+
+def open_weights(shelf: ModelShelf, name: str | None) -> Opened:
+    """Weights by what the app's list calls them; a name is never opened as a path or looked up elsewhere.
+
+    Args:
+        name: of shipped weights, or the key of another line of the list; None for those the app was started with.
+    Raises:
+        UserError: the list has no such line.
+    """
+    key = shelf.initial
+    if name is not None:
+        keys = {name_of(choice.key): choice.key for choice in shelf.choices()}
+        if name not in keys:
+            raise UserError(f"Expected weights among {', '.join(keys)}, got {name[:60]!r}; choose one of these.")
+        key = keys[name]
+    predictor = shelf.open(key)
+    return Opened(key, predictor, {"weights": name_of(key), "weights_hash": predictor.weights_hash})

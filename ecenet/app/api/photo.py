@@ -1,0 +1,228 @@
+"""Endpoints that tell what the network sees in a photo. Their docstrings are what clients read of them."""
+
+import io
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from gradio.data_classes import FileData
+
+from ecenet.analysis.diagnostics.centroid_distance import prediction_consistency, reference_centroids
+from ecenet.analysis.diagnostics.faithfulness import Curve, judge
+from ecenet.analysis.diagnostics.mask_warnings import ConfidenceWarning
+from ecenet.analysis.diagnostics.similarity_maps import overwritten
+from ecenet.app.api.endpoint import Opened, endpoint, open_weights
+from ecenet.app.api.schemas import (
+    About,
+    ClassPlace,
+    ConsistencyReport,
+    CurveReport,
+    EmbedReport,
+    FaithfulnessReport,
+    SegmentReport,
+    SimilarityReport,
+    Warned,
+)
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.reference_bank import find_bank, find_warning
+from ecenet.app.state.selection import MIN_AREA, stage_of
+from ecenet.app.state.session_zip import Entry, embeddings_table
+from ecenet.app.tabs.faithfulness import RANDOM_ORDERS, STEPS
+from ecenet.app.uploads.files import Upload, arrays, draw_maps, new_file, picture
+from ecenet.common.errors import UserError
+from ecenet.inference.export import coco_annotations, prediction_summary, unique_names
+from ecenet.inference.overlay import indexed_mask, overlay, side_by_side
+from ecenet.inference.prediction import Prediction
+
+
+class PhotoEndpoints:
+    """Each method is an endpoint of its name."""
+
+    def __init__(self, shelf: ModelShelf) -> None:
+        self.shelf = shelf
+
+    @endpoint
+    def segment(
+        self, photo: Upload, stage: str = "final", coco: bool = False, weights: str | None = None
+    ) -> tuple[SegmentReport, FileData]:
+        """Segment a photo: a label map (a palette PNG of class indices), classes with area and mean confidence, and the
+        agreement of every stage with the final mask. Photos with a side above 1024 pixels are scaled down.
+
+        Args:
+            photo: the photo, JPEG, PNG, WebP, GIF, TIFF or BMP.
+            stage: whose mask to return, coarse to fine: ece, stage4, stage3, stage2, stage1 or final.
+            coco: whether to return the classes' masks as COCO annotations (compressed RLE), too.
+            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+        Returns:
+            a report with the label map, and the photo under the mask as a JPEG
+        """
+        _, prediction, about = self._predict(photo, weights)
+        shown = prediction.stages[stage_of(prediction, stage)]
+        colors = prediction.class_colors
+        report: SegmentReport = {
+            **about,
+            **prediction_summary(prediction, stage=stage),
+            "stage": stage,
+            "label_map": picture(indexed_mask(shown.label_map, colors), f"label_map-{stage}.png"),
+            "coco": coco_annotations(prediction, shown) if coco else None,
+        }
+        return report, picture(overlay(prediction.image, shown.label_map, colors), f"overlay-{stage}.jpg")
+
+    @endpoint
+    def similarity(
+        self, photo: Upload, class_name: str, weights: str | None = None
+    ) -> tuple[SimilarityReport, FileData]:
+        """Where each stage sees a class: its similarity maps, coarse to fine, before any softmax, as arrays (.npz, one
+        (h, w) map a stage) and as pictures on one scale whose ends are low and high; and the share of its embedding
+        that each gate overwrote with the mask's evidence.
+
+        Args:
+            photo: the photo.
+            class_name: a class that the weights know, such as cat; segment tells those of a photo.
+            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+        Returns:
+            a report with arrays and pictures, and all pictures side by side as a JPEG
+        """
+        _, prediction, about = self._predict(photo, weights)
+        k = prediction.class_index(class_name)
+        maps = {name: stage.mask_logits[k] for name, stage in prediction.stages.items()}
+        drawn = draw_maps(prediction.image, maps)
+        report: SimilarityReport = {
+            **about,
+            "class": class_name,
+            "low": drawn.low,
+            "high": drawn.high,
+            "maps": drawn.files(),
+            "arrays": arrays(maps, "similarity.npz"),
+            "overwritten": {name: float(shares[k]) for name, shares in overwritten(prediction).items()},
+        }
+        return report, picture(side_by_side(list(drawn.pictures.values())), "similarity.jpg")
+
+    @endpoint
+    def embed(self, photos: list[Upload], weights: str | None = None) -> EmbedReport:
+        """Class embeddings of photos as one Parquet table: photo, stage, class, area, confidence, embedding; a row for
+        each class that a stage gives any pixel. The final stage has none of its own.
+
+        Args:
+            photos: up to as many photos as a session of the page takes, 20 unless the page says otherwise.
+            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+        Returns:
+            a report with the table, its number of rows and the photos' names in it
+        """
+        most = self.shelf.limits.photos
+        if not 0 < len(photos) <= most:
+            raise UserError(f"Expected 1 … {most} photos, got {len(photos)}; send them in parts.")
+        opened = open_weights(self.shelf, weights)
+        names = unique_names([Path(photo.path) for photo in photos])
+        predictions = [opened.predict(photo) for photo in photos]
+        table = embeddings_table([Entry(name, one) for name, one in zip(names, predictions, strict=True)])
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        return {
+            **opened.about,
+            "photos": names,
+            "rows": table.num_rows,
+            "table": new_file(buffer.getvalue(), "embeddings.parquet"),
+        }
+
+    @endpoint
+    def consistency(self, photo: Upload, stage: str = "final", weights: str | None = None) -> ConsistencyReport:
+        """How a photo's class embeddings lie among those of the reference photos that the weights were trained on:
+        cosine distances to the class's own centroid and to the nearest rival's. The margin is the difference; below 0
+        the embedding lies nearer to the rival. Distances explain; warned says that the mask may be wrong, since its
+        mean confidence is below the threshold in warning, whose precision and recall were measured.
+
+        Args:
+            photo: the photo.
+            stage: whose embeddings to judge: ece, stage4, …; final stands for those that it uses, the last stage's.
+            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+        Returns:
+            a report with one row for each class of the final mask, the largest first
+        """
+        opened, prediction, about = self._predict(photo, weights)
+        bank = find_bank(self.shelf, opened.key)
+        if bank is None:
+            raise UserError(f"Expected weights with reference photos, but {about['weights']} has none; choose others.")
+        name = stage_of(prediction, stage)
+        name = bank.stages[-1] if name == "final" else name
+        rows = prediction_consistency(prediction, reference_centroids(bank), stage=name, min_area=MIN_AREA)
+        names, shown = prediction.class_names, prediction.stages[name]
+        warning = find_warning(self.shelf, opened.key)
+        classes: list[ClassPlace] = [
+            {
+                "class": names[row.class_index],
+                "area": float(shown.area[row.class_index]),
+                "confidence": float(shown.mean_confidence[row.class_index]),
+                "warned": warning is not None and warning.warns(shown, row.class_index),
+                "distance": row.distance,
+                "rival": None if row.rival is None else names[row.rival],
+                "rival_distance": row.rival_distance,
+                "margin": row.margin,
+            }
+            for row in rows
+        ]
+        return {
+            **about,
+            "stage": name,
+            "reference_photos": len(bank.images),
+            "warning": None if warning is None else _warned(warning, name),
+            "classes": classes,
+        }
+
+    @endpoint
+    def faithfulness(
+        self, photo: Upload, class_name: str, stage: str = "final", weights: str | None = None
+    ) -> FaithfulnessReport:
+        """How far a similarity map can be trusted, in three numbers beside what each should beat. Insertion: cells are
+        uncovered over a blurred photo, the most similar first; its area should be larger than that of random orders.
+        Deletion: cells are covered; smaller. Random heads: rank correlation with the maps of untrained heads on the
+        same features; near 0, or the map shows the photo rather than what was learned. One photo proves little. Takes
+        seconds.
+
+        Args:
+            photo: the photo.
+            class_name: a class that the final mask holds.
+            stage: whose map to judge: ece, stage4, stage3, stage2, stage1 or final.
+            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+        Returns:
+            a report with areas, curves and what passed
+        """
+        opened, prediction, about = self._predict(photo, weights)
+        found = judge(
+            opened.predictor,
+            prediction,
+            stage=stage_of(prediction, stage),
+            class_index=prediction.class_index(class_name),
+            steps=STEPS,
+            random_orders=RANDOM_ORDERS,
+        )
+        curves = found.curves
+        return {
+            **about,
+            "class": class_name,
+            "stage": stage,
+            "insertion": _curve(curves.insertion, curves.random_insertion, passed=found.insertion_passes),
+            "deletion": _curve(curves.deletion, curves.random_deletion, passed=found.deletion_passes),
+            "random_heads": {"correlation": found.correlation, "passed": found.is_learned},
+        }
+
+    def _predict(self, photo: FileData, weights: str | None) -> tuple[Opened, Prediction, About]:
+        opened = open_weights(self.shelf, weights)
+        return opened, opened.predict(photo), opened.about
+
+
+def _warned(warning: ConfidenceWarning, stage: str) -> Warned | None:
+    found = warning.stages.get(stage)
+    if found is None:
+        return None
+    return {"threshold": found.threshold, "precision": found.precision, "recall": found.recall}
+
+
+def _curve(curve: Curve, random: Curve, *, passed: bool) -> CurveReport:
+    return {
+        "area": curve.area,
+        "random_area": random.area,
+        "passed": passed,
+        "shares": curve.shares.tolist(),
+        "scores": curve.scores.tolist(),
+        "random_scores": random.scores.tolist(),
+    }

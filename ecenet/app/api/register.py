@@ -1,0 +1,22 @@
+"""The app's API: every endpoint by its name, for gradio_client, curl and MCP."""
+
+import gradio as gr
+
+from ecenet.app.api.photo import PhotoEndpoints
+from ecenet.app.api.what_if import WhatIfEndpoint
+from ecenet.app.state.events import MODEL_QUEUE
+from ecenet.app.state.model_registry import ModelShelf
+
+
+def build(*, shelf: ModelShelf) -> None:
+    """Add the endpoints to the app that is being laid out. They wait for the model as the page's own events do."""
+    photo, changed = PhotoEndpoints(shelf), WhatIfEndpoint(shelf)
+    for function in (
+        photo.segment,
+        photo.similarity,
+        photo.embed,
+        photo.consistency,
+        photo.faithfulness,
+        changed.what_if,
+    ):
+        gr.api(function, api_name=function.__name__, **(MODEL_QUEUE | {"api_visibility": "public"}))

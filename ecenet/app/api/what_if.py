@@ -1,0 +1,221 @@
+"""The endpoint that asks what would be if something were otherwise. Its docstring is what clients read of it."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from gradio.data_classes import FileData
+
+from ecenet.analysis.diagnostics.comparison import compare, describe_changes
+from ecenet.analysis.diagnostics.ground_truth import read_truth
+from ecenet.analysis.interventions.backbone_class import paint_any_class
+from ecenet.analysis.interventions.mask_edits import StageMask, stage_mask
+from ecenet.analysis.interventions.painted_class import PAINTED_COLORS, PaintedClass, load_class, save_class, with_class
+from ecenet.analysis.interventions.regions import read_region
+from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, Transplant, predict_scenario
+from ecenet.app.api.endpoint import Opened, endpoint, open_weights
+from ecenet.app.api.schemas import Example, MaskEdit, Move, Pooling, WhatIfReport
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import stage_of
+from ecenet.app.uploads.files import Upload, arrays, draw_maps, new_file, picture
+from ecenet.app.widgets.download import file_stem
+from ecenet.common.errors import UserError, room_for
+from ecenet.inference.export import stage_arrays
+from ecenet.inference.overlay import indexed_mask, overlay, side_by_side
+from ecenet.inference.prediction import Prediction
+
+MAX_PARTS = 20
+"""Examples, painted classes or edits of one call: others wait for the model, too."""
+T = TypeVar("T")
+
+
+class WhatIfEndpoint:
+    """Its method is the endpoint of that name."""
+
+    def __init__(self, shelf: ModelShelf) -> None:
+        self.shelf = shelf
+
+    @endpoint
+    def what_if(
+        self,
+        photo: Upload,
+        examples: list[Example] | None = None,
+        class_name: str = "painted",
+        pooling: Pooling = "pyramid",
+        prototypes: int = 3,
+        painted_classes: list[Upload] | None = None,
+        without: list[str] | None = None,
+        edits: list[MaskEdit] | None = None,
+        diverse: bool = True,
+        attention_off: list[str] | None = None,
+        updater_off: list[str] | None = None,
+        gate: float | None = None,
+        transplant: Move | None = None,
+        truth: Upload | None = None,
+        weights: str | None = None,
+    ) -> tuple[WhatIfReport, FileData]:
+        """Segment a photo once as it is and once with something otherwise; any of these, together or alone.
+
+        Paint a class: examples make one (several: few-shot), which competes with all others but has no part in edited
+        masks. Edit masks: paint, erase (all over, without a region) or swap classes at a stage, or replace its mask by
+        a label_map.
+        Knock out parts of the head, or force its gates. Transplant a class embedding of another photo. The report
+        tells, for every stage, the share of pixels that changed, each class's area before and after, its pixels lost
+        and gained, how far its embedding moved (cosine distance), and mean IoU before and after where a truth is given.
+        Its files: the new label map, overlays, arrays of all maps, embeddings and gates (.npz), similarity maps of the
+        last painted class as pictures, and the class that the examples made, for painted_classes of a later call.
+
+        Args:
+            photo: the photo.
+            examples: [{"region": PNG, "photo": file}, …]; what is not zero is the region; without photo, of this one.
+            class_name: name of the class that the examples make.
+            pooling: of embeddings mean, pyramid or prototypes; or backbone, whose features find more of unknown things.
+            prototypes: how many, 1 … 16, for that pooling.
+            painted_classes: files of painted classes that earlier answers gave, of the same weights.
+            without: classes that take no part, such as the class of the whole where a part of it is painted.
+            edits: [{"stage": "ece", "action": "erase", "class_name": "cat", "region": PNG}, …], one after the other.
+            diverse: false switches Feature Reconstruction's diverse branch off.
+            attention_off: stages (stage4 … stage1) whose features read nothing from the embeddings.
+            updater_off: stages that leave the embeddings as they are.
+            gate: 0 … 1 for every gate; 1 keeps the embeddings, 0 takes the masks' evidence.
+            transplant: {"photo": file, "class_name": "cat", "into": "dog", "t": 0.5}; t goes from 0, its own, to 1.
+            truth: true mask of the photo, a PNG of class indices, 255 = ignore.
+            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+        Returns:
+            a report, and the photo before and after side by side as a JPEG
+        """
+        for name, given in (("examples", examples), ("painted_classes", painted_classes), ("edits", edits)):
+            if given is not None and len(given) > MAX_PARTS:
+                raise UserError(f"Expected at most {MAX_PARTS} {name}, got {len(given)}; give fewer.")
+        opened = open_weights(self.shelf, weights)
+        before = opened.predict(photo)
+        classes = _loaded(painted_classes or [], opened)
+        made = None
+        if examples:
+            made = _painted(examples, before, opened, name=class_name, method=pooling, prototypes=prototypes)
+            classes = with_class(classes, made, known=before.class_names)
+        masks = _edited(edits or [], before, opened)
+        scenario = Scenario(
+            classes=classes,
+            without=tuple(without or ()),
+            masks=masks,
+            knock_outs=KnockOuts(
+                diverse=diverse,
+                attention_off=tuple(stage_of(before, stage) for stage in attention_off or ()),
+                updater_off=tuple(stage_of(before, stage) for stage in updater_off or ()),
+                gate=gate,
+            ),
+            transplant=None if transplant is None else _moved(transplant, before, opened),
+        )
+        after = predict_scenario(opened.predictor, before, scenario)
+        true_mask = None if truth is None else _label_map(truth, before, opened)
+        overlays = [overlay(one.image, one.label_map, one.class_colors) for one in (before, after)]
+        in_head = [one.name for one in classes if one.in_head]
+        low, high, maps = _maps(after, in_head[-1] if in_head else None)
+        report: WhatIfReport = {
+            **opened.about,
+            "class_names": after.class_names,
+            "stages": describe_changes(compare(before, after, truth=true_mask), after),
+            "enlarged": any(one.enlarged for one in classes) or any(one.enlarged for one in masks.values()),
+            "label_map": picture(indexed_mask(after.label_map, after.class_colors), "label_map-after.png"),
+            "overlay_before": picture(overlays[0], "overlay-before.jpg"),
+            "overlay_after": picture(overlays[1], "overlay-after.jpg"),
+            "arrays": arrays(stage_arrays(after), "arrays-after.npz"),
+            "low": low,
+            "high": high,
+            "maps": maps,
+            "painted_class": None if made is None else _class_file(made),
+        }
+        return report, picture(side_by_side(overlays), "before-after.jpg")
+
+
+def _loaded(files: Sequence[FileData], opened: Opened) -> tuple[PaintedClass, ...]:
+    classes: tuple[PaintedClass, ...] = ()
+    for file in files:
+        painted = load_class(Path(file.path), weights_hash=opened.about["weights_hash"])
+        classes = with_class(classes, painted, known=opened.predictor.model.class_names)
+    return classes
+
+
+def _painted(
+    examples: Sequence[Example], before: Prediction, opened: Opened, *, name: str, method: Pooling, prototypes: int
+) -> PaintedClass:
+    regions = []
+    for one in examples:
+        features = before.features
+        if "photo" in one:
+            features = opened.predictor.extract_features(opened.read(one["photo"]))
+        regions.append((features, _region(one["region"], features.image.size, opened)))
+    return paint_any_class(
+        opened.predictor,
+        regions,
+        name=name.strip(),
+        color=PAINTED_COLORS[0],
+        method=method,
+        prototypes=prototypes,
+    )
+
+
+def _edited(edits: Sequence[MaskEdit], before: Prediction, opened: Opened) -> dict[str, StageMask]:
+    masks: dict[str, StageMask] = {}
+    for edit in edits:
+        stage = edit["stage"]
+        masks[stage] = _changed(masks.get(stage) or stage_mask(before, stage), edit, before, opened)
+    return masks
+
+
+def _changed(mask: StageMask, edit: MaskEdit, before: Prediction, opened: Opened) -> StageMask:
+    """One more edit. Erasing without a region is everywhere."""
+    action, region = edit["action"], edit.get("region")
+    if action == "replace":
+        return mask.with_truth(_label_map(_required(edit.get("label_map"), "label_map", action), before, opened))
+    chosen = before.class_index(_required(edit.get("class_name"), "class_name", action))
+    if action == "swap":
+        return mask.swapped(chosen, before.class_index(_required(edit.get("other"), "other", action)))
+    if action == "erase" and region is None:
+        return mask.erased(np.ones(before.label_map.shape, dtype=bool), class_index=chosen)
+    painted = _region(_required(region, "region", action), before.image.size, opened)
+    return mask.painted(painted, class_index=chosen) if action == "paint" else mask.erased(painted, class_index=chosen)
+
+
+def _required(value: T | None, key: str, action: str) -> T:
+    if value is None:
+        raise UserError(f"Expected {key} for the action {action}, got none; add it to the edit.")
+    return value
+
+
+def _region(file: FileData, size: tuple[int, int], opened: Opened) -> np.ndarray:
+    return read_region(Path(file.path), size=size, max_pixels=opened.predictor.max_pixels)
+
+
+def _label_map(file: FileData, before: Prediction, opened: Opened) -> np.ndarray:
+    size, names = before.image.size, before.class_names
+    return read_truth(file.path, size=size, class_names=names, max_pixels=opened.predictor.max_pixels).mask
+
+
+def _moved(move: Move, before: Prediction, opened: Opened) -> Transplant:
+    source = opened.predict(move["photo"])
+    given = source.class_index(move["class_name"])
+    into = before.class_index(move["into"]) if "into" in move else given
+    return Transplant(source=source, class_index=given, into=into, t=move.get("t", 1.0))
+
+
+def _maps(after: Prediction, class_name: str | None) -> tuple[float | None, float | None, dict[str, FileData]]:
+    """Pictures of the similarity maps of a painted class that has an embedding, and the ends of their scale. Not of
+    ECE, whose mask knows nothing of painted classes."""
+    if class_name is None:
+        return None, None, {}
+    k = after.class_index(class_name)
+    drawn = draw_maps(
+        after.image, {name: stage.mask_logits[k] for name, stage in after.stages.items() if name != "ece"}
+    )
+    return drawn.low, drawn.high, drawn.files()
+
+
+def _class_file(painted: PaintedClass) -> FileData:
+    with room_for("the painted class"), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{file_stem(painted.name)}.safetensors"
+        save_class(painted, path)
+        return new_file(path.read_bytes(), path.name)

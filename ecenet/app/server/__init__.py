@@ -1,0 +1,1 @@
+"""Serving the page: options, launch, shutdown, request limits, the event queue, where sessions are kept."""

@@ -1,0 +1,96 @@
+"""Whether the model answers, for Docker's HEALTHCHECK and whoever else watches the app."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from PIL import Image
+from starlette.routing import Route
+
+from ecenet import __version__
+from ecenet.analysis.embeddings.umap_worker import UmapWorker
+from ecenet.common.logs import note
+from ecenet.inference.predictor import Predictor
+
+TRIED_EVERY = 30.0
+"""Seconds for which an answer of the model counts, however often somebody asks."""
+STUCK_AFTER = 60.0
+"""Seconds after which a model that still computes is taken for one that never ends."""
+TRIAL = Image.new("RGB", (64, 64))
+TRIAL_SCALE = 0.25
+"""Of the weights' own size: a sixteenth of a prediction's work."""
+_logger = logging.getLogger(__name__)
+
+
+class Health:
+    """Of the model that the app was started with, tried now and then.
+
+    Args:
+        predictor: one that has just answered.
+        try_every: seconds between trials, at least.
+    """
+
+    def __init__(self, predictor: Predictor, *, umap: UmapWorker, try_every: float = TRIED_EVERY) -> None:
+        self._predictor = predictor
+        self._umap = umap
+        self._try_every = try_every
+        self._started = self._tried = time.monotonic()
+        self._answered = True
+        self._one_at_a_time = threading.Lock()
+
+    def answers(self) -> bool:
+        """Whether the model answers; a trial that is under way counts as the one before until it takes too long."""
+        if not self._one_at_a_time.acquire(blocking=False):
+            return self._answered and time.monotonic() - self._tried < STUCK_AFTER
+        try:
+            if time.monotonic() - self._tried >= self._try_every:
+                self._tried = time.monotonic()
+                self._answered = self._try()
+            return self._answered
+        finally:
+            self._one_at_a_time.release()
+
+    @torch.inference_mode()
+    def _try(self) -> bool:
+        try:
+            with self._predictor.autocast():
+                output = self._predictor.model(self._predictor.working_image(TRIAL, scale=TRIAL_SCALE))
+            return bool(output.logits.isfinite().all())
+        except Exception as error:  # whatever a device may raise
+            note(_logger, "model does not answer", level="error", error=error)
+            return False
+
+    def about(self) -> dict[str, Any]:
+        """Which code and which model."""
+        return {"version": __version__, "weights": self._predictor.name, "device": self._predictor.device.type}
+
+    def report(self, *, waiting: int, queue: int) -> dict[str, Any]:
+        """What /health tells; nothing of it is about a visitor or a place on this machine.
+
+        Args:
+            waiting: how many events wait.
+            queue: how many may.
+        """
+        return {
+            "status": "ok" if self.answers() else "failing",
+            **self.about(),
+            "uptime_seconds": round(time.monotonic() - self._started),
+            "waiting": waiting,
+            "queue": queue,
+            "umap_ready": self._umap.ready,
+        }
+
+
+def health_route(health: Health, *, waiting: Callable[[], int], queue: int) -> Route:
+    """GET and HEAD /health: 200 while the model answers, else 503."""
+
+    def answer(request: Request) -> JSONResponse:
+        report = health.report(waiting=waiting(), queue=queue)
+        return JSONResponse(report, 200 if report["status"] == "ok" else 503, headers={"Cache-Control": "no-store"})
+
+    return Route("/health", answer)

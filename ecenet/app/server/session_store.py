@@ -1,0 +1,223 @@
+"""What visitors have on the server: how long, how much of it in memory, and how it goes."""
+
+import asyncio
+import ctypes
+import hashlib
+import logging
+import os
+import pickle
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from anyio.to_thread import run_sync
+from gradio.routes import App
+from gradio.state_holder import SessionState, StateHolder
+from gradio.utils import get_upload_folder
+from PIL import Image
+from torch import Tensor
+
+from ecenet.common.logs import note
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Of all sessions together."""
+
+    seconds: float = 3600
+    """A session is forgotten when nobody has used it for so long; its files live twice as long."""
+    memory: int = 2 << 30
+    """Bytes in memory; what goes beyond waits on disk until it is used."""
+    empty_seconds: float = 60
+    """How long a session is kept that holds nothing: every call of the API makes one."""
+    resting_seconds: float = 5
+    """Nobody's session is put on disk sooner after its last event."""
+    every: float = 10
+    """Seconds between two looks at it."""
+
+
+class Sessions(StateHolder):
+    """Gradio's sessions. While all hold more than the limit, those that were used longest ago wait on disk: whole, so
+    that nothing of a visitor's is lost for want of room. All but writing happens on the server's event loop."""
+
+    def __init__(self, page: gr.Blocks, keeping: Keeping) -> None:
+        super().__init__()
+        self.set_blocks(page)
+        self._keeping = keeping
+        self._queue = page._queue
+        self._folder = tempfile.TemporaryDirectory(prefix="ecenet-sessions-", ignore_cleanup_errors=True)
+        self._sizes: dict[str, tuple[datetime, int]] = {}
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        state = super().__getitem__(session_id)
+        state.is_closed = False  # a lost connection looks like a closed tab, until the visitor goes on
+        file = self._file(session_id)
+        if file.exists():
+            state.state_data = pickle.loads(file.read_bytes())  # our own, from a folder that only we can write to
+            file.unlink()
+        return state
+
+    def expired(self) -> list[str]:
+        """Sessions to be forgotten."""
+        now = datetime.now()
+        for one in self._busy() & set(self.session_data):
+            self.time_last_used[one] = now  # their time begins with the answer
+        return [
+            one
+            for one, used in self.time_last_used.items()
+            if (now - used).total_seconds()
+            > (self._keeping.seconds if self._holds(one) else self._keeping.empty_seconds)
+        ]
+
+    def forget(self, session_id: str) -> None:
+        """Drop a session with all that it holds, and answers that nobody came for."""
+        self._queue.pending_messages_per_session.pop(session_id, None)
+        self._queue.pending_event_ids_session.pop(session_id, None)
+        self.session_data.pop(session_id, None)
+        self.time_last_used.pop(session_id, None)
+        self._sizes.pop(session_id, None)
+        self._file(session_id).unlink(missing_ok=True)
+
+    async def make_room(self) -> None:
+        """Put sessions on disk until the others keep to the limit."""
+        busy = self._busy()
+        sizes = {one: self._size(one, changing=one in busy) for one in list(self.session_data)}
+        total = sum(sizes.values())
+        for one, used in sorted(self.time_last_used.items(), key=lambda item: item[1]):
+            if total <= self._keeping.memory:
+                return
+            rested = (datetime.now() - used).total_seconds() > self._keeping.resting_seconds
+            if rested and one not in busy and await self._park(one, used):
+                total -= sizes[one]
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+    async def _park(self, session_id: str, used: datetime) -> bool:
+        """Whether it has gone to disk: not where it holds nothing, was used meanwhile, or the disk is full."""
+        state, file = self.session_data.get(session_id), self._file(session_id)
+        if state is None or not state.state_data:
+            return False
+        written = file.with_suffix(".part")
+        try:
+            await run_sync(_write, dict(state.state_data), written)
+        except Exception:  # whatever the disk or a value may raise: then it stays where it is
+            written.unlink(missing_ok=True)
+            return False
+        if self.time_last_used.get(session_id) != used:
+            written.unlink()
+            return False
+        written.rename(file)
+        state.state_data = {}
+        # What the page shows, which Gradio keeps for links to a session; we offer none.
+        state.config_values.clear()
+        return True
+
+    def _busy(self) -> set[str]:
+        """Sessions that have an event waiting or running."""
+        return {one.session_hash for one in self._queue.event_ids_to_events.values()}
+
+    def _holds(self, session_id: str) -> bool:
+        """Whether there is anything to be lost."""
+        state = self.session_data.get(session_id)
+        unread = self._queue.pending_event_ids_session.get(session_id)
+        return bool(unread or (state is not None and state.state_data)) or self._file(session_id).exists()
+
+    def _size(self, session_id: str, *, changing: bool) -> int:
+        """Bytes in memory, counted anew only after it was used; what an event is about to change is not remembered."""
+        used, state = self.time_last_used[session_id], self.session_data[session_id]
+        known = self._sizes.get(session_id)
+        if known is None or known[0] != used or not state.state_data:
+            shown = [config.get("props", {}).get("value") for config in state.config_values.values()]
+            known = (used, held_bytes([state.state_data, shown]))
+            if not changing:
+                self._sizes[session_id] = known
+        return known[1]
+
+    def _file(self, session_id: str) -> Path:
+        # A browser names its session: never a path.
+        return Path(self._folder.name) / hashlib.sha256(session_id.encode(errors="replace")).hexdigest()
+
+
+def _write(states: dict[int, Any], path: Path) -> None:
+    with path.open("wb") as file:
+        pickle.dump(states, file, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def held_bytes(value: object, seen: set[int] | None = None) -> int:
+    """Of the arrays, tensors, pictures and texts in a value; what is in it twice counts once."""
+    seen = set() if seen is None else seen
+    if id(value) in seen:
+        return 0
+    seen.add(id(value))
+    match value:
+        case np.ndarray() | Tensor():
+            return value.nbytes
+        case Image.Image():
+            return value.width * value.height * len(value.getbands())
+        case str() | bytes():
+            return len(value)
+        case dict():
+            return sum(held_bytes(one, seen) for one in value.values())
+        case list() | tuple() | set() | frozenset():
+            return sum(held_bytes(one, seen) for one in value)
+    return held_bytes(vars(value), seen) if is_dataclass(value) and hasattr(value, "__dict__") else 0
+
+
+@asynccontextmanager
+async def kept_sessions(app: App, keeping: Keeping) -> AsyncIterator[None]:
+    """While the server runs, its sessions keep to the limits, and files go with them."""
+    page = app.get_blocks()
+    sessions = Sessions(page, keeping)
+    app.state_holder = sessions
+
+    async def tidy() -> None:
+        for one in sessions.expired():
+            sessions.forget(one)
+        await sessions.make_room()
+        kept = {file for block in page.blocks.values() for file in block.keep_in_cache}
+        await run_sync(delete_files, Path(get_upload_folder()), kept, 2 * keeping.seconds)
+        await run_sync(give_back_memory)
+
+    async def keep_tidy() -> None:
+        while True:
+            await asyncio.sleep(keeping.every)
+            try:
+                await tidy()
+            except Exception as error:  # or nothing would ever be forgotten again
+                note(_logger, "tidying failed", level="error", error=error)
+
+    task = asyncio.create_task(keep_tidy())
+    try:
+        yield
+    finally:
+        task.cancel()
+        sessions.close()
+
+
+def delete_files(folder: Path, kept: Iterable[str], seconds: float) -> None:
+    """Delete what was written longer ago, but for some. Gradio itself loses sight of the files of components that an
+    event has changed."""
+    spared = {Path(one).resolve() for one in kept}
+    for parent, folders, files in os.walk(folder.resolve(), topdown=False):
+        for name in (*files, *folders):
+            path = Path(parent, name)
+            with suppress(OSError):  # somebody else was faster, or the folder is not empty
+                if path not in spared and time.time() - path.stat().st_ctime > seconds:
+                    remove = path.rmdir if name in folders else path.unlink
+                    remove()
+
+
+def give_back_memory() -> None:
+    """Return what was freed to the system, which glibc else keeps between what is still in use."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

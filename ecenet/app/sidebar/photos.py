@@ -1,0 +1,126 @@
+"""The photos of a session: upload, paste, examples, and choosing among them."""
+
+from functools import partial
+from pathlib import Path
+
+import gradio as gr
+import skimage.data
+import sklearn.datasets
+from gradio.data_classes import ImageData
+
+from ecenet.app.error_toasts import show_errors
+from ecenet.app.state.events import EACH, LATEST, MODEL_EACH, MODEL_QUEUE, View, event_data
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.select_events import choose_photo
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import Session, add_photo, add_photos
+from ecenet.app.widgets import thumbnails
+from ecenet.common.errors import UserError
+from ecenet.data.images import load_image
+
+SCROLL_TO_TABS = """() => {
+  const tabs = document.querySelector('#tabs');
+  const photo = document.querySelector('#photo-input');
+  if (tabs.getBoundingClientRect().top < photo.getBoundingClientRect().bottom) return;
+  const sizes = new ResizeObserver(() => tabs.scrollIntoView());
+  sizes.observe(document.body);
+  for (const move of ['wheel', 'touchstart', 'pointerdown', 'keydown'])
+    addEventListener(move, () => sizes.disconnect(), {once: true, capture: true});
+}"""
+"""Where they are not beside the photos but below them, as on a phone, nobody would see that there is something new.
+They stay where they were scrolled to until the visitor moves, whatever comes: thumbnails above them push them down, and
+before there are masks the page may end too early."""
+
+
+def example_photos() -> list[tuple[str, str]]:
+    """(path, caption) of photos that installed packages carry."""
+    skimage_photos = Path(skimage.data.__file__).parent
+    sklearn_photos = Path(sklearn.datasets.__file__).parent / "images"
+    photos = [
+        (skimage_photos / "chelsea.png", "cat"),
+        (skimage_photos / "astronaut.png", "astronaut"),
+        (sklearn_photos / "china.jpg", "temple"),
+    ]
+    return [(str(path), caption) for path, caption in photos if path.is_file()]
+
+
+def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
+    """Lay out the panel."""
+    examples = example_photos()
+    photo = gr.Image(label="Photo", sources=["upload", "clipboard"], type="filepath", height=220, elem_id="photo-input")
+    # Gradio would open the file first, and fail with a message of its own: ours tells what to do.
+    photo.preprocess = _uploaded_path  # type: ignore[method-assign]
+    several = gr.UploadButton(
+        "Add several photos", file_count="multiple", file_types=["image"], size="sm", elem_id="several-photos"
+    )
+    gr.Markdown(f"{shelf.limits}. Or an example:", elem_id="upload-limits")
+    offered = thumbnails.build(
+        thumbnails.render(map(_example_thumbnail, examples), label="Examples"),
+        elem_id="examples",
+    )
+    shown = thumbnails.build(visible=False, elem_id="session-photos")
+    clear = gr.Button("Remove all photos", size="sm", visible=False, elem_id="clear-photos")
+
+    @show_errors
+    def add(
+        session: Session, selection: Selection, path: str | None, *, example: str | None = None
+    ) -> tuple[Session, Selection]:
+        if not path:
+            return session, selection
+        session = add_photo(session, path, predictor=shelf.open(session.model), example=example)
+        return session, session.look_at_newest(selection)
+
+    @show_errors
+    def add_several(
+        session: Session,
+        selection: Selection,
+        paths: list[str] | None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Session, Selection]:
+        if not paths:
+            return session, selection
+        track = partial(progress.tqdm, desc="Segmenting your photos", unit="photos")
+        added, problems = add_photos(session, paths, predictor=shelf.open(session.model), track=track)
+        for problem in problems:
+            gr.Warning(problem)
+        return added, added.look_at_newest(selection) if added is not session else selection
+
+    @show_errors
+    def add_example(session: Session, selection: Selection, event: gr.EventData) -> tuple[Session, Selection]:
+        index = event_data(event).get("index")
+        if not (type(index) is int and 0 <= index < len(examples)):
+            raise UserError(f"Expected an example, 0 … {len(examples) - 1}, got {str(index)[:60]}; click one.")
+        path, caption = examples[index]
+        return add(session, selection, path, example=caption)
+
+    def remove_all(session: Session, selection: Selection) -> tuple[Session, Selection]:
+        return session.without_photos(), selection.look_again()
+
+    both = [session, selection]
+    added = photo.upload(add, [*both, photo], both, show_progress_on=photo, **MODEL_EACH)
+    # The input is emptied only after success: a photo that failed stays where its owner can see it.
+    added.success(lambda: None, None, photo, **LATEST)
+    added_several = several.upload(add_several, [*both, several], both, show_progress_on=photo, **MODEL_EACH)
+    added_example = offered.pick(add_example, both, both, show_progress_on=offered, **MODEL_EACH)
+    chosen = shown.pick(choose_photo, both, selection, **EACH)
+    for done in (added, added_several, added_example, chosen):
+        done.success(None, None, None, js=SCROLL_TO_TABS)
+    clear.click(remove_all, both, both, **MODEL_QUEUE)
+    return View(_show_photos, both, [shown, clear], "photo")
+
+
+def _example_thumbnail(example: tuple[str, str]) -> thumbnails.Thumbnail:
+    path, caption = example
+    return thumbnails.Thumbnail.of(load_image(path), caption=caption)
+
+
+def _uploaded_path(payload: ImageData | None) -> str | None:
+    return payload.path if payload else None
+
+
+def _show_photos(session: Session, selection: Selection) -> tuple[gr.HTML, gr.Button]:
+    pictures = [photo.thumbnail for photo in session.photos]
+    label = f"Your photos (up to {session.limits.photos})"
+    pressed = min(selection.photo, len(pictures) - 1)
+    shown = gr.HTML(thumbnails.render(pictures, label=label, pressed=pressed), visible=bool(pictures))
+    return shown, gr.Button(visible=bool(pictures))

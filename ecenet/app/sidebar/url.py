@@ -1,0 +1,91 @@
+"""What is looked at, as the page's address: a link to an example photo opens the same view again."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import gradio as gr
+
+from ecenet.app.error_toasts import show_errors
+from ecenet.app.sidebar.photos import example_photos
+from ecenet.app.state.events import EACH, MODEL_QUEUE, View, event_data
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import Session, add_photo
+
+SHOW_ADDRESS = "address => { history.replaceState(null, '', address || location.pathname) }"
+
+
+def build(
+    session: gr.State, selection: gr.State, tab: gr.State, *, tabs: gr.Tabs, app: gr.Blocks, shelf: ModelShelf
+) -> View:
+    """Open the link that the page was called with. Returns what keeps the address up to date.
+
+    Args:
+        tab: is kept at the id of the tab that is shown.
+    """
+    address = gr.Textbox(visible="hidden", elem_id="address")
+    address.change(None, address, None, js=SHOW_ADDRESS)
+
+    known = {one.id for one in tabs.children if isinstance(one, gr.Tab)}
+
+    @show_errors
+    def open_page(session: Session, selection: Selection, request: gr.Request) -> Any:
+        link = dict(request.query_params)
+        opened, view = open_link(session, selection, link, shelf=shelf)
+        wanted = link.get("tab")
+        # A tab that we choose is not reported as one that is clicked.
+        return opened, view, *((gr.Tabs(selected=wanted), wanted) if wanted in known else (gr.skip(), gr.skip()))
+
+    def remember(event: gr.EventData) -> str:
+        return tab_id(str(event_data(event).get("value")))
+
+    app.load(open_page, [session, selection], [session, selection, tabs, tab], **MODEL_QUEUE)
+    view = View(address_of, [session, selection, tab], [address])
+    tabs.select(remember, None, tab, **EACH)
+    view.after(tab.change)
+    return view
+
+
+def tab_id(label: str) -> str:
+    """`Class embeddings` → `class-embeddings`."""
+    return label.lower().replace(" ", "-")
+
+
+def open_link(
+    session: Session, selection: Selection, link: Mapping[str, str], *, shelf: ModelShelf
+) -> tuple[Session, Selection]:
+    """The example photo, stage, class and pixel of a link. What the model has not is left out, as anybody can write
+    a link, and models change.
+
+    Raises:
+        UserError: the example cannot be read.
+    """
+    path = next((path for path, caption in example_photos() if caption == link.get("photo")), None)
+    if path is None:
+        return session, selection
+    session = add_photo(session, path, predictor=shelf.open(session.model), example=link["photo"])
+    numbers = re.fullmatch(r"(\d{1,5}),(\d{1,5})", link.get("pixel", ""))
+    named = session.look(
+        photo=len(session.photos) - 1,
+        stage=link.get("stage"),
+        class_name=link.get("class"),
+        pixel=[int(number) for number in numbers.groups()] if numbers else None,
+    )
+    return session, replace(named, revision=selection.revision + 1)
+
+
+def address_of(session: Session, selection: Selection, tab: str) -> str:
+    """The query that opens the view again; empty where the photo is the visitor's own."""
+    photo = session.photo(selection)
+    caption = photo.example if photo is not None else None
+    if caption is None:
+        return ""
+    parts = {"photo": caption, "stage": session.stage(selection)}
+    if selection.class_name is not None:
+        parts["class"] = selection.class_name
+    if selection.pixel is not None:
+        parts["pixel"] = "{},{}".format(*selection.pixel)
+    return "?" + urlencode({**parts, "tab": tab}, safe=",")

@@ -1,0 +1,1 @@
+"""What a visitor has: photos, selection, experiment, the open models, and the saved session. No components."""

@@ -1,0 +1,43 @@
+"""What one visitor may upload. Whoever starts the app sets it; the app shows it."""
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from ecenet.common.errors import UserError
+from ecenet.data.images import MAX_PIXELS
+
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""Pillow itself opens nothing larger."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one upload, and of a session."""
+
+    megabytes: int = 32
+    """Of one file, in MiB, whatever way it comes."""
+    pixels: int = MAX_PIXELS
+    """Of one image."""
+    photos: int = 20
+    """Of one session, and of one call of the API."""
+
+    def __post_init__(self) -> None:
+        """Raises:
+        UserError: a limit is none.
+        """
+        for name, value, least, most in (
+            ("megabytes", self.megabytes, 1, 4096),
+            ("pixels", self.pixels, 10_000, MOST_PIXELS),
+            ("photos", self.photos, 1, 1000),
+        ):
+            if not least <= value <= most:
+                raise UserError(f"Expected --max-{name} of {least} … {most}, got {value}; correct it.")
+
+    @property
+    def bytes(self) -> int:
+        return self.megabytes << 20
+
+    def __str__(self) -> str:
+        photos = "1 photo" if self.photos == 1 else f"Up to {self.photos} photos"
+        return f"{photos}, {self.megabytes} MB and {self.pixels / 1e6:.3g} megapixels each"

@@ -1,0 +1,299 @@
+// The picture of the Segment tab. gr.HTML runs this once, as the body of a function of `element`, `trigger` and `watch`.
+// It changes what is shown without asking the server: ecenet/app/widgets/pixel_planes.py has sent what every stage says of every pixel.
+// Of each pixel there are TOP classes, then their probabilities, then the entropy, these in percent.
+const [TOP, ENTROPY, PLANES] = [3, 6, 7];
+const VEIL = 0xa0000000;
+const LINE = {light: 0xffffffff, dark: 0xff000000};
+const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+
+const view = element.closest('#segment-view');
+const find = (selector) => element.querySelector(selector);
+const findAll = (selector) => [...element.querySelectorAll(selector)];
+
+// `pixel` is selected, `cursor` is looked at; both are [x, y] in the photo or null. `highlight` is a class or null.
+const state = {
+  stage: null, mode: 'classes', boundaries: false, opacity: null, pixel: null, cursor: null, keyboard: false,
+  highlight: null,
+};
+let layers = new Map();
+let classes = [];
+let size = [1, 1];
+
+function setup() {
+  layers = new Map();
+  state.cursor = null;
+  state.highlight = null;
+  const photo = find('.ece-photo');
+  if (!photo) return;
+  classes = JSON.parse(photo.dataset.classes);
+  size = JSON.parse(photo.dataset.size);
+  draw();
+}
+
+// Pictures to numbers
+
+async function decode(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  // Grey values are numbers here, not colours: nothing may adapt them to a screen.
+  const bitmap = await createImageBitmap(image, {colorSpaceConversion: 'none', premultiplyAlpha: 'none'});
+  const canvas = Object.assign(document.createElement('canvas'), {width: bitmap.width, height: bitmap.height});
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  context.drawImage(bitmap, 0, 0);
+  const {data} = context.getImageData(0, 0, bitmap.width, bitmap.height);
+  const grey = new Uint8Array(data.length / 4);
+  for (let i = 0; i < grey.length; i++) grey[i] = data[4 * i];
+  const area = grey.length / PLANES;
+  const planes = Array.from({length: PLANES}, (_, n) => grey.subarray(n * area, (n + 1) * area));
+  return {width: bitmap.width, height: bitmap.height / PLANES, planes};
+}
+
+// A stage's numbers, or null until they are there; then everything is drawn again.
+function layer(stage) {
+  if (!layers.has(stage)) {
+    const asked = layers;
+    asked.set(stage, null);
+    decode(maskOf(stage).dataset.planes).then((decoded) => {
+      asked.set(stage, decoded);
+      if (asked === layers) draw();
+    });
+  }
+  return layers.get(stage);
+}
+
+const maskOf = (stage) => find(`.ece-mask[data-stage="${stage}"]`);
+
+function stageBefore(stage) {
+  const stages = findAll('.ece-mask[data-stage]').map((mask) => mask.dataset.stage);
+  return stages[stages.indexOf(stage) - 1] ?? null;
+}
+
+// Numbers to pictures
+
+function draw() {
+  const photo = find('.ece-photo');
+  if (!photo) return;
+  if (!state.stage || !maskOf(state.stage)) state.stage = find('.ece-mask[data-stage]:not([hidden])').dataset.stage;
+  findAll('[data-stage]').forEach((item) => { item.hidden = item.dataset.stage !== state.stage; });
+  findAll('[data-frame]').forEach((item) => item.setAttribute('aria-pressed', item.dataset.frame === state.stage));
+  findAll('[data-scale]').forEach((item) => { item.hidden = item.dataset.scale !== state.mode; });
+  if (state.opacity !== null) find('.ece-segment').style.setProperty('--mask-opacity', state.opacity);
+  photo.dataset.mode = state.mode;
+  const shown = layer(state.stage);
+  paintMode(shown);
+  paintLines(shown);
+  place(find('.ece-marker'), state.pixel);
+  drawCursor();
+}
+
+// Fills a canvas with the colours that `colorOf(pixel)` gives, 0 for none.
+function fill(canvas, shown, colorOf) {
+  canvas.width = shown.width;
+  canvas.height = shown.height;
+  const colors = new Uint32Array(shown.width * shown.height);
+  for (let i = 0; i < colors.length; i++) colors[i] = colorOf(i);
+  const bytes = new Uint8ClampedArray(colors.buffer);
+  canvas.getContext('2d').putImageData(new ImageData(bytes, shown.width, shown.height), 0, 0);
+}
+
+const clear = (canvas) => { canvas.width = canvas.height = 1; };
+
+function paintMode(shown) {
+  const canvas = find('.ece-paint');
+  const before = state.mode === 'changed' ? stageBefore(state.stage) : null;
+  const earlier = before && layer(before);
+  if (state.mode === 'changed') tellChange(shown, before, earlier);
+  if (!shown || state.mode === 'classes' || (state.mode === 'changed' && !earlier)) return clear(canvas);
+  const colors = scaleColors();
+  const plane = shown.planes[state.mode === 'entropy' ? ENTROPY : TOP];
+  if (state.mode === 'changed') {
+    fill(canvas, shown, (i) => colors[shown.planes[0][i] === earlier.planes[0][i] ? 0 : 255]);
+  } else {
+    fill(canvas, shown, (i) => colors[Math.round(2.55 * plane[i])]);
+  }
+}
+
+function tellChange(shown, before, earlier) {
+  const line = find('.ece-change');
+  if (!before) {
+    line.textContent = 'the coarse mask is the first: there is none before it';
+  } else if (shown && earlier) {
+    const changed = shown.planes[0].reduce((sum, k, i) => sum + (k !== earlier.planes[0][i]), 0);
+    const share = (100 * changed / shown.planes[0].length).toFixed(1);
+    line.textContent = `${share} % of the pixels have another class than at ${maskOf(before).dataset.title}`;
+  }
+}
+
+// 256 colours, packed, of the gradient that the scale shows.
+function scaleColors() {
+  const stops = find('[data-gradient]').dataset.gradient.match(/rgb\([^)]*\)/g);
+  const canvas = Object.assign(document.createElement('canvas'), {width: 256, height: 1});
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  const gradient = context.createLinearGradient(0.5, 0, 255.5, 0);
+  stops.forEach((stop, i) => gradient.addColorStop(i / (stops.length - 1), stop));
+  context.fillStyle = gradient;
+  context.fillRect(0, 0, 256, 1);
+  return new Uint32Array(context.getImageData(0, 0, 256, 1).data.buffer);
+}
+
+// Class borders, light beside dark to be seen on anything, and a veil over all but the highlighted class.
+function paintLines(shown) {
+  const canvas = find('.ece-lines');
+  if (!shown || (!state.boundaries && state.highlight === null)) return clear(canvas);
+  const labels = shown.planes[0];
+  const {width} = shown;
+  const border = (i, neighbour) => neighbour < labels.length && labels[i] !== labels[neighbour];
+  fill(canvas, shown, (i) => {
+    const column = i % width;
+    if (state.boundaries) {
+      if ((column < width - 1 && border(i, i + 1)) || border(i, i + width)) return LINE.light;
+      if ((column > 0 && border(i - 1, i)) || (i >= width && border(i - width, i))) return LINE.dark;
+    }
+    return state.highlight === null || labels[i] === state.highlight ? 0 : VEIL;
+  });
+}
+
+// The pixel looked at
+
+function place(item, pixel) {
+  item.hidden = !pixel;
+  if (!pixel) return;
+  item.style.left = `${100 * (pixel[0] + 0.5) / size[0]}%`;
+  item.style.top = `${100 * (pixel[1] + 0.5) / size[1]}%`;
+}
+
+function look(pixel, {keyboard}) {
+  state.cursor = pixel;
+  state.keyboard = keyboard;
+  drawCursor();
+}
+
+function drawCursor() {
+  place(find('.ece-cross'), state.keyboard ? state.cursor : null);
+  const tip = find('.ece-tip');
+  const shown = state.cursor && layer(state.stage);
+  tip.hidden = !shown;
+  // Read aloud only to whoever moves with the keyboard: a mouse would make it chatter.
+  tip.setAttribute('aria-live', state.keyboard ? 'polite' : 'off');
+  if (!shown) return;
+  tip.replaceChildren(...tipRows(shown, state.cursor));
+  const box = find('.ece-photo').getBoundingClientRect();
+  const [x, y] = state.cursor.map((value, axis) => (value + 0.5) / size[axis] * (axis ? box.height : box.width));
+  const above = y - tip.offsetHeight - 14;
+  tip.style.left = `${Math.max(0, Math.min(x + 12, box.width - tip.offsetWidth))}px`;
+  tip.style.top = `${above >= 0 ? above : y + 20}px`;
+}
+
+function tipRows(shown, [x, y]) {
+  const column = Math.floor((x + 0.5) * shown.width / size[0]);
+  const row = Math.floor((y + 0.5) * shown.height / size[1]);
+  const values = shown.planes.map((plane) => plane[row * shown.width + column]);
+  const rows = [];
+  for (let rank = 0; rank < TOP; rank++) {
+    const known = classes[values[rank]];
+    // The runner-up is told however small it is, the third only where it counts.
+    if (known && (rank < 2 || values[TOP + rank] > 0)) rows.push(classRow(known, values[TOP + rank]));
+  }
+  const note = document.createElement('small');
+  const uncertainty = state.mode === 'entropy' ? `entropy ${(values[ENTROPY] / 100).toFixed(2)}, ` : '';
+  const selected = state.pixel && state.pixel[0] === x && state.pixel[1] === y ? ', selected' : '';
+  note.textContent = `${uncertainty}x ${x}, y ${y}${selected}`;
+  return [...rows, note];
+}
+
+function classRow([name, color], percent) {
+  const row = document.createElement('div');
+  const swatch = Object.assign(document.createElement('span'), {className: 'ece-swatch'});
+  swatch.style.background = color;
+  const share = document.createElement('span');
+  share.textContent = percent === 0 ? '< 1 %' : `${percent} %`;
+  const label = document.createElement('span');
+  label.append(swatch, name);
+  row.append(label, ' ', share);
+  return row;
+}
+
+function select(pixel) {
+  state.pixel = pixel;
+  place(find('.ece-marker'), pixel);
+  drawCursor();
+  trigger('pixel', {x: pixel[0], y: pixel[1]});
+}
+
+// What people do. Listeners sit on `element`: what lies in it is replaced with every photo.
+
+const clamp = ([x, y]) => [Math.max(0, Math.min(size[0] - 1, x)), Math.max(0, Math.min(size[1] - 1, y))];
+const isPhoto = (event) => event.target.closest('.ece-photo') !== null;
+
+function pixelUnder(event) {
+  const box = find('.ece-photo').getBoundingClientRect();
+  return clamp([
+    Math.floor((event.clientX - box.left) / box.width * size[0]),
+    Math.floor((event.clientY - box.top) / box.height * size[1]),
+  ]);
+}
+
+element.addEventListener('pointermove', (event) => {
+  if (event.pointerType === 'touch' || !find('.ece-photo')) return;
+  if (isPhoto(event)) look(pixelUnder(event), {keyboard: false});
+  else if (!state.keyboard) look(null, {keyboard: false});
+});
+
+element.addEventListener('pointerleave', (event) => {
+  highlight(null);
+  if (event.pointerType !== 'touch' && !state.keyboard && find('.ece-photo')) look(null, {keyboard: false});
+});
+
+element.addEventListener('click', (event) => {
+  if (!isPhoto(event)) return;
+  look(pixelUnder(event), {keyboard: false});
+  select(state.cursor);
+});
+
+element.addEventListener('focusin', (event) => {
+  if (!event.target.matches('.ece-photo:focus-visible')) return;
+  look(state.pixel ?? size.map((side) => Math.floor(side / 2)), {keyboard: true});
+});
+
+element.addEventListener('focusout', (event) => {
+  if (isPhoto(event)) look(null, {keyboard: false});
+});
+
+element.addEventListener('keydown', (event) => {
+  if (!isPhoto(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+  const now = state.cursor ?? state.pixel ?? size.map((side) => Math.floor(side / 2));
+  const step = STEPS[event.key];
+  if (step) {
+    const grid = JSON.parse(maskOf(state.stage).dataset.grid);
+    const cell = size.map((side, axis) => (event.shiftKey ? 1 : Math.max(1, Math.round(side / grid[axis]))));
+    look(clamp([now[0] + step[0] * cell[0], now[1] + step[1] * cell[1]]), {keyboard: true});
+  } else if (event.key === 'Enter' || event.key === ' ') {
+    look(now, {keyboard: true});
+    select(now);
+  } else if (event.key === 'Escape') {
+    look(null, {keyboard: false});
+  } else {
+    return;
+  }
+  event.preventDefault();
+});
+
+// Over a row of the legend its class stands out; over anything else none does.
+element.addEventListener('pointerover', (event) => highlight(event.target.closest('[data-class]')));
+
+function highlight(row) {
+  const chosen = row ? Number(row.dataset.class) : null;
+  if (chosen === state.highlight || !find('.ece-photo')) return;
+  state.highlight = chosen;
+  paintLines(layer(state.stage));
+}
+
+// The controls around the picture, and other views, tell what to show.
+view.addEventListener('show', ({detail}) => {
+  if ('pixel' in detail) detail.pixel = detail.pixel ? detail.pixel.split(',').map(Number) : null;
+  Object.assign(state, detail);
+  draw();
+});
+watch('value', setup);
+setup();

@@ -1,0 +1,1 @@
+"""The Class embeddings tab."""

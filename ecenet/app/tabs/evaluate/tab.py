@@ -1,0 +1,214 @@
+"""Evaluate: what a whole split says about the model, from a bank of its embeddings and confusions."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from ecenet.analysis.diagnostics.bank_statistics import (
+    cell_images,
+    class_spreads,
+    stage_confusion,
+    worst_images,
+)
+from ecenet.app.error_toasts import show_errors
+from ecenet.app.state.events import EACH, MODEL_EACH, View, event_data
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.reference_bank import find_bank
+from ecenet.app.state.select_events import required_file
+from ecenet.app.state.selection import MIN_AREA, Selection
+from ecenet.app.state.session import Session
+from ecenet.app.tabs.evaluate.images import Listing, image_cards, image_names, open_data, open_image
+from ecenet.app.tabs.evaluate.tables import about_bank, confusion_table, spread_table
+from ecenet.app.widgets.data_fields import data_fields
+from ecenet.app.widgets.markup import empty_state, on_click
+from ecenet.common.errors import UserError
+from ecenet.data.read import Layout
+from ecenet.evaluation.bank import EmbeddingBank
+from ecenet.evaluation.bank_parquet import read_bank
+from ecenet.evaluation.metrics import intersection_over_union
+from ecenet.inference.prediction import stage_title
+
+LISTED = 8
+NO_BANK = (
+    "These weights have no bank beside them. Make one with `python -m ecenet embed --weights … --data … --split val "
+    "--out val.parquet` and open it here."
+)
+CLICK = on_click(
+    "[data-truth]",
+    "cell",
+    "{truth: Number(picked.dataset.truth), predicted: Number(picked.dataset.predicted)}",
+)
+CLICK_IMAGE = on_click("[data-image]", "card", "{index: Number(picked.dataset.image)}")
+
+
+class Source(NamedTuple):
+    bank: EmbeddingBank
+    own: bool
+    """Opened by the visitor, rather than found beside the weights."""
+
+
+def build(
+    session: gr.State, selection: gr.State, shown_tab: gr.State, *, tabs: gr.Tabs, shelf: ModelShelf, local_files: bool
+) -> View:
+    """Lay out the tab.
+
+    Args:
+        shown_tab: holds the id of the tab that is shown.
+        tabs: of the page; the first is opened with an image that somebody clicks.
+        local_files: whether visitors may name a folder of this machine.
+    """
+    opened, listing = gr.State(None), gr.State(None)
+    gr.Markdown(
+        "What a whole split says: confusions, and how far each class's embeddings keep from their nearest rival. Click "
+        "a cell to see which images are behind it."
+    )
+    with gr.Row():
+        with gr.Column(scale=3, min_width=260):
+            about = gr.HTML(elem_id="bank-about")
+        upload = gr.UploadButton(
+            "Open a bank (.parquet)",
+            file_types=[".parquet"],
+            type="filepath",
+            size="sm",
+            scale=0,
+            min_width=180,
+            elem_id="open-bank",
+        )
+    with gr.Row(visible=local_files):
+        folder, layout = data_fields("Data folder, to see the images", elem_id="bank")
+    with gr.Row():
+        with gr.Column(scale=3, min_width=320):
+            matrix = gr.HTML(js_on_load=CLICK, elem_id="confusion")
+        with gr.Column(scale=1, min_width=240):
+            images = gr.HTML(js_on_load=CLICK_IMAGE, elem_id="cell-images")
+    spreads = gr.HTML(elem_id="class-spreads")
+
+    @show_errors
+    def draw_images(
+        session: Session,
+        opened: EmbeddingBank | None,
+        listing: Listing | None,
+        folder: str,
+        layout: Layout,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> str:
+        source = source_of(session, opened, shelf=shelf)
+        if source is None or listing is None:
+            return ""
+        data = open_data(source.bank, folder, layout) if local_files else None
+        if data is None:
+            return image_names(listing, bank=source.bank)
+        track = partial(progress.tqdm, desc="Segmenting the images", unit="images")
+        predictor = shelf.open(session.model)
+        return image_cards(listing, bank=source.bank, data=data, predictor=predictor, track=track)
+
+    drawn = View(draw_images, [session, opened, listing, folder, layout], [images], runs_model=local_files)
+    where = [session, selection, opened]
+    view = View(partial(render, shelf=shelf), where, [about, matrix, listing, spreads], "stage", then=drawn)
+    drawn.after(folder.submit, show_progress="minimal")
+    drawn.after(layout.input, show_progress="minimal")
+
+    @show_errors
+    def open_file(session: Session, path: str | None) -> EmbeddingBank:
+        return read_bank(Path(required_file(path)), weights=shelf.open(session.model).weights_hash)
+
+    upload.upload(open_file, [session, upload], opened, trigger_mode="always_last", api_visibility="private")
+    view.after(opened.change, show_progress="minimal")
+
+    @show_errors
+    def open_cell(session: Session, selection: Selection, opened: EmbeddingBank | None, event: gr.EventData) -> Listing:
+        return cell_listing(session, selection, opened, event_data(event), shelf=shelf)
+
+    drawn.after(matrix.cell(open_cell, where, listing, **EACH).success, show_progress="minimal")
+
+    @show_errors
+    def look_at_image(
+        session: Session,
+        selection: Selection,
+        opened: EmbeddingBank | None,
+        listing: Listing | None,
+        folder: str,
+        layout: Layout,
+        event: gr.EventData,
+    ) -> tuple[Session, Selection, gr.Tabs, str]:
+        source = source_of(session, opened, shelf=shelf)
+        data = open_data(source.bank, folder, layout) if source is not None and local_files else None
+        if source is None or listing is None or data is None:
+            raise UserError("Expected the folder of the images, but none is named; name it above the matrix.")
+        added, looked_at = open_image(
+            session,
+            selection,
+            event_data(event).get("index"),
+            listing=listing,
+            bank=source.bank,
+            data=data,
+            predictor=shelf.open(session.model),
+        )
+        return added, looked_at, gr.Tabs(selected="segment"), "segment"
+
+    images.card(look_at_image, [*where, listing, folder, layout], [session, selection, tabs, shown_tab], **MODEL_EACH)
+    return view
+
+
+def source_of(session: Session, opened: EmbeddingBank | None, *, shelf: ModelShelf) -> Source | None:
+    """The bank that was opened, as long as its model is the chosen one; else the one beside the weights."""
+    if opened is not None and opened.about["weights_hash"] == shelf.open(session.model).weights_hash:
+        return Source(opened, own=True)
+    bank = find_bank(shelf, session.model)
+    return None if bank is None else Source(bank, own=False)
+
+
+def render(
+    session: Session, selection: Selection, opened: EmbeddingBank | None, *, shelf: ModelShelf
+) -> tuple[str, str, Listing | None, str]:
+    """What the bank is, the confusion matrix, the worst images, and the classes' spread; all at the selected stage."""
+    source = source_of(session, opened, shelf=shelf)
+    if source is None:
+        return empty_state(NO_BANK), "", None, ""
+    bank, stage = source.bank, session.embedding_stage(selection)
+    names, colors = bank.about["class_names"], bank.about["class_colors"]
+    confusion = stage_confusion(bank, stage)
+    worst = tuple((image, f"{score:.0%}") for image, score in worst_images(bank, stage, count=LISTED))
+    return (
+        about_bank(bank, stage=stage),
+        confusion_table(confusion, names=names, title=stage_title(stage)),
+        Listing("Worst images, by the mean IoU of their classes", stage, worst),
+        spread_table(
+            class_spreads(bank, stage, min_area=MIN_AREA),
+            iou=intersection_over_union(confusion),
+            names=names,
+            colors=colors,
+        ),
+    )
+
+
+def cell_listing(
+    session: Session,
+    selection: Selection,
+    opened: EmbeddingBank | None,
+    clicked: dict[str, Any],
+    *,
+    shelf: ModelShelf,
+) -> Listing:
+    """Images behind a cell of the matrix, most pixels first.
+
+    Args:
+        clicked: `truth` and `predicted`, indices of classes, as a browser sent them.
+    Raises:
+        UserError: they are not, or there is no bank.
+    """
+    source = source_of(session, opened, shelf=shelf)
+    if source is None:
+        raise UserError("Expected a bank to be shown, but there is none; open one first.")
+    bank, stage = source.bank, session.embedding_stage(selection)
+    names = bank.about["class_names"]
+    pair = clicked.get("truth"), clicked.get("predicted")
+    for k in pair:
+        if not (type(k) is int and 0 <= k < len(names)):
+            raise UserError(f"Expected a class, 0 … {len(names) - 1}, got {str(k)[:60]}; click a cell of the matrix.")
+    truth, predicted = int(str(pair[0])), int(str(pair[1]))
+    found = cell_images(bank, stage, truth=truth, predicted=predicted, count=LISTED)
+    title = f"{names[truth]} taken for {names[predicted]}, pixels" if truth != predicted else f"{names[truth]}, pixels"
+    return Listing(title, stage, tuple((image, f"{count:,}") for image, count in found), (truth, predicted))

@@ -1,0 +1,74 @@
+"""The HTML of the Evaluate tab: what a bank is, its confusion matrix, how its classes' embeddings lie."""
+
+import numpy as np
+
+from ecenet.analysis.diagnostics.bank_statistics import ClassSpread, stage_mious
+from ecenet.app.widgets.markup import color_swatch, escape
+from ecenet.evaluation.bank import EmbeddingBank
+from ecenet.inference.prediction import stage_title
+
+MAX_CLASSES = 30
+"""Rows of the confusion matrix: the classes with most pixels."""
+
+
+def about_bank(bank: EmbeddingBank, *, stage: str) -> str:
+    """Where the numbers come from, and mIoU by stage."""
+    where = f"{len(bank.images)} images of {escape(bank.about['data'])}, {escape(bank.about['split'])}"
+    if bank.about["split"] == "train":
+        where += "; the model was trained on them, which flatters it"
+    mious = " ".join(
+        f"<span>{escape(stage_title(name))} <b>{value:.1%}</b></span>"
+        if name == stage
+        else f"<span>{escape(stage_title(name))} {value:.1%}</span>"
+        for name, value in stage_mious(bank).items()
+    )
+    return f'<p class="ece-bank">{where}.</p><p class="ece-bank">mIoU {mious}</p>'
+
+
+def confusion_table(confusion: np.ndarray, *, names: list[str], title: str) -> str:
+    """Rows are the truth, in shares of its pixels; columns may hold classes that nothing truly is. Each cell is a
+    button."""
+    pixels, predictions = confusion.sum(axis=1), confusion.sum(axis=0)
+    order = np.lexsort((-predictions, -pixels))[:MAX_CLASSES].tolist()
+    shown = [k for k in order if pixels[k] + predictions[k] > 0]
+    heads = "".join(f'<th scope="col"><span>{escape(names[k])}</span></th>' for k in shown)
+    body = ""
+    for truth in (k for k in shown if pixels[k] > 0):
+        cells = ""
+        for predicted in shown:
+            share = confusion[truth, predicted] / pixels[truth]
+            text = f"{share:.0%}" if share >= 0.005 else ""
+            pair = escape(f"{names[truth]} taken for {names[predicted]}")
+            cells += (
+                f'<td><button type="button" data-truth="{truth}" data-predicted="{predicted}" '
+                f'title="{pair}: {share:.1%}" aria-label="{pair}: {text or "less than 0.5%"}" '
+                f'style="--share:{share:.3f}">{text}</button></td>'
+            )
+        body += f'<tr><th scope="row">{escape(names[truth])}</th>{cells}</tr>'
+    return f"""
+<div class="ece-scroll"><table class="ece-gates ece-confusion">
+  <caption>{title}: where the pixels of each true class (rows) go</caption>
+  <thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody>
+</table></div>"""
+
+
+def spread_table(spreads: list[ClassSpread], *, iou: np.ndarray, names: list[str], colors: list[list[int]]) -> str:
+    """One row a class, the lowest margin first: where a rival is near, confusions are to be expected."""
+    rows = ""
+    for one in sorted(spreads, key=lambda spread: (np.isnan(spread.margin), spread.margin)):
+        rival = "–" if one.rival is None else f"{color_swatch(colors[one.rival])}{escape(names[one.rival])}"
+        margin = "–" if np.isnan(one.margin) else f"{one.margin:.3f}"
+        rows += (
+            f"<tr><td>{color_swatch(colors[one.class_index])}{escape(names[one.class_index])}</td>"
+            f"<td>{iou[one.class_index]:.0%}</td><td>{one.count}</td><td>{one.spread:.3f}</td><td>{rival}</td>"
+            f"<td>{margin}</td><td>{one.astray:.0%}</td></tr>"
+        )
+    heads = "".join(
+        f"<th>{name}</th>" for name in ("Class", "IoU", "Images", "Spread", "Nearest rival", "Margin", "Astray")
+    )
+    return f"""
+<div class="ece-scroll" tabindex="0" role="region" aria-label="Class embeddings"><table class="ece-legend">
+  <caption>Class embeddings, lowest margin first</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>
+</table></div>
+<p class="ece-note">Spread: mean cosine distance to the class's centroid. Margin: how much farther the nearest rival's
+centroid is than the own one, median. Astray: embeddings that lie nearer to some other class.</p>"""

@@ -1,0 +1,94 @@
+"""The part of the Similarity tab that asks how far one map can be trusted."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import gradio as gr
+import numpy as np
+import plotly.graph_objects as go
+
+from ecenet.analysis.diagnostics.faithfulness import Judgement, judge
+from ecenet.analysis.plots.faithfulness import faithfulness_curves
+from ecenet.app.error_toasts import show_errors
+from ecenet.app.state.events import MODEL_QUEUE, View
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import Selection, shown_class
+from ecenet.app.state.session import Session
+from ecenet.app.widgets.markup import escape
+from ecenet.inference.prediction import stage_title
+
+STEPS, RANDOM_ORDERS = 8, 3
+HELP = (
+    "Insertion: cells are uncovered over a blurred photo, the most similar first; deletion: they are covered. The "
+    "score is the mean probability of the class over its final mask. A faithful map has a larger insertion area than "
+    "random orders, and a smaller deletion area; a thing that fills the photo fails the second easily, since random "
+    "holes spoil it all at once. Random heads: rank correlation with maps of untrained heads on the same features; "
+    "near 1 the map shows the photo's edges, not what was learned. One photo proves little: compare several."
+)
+
+
+def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
+    """Lay out the button, the badge and the curves. Returns what takes them away when something else is looked at."""
+    ask = gr.Button("How far can the selected map be trusted?", size="sm", elem_id="judge-map")
+    badge = gr.HTML(elem_id="map-badge")
+    curves = gr.Plot(show_label=False, visible=False, elem_id="faithfulness-plot")
+
+    @show_errors
+    def judge(
+        session: Session,
+        selection: Selection,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[str, gr.Plot]:
+        track = partial(progress.tqdm, desc="Covering and uncovering", unit="orders")
+        page, figure = judged(session, selection, shelf=shelf, track=track)
+        return page, gr.Plot(figure, visible=True)
+
+    ask.click(judge, [session, selection], [badge, curves], **MODEL_QUEUE)
+    return View(lambda: ("", gr.Plot(visible=False)), [], [badge, curves])
+
+
+def judged(
+    session: Session,
+    selection: Selection,
+    *,
+    shelf: ModelShelf,
+    track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
+) -> tuple[str, go.Figure]:
+    """The numbers of the selected photo, class and stage, and the curves behind them.
+
+    Raises:
+        UserError: there is no photo, or the final mask has no pixel of the class.
+    """
+    prediction = session.required_photo(selection).prediction
+    name, stage = shown_class(prediction, selection.class_name), session.stage(selection)
+    found = judge(
+        shelf.open(session.model),
+        prediction,
+        stage=stage,
+        class_index=prediction.class_names.index(name),
+        steps=STEPS,
+        random_orders=RANDOM_ORDERS,
+        track=track,
+    )
+    title = f"{name} at {stage_title(stage)}"
+    return badge_of(found, title=title), faithfulness_curves(found.curves, title=title)
+
+
+def badge_of(found: Judgement, *, title: str) -> str:
+    """Three numbers, each beside what it should beat, and what they mean."""
+    curves = found.curves
+    passed = [found.insertion_passes, found.deletion_passes, found.is_learned]
+    texts = [
+        f"Insertion <b>{curves.insertion.area:.2f}</b>, random {curves.random_insertion.area:.2f}",
+        f"Deletion <b>{curves.deletion.area:.2f}</b>, random {curves.random_deletion.area:.2f}",
+        f"Random heads <b>{found.correlation:.2f}</b>",
+    ]
+    marks = "".join(
+        f'<span class="ece-state" data-state="{"finished" if good else "failed"}">{"✓" if good else "✗"} {text}</span>'
+        for good, text in zip(passed, texts, strict=True)
+    )
+    return f"""
+<p class="ece-badge">{escape(title)}: {marks}</p>
+<details class="ece-note">
+  <summary>What these numbers mean, and when not to trust them</summary>{escape(HELP)}
+</details>"""

@@ -1,0 +1,178 @@
+"""Pixel: why one pixel got its class, which stage decided the others, and how classes went over into each other."""
+
+from itertools import pairwise
+
+import gradio as gr
+
+from ecenet.analysis.diagnostics.pixel_probe import PixelProbe, probe_pixel
+from ecenet.analysis.diagnostics.stage_flow import decided_at, decided_shares, transitions
+from ecenet.analysis.plots import probe as figures
+from ecenet.app.state.events import EACH, LATEST, View
+from ecenet.app.state.select_events import choose_pixel
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import Photo, Session
+from ecenet.app.tabs import ground_truth as truth
+from ecenet.app.widgets.markup import color_swatch, data_uri, empty_state, escape
+from ecenet.data.images import thumbnail
+from ecenet.inference.overlay import overlay
+from ecenet.inference.prediction import Prediction, stage_title
+
+MAX_MAP_SIDE = 640
+"""Longest side in pixels at which the map of stages is sent; clicks still mean pixels of the photo."""
+NO_PIXEL = "Click on the photo in the Segment tab, or on the map here, to see why one pixel got its class."
+FLOW_NOTE = (
+    "{changed:.1%} of the pixels change their class at some stage. Each column is a stage, each block a class; strong "
+    "bands change, faint ones stay. Classes that hold less than 0.5 % of what is drawn at every stage are joined as "
+    "“other”."
+)
+NO_CHANGE = "No pixel changes its class: every stage draws the coarse mask."
+SEND_PIXEL = """
+element.addEventListener('click', (event) => {
+  const picture = event.target.closest('.ece-decided');
+  if (!picture) return;
+  const box = picture.getBoundingClientRect();
+  const at = (offset, length, pixels) => Math.min(pixels - 1, Math.max(0, Math.floor(offset / length * pixels)));
+  trigger('click', {
+    x: at(event.clientX - box.left, box.width, Number(picture.dataset.width)),
+    y: at(event.clientY - box.top, box.height, Number(picture.dataset.height)),
+  });
+});
+"""
+
+
+def build(session: gr.State, selection: gr.State) -> list[View]:
+    """Lay out the tab."""
+    gr.Markdown(
+        "Every stage draws its own mask. A pixel is **decided** at the first stage from which on its class is the "
+        "final one and stays."
+    )
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            stages = gr.HTML(render_map(None), elem_id="decided-map", js_on_load=SEND_PIXEL)
+            # The cross is a style of its own: a click need not send the picture again.
+            cross = gr.HTML(elem_id="pixel-cross")
+            sentence = gr.HTML(visible=False, elem_id="pixel-sentence")
+        with gr.Column(scale=1, min_width=300):
+            hint = gr.HTML(empty_state(NO_PIXEL), elem_id="pixel-hint")
+            lines = gr.Plot(show_label=False, visible=False, elem_id="probability-plot")
+            cells = gr.Plot(show_label=False, visible=False, elem_id="pixel-similarity-plot")
+    flow_note = gr.Markdown(visible=False, elem_id="flow-note")
+    whole = gr.Checkbox(
+        label="With pixels that never change", visible=False, container=False, elem_id="flow-whole", interactive=True
+    )
+    flow = gr.Plot(show_label=False, visible=False, elem_id="flow-plot")
+    scores = truth.build(session, selection)
+
+    both = [session, selection]
+    stages.click(choose_pixel, both, selection, **EACH)
+    flows = View(render_flow, [*both, whole], [flow_note, whole, flow], "photo")
+    whole.input(flows.render, flows.inputs, flows.outputs, **LATEST)
+    return [
+        View(render_decided, both, [stages], "photo"),
+        View(render_pixel, both, [cross, hint, sentence, lines, cells]),
+        flows,
+        scores,
+    ]
+
+
+def render_decided(session: Session, selection: Selection) -> str:
+    """The map of the photo looked at."""
+    return render_map(session.photo(selection))
+
+
+def render_flow(session: Session, selection: Selection, whole: bool) -> tuple[gr.Markdown, gr.Checkbox, gr.Plot]:
+    """The flow of classes through the stages.
+
+    Args:
+        whole: with the pixels that no stage changes, which are most and leave the others thin.
+    """
+    photo = session.photo(selection)
+    if photo is None:
+        return gr.Markdown(visible=False), gr.Checkbox(visible=False), gr.Plot(None, visible=False)
+    prediction = photo.prediction
+    changed = decided_at(prediction) > 0
+    if not (whole or changed.any()):
+        return gr.Markdown(NO_CHANGE, visible=True), gr.Checkbox(visible=True), gr.Plot(None, visible=False)
+    flow = figures.class_flow(
+        transitions(prediction, within=None if whole else changed),
+        stages=list(prediction.stages),
+        pixels=changed.size,
+        class_names=prediction.class_names,
+        class_colors=prediction.class_colors,
+    )
+    note = FLOW_NOTE.format(changed=changed.mean())
+    return gr.Markdown(note, visible=True), gr.Checkbox(visible=True), gr.Plot(flow, visible=True)
+
+
+def render_map(photo: Photo | None) -> str:
+    """The stage that decided each pixel, over the faded photo, and how many pixels each stage decided."""
+    if photo is None:
+        return empty_state("Add a photo first: which stage decided each of its pixels appears here.")
+    prediction = photo.prediction
+    decided = decided_at(prediction)
+    colors = figures.stage_colors(len(prediction.stages))
+    picture = overlay(prediction.image.convert("L").convert("RGB"), decided, colors, opacity=0.65)
+    shares = decided_shares(decided, stages=len(colors))
+    legend = "".join(
+        f"<li>{color_swatch(color)}{stage_title(name)} <b>{share:.1%}</b></li>"
+        for color, name, share in zip(colors, prediction.stages, shares, strict=True)
+    )
+    width, height = prediction.image.size
+    source = data_uri(thumbnail(picture, max_side=MAX_MAP_SIDE), file_format="JPEG")
+    return f"""
+<div class="ece-decided" data-width="{width}" data-height="{height}" style="--photo-ratio:{width / height:.4f}">
+  <img src="{source}" alt="{escape(f"{photo.name}: the stage that decided each pixel")}"><span></span>
+</div>
+<ul class="ece-stages">{legend}</ul>
+<p class="ece-note">Share of the pixels that each stage decided. Click on the picture to ask about a pixel.</p>"""
+
+
+def render_pixel(session: Session, selection: Selection) -> tuple[str, gr.HTML, gr.HTML, gr.Plot, gr.Plot]:
+    """The cross on the map, the sentence, the probabilities and the similarities of the selected pixel."""
+    photo, pixel = session.photo(selection), selection.pixel
+    if photo is None or pixel is None:
+        hidden = gr.Plot(None, visible=False)
+        return "", gr.HTML(visible=True), gr.HTML(visible=False), hidden, hidden
+    prediction = photo.prediction
+    width, height = prediction.image.size
+    # A pixel of a photo that has just gone may lie outside this one.
+    x, y = min(pixel[0], width - 1), min(pixel[1], height - 1)
+    probe = probe_pixel(prediction, x, y)
+    cross = (
+        f"<style>.ece-decided{{--pixel-x:{(x + 0.5) / width:.3%};--pixel-y:{(y + 0.5) / height:.3%};"
+        "--pixel-cross:block}</style>"
+    )
+    sentence = (
+        f'<p class="ece-note">Pixel ({x}, {y}) of {escape(photo.name)}</p>'
+        f'<p class="ece-sentence">{escape(blame_sentence(prediction, probe))}</p>'
+    )
+    lines = figures.probability_lines(probe, class_names=prediction.class_names, class_colors=prediction.class_colors)
+    cells = figures.similarity_cells(probe, class_names=prediction.class_names)
+    return (
+        cross,
+        gr.HTML(visible=False),
+        gr.HTML(sentence, visible=True),
+        gr.Plot(lines, visible=True),
+        gr.Plot(cells, visible=True),
+    )
+
+
+def blame_sentence(prediction: Prediction, probe: PixelProbe) -> str:
+    """Which stage decided the pixel, what it was before, and what that stage did to the class's embedding."""
+    names = [prediction.class_names[k] for k in probe.classes]
+    confidence = [row[k] for row, k in zip(probe.probabilities, probe.classes, strict=True)]
+    number, stage = probe.decided, probe.stages[probe.decided]
+    title, final = stage_title(stage), names[-1]
+    if number == 0:
+        return f"Decided at {title}: {final} ({confidence[0]:.0%}) from the start, and no later stage changed that."
+    text = (
+        f"Decided at {title}: before it was {names[number - 1]} ({confidence[number - 1]:.0%}), "
+        f"since then {final} ({confidence[number]:.0%})."
+    )
+    if stage in probe.gate:
+        kept = probe.gate[stage][probe.classes[-1]]
+        text += f" The gate there overwrote {1 - kept:.0%} of {final}'s embedding with what lies under its mask."
+    if stage == "final":
+        text += " It joins what all stages have found."
+    changes = [names[0], *(after for before, after in pairwise(names) if after != before)]
+    return text + (f" Its whole way: {' → '.join(changes)}." if len(changes) > 2 else "")

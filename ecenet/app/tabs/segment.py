@@ -1,0 +1,198 @@
+"""Segment: the masks of every stage over the photo, and what the network says of each pixel.
+
+All stages are sent at once: what is shown of them changes in the browser
+(`ecenet/app/static/segment.js`), which asks no server.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+
+import gradio as gr
+import numpy as np
+
+from ecenet.app.state.events import EACH, View
+from ecenet.app.state.select_events import choose_pixel, choose_stage
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import Photo, Session
+from ecenet.app.static_files import STATIC, read_static
+from ecenet.app.widgets.markup import color_swatch, data_uri, empty_state, escape
+from ecenet.app.widgets.pictures import figure
+from ecenet.app.widgets.pixel_planes import SMALL_SIDE
+from ecenet.data.images import thumbnail
+from ecenet.inference.overlay import heat_colors, heat_gradient
+from ecenet.inference.prediction import Prediction, StagePrediction, stage_title
+
+FIRST_SIGHT = STATIC / "first-sight.jpg"
+"""A cat, and her masks at three stages: to be seen before any photo has been segmented; `make pictures` makes it."""
+PICTURE = read_static("segment.js")
+TELL = """(value) =>
+    document.querySelector('#segment-view').dispatchEvent(new CustomEvent('show', {{detail: {{{what}: value}}}}))"""
+PICK_STAGE = "document.querySelectorAll('#stage-picker input')[{number}].click()"
+MODES = ["Classes", "Confidence", "Entropy", "Changed"]
+HOW_TO = (
+    "The photo under its mask. Point at it to read the classes, click to select a pixel. On the keyboard, arrow keys "
+    "move a crosshair by one cell of the stage's grid, with Shift by one pixel; Enter selects."
+)
+
+
+def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str]) -> list[View]:
+    """Lay out the tab."""
+    gr.Markdown("How the prediction grows from the coarse mask to the final one. Colours mean the same at every stage.")
+    with gr.Row():
+        stage = gr.Radio(
+            [(stage_title(name), name) for name in stage_names],
+            value="final",
+            label="Stage, coarse to fine",
+            elem_id="stage-picker",
+            scale=3,
+            min_width=300,
+        )
+        opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity", elem_id="mask-opacity", scale=1, min_width=220)
+    with gr.Row():
+        mode = gr.Radio(
+            [(title, title.lower()) for title in MODES],
+            value="classes",
+            label="Show",
+            elem_id="mask-mode",
+            scale=3,
+            min_width=300,
+        )
+        boundaries = gr.Checkbox(label="Boundaries", elem_id="mask-boundaries", scale=1, min_width=220)
+    view = gr.HTML(render_masks(None, "final", 0.6), js_on_load=PICTURE, elem_id="segment-view")
+    marker = gr.HTML("", visible="hidden", elem_id="segment-marker")
+    for control, what in ((stage, "stage"), (mode, "mode"), (boundaries, "boundaries"), (marker, "pixel")):
+        control.change(None, control, None, js=TELL.format(what=what))
+    opacity.input(None, opacity, None, js=TELL.format(what="opacity"))
+    stage.input(choose_stage, [selection, stage], selection, **EACH)
+    view.pixel(choose_pixel, [session, selection], selection, **EACH)
+    return [
+        View(render_picker, [session, selection, stage], [stage]),
+        View(render_marker, [session, selection], [marker]),
+        View(render, [session, selection, opacity], [view], "photo"),
+    ]
+
+
+def render_picker(session: Session, selection: Selection, picked: str) -> gr.Radio:
+    """The model's stages, and the selected one."""
+    stage = session.stage(selection)
+    choices = [(stage_title(name), name) for name in session.stage_names]
+    # Without a value where nothing changes: another may have been picked while this was drawn.
+    return gr.Radio(choices) if picked == stage else gr.Radio(choices, value=stage)
+
+
+def render_marker(session: Session, selection: Selection) -> str:
+    """`x,y` of the selected pixel, nothing where there is none: the picture puts its marker there."""
+    photo = session.photo(selection)
+    if photo is None or selection.pixel is None:
+        return ""
+    x, y = selection.pixel
+    width, height = photo.prediction.image.size
+    return f"{x},{y}" if x < width and y < height else ""
+
+
+def render(session: Session, selection: Selection, opacity: float) -> str:
+    """The photo with the masks of all stages."""
+    return render_masks(session.photo(selection), session.stage(selection), opacity)
+
+
+def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
+    """Photo, one mask a stage (only the chosen one visible) and their legends."""
+    if photo is None:
+        return empty_state("Drop or paste a photo, or pick an example: its masks appear here.") + _first_sight()
+    prediction = photo.prediction
+    masks = "".join(_mask(photo, item, shown=name == stage) for name, item in prediction.stages.items())
+    legends = "".join(_legend(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
+    thumb = data_uri(thumbnail(prediction.image, max_side=SMALL_SIDE), file_format="JPEG")
+    frames = "".join(
+        _frame(photo, item, number=number, thumb=thumb, pressed=name == stage)
+        for number, (name, item) in enumerate(prediction.stages.items())
+    )
+    width, height = prediction.image.size
+    colors = [f"rgb({red},{green},{blue})" for red, green, blue in prediction.class_colors]
+    classes = escape(json.dumps(list(zip(prediction.class_names, colors, strict=True))))
+    return f"""
+<div class="ece-segment" style="--photo-ratio:{width / height:.4f}; --mask-opacity:{opacity}">
+  <div class="ece-picture">
+    <div class="ece-stack ece-photo" tabindex="0" role="application" aria-label="{escape(HOW_TO)}"
+      data-mode="classes" data-size="[{width},{height}]" data-classes="{classes}">
+      <img src="{data_uri(prediction.image, file_format="JPEG")}" alt="{escape(photo.name)}, the photo">
+      {masks}
+      <canvas class="ece-paint" width="1" height="1"></canvas>
+      <canvas class="ece-lines" width="1" height="1"></canvas>
+      <span class="ece-marker" hidden></span>
+      <span class="ece-cross" hidden></span>
+    </div>
+    <div class="ece-tip" role="status" aria-live="off" hidden></div>
+    {_scales()}
+  </div>
+  <div class="ece-side">{legends}<p class="ece-note">{_note(photo)}</p></div>
+  <div class="ece-film">{frames}</div>
+</div>"""
+
+
+def _first_sight() -> str:
+    source = f"data:image/jpeg;base64,{base64.b64encode(FIRST_SIGHT.read_bytes()).decode()}"
+    caption = "A cat and what the network makes of her: Coarse (ECE), Stage 3, Final."
+    return figure(source, alt="A cat's photo, and under the masks of three stages", caption=caption)
+
+
+def _scales() -> str:
+    """What the colours of each mode mean; the picture takes its colours from here."""
+    gradient = heat_gradient()
+    bar = f'<div data-gradient="{gradient}" style="background:{gradient}"></div>'
+    same, changed = (color_swatch(color) for color in heat_colors(np.array([0, 1]), low=0, high=1).tolist())
+    return f"""
+<div class="ece-scale" data-scale="confidence" hidden>
+  <span>0 %</span>{bar}<span>100 %</span><span>probability of the class shown there</span>
+</div>
+<div class="ece-scale" data-scale="entropy" hidden>
+  <span>0</span>{bar}<span>1</span><span>entropy: 0 = sure of one class, 1 = all alike</span>
+</div>
+<div class="ece-scale" data-scale="changed" hidden>
+  <span>{changed}changed</span><span>{same}same</span><span class="ece-change"></span>
+</div>"""
+
+
+def _mask(photo: Photo, stage: StagePrediction, *, shown: bool) -> str:
+    names, pictures = photo.prediction.class_names, photo.pictures[stage.name]
+    found = ", ".join(f"{names[k]} {stage.area[k]:.0%}" for k in stage.present(min_area=0.005))
+    alt = escape(f"{stage_title(stage.name)} mask: {found}")
+    hidden = "" if shown else " hidden"
+    rows, columns = stage.mask_logits.shape[1:]
+    return f"""
+<img class="ece-mask" data-stage="{stage.name}" data-title="{stage_title(stage.name)}" data-grid="[{columns},{rows}]"
+  data-planes="{pictures.planes}" src="{pictures.mask}" alt="{alt}"{hidden}>"""
+
+
+def _frame(photo: Photo, stage: StagePrediction, *, number: int, thumb: str, pressed: bool) -> str:
+    """One picture of the filmstrip, which is also a button for its stage."""
+    return f"""
+<button type="button" class="ece-frame" data-frame="{stage.name}" aria-pressed="{str(pressed).lower()}"
+  onclick="{PICK_STAGE.format(number=number)}">
+  <span class="ece-stack"><img src="{thumb}" alt=""><img class="ece-mask"
+    src="{photo.pictures[stage.name].small_mask}" alt=""></span>
+  {stage_title(stage.name)}<small>{photo.prediction.agreement(stage.name):.0%} as final</small>
+</button>"""
+
+
+def _legend(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str:
+    rows = "".join(
+        f'<tr data-class="{k}"><td>{color_swatch(prediction.class_colors[k])}{escape(prediction.class_names[k])}</td>'
+        f"<td>{stage.area[k]:.1%}</td><td>{stage.mean_confidence[k]:.0%}</td></tr>"
+        for k in stage.present()
+    )
+    caption = stage_title(stage.name)
+    if stage.name != "final":
+        caption += f" agrees with the final mask on {prediction.agreement(stage.name):.1%} of the pixels"
+    return f"""
+<table class="ece-legend" data-stage="{stage.name}"{"" if shown else " hidden"}>
+  <caption>{caption}</caption>
+  <thead><tr><th>Class</th><th>Area</th><th>Confidence</th></tr></thead>
+  <tbody>{rows}</tbody>
+</table>"""
+
+
+def _note(photo: Photo) -> str:
+    prediction = photo.prediction
+    return f"{escape(photo.name)}: {prediction.note}, explained in {prediction.seconds * 1000:.0f} ms"

@@ -1,0 +1,80 @@
+"""One run as HTML: how far it is, its pictures, the end of its log."""
+
+import base64
+
+from ecenet.app.widgets.markup import empty_state, escape
+from ecenet.training.jobs.status import RunReport, log_lines, pace, sample_pictures
+
+NO_RUNS = "No runs yet: fill in the form and start one, or train on the command line."
+
+
+def status(run: RunReport | None) -> str:
+    """State, steps, pace, best score."""
+    if run is None:
+        return empty_state(NO_RUNS)
+    bar = ""
+    if run.steps:
+        bar = f'<progress max="{run.steps}" value="{run.step}" aria-label="Steps done"></progress>'
+    facts = "".join(f"<li>{escape(fact)}</li>" for fact in _facts(run))
+    return f"""
+<div class="ece-run">
+  <p><span class="ece-state" data-state="{run.state}">{run.state}</span> <b>{escape(run.name)}</b></p>
+  {bar}<ul>{facts}</ul>
+  <p class="ece-note">{escape(_remark(run))}</p>
+</div>"""
+
+
+def _facts(run: RunReport) -> list[str]:
+    facts = []
+    if run.steps is not None:
+        facts.append(f"step {run.step} of {run.steps}")
+    speed = pace(run) if run.state == "running" else None
+    if speed is not None:
+        facts += [f"{speed.images_per_second:.1f} images/s", f"{_duration(speed.seconds_left)} left"]
+    if run.miou is not None:
+        facts.append(f"best mIoU {100 * run.miou:.1f}")
+    return facts
+
+
+def _remark(run: RunReport) -> str:
+    match run.state:
+        case "starting":
+            return "Loading the network and reading every mask once; the first step follows."
+        case "running":
+            return "It goes on when you close this page, and when the app ends."
+        case "stopping":
+            return "It ends after the step at hand, which it saves."
+        case "stopped":
+            return "Resume goes on from its last checkpoint."
+        case "finished":
+            return "Its best weights are in the model list."
+    return run.error
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 100 else f"about {minutes // 60} h {minutes % 60} min"
+
+
+def log_end(run: RunReport | None) -> str:
+    """What a failed run printed last; nothing for others."""
+    if run is None or run.state != "failed":
+        return ""
+    lines = escape("\n".join(log_lines(run.folder)))
+    return f'<p class="ece-note">The end of its log:</p><pre class="ece-log" tabindex="0">{lines}</pre>'
+
+
+def sample(run: RunReport | None, number: int) -> str:
+    """The picture of one validation, counted from 1; the last where there are fewer."""
+    pictures = sample_pictures(run.folder) if run is not None else []
+    if not pictures:
+        return ""
+    step, path = pictures[min(max(number, 1), len(pictures)) - 1]
+    source = f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"""
+<figure class="ece-sample">
+  <figcaption>Step {step} <small>photo, truth, coarse mask, final mask</small></figcaption>
+  <img src="{source}" alt="Validation photos with their truth, coarse masks and final masks at step {step}">
+</figure>"""

@@ -1,0 +1,225 @@
+"""The fields of the What if tab, and what there is to choose in them."""
+
+from typing import Any, Literal, NamedTuple
+
+import gradio as gr
+
+from ecenet.analysis.interventions.painting import MAX_PROTOTYPES, Pooling
+from ecenet.app.state.experiment import Experiment
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import Selection, shown_class
+from ecenet.app.state.session import Session
+from ecenet.inference.prediction import stage_title
+from ecenet.model.edit_checks import HeadParts
+
+METHODS: list[tuple[str, Pooling | Literal["backbone"]]] = [
+    ("Pyramid embedding", "pyramid"),
+    ("Mean embedding", "mean"),
+    ("Several embeddings", "prototypes"),
+    ("Backbone features", "backbone"),
+]
+METHODS_HELP = (
+    "Embeddings compete inside of the head. Backbone features win over every class where they are nearer to what is "
+    "painted than to the rest of the painted photos, as some of any photo is; the head knows nothing of the class. Of "
+    "things that the weights never saw they find more."
+)
+EXPLICIT_ONLY = (
+    "Learned class embeddings cannot take the place of explicit ones here: these weights make theirs of masks and hold "
+    "no others; Compare can show a run trained with <code>--embeddings learned</code> beside them."
+)
+LEARNED_ONLY = (
+    "Explicit class embeddings cannot take the place of learned ones here: these weights hold learned ones alone, so "
+    "no region becomes an embedding and no coarse mask can be changed."
+)
+"""Why there is nothing to switch: weights are trained with one kind."""
+
+Action = Literal["paint", "erase", "swap", "truth"]
+ACTIONS: list[tuple[str, Action]] = [
+    ("Paint as the class", "paint"),
+    ("Erase the class", "erase"),
+    ("Swap two classes everywhere", "swap"),
+    ("Replace by the ground truth", "truth"),
+]
+
+
+class Tools(NamedTuple):
+    tool: gr.Radio
+    radius: gr.Slider
+    undo: gr.Button
+    clear: gr.Button
+
+
+class Paint(NamedTuple):
+    name: gr.Textbox
+    method: gr.Radio
+    prototypes: gr.Slider
+    make: gr.Button
+    without: gr.Dropdown
+    upload: gr.UploadButton
+
+
+class Edit(NamedTuple):
+    stage: gr.Radio
+    action: gr.Dropdown
+    class_name: gr.Dropdown
+    other: gr.Dropdown
+    change: gr.Button
+    forget: gr.Button
+
+    @property
+    def choices(self) -> list[Any]:
+        return [self.stage, self.class_name, self.other]
+
+
+class KnockOut(NamedTuple):
+    diverse: gr.Checkbox
+    attention: gr.CheckboxGroup
+    updater: gr.CheckboxGroup
+    forced: gr.Checkbox
+    gate: gr.Slider
+    embeddings: gr.HTML
+
+    @property
+    def stages(self) -> list[Any]:
+        return [self.attention, self.updater]
+
+    @property
+    def switches(self) -> list[Any]:
+        """In the order of `what_if_changes.knock_out`."""
+        return [self.diverse, self.attention, self.updater, self.forced, self.gate]
+
+
+class Move(NamedTuple):
+    source: gr.Dropdown
+    class_name: gr.Dropdown
+    into: gr.Dropdown
+    t: gr.Slider
+    apply: gr.Button
+
+    @property
+    def choices(self) -> list[Any]:
+        return [self.source, self.class_name, self.into]
+
+
+def tools() -> Tools:
+    choices = [("Brush", "brush"), ("Eraser", "erase"), ("Box", "box"), ("Patch of a class", "pick")]
+    with gr.Row():
+        tool = gr.Radio(choices, value="brush", label="Paint with", elem_id="easel-tool", scale=2, min_width=260)
+        radius = gr.Slider(2, 60, value=12, step=1, label="Radius", elem_id="easel-radius", scale=1, min_width=200)
+    with gr.Row():
+        undo = gr.Button("Undo", size="sm", elem_id="easel-undo", min_width=80)
+        clear = gr.Button("Clear", size="sm", elem_id="easel-clear", min_width=80)
+    return Tools(tool, radius, undo, clear)
+
+
+def paint() -> Paint:
+    gr.Markdown(
+        "What is painted, on one photo or several, becomes a class that competes with the others in all photos. The "
+        "part of a thing may lose to the class of the whole: leave that one out."
+    )
+    name = gr.Textbox("my class", label="Name", max_length=40, max_lines=1, elem_id="class-name")
+    method = gr.Radio(METHODS, value="pyramid", label="Found by", info=METHODS_HELP, elem_id="class-method")
+    prototypes = gr.Slider(
+        1, MAX_PROTOTYPES, value=3, step=1, label="Prototypes", info="At most, of a class that has several."
+    )
+    make = gr.Button("Make it a class", variant="primary", elem_id="make-class")
+    without = gr.Dropdown([], multiselect=True, label="Leave out classes", interactive=True, elem_id="without-classes")
+    upload = gr.UploadButton(
+        "Open a saved class", file_types=[".safetensors"], type="filepath", size="sm", elem_id="open-class"
+    )
+    return Paint(name, method, prototypes, make, without, upload)
+
+
+def edit() -> Edit:
+    gr.Markdown("Changes one stage's mask of this photo; its embeddings are pooled anew, and all later stages follow.")
+    stage = gr.Radio([("Coarse (ECE)", "ece")], value="ece", label="Stage", interactive=True, elem_id="edit-stage")
+    action = gr.Dropdown(ACTIONS, value="paint", label="Action", filterable=False, elem_id="edit-action")
+    class_name = gr.Dropdown([], label="Class", interactive=True, elem_id="edit-class")
+    other = gr.Dropdown([], label="Swap with", interactive=True, elem_id="edit-other")
+    change = gr.Button("Change the mask", variant="primary", elem_id="change-mask")
+    forget = gr.Button("Forget changed masks", size="sm", elem_id="forget-masks")
+    return Edit(stage, action, class_name, other, change, forget)
+
+
+def knock_out() -> KnockOut:
+    gr.Markdown("Takes parts of the network away, for all photos. Unchecked is off.")
+    diverse = gr.Checkbox(True, label="Feature Reconstruction's diverse branch", elem_id="off-diverse")
+    attention = gr.CheckboxGroup([], label="Attention at", interactive=True, elem_id="off-attention")
+    updater = gr.CheckboxGroup([], label="Updater at", interactive=True, elem_id="off-updater")
+    forced = gr.Checkbox(False, label="Force every gate to", elem_id="gate-forced")
+    gate = gr.Slider(
+        0,
+        1,
+        value=1,
+        step=0.05,
+        label="Gate",
+        info="1 keeps embeddings, 0 takes the mask's evidence.",
+        elem_id="gate-value",
+    )
+    embeddings = gr.HTML(elem_id="off-embeddings")
+    return KnockOut(diverse, attention, updater, forced, gate, embeddings)
+
+
+def transplant() -> Move:
+    gr.Markdown("Takes the first embedding of a class from one photo and puts it into the photo looked at.")
+    source = gr.Dropdown([], label="From the photo", interactive=True, filterable=False, elem_id="move-source")
+    class_name = gr.Dropdown([], label="its class", interactive=True, elem_id="move-class")
+    into = gr.Dropdown([], label="takes the place of", interactive=True, elem_id="move-into")
+    t = gr.Slider(
+        0, 1, value=1, step=0.05, label="How far", info="0 is its own embedding, 1 the other's.", elem_id="move-t"
+    )
+    apply = gr.Button("Transplant", variant="primary", elem_id="move-apply")
+    return Move(source, class_name, into, t, apply)
+
+
+def render_choices(session: Session, selection: Selection, experiment: Experiment) -> list[Any]:
+    """What there is to choose, for `Paint.without`, `Edit.choices`, `KnockOut.stages` and `Move.choices`."""
+    photo = session.photo(selection)
+    experiment = experiment.of(session)
+    names = photo.prediction.class_names if photo is not None else []
+    first = shown_class(photo.prediction, selection.class_name) if photo is not None else None
+    second = next((name for name in names if name != first), None)
+    sau = [(stage_title(name), name) for name in session.stage_names if name not in ("ece", "final")]
+    off = experiment.scenario.knock_outs
+    sources = [(f"{index + 1}: {one.name}", index) for index, one in enumerate(session.photos)]
+    kept = [name for name in experiment.scenario.without if name in names]
+    return [
+        gr.Dropdown(names, value=kept, multiselect=True),
+        gr.Radio([("Coarse (ECE)", "ece"), *sau], value="ece"),
+        gr.Dropdown(names, value=first),
+        gr.Dropdown(names, value=second),
+        gr.CheckboxGroup(sau, value=[name for _, name in sau if name not in off.attention_off]),
+        gr.CheckboxGroup(sau, value=[name for _, name in sau if name not in off.updater_off]),
+        gr.Dropdown(sources, value=0 if sources else None),
+        gr.Dropdown(names, value=first),
+        gr.Dropdown(names, value=first),
+    ]
+
+
+def render_parts(session: Session, *, shelf: ModelShelf) -> list[Any]:
+    """What the session's model has that can be changed, and a sentence on what it has not: for the note, the accordions
+    of painting, editing and transplants, and of `KnockOut` all but the attention."""
+    parts = shelf.open(session.model).model.parts
+    text = limits(parts)
+    return [
+        gr.Markdown(text, visible=bool(text)),
+        gr.Accordion(visible=parts.new_classes),
+        gr.Accordion(visible=parts.explicit or parts.new_classes),
+        gr.Accordion(visible=parts.explicit or parts.new_classes),
+        gr.Checkbox(visible=parts.reconstruction),
+        gr.CheckboxGroup(visible=parts.updater != "off"),
+        gr.Checkbox(visible=parts.updater == "gated"),
+        gr.Slider(visible=parts.updater == "gated"),
+        f'<p class="ece-note">{EXPLICIT_ONLY if parts.explicit else LEARNED_ONLY}</p>',
+    ]
+
+
+def limits(parts: HeadParts) -> str:
+    """What cannot be asked of a model here, in one sentence; empty where everything can."""
+    if parts.new_classes:
+        return ""
+    changeable = ["masks", "embeddings"] if parts.explicit else []
+    changeable += ["the updater"] if parts.updater != "off" else []
+    what = ", ".join([*changeable, "the attention"])
+    makes = "" if parts.explicit else " and makes no embedding of a mask"
+    return f"SegViT names its own classes only{makes}, so nothing painted becomes a class; what can be changed: {what}."

@@ -1,0 +1,203 @@
+"""What the controls of the What if tab do to the experiment; what a browser sends with them is checked."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from ecenet.analysis.interventions.painted_class import load_class, save_class
+from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, Transplant
+from ecenet.analysis.interventions.strokes import read_stroke
+from ecenet.app.error_toasts import show_errors
+from ecenet.app.state.events import event_data
+from ecenet.app.state.experiment import Experiment, add_painted_class, with_class
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.select_events import required_file
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import Session
+from ecenet.app.tabs.what_if.controls import Action
+from ecenet.app.widgets import download
+from ecenet.common.errors import UserError
+from ecenet.inference.prediction import stage_title
+
+
+@show_errors
+def add_stroke(session: Session, selection: Selection, experiment: Experiment, event: gr.EventData) -> Experiment:
+    """One more stroke on the photo looked at.
+
+    Raises:
+        gr.Error: it is no stroke, or there is no photo.
+    """
+    prediction = session.required_photo(selection).prediction
+    experiment = experiment.of(session)
+    stroke = read_stroke(event_data(event), stage=session.stage(selection))
+    return experiment.with_strokes(prediction, (*experiment.strokes_on(prediction), stroke))
+
+
+@show_errors
+def undo_stroke(session: Session, selection: Selection, experiment: Experiment) -> Experiment:
+    prediction = session.required_photo(selection).prediction
+    experiment = experiment.of(session)
+    return experiment.with_strokes(prediction, experiment.strokes_on(prediction)[:-1])
+
+
+@show_errors
+def clear_strokes(session: Session, selection: Selection, experiment: Experiment) -> Experiment:
+    prediction = session.required_photo(selection).prediction
+    return experiment.of(session).with_strokes(prediction, ())
+
+
+def make_class(
+    session: Session,
+    selection: Selection,
+    experiment: Experiment,
+    name: str,
+    method: Any,
+    prototypes: int,
+    *,
+    shelf: ModelShelf,
+) -> Experiment:
+    """A class of what is painted; what was smaller than a cell is said so.
+
+    Raises:
+        UserError: nothing is painted, or the name is empty or taken.
+    """
+    predictor = shelf.open(session.model)
+    made = add_painted_class(
+        experiment.of(session),
+        session,
+        predictor=predictor,
+        name=name,
+        method=method,
+        prototypes=int(prototypes),
+    )
+    if made.scenario.classes[-1].enlarged:
+        gr.Info("What you painted is smaller than a cell of the network's grid: it stands for all of that cell.")
+    return made
+
+
+def leave_out(session: Session, selection: Selection, experiment: Experiment, names: list[str] | None) -> Experiment:
+    experiment = experiment.of(session)
+    return replace(experiment, scenario=replace(experiment.scenario, without=tuple(names or ())))
+
+
+def open_class(
+    session: Session, selection: Selection, experiment: Experiment, path: str | None, *, shelf: ModelShelf
+) -> Experiment:
+    """A saved class.
+
+    Raises:
+        UserError: the file is none, or is of other weights.
+    """
+    predictor = shelf.open(session.model)
+    painted = load_class(Path(required_file(path)), weights_hash=predictor.weights_hash)
+    return with_class(experiment.of(session), painted, known=predictor.model.class_names)
+
+
+def save_last(session: Session, experiment: Experiment, *, shelf: ModelShelf) -> Path:
+    """The class that was painted last, as a file.
+
+    Raises:
+        UserError: there is none.
+    """
+    classes = experiment.of(session).scenario.classes
+    if not classes:
+        raise UserError("Expected a painted class, but there is none yet; paint one first.")
+    with download.new_file(f"{download.file_stem(classes[-1].name)}.safetensors") as path:
+        save_class(classes[-1], path)
+    return path
+
+
+def change_mask(
+    session: Session,
+    selection: Selection,
+    experiment: Experiment,
+    stage: str,
+    action: Action,
+    class_name: str,
+    other: str,
+) -> Experiment:
+    """Change a stage's mask where the photo is painted, or all over.
+
+    Raises:
+        UserError: nothing is painted, no such class or stage, or no ground truth.
+    """
+    photo = session.required_photo(selection)
+    prediction, experiment = photo.prediction, experiment.of(session)
+    mask = experiment.mask_at(prediction, stage)
+    chosen, second = (prediction.class_index(name) for name in (class_name, other))
+    region = experiment.region_on(prediction)
+    if region is None:
+        region = np.zeros(prediction.label_map.shape, dtype=bool)
+    match action:
+        case "paint":
+            mask = mask.painted(region, class_index=chosen)
+        case "erase":
+            mask = mask.erased(region, class_index=chosen)
+        case "swap":
+            mask = mask.swapped(chosen, second)
+        case "truth":
+            if photo.true_mask is None:
+                raise UserError("Expected a ground truth, but this photo has none; upload one in the Pixel tab.")
+            mask = mask.with_truth(photo.true_mask)
+        case _:
+            raise UserError(f"Expected an action of the list, got {str(action)[:40]!r}; choose one.")
+    if mask.enlarged:
+        gr.Info(f"What you painted is smaller than a cell of {stage_title(stage)}: it stands for all of that cell.")
+    return experiment.with_masks(prediction, {**experiment.scenario_for(prediction).masks, stage: mask})
+
+
+def forget_masks(session: Session, selection: Selection, experiment: Experiment) -> Experiment:
+    return experiment.of(session).with_masks(session.required_photo(selection).prediction, {})
+
+
+def knock_out(
+    session: Session,
+    selection: Selection,
+    experiment: Experiment,
+    diverse: bool,
+    attention: list[str],
+    updater: list[str],
+    forced: bool,
+    gate: float,
+) -> Experiment:
+    """Switch parts off; what is chosen are the parts that stay."""
+    experiment = experiment.of(session)
+    stages = [name for name in session.stage_names if name not in ("ece", "final")]
+    off = KnockOuts(
+        diverse=diverse,
+        attention_off=tuple(name for name in stages if name not in attention),
+        updater_off=tuple(name for name in stages if name not in updater),
+        gate=float(gate) if forced else None,
+    )
+    return replace(experiment, scenario=replace(experiment.scenario, knock_outs=off))
+
+
+def move_embedding(
+    session: Session, selection: Selection, experiment: Experiment, source: int, class_name: str, into: str, t: float
+) -> Experiment:
+    """Put a class embedding of one photo into the photo looked at.
+
+    Raises:
+        UserError: no such photo or class.
+    """
+    photo = session.required_photo(selection)
+    if not (type(source) is int and 0 <= source < len(session.photos)):
+        raise UserError(f"Expected a photo to take the embedding from, got {str(source)[:40]}; choose one of yours.")
+    given = session.photos[source].prediction
+    moved = Transplant(
+        source=given,
+        class_index=given.class_index(class_name),
+        into=photo.prediction.class_index(into),
+        t=float(t),
+    )
+    experiment = experiment.of(session)
+    experiment = experiment.with_masks(photo.prediction, experiment.scenario_for(photo.prediction).masks)
+    return replace(experiment, scenario=replace(experiment.scenario, transplant=moved))
+
+
+def start_anew(session: Session, selection: Selection, experiment: Experiment) -> Experiment:
+    """Everything as the network has it; what is painted stays."""
+    return replace(experiment.of(session), scenario=Scenario(), edited=None)

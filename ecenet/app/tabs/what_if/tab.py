@@ -1,0 +1,144 @@
+"""What if: paint a class, change a mask, switch a part off, transplant an embedding, and see what follows."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from ecenet.app.error_toasts import show_errors
+from ecenet.app.state.events import EACH, HIDDEN, LATEST, View
+from ecenet.app.state.experiment import Experiment
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import Session
+from ecenet.app.static_files import read_static
+from ecenet.app.tabs.what_if import controls as what_if_forms
+from ecenet.app.tabs.what_if import handlers as changes
+from ecenet.app.tabs.what_if.render import render_details, render_result
+from ecenet.app.widgets import download
+from ecenet.app.widgets.markup import data_uri
+
+EASEL = read_static("canvas.js")
+TELL = """(value) =>
+    document.querySelector('#easel').dispatchEvent(new CustomEvent('tools', {{detail: {{{what}: value}}}}))"""
+HOW_TO = (
+    "The photo to paint on. On the keyboard, arrow keys move a crosshair, Enter paints there; with the box it marks "
+    "one corner, then the other."
+)
+TINT = (255, 200, 0, 140)
+"""Of what is painted, RGBA."""
+
+
+def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[View]:
+    """Lay out the tab."""
+    experiment = gr.State(Experiment())
+    gr.Markdown(
+        "Masks make embeddings, embeddings make masks: change either and see what follows. Paint on the photo, then "
+        "choose what to do with it. Nothing here changes the other tabs."
+    )
+    note = gr.Markdown(visible=False, elem_id="what-if-note")
+    with gr.Row():
+        with gr.Column(scale=3, min_width=320):
+            tools = what_if_forms.tools()
+            easel = gr.HTML(
+                "", html_template='<div class="ece-easel"></div>', js_on_load=EASEL, region="", elem_id="easel"
+            )
+            result = gr.HTML(elem_id="what-if-result")
+        with gr.Column(scale=2, min_width=300):
+            with gr.Accordion("Paint a class", elem_id="paint-class") as painting:
+                paint = what_if_forms.paint()
+                save = partial(changes.save_last, shelf=shelf)
+                download.build("Save the last class", save, [session, experiment], elem_id="save-class")
+            with gr.Accordion("Edit a stage", open=False, elem_id="edit-stages") as editing:
+                edit = what_if_forms.edit()
+            with gr.Accordion("Knock out", open=False, elem_id="knock-out"):
+                off = what_if_forms.knock_out()
+            with gr.Accordion("Transplant", open=False, elem_id="move-embedding") as moving:
+                moved = what_if_forms.transplant()
+            reset = gr.Button("Back to the original", size="sm", elem_id="what-if-reset")
+    details = gr.HTML(elem_id="what-if-details")
+
+    where = [session, selection, experiment]
+    detailed = _with_model(render_details, details, where, shelf=shelf)
+    drawn = _with_model(render_result, result, where, shelf=shelf, then=detailed)
+    canvas = View(render_easel, where, [easel], "photo")
+    region = View(render_region, where, [easel])
+    tools.tool.change(None, tools.tool, None, js=TELL.format(what="tool"))
+    tools.radius.input(None, tools.radius, None, js=TELL.format(what="radius"))
+    # One after the other, so that no stroke gets lost: each takes the experiment as the one before has left it.
+    one_queue = {"concurrency_id": "experiment", "concurrency_limit": 1}
+    once, latest, each = HIDDEN | one_queue, LATEST | one_queue, EACH | one_queue
+    region.after(easel.stroke(changes.add_stroke, where, experiment, **each).success)
+    region.after(tools.undo.click(changes.undo_stroke, where, experiment, **each).success)
+    region.after(tools.clear.click(changes.clear_strokes, where, experiment, **each).success)
+
+    def on(
+        event: Callable[..., Any], change: Callable[..., Experiment], *inputs: Any, options: dict[str, Any] = once
+    ) -> None:
+        """Change the experiment by what fields hold, and draw what follows."""
+        changed = event(show_errors(change), [*where, *inputs], experiment, **options)
+        drawn.after(changed.success, show_progress="minimal")
+
+    on(paint.make.click, partial(changes.make_class, shelf=shelf), paint.name, paint.method, paint.prototypes)
+    on(paint.without.input, changes.leave_out, paint.without, options=latest)
+    on(paint.upload.upload, partial(changes.open_class, shelf=shelf), paint.upload, options=latest)
+    on(edit.change.click, changes.change_mask, edit.stage, edit.action, edit.class_name, edit.other)
+    on(edit.forget.click, changes.forget_masks)
+    for control in (off.diverse, off.attention, off.updater, off.forced):
+        on(control.input, changes.knock_out, *off.switches, options=latest)
+    on(off.gate.release, changes.knock_out, *off.switches, options=latest)
+    move = moved.source, moved.class_name, moved.into, moved.t
+    on(moved.apply.click, changes.move_embedding, *move)
+    on(moved.t.release, changes.move_embedding, *move, options=latest)
+    on(reset.click, changes.start_anew)
+    fields = [paint.without, *edit.choices, *off.stages, *moved.choices]
+    render_parts = show_errors(partial(what_if_forms.render_parts, shelf=shelf))
+    parts = [note, painting, editing, moving, off.diverse, off.updater, off.forced, off.gate, off.embeddings]
+    return [
+        canvas,
+        View(what_if_forms.render_choices, where, fields, "photo"),
+        View(render_parts, [session], parts, "photo"),
+        drawn,
+    ]
+
+
+def _with_model(
+    render: Callable[..., str], output: gr.HTML, where: list[Any], *, shelf: ModelShelf, then: View | None = None
+) -> View:
+    """What runs the model's head, and draws what follows."""
+
+    @show_errors
+    def draw(session: Session, selection: Selection, experiment: Experiment) -> str:
+        return render(experiment, session, selection, predictor=shelf.open(session.model))
+
+    return View(draw, where, [output], "stage", runs_model=True, then=then)
+
+
+def render_easel(session: Session, selection: Selection, experiment: Experiment) -> gr.HTML:
+    """The photo, and what is painted on it."""
+    photo = session.photo(selection)
+    if photo is None:
+        return gr.HTML("", region="")
+    width, height = photo.prediction.image.size
+    address = data_uri(photo.prediction.image, file_format="JPEG")
+    about = {"photo": address, "name": photo.name, "width": width, "height": height, "help": HOW_TO}
+    return gr.HTML(json.dumps(about), region=region_picture(experiment.of(session).region_on(photo.prediction)))
+
+
+def render_region(session: Session, selection: Selection, experiment: Experiment) -> gr.HTML:
+    """What is painted on the photo; the photo itself is not sent again."""
+    photo = session.photo(selection)
+    return gr.HTML(region="" if photo is None else region_picture(experiment.of(session).region_on(photo.prediction)))
+
+
+def region_picture(region: np.ndarray | None) -> str:
+    """(H, W) bool → a see-through picture's address; empty without a region."""
+    if region is None:
+        return ""
+    picture = Image.fromarray(region.astype(np.uint8))
+    picture.putpalette([*(0, 0, 0, 0), *TINT], rawmode="RGBA")
+    return data_uri(picture, file_format="PNG")

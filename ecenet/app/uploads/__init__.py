@@ -1,0 +1,1 @@
+"""Files that visitors and API clients send: checked, limited, fetched."""

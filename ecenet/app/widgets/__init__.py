@@ -1,0 +1,1 @@
+"""Pieces that several tabs show: HTML fragments, pictures, downloads."""

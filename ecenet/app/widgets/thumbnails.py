@@ -1,0 +1,55 @@
+"""Small pictures to click on.
+
+Not gr.Gallery: it reports also what the server selects, which on a slow network would take back a visitor's own click.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import gradio as gr
+from PIL import Image
+
+from ecenet.app.widgets.markup import data_uri, escape, on_click
+from ecenet.data.images import thumbnail
+
+SIDE = 200
+"""Longest side in pixels."""
+CLICK = on_click("[data-index]", "pick", "{index: Number(picked.dataset.index)}")
+
+
+class Thumbnail(NamedTuple):
+    """A small picture, with a caption."""
+
+    address: str
+    caption: str
+
+    @classmethod
+    def of(cls, image: Image.Image, *, caption: str) -> "Thumbnail":
+        return cls(data_uri(thumbnail(image, max_side=SIDE), file_format="JPEG"), caption)
+
+
+def build(value: str = "", *, elem_id: str, visible: bool = True) -> gr.HTML:
+    """An element whose event `pick` brings `{"index": …}`.
+
+    Args:
+        value: of `render`.
+    """
+    return gr.HTML(value, js_on_load=CLICK, visible=visible, elem_id=elem_id)
+
+
+def render(pictures: Iterable[Thumbnail], *, label: str, pressed: int | None = None) -> str:
+    """A button for each picture.
+
+    Args:
+        pressed: the one that is shown elsewhere; None where buttons do something at once.
+    """
+    buttons = "".join(_button(one, index=index, pressed=pressed) for index, one in enumerate(pictures))
+    return f'<div class="ece-thumbnails" role="group" aria-label="{escape(label)}">{buttons}</div>'
+
+
+def _button(picture: Thumbnail, *, index: int, pressed: int | None) -> str:
+    state = "" if pressed is None else f' aria-pressed="{str(index == pressed).lower()}"'
+    return f"""
+<button type="button" class="ece-thumbnail" data-index="{index}"{state}>
+  <img src="{picture.address}" alt=""><span>{escape(picture.caption)}</span>
+</button>"""

@@ -1,0 +1,1 @@
+"""The commands of `ecenet`. Their fields are the options; each calls one function of the library."""

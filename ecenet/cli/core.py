@@ -1,0 +1,277 @@
+"""One dataclass a command; its fields are the options, `run` calls the library."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tqdm import tqdm
+
+from ecenet.common.errors import UserError
+from ecenet.data.read import Layout
+from ecenet.training.config import HALF, Precision, TrainConfig
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Segment photos and write what every stage saw."""
+
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    """Photos to segment."""
+    out: Path
+    """Folder to write to; each photo gets a folder of its own in it."""
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    opacity: float = 0.6
+    """Of the class colours in the overlay, 0 … 1."""
+
+    def run(self) -> None:
+        from ecenet.inference.export import export_prediction, unique_names
+        from ecenet.inference.oom_fallback import SteadyPredictor
+
+        if not self.images:
+            raise UserError("Expected at least one photo, got none; name image files after the command.")
+        if not 0 <= self.opacity <= 1:
+            raise UserError(f"Expected --opacity between 0 and 1, got {self.opacity}; choose a number in that range.")
+        predictor = SteadyPredictor.from_weights(self.weights)
+        make_folder(self.out)
+        summaries: list[dict[str, object]] = []
+        errors: list[str] = []
+        for path, name in zip(tqdm(self.images, unit="photo"), unique_names(self.images), strict=True):
+            try:
+                exported = export_prediction(predictor.predict(path), self.out / name, opacity=self.opacity)
+                summaries.append({"file": str(path), **exported})
+            except UserError as error:
+                # One bad photo must not cost the others their results.
+                summaries.append({"file": str(path), "error": str(error)})
+                errors.append(str(error))
+        (self.out / "summary.json").write_text(json.dumps({"weights": self.weights, "images": summaries}, indent=1))
+        print(f"Wrote {len(summaries) - len(errors)} of {len(summaries)} photos to {self.out}")
+        if errors:
+            raise UserError("\n".join(errors))
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score weights on a labelled folder."""
+
+    data: Path
+    """Folder of the data set."""
+    layout: Layout = "folder"
+    """How the data lies there: `images/<split>`, `masks/<split>` and `classes.json`, or as its publisher has it."""
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    split: str = "val"
+    classes: int | None = None
+    """Restrict the means to the first so many classes."""
+    limit: int | None = None
+    """Look at so many images only, evenly spread."""
+    image_size: int | None = None
+    """Longest side in pixels that the network sees; the weights' own by default."""
+    scales: tuple[float, ...] = (1.0,)
+    """Average the probabilities of the image at these multiples of that size."""
+    flip: bool = False
+    """Average with the mirrored image as well."""
+    window: int | None = None
+    """Side in pixels of windows that slide over the image and overlap by half; the whole image at once without it."""
+    precision: Precision = "auto"
+    """`auto` is bf16 where the machine computes it natively."""
+    boundary: bool = False
+    """Measure Boundary IoU, too; it takes its time."""
+    json: Path | None = None
+    """File to write the scores to; they are printed without it."""
+
+    def run(self) -> None:
+        from ecenet.common.distributed import shared_work
+        from ecenet.data.read import read_data
+        from ecenet.evaluation.evaluate import evaluate
+        from ecenet.evaluation.tta import Averaging
+        from ecenet.inference.predictor import Predictor
+
+        with shared_work() as state:  # before the predictor, whose device it chooses
+            data = read_data(self.data, self.split, layout=self.layout)
+            predictor = Predictor.from_weights(self.weights, image_size=self.image_size, half=HALF[self.precision])
+            result = evaluate(
+                predictor,
+                data,
+                classes=self.classes,
+                limit=self.limit,
+                boundary=self.boundary,
+                averaging=Averaging(self.scales, self.flip, self.window),
+            )
+        if not state.is_main_process:
+            return
+        scores = json.dumps(result.to_json(), indent=1)
+        if self.json is None:
+            print(scores)
+        else:
+            write_text(self.json, scores)
+            print(f"Wrote {self.json}")
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """List the presets of `train`, with what to expect of each."""
+
+    def run(self) -> None:
+        from ecenet.training.presets import recipes_table
+
+        print(recipes_table())
+
+
+@dataclass(frozen=True)
+class Runs:
+    """List training runs, the newest first."""
+
+    folder: tyro.conf.Positional[Path] = Path("runs")
+    """Where to look."""
+
+    def run(self) -> None:
+        from ecenet.training.run_folder import list_runs, runs_table
+
+        runs = list_runs(self.folder)
+        print(runs_table(runs) if runs else f"No runs in {self.folder}.")
+
+
+@dataclass(frozen=True)
+class Ship:
+    """Turn a finished run into a checkpoint to share: fp16, with the scores of just these weights in its config."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Finished runs, or weights; several that began from the same ones are averaged."""
+    out: Path
+    """Folder of the checkpoint."""
+    data: Path
+    """Folder to measure on."""
+    layout: Layout = "folder"
+    """How the data lies there."""
+    split: str = "val"
+    classes: int | None = None
+    """Also state the mean over the first so many classes."""
+    image_size: int | None = None
+    """Longest side in pixels to predict at, instead of the one trained around."""
+    which: Literal["best", "model", "both"] = "best"
+    """Of a run: weights of the best validation, of the last step, or the mean of both."""
+
+    def run(self) -> None:
+        from ecenet.data.read import read_data
+        from ecenet.training.publish import figures_table, ship, weights_in
+
+        data = read_data(self.data, self.split, layout=self.layout)
+        make_folder(self.out)
+        names = ("best", "model") if self.which == "both" else (self.which,)
+        sources = [source for folder in self.folders for source in weights_in(folder, names=names)]
+        figures = ship(sources, self.out, data=data, classes=self.classes, image_size=self.image_size)
+        print(figures_table(figures))
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Write every class embedding of a labelled split, and how its mask fared, to one Parquet file."""
+
+    data: Path
+    """Folder of the data set."""
+    out: Path
+    """The file, .parquet."""
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    layout: Layout = "folder"
+    """How the data lies there."""
+    split: str = "val"
+    limit: int | None = None
+    """Look at so many images only, evenly spread."""
+    half: bool = False
+    """Embeddings as fp16: half the size."""
+    anonymous: bool = False
+    """Number the images instead of naming their files."""
+
+    def run(self) -> None:
+        from ecenet.common.distributed import shared_work
+        from ecenet.data.read import read_data
+        from ecenet.evaluation.bank import bank_summary, embed_split
+        from ecenet.evaluation.bank_parquet import write_bank
+        from ecenet.inference.predictor import Predictor
+
+        with shared_work() as state:  # before the predictor, whose device it chooses
+            data = read_data(self.data, self.split, layout=self.layout)
+            make_folder(self.out.parent)
+            bank = embed_split(Predictor.from_weights(self.weights), data, limit=self.limit, anonymous=self.anonymous)
+        if state.is_main_process:
+            write_bank(bank, self.out, half=self.half)
+            print(f"Wrote {bank_summary(bank)} to {self.out}")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Time one model in interleaved rounds; figures are medians and ratios of one run."""
+
+    weights: str | None = None
+    """Name of shipped weights, a folder, or a Hub id; random weights without it."""
+    width: int = 480
+    height: int = 360
+    rounds: int = 30
+    precision: Precision = "auto"
+    """`auto` is bf16 where the machine computes it natively."""
+    json: Path | None = None
+    """File to write the figures to; they are printed as well."""
+
+    def run(self) -> None:
+        from ecenet.studies.benchmarks.single import benchmark
+
+        figures = benchmark(
+            weights=self.weights,
+            size=(self.width, self.height),
+            rounds=self.rounds,
+            half=HALF[self.precision],
+        )
+        text = json.dumps(figures, indent=1)
+        print(text)
+        if self.json is not None:
+            write_text(self.json, text)
+
+
+@dataclass(frozen=True)
+class BenchmarkViews:
+    """Time what the app draws after a click, and UMAP, and tell how much a full session holds."""
+
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    rounds: int = 20
+
+    def run(self) -> None:
+        from ecenet.studies.benchmarks.views import benchmark_views
+
+        print(json.dumps(benchmark_views(weights=self.weights, rounds=self.rounds), indent=1))
+
+
+@dataclass(frozen=True)
+class BenchmarkTraining:
+    """Time training: real data against one repeated batch, two processes against one; takes the options of `train`."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+
+    def run(self) -> None:
+        from ecenet.studies.benchmarks.training import loading_ratio, process_ratio
+
+        print(json.dumps(loading_ratio(self.config) | process_ratio(self.config), indent=1))
+
+
+def make_folder(folder: Path) -> None:
+    """Create it with its parents.
+
+    Raises:
+        UserError: it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"Expected a folder to write to, but {folder} cannot be one ({error.strerror}); choose another path."
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, and the folders above it where they are missing."""
+    make_folder(path.parent)
+    path.write_text(text)

@@ -1,0 +1,153 @@
+"""Commands that measure what the network and its embeddings are good for; made as those in `cli.py`."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, get_args
+
+import tyro
+
+from ecenet.cli.core import write_text
+from ecenet.common.errors import UserError
+from ecenet.data.read import Layout
+from ecenet.studies.options import Decoder, FewShotOptions, WarningOptions
+from ecenet.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Train ECENet and other decoders alike and score them; takes the options of `train`, presets too."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    preset: str | None = None
+    """As for `train`."""
+    decoders: tuple[Decoder, ...] = get_args(Decoder)
+    """Rows of the table."""
+    seeds: tuple[int, ...] = (0,)
+    """Each decoder is trained with each of them."""
+
+    def run(self) -> None:
+        from ecenet.studies.decoders import compare, comparison_table
+
+        if not self.seeds or not self.decoders:
+            raise UserError("Expected at least one decoder and one seed, got none; name some after the option.")
+        print(comparison_table(compare(self.config, decoders=self.decoders, seeds=self.seeds)))
+
+
+@dataclass(frozen=True)
+class Ablate:
+    """Leave out, replace or add one part of ECENet after the other, train each alike; takes `train`'s options, presets
+    too."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    preset: str | None = None
+    """As for `train`."""
+    variants: tuple[str, ...] = ()
+    """Rows of the table; all by default."""
+    seeds: tuple[int, ...] = (0,)
+    """Each variant is trained with each of them."""
+    html: Path | None = None
+    """File for a plot; the table is printed."""
+
+    def run(self) -> None:
+        from ecenet.studies.ablation_plot import ablation_figure
+        from ecenet.studies.ablations import VARIANTS, ablate, ablation_table
+
+        if not self.seeds:
+            raise UserError("Expected at least one seed, got none; name numbers after --seeds.")
+        results = ablate(self.config, variants=self.variants or tuple(VARIANTS), seeds=self.seeds)
+        print(ablation_table(results))
+        if self.html is not None:
+            write_text(self.html, ablation_figure(results).to_html(include_plotlyjs=True))
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Test whether embeddings far from their class's centroid warn of masks that are wrong."""
+
+    bank: Path
+    """Embeddings of training photos, written by `embed`: centroids and thresholds are taken from them."""
+    val: Path
+    """Embeddings of other photos, by the same weights: warnings are scored on them."""
+    options: tyro.conf.OmitArgPrefixes[WarningOptions] = field(default_factory=WarningOptions)
+    json: Path | None = None
+    """File to write the figures to; the table is printed as well."""
+    warning: Path | None = None
+    """File to write the confidence's thresholds to: the app warns by a `warning.json` beside the weights."""
+
+    def run(self) -> None:
+        from ecenet.analysis.diagnostics.mask_warnings import warning_json
+        from ecenet.evaluation.bank_parquet import read_bank
+        from ecenet.studies.failure_warning import confidence_warning, figures_json, judge_warnings, warnings_table
+
+        reference = read_bank(self.bank)
+        bank = read_bank(self.val, weights=reference.about["weights_hash"])
+        figures = judge_warnings(reference, bank, self.options)
+        print(warnings_table(figures))
+        if self.json is not None:
+            write_text(self.json, json.dumps(figures_json(figures), indent=1))
+        if self.warning is not None:
+            write_text(self.warning, warning_json(confidence_warning(figures, bank.about, self.options)))
+
+
+@dataclass(frozen=True)
+class Knockout:
+    """Switch one part of the head off after the other, and score a labelled split each time."""
+
+    data: Path
+    """Folder of the data set."""
+    layout: Layout = "folder"
+    """How the data lies there."""
+    split: str = "val"
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    limit: int | None = None
+    """Look at so many images only, evenly spread."""
+    json: Path | None = None
+    """File to write the figures to; the table is printed as well."""
+
+    def run(self) -> None:
+        from ecenet.data.read import read_data
+        from ecenet.inference.predictor import Predictor
+        from ecenet.studies.knockouts import knock_out_table, knock_outs_json, score_knock_outs
+
+        data = read_data(self.data, self.split, layout=self.layout)
+        scores = score_knock_outs(Predictor.from_weights(self.weights), data, limit=self.limit)
+        print(knock_out_table(scores))
+        if self.json is not None:
+            write_text(self.json, json.dumps(knock_outs_json(scores), indent=1))
+
+
+@dataclass(frozen=True)
+class Fewshot:
+    """Paint classes that the weights never saw on a few photos, and see how well they are found in others."""
+
+    data: Path
+    """Folder of a data set with other classes than the weights'."""
+    layout: Layout = "folder"
+    """How the data lies there."""
+    weights: str = "voc13"
+    """Name of shipped weights, a folder, or a Hub id."""
+    support_split: str = "train"
+    """Photos to paint on, by their true masks."""
+    query_split: str = "val"
+    """Photos to look in."""
+    options: tyro.conf.OmitArgPrefixes[FewShotOptions] = field(default_factory=lambda: FewShotOptions(limit=20))
+    image_size: int | None = None
+    """Longest side in pixels that the network sees; the weights' own by default."""
+    json: Path | None = None
+    """File to write the figures to; the table is printed as well."""
+
+    def run(self) -> None:
+        from ecenet.data.read import read_data
+        from ecenet.inference.predictor import Predictor
+        from ecenet.studies.fewshot import few_shot, few_shot_table
+
+        support, query = (
+            read_data(self.data, split, layout=self.layout) for split in (self.support_split, self.query_split)
+        )
+        predictor = Predictor.from_weights(self.weights, image_size=self.image_size)
+        result = few_shot(predictor, support, query, self.options)
+        print(few_shot_table(result))
+        if self.json is not None:
+            write_text(self.json, json.dumps(result.to_json(), indent=1))

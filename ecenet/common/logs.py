@@ -1,0 +1,120 @@
+"""What the app tells whoever runs it: one line an event on standard error, as JSON or to be read on a terminal.
+
+Lines hold numbers, names of functions and names of models; never what a visitor sent, the names of their files, or
+who they are. Messages of exceptions and of other libraries may quote such things, so that they are told at the level
+`debug` alone; where it happened is always told.
+"""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "text"]
+OURS = "ecenet"
+
+
+def note(
+    logger: logging.Logger, event: str, *, level: LogLevel = "info", error: BaseException | None = None, **facts: Any
+) -> None:
+    """One line: what happened, and what is known about it.
+
+    Args:
+        event: a word or two, always the same for the same kind of thing.
+        error: what is told of it is where it came from.
+        facts: JSON-able values.
+    """
+    logger.log(getattr(logging, level.upper()), event, exc_info=error, extra={"facts": facts}, stacklevel=2)
+
+
+def origin(error: BaseException) -> str:
+    """The function of this project that raised it, such as `ecenet/data/images.py load_image`; "" where none did."""
+    package = Path(__file__).parents[1]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(package)
+    ]
+    return f"{Path(frames[-1].filename).relative_to(package.parent).as_posix()} {frames[-1].name}" if frames else ""
+
+
+def write_journal(level: LogLevel, form: LogFormat, *, stream: TextIO | None = None) -> logging.Handler:
+    """Send every logger's lines to one place: our own from `level` on, those of other libraries from `warning` on.
+
+    Args:
+        form: `auto` is text on a terminal, else JSON.
+        stream: standard error by default.
+    Returns: what writes them.
+    """
+    stream = stream or sys.stderr
+    as_text = form == "text" or (form == "auto" and stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Lines(as_text=as_text, messages=level == "debug"))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger(OURS).setLevel(level.upper())
+    logging.captureWarnings(True)
+    return handler
+
+
+def adopt_uvicorn() -> None:
+    """Let the server's own complaints become lines like the others; it sets up its loggers when it starts."""
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
+
+
+class _Lines(logging.Formatter):
+    def __init__(self, *, as_text: bool, messages: bool) -> None:
+        super().__init__()
+        self._as_text = as_text
+        self._messages = messages
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = _describe(record, messages=self._messages)
+        return _as_text(line) if self._as_text else json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _describe(record: logging.LogRecord, *, messages: bool) -> dict[str, Any]:
+    time = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
+    line: dict[str, Any] = {"time": time, "level": record.levelname.lower()}
+    if record.name.partition(".")[0] == OURS:
+        line |= {"event": record.getMessage(), **getattr(record, "facts", {})}
+    else:
+        line |= {"event": "library", "logger": record.name, "where": f"{record.module}.{record.funcName}"}
+        if messages:
+            line["message"] = record.getMessage()
+    if record.exc_info and record.exc_info[1] is not None:
+        line["errors"] = [_error(error, messages=messages) for error in _chain(record.exc_info[1])]
+    return line
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """The error and what led to it, the last first."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return chain
+
+
+def _error(error: BaseException, *, messages: bool) -> dict[str, Any]:
+    """Its class and the calls that led to it; the lines of code hold no values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    told: dict[str, Any] = {"type": type(error).__qualname__}
+    if messages:
+        told["message"] = str(error)
+    return told | {"calls": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]}
+
+
+def _as_text(line: Mapping[str, Any]) -> str:
+    facts = dict(line)
+    time, level, event, errors = facts.pop("time"), facts.pop("level"), facts.pop("event"), facts.pop("errors", [])
+    lines = [" ".join([time[11:19], f"{level:7}", event, *(f"{name}={value}" for name, value in facts.items())])]
+    for error in errors:
+        lines += [": ".join(filter(None, (error["type"], error.get("message")))), *error["calls"]]
+    return "\n    ".join(lines)

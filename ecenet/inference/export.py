@@ -1,0 +1,129 @@
+"""A prediction as files."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from ecenet.inference.overlay import indexed_mask, overlay
+from ecenet.inference.prediction import Prediction, StagePrediction
+
+ClassArea = TypedDict("ClassArea", {"class": str, "area": float, "confidence": float})
+"""Of one class: its share of the photo, and its mean confidence there."""
+
+
+MAX_NAME = 200
+"""Bytes of a folder's name, which a number may follow: file systems take 255."""
+
+
+class Summary(TypedDict):
+    """A prediction in a few numbers. Sizes in pixels; classes the largest first, none without a pixel."""
+
+    width: int
+    height: int
+    note: str
+    seconds: float
+    classes: list[ClassArea]
+    agreement_with_final: dict[str, float]
+    """Stage → share of pixels that have the final mask's class there, 0 … 1."""
+
+
+def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 0.6) -> dict[str, object]:
+    """Write one photo's masks, overlay and arrays.
+
+    Writes `label_map.png` (palette image of class indices), `overlay.png`, `stages/NAME.png` (palette images, coarse
+    to fine), `overlays/NAME.jpg`, `coco/NAME.json` (a list of COCO annotations) and `arrays.npz` (`stage_arrays`).
+
+    Returns: a JSON-able summary: sizes, classes with area and mean confidence, agreement of each stage with the final.
+    """
+    for name in ("stages", "overlays", "coco"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    colors = prediction.class_colors
+    indexed_mask(prediction.label_map, colors).save(folder / "label_map.png")
+    overlay(prediction.image, prediction.label_map, colors, opacity=opacity).save(folder / "overlay.png")
+    for name, stage in prediction.stages.items():
+        indexed_mask(stage.label_map, colors).save(folder / "stages" / f"{name}.png")
+        picture = overlay(prediction.image, stage.label_map, colors, opacity=opacity)
+        picture.save(folder / "overlays" / f"{name}.jpg", quality=90)
+        (folder / "coco" / f"{name}.json").write_text(json.dumps(coco_annotations(prediction, stage)))
+    np.savez_compressed(folder / "arrays.npz", **stage_arrays(prediction))  # type: ignore[arg-type]
+    return {"folder": folder.name, **prediction_summary(prediction)}
+
+
+def prediction_summary(prediction: Prediction, *, stage: str = "final") -> Summary:
+    """Sizes, a stage's classes, and the agreement of each stage with the final one, JSON-able."""
+    shown = prediction.stages[stage]
+    return {
+        "width": prediction.image.width,
+        "height": prediction.image.height,
+        "note": prediction.note,
+        "seconds": round(prediction.seconds, 4),
+        "classes": [
+            {
+                "class": prediction.class_names[k],
+                "area": float(shown.area[k]),
+                "confidence": float(shown.mean_confidence[k]),
+            }
+            for k in shown.present()
+        ],
+        "agreement_with_final": {name: prediction.agreement(name) for name in prediction.stages},
+    }
+
+
+def coco_annotations(prediction: Prediction, stage: StagePrediction) -> list[dict[str, object]]:
+    """One annotation a class: its mask at the image's size as compressed RLE, in COCO's stuff format.
+
+    `category_id` is the class's index plus one, as COCO counts; `score` its mean confidence.
+    """
+    annotations: list[dict[str, object]] = []
+    for k in stage.present():
+        mask = np.asfortranarray(stage.label_map == k, dtype=np.uint8)
+        encoded = coco_mask.encode(mask)
+        annotations.append(
+            {
+                "id": len(annotations) + 1,
+                "category_id": k + 1,
+                "category": prediction.class_names[k],
+                "segmentation": {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")},
+                "area": int(mask.sum()),
+                "bbox": [float(value) for value in coco_mask.toBbox(encoded)],
+                "iscrowd": 0,
+                "score": float(stage.mean_confidence[k]),
+            }
+        )
+    return annotations
+
+
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """Folder names for files: their stems, numbered where two are alike."""
+    stems = [_folder_name(path) for path in paths]
+    totals = Counter(stems)
+    names: list[str] = []
+    for stem in stems:
+        candidates = (f"{stem}-{number}" for number in count(1))
+        names.append(stem if totals[stem] == 1 else next(n for n in candidates if n not in names and n not in totals))
+    return names
+
+
+def _folder_name(path: Path) -> str:
+    """A file's stem as the name of one folder, whatever it holds: `...jpg` is a photo `..`, which is another folder."""
+    stem = path.stem.replace("\0", "_").encode(errors="replace")[:MAX_NAME].decode(errors="ignore")
+    return stem if stem.strip(".") else "photo"
+
+
+def stage_arrays(prediction: Prediction) -> dict[str, np.ndarray]:
+    """What can be taken away: `similarity_STAGE` and `mask_logits_STAGE` (K, h, w), `embeddings_STAGE` (K, D), where a
+    stage has one `gate_STAGE` (K, D), and `classes`, K names."""
+    arrays: dict[str, np.ndarray] = {"classes": np.array(prediction.class_names)}
+    for name, stage in prediction.stages.items():
+        arrays[f"similarity_{name}"] = stage.similarity
+        arrays[f"mask_logits_{name}"] = stage.mask_logits
+        arrays[f"embeddings_{name}"] = stage.embeddings
+        if stage.gate is not None:
+            arrays[f"gate_{name}"] = stage.gate
+    return arrays

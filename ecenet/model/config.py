@@ -1,0 +1,186 @@
+"""What a model is built from: frozen dataclasses whose fields explain themselves on the command line."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from ecenet.common.errors import UserError
+
+Architecture = Literal["ecenet", "segvit"]
+Embeddings = Literal["explicit", "learned"]
+Extraction = Literal["pyramid", "mean"]
+Reconstruction = Literal["off", "joined", "added"]
+Updater = Literal["off", "added", "gated"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Architecture of an ECENet. The defaults are this project's, not the paper's.
+
+    Raises `UserError` for values that no model can be built from.
+    """
+
+    backbone: str = "mobilenetv2_100"
+    """Any timm model that supports `features_only`."""
+    out_indices: tuple[int, ...] = (1, 2, 3, 4)
+    """timm feature indices, shallow to deep; one SAU stage each."""
+    output_stride: int | None = 16
+    """Largest stride of a CNN backbone (dilated beyond it); None leaves the backbone as it is, as ViTs need."""
+    same_padding: bool = True
+    """TensorFlow-style padding, as the MobileNetV2 weights trained here expect; other families ignore it."""
+    embed_dim: int = 192
+    """D, the width of class embeddings."""
+    taper: bool = True
+    """Narrower features at finer stages, where cells are many: D × stride / 16 below stride 16. False: D everywhere."""
+    summed_masks: bool = True
+    """Each stage's similarity is added to the mask of the deeper one: masks are refined, and the last one holds them
+    all. False: each stage makes its mask anew, and the final mask has their mean."""
+    ffn_ratio: float = 2.0
+    """Hidden width of a stage's feed-forward network, as a multiple of the stage's width."""
+    pool_grids: tuple[int, ...] = (1, 2, 3, 6)
+    """Side lengths of the pyramid that ECE joins with the full grid."""
+    embeddings: Embeddings = "explicit"
+    """Ablation. explicit: class embeddings come from masks (the paper). learned: K content-blind vectors."""
+    stand_ins: bool = True
+    """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show."""
+    reconstruction: Reconstruction = "added"
+    """Ablation. How Feature Reconstruction combines its branches. added: the diverse one to the intrinsic one, each D
+    wide. joined: side by side, each D/2 wide. off: a plain 1×1 convolution instead."""
+    extraction: Extraction = "pyramid"
+    """Ablation. pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid."""
+    updater: Updater = "gated"
+    """Ablation. How SAU rewrites the embeddings: gated (the paper), added, or off."""
+    dropout: float = 0.0
+    """Share of the backbone's channels that training drops: for a backbone that has seen the training photos before."""
+
+    def __post_init__(self) -> None:
+        _check_kinds(
+            self,
+            ("backbone", (str,), "the name of a timm model"),
+            ("out_indices", (list, tuple), "a list of feature indices"),
+            ("output_stride", (int, type(None)), "8, 16, 32 or null"),
+            ("same_padding", (bool,), "true or false"),
+            ("embed_dim", (int,), "an even number of at least 2"),
+            ("ffn_ratio", (int, float), "a positive number"),
+            ("pool_grids", (list, tuple), "a list of side lengths"),
+            ("taper", (bool,), "true or false"),
+            ("summed_masks", (bool,), "true or false"),
+            ("stand_ins", (bool,), "true or false"),
+            ("dropout", (int, float), "at least 0 and below 1"),
+        )
+        _check_choices(
+            self,
+            ("embeddings", Embeddings),
+            ("reconstruction", Reconstruction),
+            ("extraction", Extraction),
+            ("updater", Updater),
+        )
+        _check_out_indices(self.out_indices)
+        if self.output_stride not in (None, 8, 16, 32):
+            raise UserError(
+                f"Expected output_stride to be 8, 16, 32 or null, got {self.output_stride}; choose one of them."
+            )
+        if self.embed_dim < 2 or self.embed_dim % 2:
+            raise UserError(
+                f"Expected embed_dim to be an even number of at least 2, got {self.embed_dim}; "
+                "choose another, since Feature Reconstruction may split it in two."
+            )
+        _check_dropout(self.dropout)
+        if not self.embed_dim * self.ffn_ratio >= 1 or any(grid < 1 for grid in self.pool_grids):
+            raise UserError(
+                f"Expected ffn_ratio × embed_dim and pool_grids of at least 1, "
+                f"got {self.ffn_ratio} × {self.embed_dim} and {self.pool_grids}; correct the config."
+            )
+
+
+@dataclass(frozen=True)
+class SegViTConfig:
+    """Architecture of a SegViT. The defaults are those of its authors' ViT-B; the last five fields are what ECENet puts
+    into it, for which the ECENet paper's own settings are `explicit` and `gated`.
+
+    Raises `UserError` for values that no model can be built from.
+    """
+
+    backbone: str = "vit_base_patch16_384"
+    """A plain ViT of timm's; add .augreg_in21k_ft_in1k for the pretrained weights that the authors began with."""
+    out_indices: tuple[int, ...] = (5, 7, 11)
+    """Blocks of the ViT, shallow to deep; one stage each."""
+    position_side: int = 512
+    """Side in pixels of the square images that the position embeddings are made for; in between they are
+    interpolated."""
+    embed_dim: int = 384
+    """D, the width of features and class embeddings in the head."""
+    num_heads: int = 12
+    """Of the head's attention."""
+    num_layers: int = 3
+    """Layers of each stage."""
+    dropout: float = 0.1
+    """Within the head, in training."""
+    embeddings: Embeddings = "learned"
+    """learned: K content-blind vectors (SegViT). explicit: they come from ECE's masks (ECENet)."""
+    stand_ins: bool = True
+    """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show."""
+    pool_grids: tuple[int, ...] = (1, 2, 3, 6)
+    """Side lengths of the pyramid that ECE joins with the full grid."""
+    extraction: Extraction = "pyramid"
+    """pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid."""
+    updater: Updater = "off"
+    """How each stage's mask rewrites the embeddings: off (SegViT), added, or gated (ECENet)."""
+
+    def __post_init__(self) -> None:
+        _check_kinds(
+            self,
+            ("backbone", (str,), "the name of a plain ViT of timm's"),
+            ("out_indices", (list, tuple), "a list of block indices"),
+            ("position_side", (int,), "a number of pixels"),
+            ("embed_dim", (int,), "a multiple of num_heads"),
+            ("num_heads", (int,), "at least 1"),
+            ("num_layers", (int,), "at least 1"),
+            ("dropout", (int, float), "at least 0 and below 1"),
+            ("pool_grids", (list, tuple), "a list of side lengths"),
+            ("stand_ins", (bool,), "true or false"),
+        )
+        _check_choices(self, ("embeddings", Embeddings), ("extraction", Extraction), ("updater", Updater))
+        _check_out_indices(self.out_indices)
+        for name in ("position_side", "num_heads", "num_layers"):
+            if getattr(self, name) < 1:
+                raise UserError(f"Expected {name} of at least 1, got {getattr(self, name)}; correct the config.")
+        if self.embed_dim < 1 or self.embed_dim % self.num_heads:
+            raise UserError(
+                f"Expected embed_dim to be a multiple of num_heads, got {self.embed_dim} and {self.num_heads}; "
+                "change one of them."
+            )
+        _check_dropout(self.dropout)
+        if any(grid < 1 for grid in self.pool_grids):
+            raise UserError(f"Expected pool_grids of at least 1, got {self.pool_grids}; correct the config.")
+
+
+def _check_kinds(config: object, *rules: tuple[str, tuple[type, ...], str]) -> None:
+    """Each field's type, and that lists hold whole numbers; JSON brings lists, the fields become tuples."""
+    for name, kinds, wanted in rules:
+        value = getattr(config, name)
+        numbers = value if isinstance(value, (list, tuple)) else ()
+        if not isinstance(value, kinds) or not all(type(number) is int for number in numbers):
+            raise UserError(f"Expected {name} to be {wanted}, got {value!r}; correct the config.")
+        if isinstance(value, list):
+            object.__setattr__(config, name, tuple(value))
+
+
+def _check_choices(config: object, *rules: tuple[str, Any]) -> None:
+    for name, allowed in rules:
+        value = getattr(config, name)
+        if value not in get_args(allowed):
+            choices = ", ".join(get_args(allowed))
+            raise UserError(f"Expected {name} to be one of {choices}, got {value!r}; choose one of them.")
+
+
+def _check_out_indices(indices: tuple[int, ...]) -> None:
+    if not indices or list(indices) != sorted(set(indices)) or indices[0] < 0:
+        raise UserError(
+            f"Expected out_indices to be increasing feature indices from 0, got {indices}; "
+            "list each index once, shallow to deep."
+        )
+
+
+def _check_dropout(dropout: float) -> None:
+    if not 0 <= dropout < 1:
+        raise UserError(f"Expected dropout of at least 0 and below 1, got {dropout}; correct the config.")

@@ -1,0 +1,1 @@
+"""Time, memory and operations, ours and other networks'."""

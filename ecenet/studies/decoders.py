@@ -1,0 +1,128 @@
+"""ECENet beside other decoders on the same backbone: same data, batches, optimiser and number of steps.
+
+The decoders are those of `segmentation_models_pytorch`, which only this needs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import mean
+from typing import TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from ecenet.data.images import image_size, load_image
+from ecenet.data.split import LabelledSplit
+from ecenet.inference.predictor import Predictor
+from ecenet.model.backbone import load_backbone_file
+from ecenet.studies.benchmarks.single import count_gigaflops, interleaved
+from ecenet.studies.benchmarks.smp import build_smp
+from ecenet.studies.options import Decoder
+from ecenet.studies.results import StudyResults, spread
+from ecenet.studies.short_training import Contender, check_ecenet, score_network, shared_settings, train_contender
+from ecenet.training.config import TrainConfig
+from ecenet.training.setup import new_model, read_splits
+
+RESULTS_FILE = "compare.json"
+
+
+class Row(TypedDict):
+    """What is known of a decoder."""
+
+    miou: dict[str, float]
+    """By seed, as text."""
+    parameters: int
+    gflops: float
+    milliseconds: float
+    """Of one image."""
+
+
+def compare(
+    config: TrainConfig, *, decoders: Sequence[Decoder], seeds: Sequence[int], rounds: int = 20
+) -> dict[str, Row]:
+    """Train each decoder with each seed for `config.steps`, and score its averaged weights on `config.val_split`.
+
+    What is done is kept in `config.out`; the same call goes on with the rest. All that are asked for are timed anew, in
+    one run, interleaved.
+
+    Raises:
+        UserError: as for `train`; another architecture than ECENet; the folder holds results of other settings;
+            `segmentation_models_pytorch` is not installed.
+    """
+    check_ecenet(config, "compare with other decoders")
+    train_data, val_data, pixels = read_splits(config)
+    results = StudyResults(config.out / RESULTS_FILE, shared_settings(config, train_data))
+    preparation = Predictor(new_model(config, train_data))
+    preparation.model.backbone.size_divisor = 32  # what all of them can take
+    # What cannot be built is told before anything is trained.
+    untrained = {name: make_contender(name, config, train_data).network for name in decoders}
+    for seed in seeds:
+        seeded = replace(config, seed=seed)
+        for name in decoders:
+            mious = results.rows.setdefault(name, {"miou": {}})["miou"]
+            if str(seed) in mious:
+                continue
+            contender = make_contender(name, seeded, train_data)
+            title = f"{name}, seed {seed}"
+            averaged = train_contender(contender, seeded, train_data, pixels, preparation, title=title)
+            mious[str(seed)] = score_network(averaged, val_data, preparation)
+            results.save()
+    images = preparation.working_image(load_image(val_data.images[0]))
+    for network in untrained.values():
+        network.eval().to(preparation.device).to(memory_format=torch.channels_last)
+    times = interleaved(
+        {name: _timed(network, images, preparation) for name, network in untrained.items()}, rounds=rounds
+    )
+    for name, network in untrained.items():
+        results.rows[name] |= {
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "gflops": gigaflops(network, preparation, val_data),
+            "milliseconds": times[name],
+        }
+    results.save()
+    return {name: results.rows[name] for name in decoders}
+
+
+def make_contender(name: Decoder, config: TrainConfig, data: LabelledSplit) -> Contender:
+    """A decoder with new weights on the configured backbone, whose pretrained weights are loaded."""
+    torch.manual_seed(config.seed)
+    if name == "ecenet":
+        model = new_model(config, data)
+        return Contender(model, model.backbone)
+    same_padding = config.model.same_padding and "mobilenetv2" in config.model.backbone
+    network = build_smp(
+        name,
+        backbone=config.model.backbone,
+        classes=data.labels.num_classes,
+        pretrained=config.pretrained and config.backbone_weights is None,
+        timm_options={"pad_type": "same"} if same_padding else {},
+    )
+    if config.backbone_weights is not None:
+        load_backbone_file(network.encoder.model, config.backbone_weights)
+    return Contender(network, network.encoder)
+
+
+def gigaflops(network: nn.Module, preparation: Predictor, data: LabelledSplit) -> float:
+    """Of one photo at the size that the network sees, as `count_gigaflops` counts."""
+    size = preparation.working_size(image_size(data.images[0]))
+    images = torch.zeros(1, 3, *size, device=preparation.device)
+    return count_gigaflops(lambda: network(images))
+
+
+def _timed(network: nn.Module, images: Tensor, preparation: Predictor) -> Callable[[], object]:
+    def run() -> None:
+        with torch.inference_mode(), preparation.autocast():
+            network(images)
+
+    return run
+
+
+def comparison_table(results: dict[str, Row]) -> str:
+    """Markdown, best mIoU first; ± is the standard deviation over seeds, a single seed has none."""
+    lines = ["| decoder | mIoU | parameters | GFLOPs | ms |", "|---|---|---|---|---|"]
+    for name, row in sorted(results.items(), key=lambda item: -mean(item[1]["miou"].values())):
+        lines.append(
+            f"| {name} | {spread(list(row['miou'].values()))} | {row['parameters'] / 1e6:.2f} M | {row['gflops']:.1f} "
+            f"| {row['milliseconds']:.0f} |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,54 @@
+"""What a study has found so far, kept with the settings that it was found with, and how it is written. Ours."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from ecenet.common.errors import UserError
+from ecenet.common.files import write_json
+from ecenet.training.config import LATER_SETTINGS
+
+
+class StudyResults:
+    """A file of results that goes on where a study was stopped.
+
+    Args:
+        settings: of every training, as JSON has them.
+    Raises:
+        UserError: the file holds results of other settings, or none that can be read.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self._path = path
+        self._settings = settings
+        self.rows: dict[str, Any] = {}
+        """By the row's name; `save` keeps what was put there."""
+        if not path.is_file():
+            return
+        try:
+            kept = json.loads(path.read_text())
+            same = LATER_SETTINGS | kept["settings"] == LATER_SETTINGS | settings
+            self.rows = kept["results"]
+        except (ValueError, TypeError, KeyError):
+            raise UserError(
+                f"Expected results of a study in {path}, got something else; choose another --out."
+            ) from None
+        if not same:
+            raise UserError(f"Expected the settings of the results in {path}, got others; choose another --out.")
+
+    def save(self) -> None:
+        write_json(self._path, {"settings": self._settings, "results": self.rows})
+
+
+def spread(values: Sequence[float], *, sign: str = "") -> str:
+    """Mean ± standard deviation in percent, of a single value itself, nothing of nothing.
+
+    Args:
+        sign: `+` to write it of what is not negative, too.
+    """
+    if not values:
+        return ""
+    text = f"{100 * mean(values):{sign}.1f}"
+    return f"{text} ± {100 * stdev(values):.1f}" if len(values) > 1 else text

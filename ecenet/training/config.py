@@ -1,0 +1,152 @@
+"""The settings of a training: a frozen dataclass whose fields explain themselves on the command line."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ecenet.common.errors import UserError
+from ecenet.data.read import Layout
+from ecenet.model.config import Architecture, ModelConfig, SegViTConfig
+
+StageLoss = Literal["cross_entropy", "dice_focal"]
+Schedule = Literal["poly", "cosine"]
+Precision = Literal["auto", "bf16", "fp32"]
+HALF: dict[Precision, bool | None] = {"auto": None, "bf16": True, "fp32": False}
+"""Of each precision, for `Predictor`."""
+
+LATER_SETTINGS = {"architecture": "ecenet", "jaccard_weight": 0.0}
+"""Settings that came after the first runs and studies, with what those had that began without them."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. Everything that decides its result."""
+
+    data: Path
+    """Folder of the data set."""
+    out: Path
+    """Run folder; an existing run in it is resumed."""
+    layout: Layout = "folder"
+    """How the data lies there: `images/<split>`, `masks/<split>` and `classes.json`, or as its publisher has it."""
+    train_split: str = "train"
+    val_split: str = "val"
+
+    start_from: str | None = None
+    """Weights to go on from (name, folder or Hub id); with other classes, all but the layer that tells them apart."""
+    backbone_weights: Path | None = None
+    """safetensors file for the backbone, timm's or a checkpoint's `model.safetensors`; without it timm's pretrained
+    weights are downloaded."""
+    pretrained: bool = True
+    """Whether to fetch timm's weights where no file is given."""
+    architecture: Architecture = "ecenet"
+    """What is trained: ECENet, built from the options of `model`, or SegViT, from those of `segvit`."""
+    model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
+    segvit: SegViTConfig = field(default_factory=SegViTConfig)
+    image_mean: tuple[float, float, float] | None = None
+    """Of RGB values in 0 … 1; by default what timm's weights expect, or 0.5 where the backbone comes otherwise."""
+    image_std: tuple[float, float, float] | None = None
+    """As `image_mean`."""
+
+    image_size: int = 512
+    """Longest side in pixels at which images are trained on (before scaling) and predicted."""
+    crop_size: int = 384
+    """Side of the square training crops, a multiple of the backbone's stride."""
+    scale: tuple[float, float] = (0.5, 1.75)
+    """Random scaling, relative to `image_size`."""
+    color: float = 0.4
+    """Strength of the jitter of brightness, contrast, saturation and hue, 0 … 1."""
+    paste: float = 0.0
+    """Share of samples that get a rare class's region of another image pasted over them."""
+
+    steps: int = 6000
+    batch_size: int = 8
+    """Images a step, over all processes and parts."""
+    accumulate: int = 1
+    """Parts in which each process works through its share of a batch: more need less memory."""
+    lr: float = 1e-3
+    """Peak learning rate of the head (AdamW)."""
+    backbone_lr: float = 4e-5
+    layer_decay: float = 1.0
+    """Factor on the backbone's learning rate for each layer further from the head (ViTs: 0.65 to 0.9)."""
+    schedule: Schedule = "poly"
+    """How the learning rate falls to 0 after the warm-up; poly has power 0.9."""
+    warmup_steps: int = 200
+    weight_decay: float = 0.01
+    clip_grad: float = 1.0
+    """Largest norm of a step's gradient."""
+    frozen_steps: int = 3000
+    """The backbone learns only after so many steps; until then a step costs less than half."""
+    frozen_stages: int = 0
+    """So many leading backbone stages of `out_indices` never learn: the shallowest cost the most."""
+    frozen_batch_norm: bool = True
+    """Keep the backbone's batch-norm statistics: small batches would spoil pretrained ones. Scales and biases learn."""
+    ema: float = 0.999
+    """Decay of the averaged weights, which are what is validated and saved."""
+
+    stage_weight: float = 0.3
+    """λ_s: weight of each stage's loss."""
+    stage_loss: StageLoss = "cross_entropy"
+    """On each stage's mask: cross-entropy, or dice and focal loss as SegViT has them. SegViT's own stages have its
+    authors' loss whatever stands here."""
+    diversity_weight: float = 0.1
+    """λ_d: weight of Feature Reconstruction's diversity loss; 0 is an ablation of the paper."""
+    presence_weight: float = 0.0
+    """λ_p: weight of the loss on which classes an image holds."""
+    jaccard_weight: float = 0.0
+    """λ_j: weight of the loss on each class's IoU in the final map (Lovász-softmax)."""
+    class_balance: float = 0.0
+    """Class weights ∝ pixel frequency^−this: 0 weighs all pixels alike, 1 all classes."""
+    hard_pixels: float = 1.0
+    """Share of each image's pixels, the hardest, that the final cross-entropy counts (OHEM)."""
+
+    precision: Precision = "auto"
+    """auto: bf16 where the hardware computes it natively."""
+    compile: bool = False
+    """Through torch.compile: pays on GPUs and in long runs."""
+    seed: int = 0
+    save_every: int = 200
+    """Steps between checkpoints."""
+    validate_every: int | None = None
+    """Steps between validations; once an epoch by default."""
+    workers: int = 1
+    """Processes that load images."""
+    tensorboard: bool = False
+    """Also log for TensorBoard, which must be installed."""
+
+    @property
+    def network(self) -> ModelConfig | SegViTConfig:
+        """What the trained model is built from."""
+        return self.segvit if self.architecture == "segvit" else self.model
+
+    def __post_init__(self) -> None:
+        """Refuse what no run can use.
+
+        Raises:
+            UserError: names the first such setting.
+        """
+        low, high = self.scale
+        rules = [
+            ("crop_size", self.crop_size > 0 and self.crop_size % 32 == 0, "a positive multiple of 32"),
+            ("scale", 0 < low <= high, "two positive numbers, the smaller first"),
+            ("image_std", self.image_std is None or min(self.image_std) > 0, "positive"),
+            ("ema", 0 <= self.ema < 1, "at least 0 and below 1"),
+            ("layer_decay", 0 < self.layer_decay <= 1, "above 0 and at most 1"),
+            ("hard_pixels", 0 < self.hard_pixels <= 1, "above 0 and at most 1"),
+            ("clip_grad", self.clip_grad > 0, "positive"),
+            ("color", 0 <= self.color <= 1, "between 0 and 1"),
+            ("paste", 0 <= self.paste <= 1, "between 0 and 1"),
+            ("frozen_stages", 0 <= self.frozen_stages <= len(self.network.out_indices), "at most the number of stages"),
+            ("validate_every", self.validate_every is None or self.validate_every >= 1, "at least 1"),
+        ]
+        for name in ("image_size", "steps", "batch_size", "accumulate", "save_every"):
+            rules.append((name, getattr(self, name) >= 1, "at least 1"))
+        for name in (
+            *("lr", "backbone_lr", "weight_decay", "warmup_steps", "frozen_steps", "workers", "seed"),
+            *("stage_weight", "diversity_weight", "presence_weight", "jaccard_weight", "class_balance"),
+        ):
+            rules.append((name, 0 <= getattr(self, name) < float("inf"), "0 or more"))
+        for name, fits, wanted in rules:
+            if not fits:
+                raise UserError(f"Expected {name} to be {wanted}, got {getattr(self, name)}; correct the option.")

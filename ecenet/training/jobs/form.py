@@ -1,0 +1,131 @@
+"""What a person asks of a run: a form in, checked words for the command line out."""
+
+import difflib
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import tyro
+
+from ecenet.common.errors import UserError
+from ecenet.data.read import Layout, read_data
+from ecenet.model.config import ModelConfig, SegViTConfig
+from ecenet.training.command import Train
+from ecenet.training.config import TrainConfig
+from ecenet.training.presets import find_recipe, with_preset
+
+OPTIONS = {field.name for kind in (TrainConfig, ModelConfig) for field in fields(kind)} - {"model", "segvit"}
+OPTIONS |= {f"segvit.{field.name}" for field in fields(SegViTConfig)}
+ASKED_FOR = {"data", "out", "layout", "preset"}
+"""Options that the form has fields for and that no further option may replace."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the form asks for; None and empty leave it to the preset."""
+
+    name: str
+    data: str
+    layout: Layout = "folder"
+    preset: str | None = None
+    backbone_weights: str = ""
+    steps: int | None = None
+    batch_size: int | None = None
+    crop_size: int | None = None
+    more: str = ""
+    """Further options of `train`, as on a command line."""
+
+
+def command_words(request: RunRequest, *, out: Path) -> list[str]:
+    """The form as words after `python -m ecenet`.
+
+    Raises:
+        UserError: a field that needs no data to be found wrong.
+    """
+    if not request.data.strip():
+        raise UserError("Expected the folder of a labelled data set, got nothing; fill in the data folder.")
+    words = ["train"]
+    if request.preset:
+        words += ["--preset", find_recipe(request.preset).name]
+    words += ["--data", str(Path(request.data.strip()).expanduser()), "--out", str(out), "--layout", request.layout]
+    if request.backbone_weights.strip():
+        words += ["--backbone-weights", str(Path(request.backbone_weights.strip()).expanduser())]
+    for name in ("steps", "batch_size", "crop_size"):
+        value = getattr(request, name)
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    for group in option_groups(request.more):
+        words += group
+    return words
+
+
+def option_groups(text: str) -> list[list[str]]:
+    """`--lr 1e-3 --no-pretrained` → an option with its values each.
+
+    Raises:
+        UserError: an option that `train` does not have, or that has a field of its own.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"Expected further options with closed quotes, got {text[:80]!r}; correct them.") from error
+    groups: list[list[str]] = []
+    for word in words:
+        if not word.startswith("--"):
+            if not groups:
+                raise UserError(f"Expected further options to begin with --name, got {word!r}; correct them.")
+            groups[-1].append(word)
+            continue
+        flag = word.partition("=")[0]
+        name = flag[2:].replace("-", "_")
+        if name in ASKED_FOR:
+            raise UserError(f"Expected {flag} in its own field, got it among further options; move it there.")
+        if name not in OPTIONS and name.removeprefix("no_") not in OPTIONS:
+            close = difflib.get_close_matches(name, sorted(OPTIONS - ASKED_FOR), n=1)
+            hint = f"did you mean --{close[0].replace('_', '-')}?" if close else "`train --help` lists them all."
+            raise UserError(f"Expected options of `python -m ecenet train`, got {flag}; {hint}")
+        groups.append([word])
+    return groups
+
+
+def check_settings(words: list[str], *, directory: Path | None = None) -> TrainConfig:
+    """What the run would find wrong with its options and its data's files, before it is started.
+
+    Args:
+        directory: what relative paths are relative to; where this process is by default.
+    Raises:
+        UserError: the first of it.
+    """
+    config = _parse(words)
+    here = directory or Path()
+    if config.backbone_weights is not None and not (here / config.backbone_weights).is_file():
+        raise UserError(
+            f"Expected backbone weights in a safetensors file, but {config.backbone_weights} is none; "
+            "correct the path or leave it empty."
+        )
+    for split in (config.train_split, config.val_split):
+        read_data(here / config.data, split, layout=config.layout)
+    return config
+
+
+def _parse(words: list[str]) -> TrainConfig:
+    try:
+        return _config(words)
+    except SystemExit:
+        pass
+    # tyro says what is wrong on standard error alone, which all threads share; so each option is tried by itself.
+    begins = [number for number, word in enumerate(words) if word.startswith("--")]
+    groups = [words[begin:end] for begin, end in zip(begins, [*begins[1:], len(words)], strict=False)]
+    for group in groups:
+        try:
+            _config(["train", "--data", "d", "--out", "o", *group])
+        except SystemExit:
+            raise UserError(
+                f"Expected options that `python -m ecenet train` takes, got {shlex.join(group)!r}; "
+                "correct it, `train --help` tells how."
+            ) from None
+    raise UserError(f"Expected options that fit together, got {shlex.join(words)!r}; correct them.")
+
+
+def _config(words: list[str]) -> TrainConfig:
+    return tyro.cli(Train, args=with_preset(words)[1:], console_outputs=False).config

@@ -1,0 +1,170 @@
+"""Start, stop and resume runs in processes of their own, which outlive whoever started them.
+
+`watch.py` says which files tell how they are doing.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock
+
+from ecenet.common.child_env import child_environment
+from ecenet.common.errors import UserError, disk_errors
+from ecenet.training.jobs.form import RunRequest, check_settings, command_words
+from ecenet.training.jobs.status import LAUNCH, LOG, STOP, RunReport, is_launched, process_id, run_reports, write_launch
+from ecenet.training.run_folder import is_running
+
+NICE = 5
+"""Lower priority than the app's, so that photos are still segmented while a run has every core."""
+
+
+def start_run(request: RunRequest, *, root: Path) -> str:
+    """Begin a run in a new folder below `root`, once data and options have been looked at.
+
+    Returns: its name.
+    Raises:
+        UserError: says which field to correct.
+    """
+    name = request.name.strip()
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise UserError(
+            f"Expected a run name of letters, digits, dots, dashes and underscores that begins with a letter or digit, "
+            f"got {name[:80]!r}; choose another."
+        )
+    folder = root / name
+    _refuse_taken(folder)
+    arguments = command_words(request, out=folder)
+    check_settings(arguments)
+    with _one_at_a_time(root):
+        _refuse_taken(folder)
+        _launch(folder, arguments=arguments, directory=Path.cwd(), fresh=True)
+    return name
+
+
+def stop_run(name: str | None, *, root: Path) -> None:
+    """Ask the run's process to save the step at hand and end.
+
+    Raises:
+        UserError: no process is at it, or it has been asked already: a second signal would end it unsaved.
+    """
+    run = find_run(name, root=root)
+    if run.state == "stopping":
+        raise UserError(f"Expected a run that is going on, but {name} is stopping already; wait for its step to end.")
+    if not run.active:
+        raise UserError(f"Expected a run that is going on, but {name} is {run.state}; there is nothing to stop.")
+    pid = process_id(run.folder)
+    if pid is None or not (is_running(run.folder) or is_launched(run.folder)):
+        raise UserError(f"Expected a run that is going on, but {name} has just ended; there is nothing to stop.")
+    with disk_errors(run.folder / STOP):
+        (run.folder / STOP).write_text(str(pid))
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except (ProcessLookupError, PermissionError) as error:
+        (run.folder / STOP).unlink(missing_ok=True)
+        raise UserError(
+            f"Expected a process of yours on this machine, but {pid} is not; stop {name} where it was started."
+        ) from error
+
+
+def resume_run(name: str | None, *, root: Path) -> None:
+    """Go on with a run that stopped or failed: the same words in the same directory.
+
+    Raises:
+        UserError: it is not one of those, its data cannot be read any more, or another run is going on.
+    """
+    run = find_run(name, root=root)
+    if run.active or run.state == "finished":
+        raise UserError(
+            f"Expected a run that stopped or failed, but {name} is {run.state}; there is nothing to resume."
+        )
+    if not run.directory.is_dir():
+        raise UserError(f"Expected the directory {run.directory} that {name} began in, but it is gone; restore it.")
+    config = check_settings(list(run.arguments), directory=run.directory)
+    if (run.directory / config.out).resolve() != run.folder.resolve():
+        raise UserError(
+            f"Expected {name} where it began ({run.directory / config.out}), but it lies in {run.folder}; "
+            "move it back, or resume it on the command line with the new --out."
+        )
+    with _one_at_a_time(root):
+        _launch(run.folder, arguments=list(run.arguments), directory=run.directory, fresh=False)
+
+
+def find_run(name: str | None, *, root: Path) -> RunReport:
+    """One of the listed runs; a name is never used as a path.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    for run in run_reports(root):
+        if run.name == name:
+            return run
+    raise UserError(f"Expected a run of the list, got {str(name)[:80]!r}; choose one of the list.")
+
+
+def _refuse_taken(folder: Path) -> None:
+    """A folder that only holds what a run left which never began may be used again."""
+    if (folder / "run.json").is_file():
+        raise UserError(
+            f"Expected a new run name, but {folder.name} is there already; choose another, or select that run and "
+            "press Resume."
+        )
+    if folder.exists() and not (folder / LAUNCH).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"Expected a new run name, but {folder} holds something else; choose another.")
+
+
+@contextlib.contextmanager
+def _one_at_a_time(root: Path) -> Iterator[None]:
+    """Two runs on one machine would each take more than twice as long."""
+    lock = FileLock(root / "launch.lock")
+    with disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        for run in run_reports(root):
+            if run.active:
+                raise UserError(
+                    f"Expected no other run on this machine, but {run.name} is {run.state}; "
+                    "stop it or wait for its end."
+                )
+        yield
+    finally:
+        lock.release()
+
+
+def _launch(folder: Path, *, arguments: list[str], directory: Path, fresh: bool) -> None:
+    """A process that neither the app's end nor Ctrl-C in its terminal reaches."""
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / STOP).unlink(missing_ok=True)
+        with (folder / LOG).open("w" if fresh else "a") as log:
+            fcntl.flock(log, fcntl.LOCK_EX)  # the process inherits it: `watch.is_launched`
+            log.write(f"$ {shlex.join(['python', '-m', 'ecenet', *arguments])}\n")
+            log.flush()
+            process = _detached(arguments, directory=directory, log=log)
+            write_launch(folder, arguments=arguments, directory=directory, pid=process.pid)
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICE)
+    # Somebody has to take note of its end, or it stays in the process table.
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def _detached(arguments: list[str], *, directory: Path, log: IO[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "ecenet", *arguments],
+        cwd=directory,
+        env=child_environment(PYTHONUNBUFFERED="1"),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )

@@ -1,0 +1,236 @@
+"""Recipes: named settings for `train --preset NAME`, with what to expect and whether it was measured."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from ecenet.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A row of `python -m ecenet recipes`."""
+
+    name: str
+    summary: str
+    measured: bool
+    miou: str
+    """Expected, in percent, with its source where we did not measure it."""
+    run_time: str
+    needs: str
+    """What to give besides the preset."""
+    options: Mapping[str, Any]
+    """Fields of `TrainConfig` and its `ModelConfig`."""
+
+    @property
+    def command(self) -> str:
+        return f"python -m ecenet train --preset {self.name} {self.needs} --out runs/{self.name}"
+
+
+NOT_RUN = "not run"
+PAPER_OPTIONS = {
+    "output_stride": None,
+    "embed_dim": 256,
+    "lr": 6e-4,
+    "backbone_lr": 6e-5,
+    "weight_decay": 0.01,
+    "schedule": "poly",
+    "warmup_steps": 1500,
+    "frozen_steps": 0,
+    "batch_size": 16,
+    "stage_loss": "dice_focal",
+    "workers": 8,
+    "scale": (0.5, 2.0),
+}
+"""AdamW 6e-5 and 0.01, poly and batches of 16 are the paper's, as far as is known; the head's tenfold rate, the warm-up
+and the losses are ours."""
+LAYERS = {"base": (5, 7, 11), "large": (7, 15, 23)}
+"""Blocks of a ViT that make stages."""
+
+
+EARLY_HEAD = {
+    "embed_dim": 96,
+    "taper": False,
+    "summed_masks": False,
+    "stand_ins": False,
+    "reconstruction": "joined",
+}
+"""Of runs that are older than tapered stages, summed masks, stand-ins and whole branches of FR."""
+EVERYDAY_PHOTOS = {
+    "scale": (0.6, 1.75),
+    "color": 0.3,
+    "weight_decay": 0.02,
+    "dropout": 0.1,
+    "ema": 0.998,
+}
+"""What all runs on voc13's photos have in common."""
+
+
+def _paper_recipe(name: str, *, summary: str, miou: str, needs: str, **options: Any) -> Recipe:
+    """One of the paper's settings; its name ends with the size of the ViT."""
+    size = name.rpartition("-")[2]
+    vit = {"backbone": f"vit_{size}_patch16_384.augreg_in21k_ft_in1k", "out_indices": LAYERS[size]}
+    return Recipe(name, summary, False, miou, NOT_RUN, needs, {**vit, **PAPER_OPTIONS, **options})
+
+
+RECIPES = [
+    _paper_recipe(
+        "ade20k-vit-base",
+        summary="ADE20K, 150 classes, ViT-B/16 at 512²",
+        miou="not run (anchor: SegViT has 51.3)",
+        needs="--data ADEChallengeData2016",
+        layout="ade20k",
+        image_size=683,
+        crop_size=512,
+        steps=160_000,
+    ),
+    _paper_recipe(
+        "ade20k-vit-large",
+        summary="ADE20K, 150 classes, ViT-L/16 at 640²",
+        miou="not run (anchor: SegViT has 54.6)",
+        needs="--data ADEChallengeData2016",
+        layout="ade20k",
+        image_size=853,
+        crop_size=640,
+        steps=160_000,
+    ),
+    _paper_recipe(
+        "pascal-context-vit-large",
+        summary="PASCAL-Context, 59 classes, ViT-L/16 at 480²",
+        miou="not run (the paper reports 65.9)",
+        needs="--data VOCdevkit",
+        layout="pascal-context-59",
+        image_size=512,
+        crop_size=480,
+        steps=80_000,
+    ),
+    _paper_recipe(
+        "cityscapes-vit-large",
+        summary="Cityscapes, 19 classes, ViT-L/16 at 768²",
+        miou=NOT_RUN,
+        needs="--data cityscapes",
+        layout="cityscapes",
+        image_size=2048,
+        crop_size=768,
+        steps=80_000,
+    ),
+    Recipe(
+        name="voc13-mobilenetv2",
+        summary="Everyday photos, 13 classes, MobileNetV2: the shipped voc13's run, whose backbone had learnt before",
+        measured=False,
+        miou="not run from this backbone (70.3 from the former weights', see the card of voc13)",
+        run_time="76 minutes on two CPU cores (bf16)",
+        needs="--data voc13 --backbone-weights mobilenetv2_100_voc.safetensors",
+        options={
+            **EVERYDAY_PHOTOS,
+            "image_size": 448,
+            "crop_size": 384,
+            "paste": 0.3,
+            "steps": 2600,
+            "frozen_steps": 300,
+            "frozen_stages": 1,
+            "backbone_lr": 1e-4,
+            "warmup_steps": 100,
+            "class_balance": 0.2,
+        },
+    ),
+    Recipe(
+        name="voc13-efficientnet-lite2",
+        summary="Everyday photos, 13 classes, EfficientNet-Lite2: the first of voc13-lite2's three runs (see its card)",
+        measured=True,
+        miou="mIoU-9 67.3, mIoU-13 63.6, predicted at 320 pixels",
+        run_time="47 minutes on two CPU cores (bf16), with the means that the card names",
+        needs="--data voc13 --backbone-weights lite2.safetensors",
+        options={
+            **EVERYDAY_PHOTOS,
+            "backbone": "tf_efficientnet_lite2",
+            "embed_dim": 128,
+            "ffn_ratio": 1.5,
+            "image_size": 320,
+            "crop_size": 256,
+            "paste": 0.1,
+            "steps": 3800,
+            "frozen_steps": 100,
+            "frozen_stages": 2,
+            "backbone_lr": 1.5e-4,
+            "warmup_steps": 250,
+            "class_balance": 0.25,
+        },
+    ),
+    Recipe(
+        name="camvid-mobilenetv2",
+        summary="Street scenes, 11 classes, MobileNetV2: the first run behind the shipped camvid (see its card)",
+        measured=True,
+        miou="75.2 on val, 66.7 on test, predicted at 736 pixels",
+        run_time="66 minutes on two CPU cores (bf16)",
+        needs="--data camvid --backbone-weights mobilenetv2_100_voc.safetensors",
+        options={
+            **EARLY_HEAD,
+            "image_size": 480,
+            "crop_size": 352,
+            "scale": (0.75, 2.0),
+            "steps": 2800,
+            "frozen_steps": 0,
+            "frozen_stages": 1,
+            "backbone_lr": 2e-4,
+            "class_balance": 0.4,
+            "paste": 0.3,
+            "ema": 0.997,
+        },
+    ),
+]
+
+
+def find_recipe(name: str) -> Recipe:
+    """Raises:
+    UserError: there is none of that name.
+    """
+    for recipe in RECIPES:
+        if recipe.name == name:
+            return recipe
+    names = [recipe.name for recipe in RECIPES]
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]}?" if close else "choose one of them."
+    raise UserError(f"Expected a preset ({', '.join(names)}), got {name!r}; {hint}")
+
+
+def with_preset(arguments: Sequence[str]) -> list[str]:
+    """Command-line words with those of `--preset NAME` put before the user's own, which therefore win.
+
+    Raises:
+        UserError: there is no such preset.
+    """
+    words = list(arguments)
+    names = [following for word, following in pairwise(words) if word == "--preset"]
+    names += [word.partition("=")[2] for word in words if word.startswith("--preset=")]
+    if not names or words[0] not in ("train", "compare", "ablate"):
+        return words
+    return [words[0], *option_words(find_recipe(names[-1]).options), *words[1:]]
+
+
+def option_words(options: Mapping[str, Any]) -> list[str]:
+    """`{"crop_size": 352}` → `["--crop-size", "352"]`."""
+    words: list[str] = []
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, (tuple, list)):
+            words += [f"--{flag}", *map(str, value)]
+        else:
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+def recipes_table() -> str:
+    """Text for a terminal: each preset, what to expect, its command."""
+    blocks = []
+    for recipe in RECIPES:
+        state = "measured" if recipe.measured else "not run"
+        blocks.append(
+            f"{recipe.name} · {state}\n  {recipe.summary}\n  mIoU {recipe.miou}; run time {recipe.run_time}\n"
+            f"  {recipe.command}"
+        )
+    return "\n\n".join(blocks)

@@ -1,0 +1,89 @@
+"""From a run to a checkpoint that can be shared: half the size, with the figures measured on just these weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ecenet.common.errors import UserError
+from ecenet.data.split import LabelledSplit
+from ecenet.evaluation.evaluate import check_classes, count_pixels, score
+from ecenet.inference.predictor import Predictor
+from ecenet.inference.weights import CHECKPOINT_FILES, load_model, save_model
+from ecenet.model.network import Network
+
+
+def ship(
+    sources: Sequence[Path], out: Path, *, data: LabelledSplit, classes: int | None, image_size: int | None
+) -> dict[str, Any]:
+    """Write `out` as fp16 and put its own scores into its config's recipe.
+
+    Args:
+        sources: folders of trained models; the weights of several are averaged.
+        data: labelled split to measure on.
+        classes: also measure the mean over the first so many classes.
+        image_size: longest side in pixels to predict at, instead of the one trained around.
+    Returns: the figures, JSON-able: split, images, and mIoU by stage over all and over the first classes.
+    """
+    trained = load_average(sources)
+    check_classes(classes, trained.class_names)
+    trained.image_size = image_size or trained.image_size
+    save_model(trained, out, half=True)
+    model = load_model(out)
+    counts = count_pixels(Predictor(model), data)
+    every = score(counts).to_json()
+    figures: dict[str, Any] = {
+        "data": data.labels.name,
+        "split": data.split,
+        "images": every["images"],
+        "image_size": model.image_size,
+        "pixel_accuracy": every["pixel_accuracy"],
+        "per_class": every["per_class"],
+        f"miou_{model.num_classes}": every["stages"],
+    }
+    if classes is not None:
+        figures[f"miou_{classes}"] = score(counts, classes=classes).to_json()["stages"]
+    model.recipe = {**model.recipe, "figures": figures}
+    save_model(model, out, half=True)
+    return figures
+
+
+def weights_in(folder: Path, *, names: Sequence[str]) -> list[Path]:
+    """The folder itself if it holds weights, else those of the run that it is: "best", "model" or both."""
+    if any((folder / name).is_file() for name in CHECKPOINT_FILES):
+        return [folder]
+    return [folder / name for name in names]
+
+
+def load_average(folders: Sequence[Path]) -> Network:
+    """One model whose weights are the mean of several that began from the same ones, or are steps of one run (a "model
+    soup"); with the settings of the first.
+
+    Raises:
+        UserError: they are not of one architecture and the same classes.
+    """
+    models = [load_model(folder) for folder in folders]
+    first, states = models[0], [model.state_dict() for model in models]
+    for folder, model, state in zip(folders, models, states, strict=True):
+        shapes = {name: tensor.shape for name, tensor in state.items()}
+        if model.class_names != first.class_names or shapes != {name: t.shape for name, t in states[0].items()}:
+            raise UserError(
+                f"Expected models of one architecture and the same classes to average, but {folder} differs from "
+                f"{folders[0]}; average runs that began from the same weights."
+            )
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(dim=0) if tensor.is_floating_point() else tensor
+        for name, tensor in states[0].items()
+    }
+    first.load_state_dict(mean)
+    return first
+
+
+def figures_table(figures: dict[str, Any]) -> str:
+    """The figures as a Markdown table, one row a stage, for the model card."""
+    means = {name.replace("miou_", "mIoU-"): stages for name, stages in figures.items() if name.startswith("miou_")}
+    lines = [f"| stage | {' | '.join(means)} |", f"|---|{'---|' * len(means)}"]
+    for stage in next(iter(means.values())):
+        lines.append(f"| {stage} | {' | '.join(f'{100 * stages[stage]:.1f}' for stages in means.values())} |")
+    return "\n".join(lines)

@@ -1,0 +1,175 @@
+"""A run's folder: what was asked for, what came out, and whether somebody is at it.
+
+run.json       settings, command, versions, commit
+metrics.jsonl  one line every few steps, one each validation
+samples/       pictures of a few validation photos; embeddings/ their class embeddings
+model/         averaged weights of the last validation; best/ of the best one
+last.pt        everything that resuming needs
+"""
+
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from ecenet.common.errors import UserError, disk_errors
+from ecenet.common.files import folders_with, replaced
+from ecenet.common.version import commit
+
+RUNS_DIR = Path("runs")
+"""Where runs are looked for."""
+RunStatus = Literal["running", "finished", "stopped"]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One line of `python -m ecenet runs`."""
+
+    folder: Path
+    status: RunStatus
+    step: int
+    steps: int
+    miou: float | None
+    """Best validated mIoU, 0 … 1; None before the first validation."""
+    data: str
+    started: str
+    """ISO 8601, UTC."""
+    arguments: tuple[str, ...]
+    """After `python -m ecenet`, in `directory`: the same words resume it."""
+    directory: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def command(self) -> str:
+        return shlex.join(["python", "-m", "ecenet", *self.arguments])
+
+
+def describe_run(out: Path, *, settings: dict[str, Any], processes: int) -> None:
+    """Write `run.json`, once: resuming leaves it as it is."""
+    path = out / "run.json"
+    if path.is_file():
+        return
+    description = {
+        "arguments": sys.argv[1:],
+        "directory": str(Path.cwd()),
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": {name: version(name) for name in ("torch", "torchvision", "timm", "accelerate")},
+        "python": platform.python_version(),
+        "processes": processes,
+        "settings": settings,
+    }
+    with replaced(path) as partial:
+        partial.write_text(json.dumps(description, indent=1))
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the run's folder; the lock ends with the process, however that one ends.
+
+    Raises:
+        UserError: another process trains in it, or it cannot be written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / "run.lock", timeout=3):
+            (out / "pid").write_text(str(os.getpid()))
+            yield
+    except Timeout as error:
+        raise UserError(
+            f"Expected nobody else at {out}, but another process is training in it; stop that one or choose another "
+            "--out."
+        ) from error
+    except PermissionError as error:
+        raise UserError(f"Expected a folder to write to, but {out} is not; choose another --out.") from error
+
+
+def is_running(out: Path) -> bool:
+    """Whether a process trains in the folder."""
+    if not (out / "run.lock").is_file():
+        return False
+    try:
+        with FileLock(out / "run.lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def log(out: Path, entry: dict[str, object]) -> None:
+    """Append one line to `metrics.jsonl`.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    with disk_errors(out / "metrics.jsonl"), (out / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(entry, allow_nan=False) + "\n")
+
+
+def read_metrics(out: Path) -> list[dict[str, Any]]:
+    """Every whole line of `metrics.jsonl`; the last may be half written."""
+    path = out / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def forget_log(out: Path, *, after: int) -> None:
+    """Drop what a killed run logged after its last checkpoint: those steps will be logged again."""
+    kept = [entry for entry in read_metrics(out) if entry["step"] <= after]
+    path = out / "metrics.jsonl"
+    if path.is_file():
+        with replaced(path) as partial:
+            partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+
+
+def summarise_run(out: Path) -> RunSummary | None:
+    """None where the folder holds no run."""
+    try:
+        description = json.loads((out / "run.json").read_text())
+        settings = description["settings"]
+        entries = read_metrics(out)
+        step = max((entry["step"] for entry in entries), default=0)
+        validated = [entry["val"]["miou"] for entry in entries if entry.get("val", {}).get("miou") is not None]
+        done = (out / "model" / "config.json").is_file() and step >= settings["steps"]
+        return RunSummary(
+            folder=out,
+            status="running" if is_running(out) else "finished" if done else "stopped",
+            step=step,
+            steps=settings["steps"],
+            miou=max(validated, default=None),
+            data=str(settings["data"]),
+            started=description["started"],
+            arguments=tuple(description["arguments"]),
+            directory=Path(description["directory"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def list_runs(root: Path = RUNS_DIR) -> list[RunSummary]:
+    """Every run below a folder, newest first."""
+    summaries = [summary for folder in folders_with(root, "run.json") if (summary := summarise_run(folder))]
+    return sorted(summaries, key=lambda summary: summary.started, reverse=True)
+
+
+def runs_table(summaries: list[RunSummary]) -> str:
+    """Fixed-width text for a terminal."""
+    rows = [("run", "status", "step", "best mIoU", "data", "started")]
+    for run in summaries:
+        miou = "–" if run.miou is None else f"{100 * run.miou:.1f}"
+        rows.append((str(run.folder), run.status, f"{run.step}/{run.steps}", miou, run.data, run.started[:16]))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

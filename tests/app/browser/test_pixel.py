@@ -1,0 +1,122 @@
+"""The Pixel tab as a person meets it: a click on the map, the charts, and a mask to compare with."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.support.browsing import ARTIFACTS, LONG
+
+pytestmark = pytest.mark.browser
+
+PHOTO = Path(skimage.data.__file__).parent / "chelsea.png"
+"""The first example, 451×300."""
+
+
+def open_pixel_tab(page: Page) -> None:
+    page.locator("#examples button").first.click()
+    page.get_by_role("tab", name="Pixel").click()
+    expect(page.locator("#decided-map img")).to_be_visible(timeout=LONG)
+
+
+def upload_truth(page: Page, path: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.locator("#truth-upload").click()
+    chooser.value.set_files(path)
+
+
+def test_a_click_on_the_map_explains_that_pixel(page: Page) -> None:
+    page.get_by_role("tab", name="Pixel").click()
+    expect(page.locator("#decided-map")).to_contain_text("Add a photo first")
+    expect(page.locator("#pixel-hint")).to_contain_text("Click on the photo")
+
+    open_pixel_tab(page)
+    expect(page.locator("#decided-map")).to_contain_text("Coarse (ECE)")
+    expect(page.locator("#flow-plot .js-plotly-plot")).to_be_visible(timeout=LONG)
+    expect(page.locator("#pixel-hint")).to_be_visible()
+
+    width, height = Image.open(PHOTO).size
+    picture = page.locator("#decided-map .ece-decided")
+    box = picture.bounding_box()
+    assert box is not None
+    picture.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
+    sentence = page.locator("#pixel-sentence")
+    expect(sentence).to_contain_text("Decided at", timeout=LONG)
+    told = re.search(r"Pixel \((\d+), (\d+)\)", sentence.inner_text())
+    assert told is not None
+    # The mouse stands at whole pixels of the screen, which are not those of the photo.
+    assert abs(int(told[1]) - width / 2) <= 1.5
+    assert abs(int(told[2]) - height / 2) <= 1.5
+    expect(page.locator("#probability-plot .gtitle")).to_contain_text("finally cat", timeout=LONG)
+    expect(page.locator("#pixel-similarity-plot .js-plotly-plot")).to_be_visible(timeout=LONG)
+    expect(page.locator("#pixel-hint")).to_be_hidden()
+    cross = page.locator("#decided-map .ece-decided span").bounding_box()
+    assert cross is not None
+    assert abs(cross["x"] + cross["width"] / 2 - box["x"] - box["width"] / 2) < 2
+    page.screenshot(path=ARTIFACTS / "pixel.png", full_page=True)
+
+    # Another photo has no selected pixel yet.
+    page.locator("#examples button").nth(1).click()
+    expect(page.locator("#pixel-hint")).to_be_visible(timeout=LONG)
+    expect(page.locator("#decided-map .ece-decided span")).to_be_hidden()
+
+
+def test_a_mask_is_compared_with_and_a_wrong_one_refused(page: Page, tmp_path: Path) -> None:
+    open_pixel_tab(page)
+    # What if and Compare show something that a truth can judge.
+    page.get_by_role("tab", name="What if").click()
+    page.locator("#knock-out button").first.click()
+    page.locator("#off-diverse input").uncheck()
+    changed, pair = page.locator("#what-if-result"), page.locator("#model-pair")
+    expect(changed).to_contain_text("Pixels that change their class", timeout=LONG)
+    page.get_by_role("tab", name="Compare").click()
+    page.locator("#other-picker input").click()
+    page.get_by_role("option", name="voc13", exact=True).click()
+    expect(pair).to_contain_text("same class on 100.0%", timeout=LONG)
+    page.get_by_role("tab", name="Pixel").click()
+    width, height = Image.open(PHOTO).size
+    # Class 2 of voc13 is the cat.
+    mask = np.zeros((height, width), dtype=np.uint8)
+    mask[height // 4 : -height // 4, width // 4 : -width // 4] = 2
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    upload_truth(page, tmp_path / "mask.png")
+    scores = page.locator("#truth-scores")
+    expect(scores).to_contain_text("mIoU", timeout=LONG)
+    expect(page.locator("#fixed-plot .js-plotly-plot")).to_be_visible(timeout=LONG)
+    expect(page.locator("#iou-plot .legend")).to_contain_text("cat", timeout=LONG)
+    page.get_by_role("tab", name="What if").click()
+    expect(changed).to_contain_text("Against the truth, mIoU", timeout=LONG)
+    page.get_by_role("tab", name="Compare").click()
+    expect(pair).to_contain_text("Against the truth: mIoU", timeout=LONG)
+    page.get_by_role("tab", name="Pixel").click()
+
+    Image.fromarray(mask.T).save(tmp_path / "turned.png")
+    upload_truth(page, tmp_path / "turned.png")
+    expect(page.locator(".toast-message-text", has_text="turned.png")).to_contain_text("proportions", timeout=LONG)
+    expect(scores).to_contain_text("labelled pixels")
+
+    # A mask belongs to its photo.
+    page.locator("#examples button").nth(1).click()
+    expect(scores).to_contain_text("8-bit PNG", timeout=LONG)
+    expect(page.locator("#truth-clear")).to_be_hidden()
+    page.locator("#session-photos button").first.click()
+    expect(scores).to_contain_text("labelled pixels", timeout=LONG)
+    page.locator("#truth-clear").click()
+    expect(scores).to_contain_text("8-bit PNG", timeout=LONG)
+    page.get_by_role("tab", name="What if").click()
+    expect(changed).not_to_contain_text("Against the truth", timeout=LONG)
+    page.get_by_role("tab", name="Compare").click()
+    expect(pair).not_to_contain_text("Against the truth", timeout=LONG)
+
+
+def test_the_tab_fits_a_phone(page: Page) -> None:
+    open_pixel_tab(page)
+    page.locator("#decided-map .ece-decided").click(position={"x": 60, "y": 60})
+    expect(page.locator("#probability-plot .js-plotly-plot")).to_be_visible(timeout=LONG)
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.locator("#decided-map .ece-decided")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing may stick out sideways"

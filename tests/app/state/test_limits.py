@@ -1,0 +1,108 @@
+"""What may be uploaded is set at the start, shown on the page, and holds at every door."""
+
+import json
+from dataclasses import astuple
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from app import build_app
+from ecenet.app.api.photo import PhotoEndpoints
+from ecenet.app.server.options import Options, start
+from ecenet.app.sidebar import photos
+from ecenet.app.sidebar import session_file as bundle
+from ecenet.app.state.limits import Limits
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import add_photo, add_photos, new_session
+from ecenet.app.tabs import ground_truth as truth
+from ecenet.common.errors import UserError
+from ecenet.inference.weights import save_model
+from tests.support.fitters import ScriptedFitter
+from tests.support.helpers import noise_image, small_model
+
+SMALL = Limits(megabytes=1, pixels=10_000, photos=2)
+"""At most 100×100 pixels."""
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> ModelShelf:
+    save_model(small_model(), tmp_path / "own")
+    return ModelShelf(tmp_path / "own", runs=tmp_path / "runs", limits=SMALL)
+
+
+def write(folder: Path, width: int, height: int) -> str:
+    path = folder / f"{width}x{height}.png"
+    noise_image(width, height).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("wrong", [{"megabytes": 0}, {"pixels": 9}, {"pixels": 10**10}, {"photos": -1}])
+def test_nonsense_is_refused(wrong: dict[str, int], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match=f"Expected --max-{next(iter(wrong))} of"):
+        Limits(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(SystemExit) as ended:
+        start(Options(**{f"max_{name}": value for name, value in wrong.items()}), build_app)  # type: ignore[arg-type]
+    assert ended.value.code == 2
+    assert "correct it." in capsys.readouterr().err
+
+
+def test_the_options_are_the_limits_by_default() -> None:
+    options = Options()
+    assert (options.max_megabytes, options.max_pixels, options.max_photos) == astuple(Limits())
+
+
+def test_the_page_shows_them(shelf: ModelShelf) -> None:
+    assert str(Limits()) == "Up to 20 photos, 32 MB and 64 megapixels each"
+    with gr.Blocks() as page:
+        view = photos.build(gr.State(new_session(shelf)), gr.State(Selection()), shelf=shelf)
+    shown = json.dumps(page.config["components"], default=str)
+    assert "Up to 2 photos, 1 MB and 0.01 megapixels each" in shown
+    assert "Your photos (up to 2)" in view.render(new_session(shelf), Selection())[0].value
+
+
+def test_photos_and_truths_are_held_to_them(shelf: ModelShelf, tmp_path: Path) -> None:
+    predictor, session = shelf.open(shelf.initial), new_session(shelf)
+    small, large = write(tmp_path, 100, 100), write(tmp_path, 101, 100)
+    with pytest.raises(UserError, match=r"at most 0\.01 megapixels, but 101x100\.png"):
+        add_photo(session, large, predictor=predictor)
+    session, problems = add_photos(session, [small] * 3, predictor=predictor)
+    assert len(session.photos) == 2
+    assert "at most 2 photos, got 3" in problems[0]
+    assert len(add_photo(session, small, predictor=predictor).photos) == 2
+    Image.fromarray(np.zeros((200, 200), np.uint8)).save(tmp_path / "truth.png")
+    with pytest.raises(gr.Error, match=r"at most 0\.01 megapixels, but truth\.png"):
+        truth.add_truth(session, Selection(), str(tmp_path / "truth.png"))
+
+
+def test_saved_sessions_are_held_to_them(shelf: ModelShelf, tmp_path: Path) -> None:
+    generous = ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+    predictor, session = generous.open(generous.initial), new_session(generous)
+    for number in range(3):
+        session = add_photo(session, write(tmp_path, 70 + number, 80), predictor=predictor)
+    saved = bundle.save_session(session, Selection(), None, shelf=generous, fitter=ScriptedFitter())
+    assert len(bundle.open_session(saved, shelf=generous).session.photos) == 3
+    with pytest.raises(UserError, match="at most 2 photos"):
+        bundle.open_session(saved, shelf=shelf)
+    together = ModelShelf(tmp_path / "own", runs=tmp_path / "runs", limits=Limits(pixels=10_000))
+    with pytest.raises(UserError, match="megapixels"):  # each alone would do
+        bundle.open_session(saved, shelf=together)
+
+
+def test_calls_of_the_api_are_held_to_them(shelf: ModelShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    folder = Path(get_upload_folder()) / "limits"
+    folder.mkdir(parents=True, exist_ok=True)
+    endpoints = PhotoEndpoints(shelf)
+    (folder / "large.png").write_bytes(bytes((1 << 20) + 1))
+    with pytest.raises(gr.Error, match=r"at most 1 MB, but large\.png"):
+        endpoints.segment({"path": str(folder / "large.png")})  # type: ignore[arg-type]
+    many = write(folder, 101, 100)
+    with pytest.raises(gr.Error, match=r"at most 0\.01 megapixels, but 101x100\.png"):
+        endpoints.segment({"path": many})  # type: ignore[arg-type]
+    with pytest.raises(gr.Error, match="1 … 2 photos, got 3"):
+        endpoints.embed([{"path": many}] * 3)  # type: ignore[list-item]

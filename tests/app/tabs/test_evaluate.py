@@ -1,0 +1,162 @@
+"""The Evaluate tab: which bank it shows, what its cells open, what it refuses."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ecenet.analysis.diagnostics.bank_statistics import stage_confusion
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import Session, new_session
+from ecenet.app.tabs.evaluate import tab as dataset
+from ecenet.app.tabs.evaluate.images import Listing, image_cards, image_names, open_data, open_image
+from ecenet.common.errors import UserError
+from ecenet.data.folder import read_folder
+from ecenet.evaluation.bank import EmbeddingBank, bank_image, embed_split
+from ecenet.evaluation.bank_parquet import write_bank
+from ecenet.inference.overlay import marked_pixels
+from ecenet.inference.predictor import Predictor
+from ecenet.inference.weights import save_model
+from tests.support.helpers import CLASS_NAMES, small_model, write_folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("data"), splits=("val",), images=4)
+
+
+@pytest.fixture(scope="module")
+def bank(folder: Path) -> EmbeddingBank:
+    return embed_split(Predictor(small_model()), read_folder(folder, "val"))
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> ModelShelf:
+    save_model(small_model(), tmp_path / "own")
+    return ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+
+
+def cell(shelf: ModelShelf, session: Session, opened: EmbeddingBank | None, **data: Any) -> Listing:
+    return dataset.cell_listing(session, Selection(), opened, data, shelf=shelf)
+
+
+def test_without_a_bank_it_says_how_to_make_one(shelf: ModelShelf) -> None:
+    about, *rest = dataset.render(new_session(shelf), Selection(), None, shelf=shelf)
+    assert "python -m ecenet embed" in about
+    assert rest == ["", None, ""]
+
+
+def test_a_bank_beside_the_weights_is_shown_and_says_what_it_is(
+    shelf: ModelShelf, bank: EmbeddingBank, tmp_path: Path
+) -> None:
+    trained_on = replace(bank, about=bank.about | {"split": "train"})
+    write_bank(trained_on, tmp_path / "own" / "bank.parquet")
+    session = new_session(shelf)
+    about, matrix, worst, spreads = dataset.render(session, Selection(stage="stage2"), None, shelf=shelf)
+    assert "4 images" in about
+    assert "trained on them" in about
+    confusion = stage_confusion(bank, "stage2")
+    cells = re.findall(r'data-truth="(\d)" data-predicted="(\d)"[^>]*--share:([\d.]+)', matrix)
+    for truth, predicted, share in cells:
+        row = confusion[int(truth)]
+        assert float(share) == pytest.approx(row[int(predicted)] / row.sum(), abs=1e-3)
+    true, seen = confusion.sum(axis=1) > 0, confusion.sum(axis=0) > 0
+    assert len(cells) == true.sum() * (true | seen).sum()
+    assert "Stage 2" in matrix
+    assert len(worst.rows) == 4
+    assert image_names(worst, bank=bank).count("<li>") == 4
+    assert all(name in spreads for name in CLASS_NAMES if name in re.findall(r"</span>(\w+)", spreads))
+
+    about, *_ = dataset.render(session, Selection(), bank, shelf=shelf)
+    assert "trained on them" not in about, "what the visitor opened comes first"
+    save_model(small_model(seed=1), tmp_path / "own")
+    about, *_ = dataset.render(session, Selection(), bank, shelf=shelf)
+    assert "no bank" in about, "both are of other weights"
+
+
+def test_a_cell_opens_the_images_behind_it(shelf: ModelShelf, bank: EmbeddingBank) -> None:
+    session = new_session(shelf)
+    confusion = stage_confusion(bank, "stage1")  # the last that makes embeddings, for the final one
+    truth, predicted = np.unravel_index(confusion.argmax(), confusion.shape)
+    listing = cell(shelf, session, bank, truth=int(truth), predicted=int(predicted))
+    counts = [int(text.replace(",", "")) for _, text in listing.rows]
+    assert sum(counts) == confusion.max()
+    assert counts == sorted(counts, reverse=True)
+
+
+@pytest.mark.parametrize("data", [{}, {"truth": 0, "predicted": 3}, {"truth": "0", "predicted": 0}, {"truth": -1}])
+def test_a_forged_cell_is_refused(shelf: ModelShelf, bank: EmbeddingBank, data: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="click a cell"):
+        cell(shelf, new_session(shelf), bank, **data)
+
+
+def test_a_cell_without_a_bank_is_refused(shelf: ModelShelf) -> None:
+    with pytest.raises(UserError, match="open one first"):
+        cell(shelf, new_session(shelf), None, truth=0, predicted=0)
+
+
+def test_the_pixels_of_a_cell_are_those_of_the_confusion(bank: EmbeddingBank, folder: Path, shelf: ModelShelf) -> None:
+    confusion = stage_confusion(bank, "stage1")
+    truth, predicted = (int(k) for k in np.unravel_index(confusion.argmax(), confusion.shape))
+    listing = cell(shelf, new_session(shelf), bank, truth=truth, predicted=predicted)
+    data = open_data(bank, f" {folder} ", "folder")
+    assert data is not None
+    for image, text in listing.rows:
+        photo, mask = bank_image(bank, data, image)
+        labels = Predictor(small_model()).predict(photo).stages["stage1"].label_map
+        assert int(text.replace(",", "")) == listing.pixels(mask, labels).sum()
+    page = image_cards(listing, bank=bank, data=data, predictor=shelf.open("own"))
+    assert page.count("data-image") == len(listing.rows)
+
+
+def test_of_the_worst_images_all_wrong_pixels_are_meant() -> None:
+    truth = np.array([[0, 1, 255]], dtype=np.uint8)
+    labels = np.array([[0, 0, 0]], dtype=np.uint8)
+    assert Listing("", "stage1", ()).pixels(truth, labels).tolist() == [[False, True, False]]
+    assert Listing("", "stage1", (), (1, 0)).pixels(truth, labels).tolist() == [[False, True, False]]
+    assert not Listing("", "stage1", (), (0, 1)).pixels(truth, labels).any()
+
+
+def test_marked_pixels_are_tinted_and_the_others_grey() -> None:
+    picture = np.asarray(marked_pixels(Image.new("RGB", (2, 1), (10, 200, 30)), np.array([[True, False]])))
+    assert picture[0, 0, 0] > picture[0, 0, 2], "towards the mark's yellow"
+    assert len(set(picture[0, 1])) == 1
+
+
+def test_an_image_opens_with_its_truth_and_the_class_of_the_cell(
+    bank: EmbeddingBank, folder: Path, shelf: ModelShelf
+) -> None:
+    data = read_folder(folder, "val")
+    listing = Listing("", "stage1", ((2, "5"),), (0, 1))
+    options = {"listing": listing, "bank": bank, "data": data, "predictor": shelf.open("own")}
+    session, selection = open_image(new_session(shelf), Selection(stage="stage2"), 2, **options)
+    assert session.photos[0].name == "2"
+    assert np.array_equal(session.photos[0].true_mask, data.load_mask(2))
+    assert (selection.photo, selection.stage, selection.class_name) == (0, "stage2", CLASS_NAMES[1])
+    for forged in (0, "2", None, -1, True, 2.0):
+        with pytest.raises(UserError, match="Expected an image of the list"):
+            open_image(session, selection, forged, **options)
+
+
+def test_other_data_than_the_banks_is_refused(bank: EmbeddingBank, folder: Path, tmp_path: Path) -> None:
+    assert open_data(bank, "  ", "folder") is None
+    assert open_data(bank, None, "folder") is None, "a field that nobody has touched"
+    with pytest.raises(UserError):
+        open_data(bank, str(tmp_path / "nowhere"), "folder")
+    fewer = read_folder(write_folder(tmp_path, splits=("val",), images=3), "val")
+    with pytest.raises(UserError, match="the bank's own data"):
+        bank_image(bank, fewer, 0)
+    renamed = replace(bank, images=[f"other/{name}" for name in bank.images])
+    with pytest.raises(UserError, match="the bank's own data"):
+        bank_image(renamed, read_folder(folder, "val"), 0)
+
+
+def test_an_anonymous_bank_finds_its_images_by_number(folder: Path) -> None:
+    data = read_folder(folder, "val")
+    bank = embed_split(Predictor(small_model()), data, limit=2, anonymous=True)
+    assert np.array_equal(bank_image(bank, data, 1)[1], data.load_mask(3)), "two of four: the first and the last"

@@ -1,0 +1,69 @@
+"""The badge of the Similarity tab: three numbers beside what they should beat."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecenet.analysis.diagnostics.faithfulness import Curve, Faithfulness, Judgement
+from ecenet.analysis.plots.faithfulness import faithfulness_curves
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import add_photo, new_session
+from ecenet.app.tabs import faithfulness
+from ecenet.app.tabs.faithfulness import badge_of, judged
+from ecenet.common.errors import UserError
+from ecenet.inference.weights import save_model
+from tests.support.helpers import noise_image, small_model
+
+
+def curve(score: float) -> Curve:
+    return Curve(np.array([0.0, 1.0]), np.array([score, score]))
+
+
+def marks(**scores: float) -> list[str]:
+    names = ("deletion", "insertion", "random_deletion", "random_insertion")
+    found = Faithfulness(*(curve(scores.get(name, 0.5)) for name in names))
+    page = badge_of(Judgement(found, scores.get("correlation", 0.0)), title="<cat>")
+    assert "<cat>" not in page
+    return [mark for mark in page if mark in "✓✗"]
+
+
+def test_each_number_is_held_to_what_it_should_beat() -> None:
+    assert marks(insertion=0.6, deletion=0.4, correlation=0.1) == ["✓", "✓", "✓"]
+    assert marks(insertion=0.4, deletion=0.6, correlation=0.9) == ["✗", "✗", "✗"]
+    assert marks(insertion=0.6, deletion=0.6, correlation=-0.9) == ["✓", "✗", "✗"]
+    assert marks()[:2] == ["✗", "✗"], "to be as good as chance is not enough"
+
+
+def test_the_selected_map_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faithfulness, "STEPS", 2)
+    save_model(small_model(), tmp_path / "own")
+    shelf = ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+    noise_image(64, 48).save(tmp_path / "photo.png")
+    with pytest.raises(UserError, match="Expected a photo"):
+        judged(new_session(shelf), Selection(), shelf=shelf)
+    session = add_photo(new_session(shelf), str(tmp_path / "photo.png"), predictor=shelf.open("own"))
+    seen: list[int] = []
+
+    def track(orders: object) -> object:
+        for order in orders:  # type: ignore[attr-defined]
+            seen.append(len(order))
+            yield order
+
+    page, figure = judged(session, Selection(stage="stage2"), shelf=shelf, track=track)  # type: ignore[arg-type]
+    assert "at Stage 2" in page
+    assert len(seen) == 1 + faithfulness.RANDOM_ORDERS
+    assert [trace.name for trace in figure.data] == ["insertion", "insertion, random", "deletion", "deletion, random"]
+    assert faithfulness_curves(Faithfulness(*[curve(0.5)] * 4), title="x").data[0].y.tolist() == [0.5, 0.5]
+    absent = next(
+        (
+            name
+            for k, name in enumerate(session.photos[0].prediction.class_names)
+            if not (session.photos[0].prediction.label_map == k).any()
+        ),
+        None,
+    )
+    if absent is not None:
+        with pytest.raises(UserError, match="the final mask holds"):
+            judged(session, Selection(class_name=absent), shelf=shelf)

@@ -1,0 +1,302 @@
+"""The What if tab without a browser: what its controls do, and what it draws."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from ecenet.analysis.diagnostics.ground_truth import Truth
+from ecenet.analysis.interventions.painted_class import PAINTED_COLORS
+from ecenet.analysis.interventions.painting import Pooling
+from ecenet.analysis.interventions.scenario import predict_scenario
+from ecenet.app.state.experiment import Experiment
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import Session, add_photo, new_session
+from ecenet.app.tabs.what_if import controls as what_if_forms
+from ecenet.app.tabs.what_if import handlers as what_if_changes
+from ecenet.app.tabs.what_if import tab as what_if
+from ecenet.app.tabs.what_if.render import render_details, render_result
+from ecenet.common.errors import UserError
+from ecenet.inference.weights import save_model
+from ecenet.training.config import ModelConfig
+from tests.support.helpers import CLASS_NAMES, noise_image, small_model
+
+HERE = Selection()
+BOX = {"tool": "box", "points": [[4, 4], [30, 30]], "radius": 3}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> ModelShelf:
+    save_model(small_model(seed=1), tmp_path / "own")
+    return ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+
+
+@pytest.fixture
+def session(shelf: ModelShelf, tmp_path: Path) -> Session:
+    session = new_session(shelf)
+    for seed in (0, 5):
+        noise_image(64, 48, seed=seed).save(tmp_path / f"photo{seed}.png")
+        session = add_photo(session, str(tmp_path / f"photo{seed}.png"), predictor=shelf.open(session.model))
+    return session
+
+
+def sent(data: Any) -> gr.EventData:
+    return SimpleNamespace(_data=data)  # type: ignore[return-value]
+
+
+def stroked(session: Session, *, selection: Selection = HERE, experiment: Experiment | None = None) -> Experiment:
+    return what_if_changes.add_stroke(session, selection, experiment or Experiment(), sent(BOX))
+
+
+def made(session: Session, shelf: ModelShelf, experiment: Experiment, *, name: str = "mine") -> Experiment:
+    return what_if_changes.make_class(session, HERE, experiment, name, "mean", 3, shelf=shelf)
+
+
+def test_strokes_are_kept_for_each_photo_and_can_be_taken_back(session: Session) -> None:
+    one, other = (photo.prediction for photo in session.photos)
+    experiment = stroked(session)
+    assert experiment.region_on(one).sum() == 27 * 27
+    assert experiment.region_on(other) is None
+    experiment = stroked(session, selection=Selection(photo=1), experiment=experiment)
+    experiment = stroked(session, experiment=experiment)
+    assert len(experiment.strokes_on(one)) == 2
+    experiment = what_if_changes.undo_stroke(session, HERE, experiment)
+    assert len(experiment.strokes_on(one)) == 1
+    experiment = what_if_changes.clear_strokes(session, HERE, experiment)
+    assert experiment.region_on(one) is None
+    assert experiment.region_on(other) is not None
+    assert what_if_changes.undo_stroke(session, HERE, experiment).region_on(one) is None
+
+
+def test_every_patch_keeps_the_stage_that_it_was_taken_at(session: Session) -> None:
+    """Labels of the coarse mask and of the final one differ, and so do their patches around one pixel."""
+    photo = session.photos[0]
+    coarse, fine = (np.repeat([[0], [1]], (rows, 48 - rows), axis=0).repeat(64, axis=1) for rows in (30, 10))
+    stages = {
+        name: replace(stage, label_map=(coarse if name == "ece" else fine).astype(np.uint8))
+        for name, stage in photo.prediction.stages.items()
+    }
+    prediction = replace(photo.prediction, stages=stages)
+    session = replace(session, photos=(replace(photo, prediction=prediction),))
+    pick = sent({"tool": "pick", "points": [[5, 5]], "radius": 3})
+    dot = sent({"tool": "box", "points": [[60, 40], [60, 40]], "radius": 3})
+    at_ece, at_end = Selection(stage="ece"), Selection(stage="final")
+
+    experiment = what_if_changes.add_stroke(session, at_ece, Experiment(), pick)
+    assert experiment.region_on(prediction).sum() == 30 * 64
+    experiment = what_if_changes.add_stroke(session, at_end, experiment, dot)
+    assert experiment.region_on(prediction).sum() == 30 * 64 + 1, "painted at another stage meanwhile"
+    experiment = what_if_changes.undo_stroke(session, at_end, experiment)
+    assert experiment.region_on(prediction).sum() == 30 * 64
+    experiment = what_if_changes.clear_strokes(session, at_end, experiment)
+    experiment = what_if_changes.add_stroke(session, at_end, experiment, pick)
+    assert experiment.region_on(prediction).sum() == 10 * 64
+
+
+def test_a_forged_stroke_becomes_a_toast(session: Session) -> None:
+    for data in (None, {}, BOX | {"tool": "knife"}, BOX | {"points": [[1, 2]] * 10_000}):
+        with pytest.raises(gr.Error, match="Expected a"):
+            what_if_changes.add_stroke(session, HERE, Experiment(), sent(data))
+    with pytest.raises(gr.Error, match="Expected a photo"):
+        what_if_changes.add_stroke(Session(), HERE, Experiment(), sent(BOX))
+
+
+def test_the_easel_shows_the_photo_and_what_is_painted(session: Session) -> None:
+    easel = what_if.render_easel(session, HERE, stroked(session))
+    about = json.loads(easel.value)
+    assert (about["width"], about["height"], about["name"]) == (64, 48, "photo0")
+    region = np.zeros((4, 6), dtype=bool)
+    region[1, 2] = True
+    picture = what_if.region_picture(region)
+    assert picture.startswith("data:image/png;base64,")
+    assert what_if.region_picture(None) == ""
+    assert what_if.render_easel(Session(), HERE, Experiment()).value == ""
+
+
+def test_the_picture_of_a_region_is_see_through_where_nothing_is_painted() -> None:
+    import base64
+    import io
+
+    region = np.array([[True, False]])
+    content = base64.b64decode(what_if.region_picture(region).split(",")[1])
+    pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))
+    assert tuple(pixels[0, 0]) == what_if.TINT
+    assert pixels[0, 1, 3] == 0
+
+
+def test_what_is_painted_becomes_a_class_in_all_photos(session: Session, shelf: ModelShelf) -> None:
+    experiment = made(session, shelf, stroked(session))
+    page = render_result(experiment, session, HERE, predictor=shelf.open("own"))
+    assert "mine" in page
+    assert page.count("<img") == 4, "before, after, what changed, and the similarity that did"
+    details = render_details(experiment, session, HERE, predictor=shelf.open("own"))
+    assert "Similarity to mine" in details
+    assert "photo5" in details, "the other photo"
+    assert 'data-stage="ece"' not in details
+    again = made(session, shelf, experiment)
+    assert [one.name for one in again.scenario.classes] == ["mine"], "the same name is the same class, made anew"
+    two = made(session, shelf, experiment, name="yours")
+    assert [one.color for one in two.scenario.classes] == list(PAINTED_COLORS[:2])
+
+
+def test_a_class_that_the_backbone_finds_has_no_similarity_maps(session: Session, shelf: ModelShelf) -> None:
+    experiment = what_if_changes.make_class(session, HERE, stroked(session), "found", "backbone", 3, shelf=shelf)
+    predictor = shelf.open("own")
+    assert "found</td><td>+" in render_result(experiment, session, HERE, predictor=predictor)
+    details = render_details(experiment, session, HERE, predictor=predictor)
+    assert "photo5" in details
+    assert "Similarity to" not in details
+    both = made(session, shelf, experiment)
+    assert "Similarity to mine" in render_details(both, session, HERE, predictor=predictor)
+
+
+def test_every_way_of_painting_can_be_chosen() -> None:
+    assert {value for _, value in what_if_forms.METHODS} == {*get_args(Pooling), "backbone"}
+
+
+def test_without_a_region_or_a_free_name_there_is_no_class(session: Session, shelf: ModelShelf) -> None:
+    with pytest.raises(UserError, match="painted region, got none"):
+        made(session, shelf, Experiment())
+    for name in ("", "  ", CLASS_NAMES[0]):
+        with pytest.raises(UserError, match="Expected a name"):
+            made(session, shelf, stroked(session), name=name)
+
+
+def test_a_class_is_saved_and_opened_with_the_same_weights(session: Session, shelf: ModelShelf, tmp_path: Path) -> None:
+    experiment = made(session, shelf, stroked(session))
+    path = what_if_changes.save_last(session, experiment, shelf=shelf)
+    opened = what_if_changes.open_class(session, HERE, Experiment(), str(path), shelf=shelf)
+    assert np.array_equal(opened.scenario.classes[0].embeddings, experiment.scenario.classes[0].embeddings)
+    with pytest.raises(UserError, match="there is none yet"):
+        what_if_changes.save_last(session, Experiment(), shelf=shelf)
+    save_model(small_model(seed=2), tmp_path / "own")
+    with pytest.raises(UserError, match="painted with others"):
+        what_if_changes.open_class(session, HERE, Experiment(), str(path), shelf=shelf)
+
+
+def change(session: Session, experiment: Experiment, action: Any, *, stage: str = "ece") -> Experiment:
+    return what_if_changes.change_mask(session, HERE, experiment, stage, action, CLASS_NAMES[0], CLASS_NAMES[1])
+
+
+def test_changed_masks_follow_each_other_and_belong_to_one_photo(session: Session) -> None:
+    one, other = (photo.prediction for photo in session.photos)
+    swapped = change(session, Experiment(), "swap")
+    twice = change(session, swapped, "swap")
+    before = change(session, Experiment(), "swap", stage="stage2")
+    assert np.allclose(
+        twice.mask_at(one, "ece").probabilities, Experiment().mask_at(one, "ece").probabilities, atol=1e-6
+    )
+    both = change(session, before, "swap")
+    assert set(both.scenario_for(one).masks) == {"ece", "stage2"}
+    assert not both.scenario_for(other).masks
+    assert what_if_changes.forget_masks(session, HERE, both).scenario_for(one).changes_nothing
+
+
+def test_a_mask_is_painted_and_erased_in_the_region(session: Session) -> None:
+    prediction = session.photos[0].prediction
+    painted = change(session, stroked(session), "paint").mask_at(prediction, "ece").probabilities
+    assert (painted[0] - Experiment().mask_at(prediction, "ece").probabilities[0]).max() > 0.3
+    erased = change(session, stroked(session), "erase").mask_at(prediction, "ece").probabilities
+    plain = Experiment().mask_at(prediction, "ece").probabilities
+    assert (erased[0] <= plain[0] + 1e-6).all()
+    assert erased[0].min() < plain[0].min()
+    for action in ("paint", "erase"):
+        with pytest.raises(UserError, match="painted region"):
+            change(session, Experiment(), action)
+
+
+def test_the_truth_can_take_a_masks_place(session: Session) -> None:
+    with pytest.raises(UserError, match="this photo has none"):
+        change(session, Experiment(), "truth")
+    mask = np.ones((48, 64), dtype=np.uint8)
+    session = session.with_truth(HERE, Truth(mask, tuple(CLASS_NAMES)))
+    probabilities = change(session, Experiment(), "truth").mask_at(session.photos[0].prediction, "ece").probabilities
+    assert (probabilities.argmax(axis=0) == 1).all()
+
+
+def test_forged_choices_are_refused(session: Session) -> None:
+    with pytest.raises(UserError, match="an action of the list"):
+        change(session, Experiment(), "explode")
+    with pytest.raises(UserError, match="Expected a stage"):
+        change(session, Experiment(), "swap", stage="final")
+    with pytest.raises(UserError, match="a class that the weights know"):
+        what_if_changes.change_mask(session, HERE, Experiment(), "ece", "swap", "zebra", "sky")
+    for source in (9, -1, "0", None, True):
+        with pytest.raises(UserError, match="a photo to take the embedding from"):
+            what_if_changes.move_embedding(session, HERE, Experiment(), source, "sky", "sky", 1.0)  # type: ignore[arg-type]
+
+
+def test_the_change_of_the_selected_class_s_similarity_is_shown(session: Session, shelf: ModelShelf) -> None:
+    predictor, prediction = shelf.open("own"), session.photos[0].prediction
+    stages = ["stage4", "stage3", "stage2", "stage1"]
+    off = what_if_changes.knock_out(session, HERE, Experiment(), True, [], stages, False, 1.0)
+    where = Selection(stage="stage2", class_name=prediction.class_names[1])
+    after = predict_scenario(predictor, prediction, off.scenario)
+    change = after.stages["stage2"].similarity[1] - prediction.stages["stage2"].similarity[1]
+    assert np.abs(change).max() > 0.05, "so that there is something to be seen"
+    page = render_result(off, session, where, predictor=predictor)
+    assert f"Similarity to {where.class_name}: {change.min():+.2g} … {change.max():+.2g}" in page
+    without = what_if_changes.leave_out(session, where, off, [where.class_name])
+    assert "Similarity to" not in render_result(without, session, where, predictor=predictor)
+
+
+def test_parts_are_knocked_out_and_put_back(session: Session, shelf: ModelShelf) -> None:
+    stages = ["stage4", "stage3", "stage2", "stage1"]
+    off = what_if_changes.knock_out(session, HERE, Experiment(), True, stages[1:], stages, True, 0.25)
+    assert off.scenario.knock_outs.attention_off == ("stage4",)
+    assert off.scenario.knock_outs.updater_off == ()
+    assert off.scenario.knock_outs.gate == 0.25
+    assert "Pixels that change" in render_result(off, session, HERE, predictor=shelf.open("own"))
+    back = what_if_changes.knock_out(session, HERE, off, True, stages, stages, False, 0.25)
+    assert back.scenario.changes_nothing
+    assert "Nothing is otherwise" in render_result(back, session, HERE, predictor=shelf.open("own"))
+
+
+def test_an_embedding_is_transplanted_into_the_photo_looked_at(session: Session, shelf: ModelShelf) -> None:
+    moved = what_if_changes.move_embedding(session, HERE, Experiment(), 1, "sky", "grass", 1.0)
+    assert moved.scenario_for(session.photos[0].prediction).transplant is not None
+    assert moved.scenario_for(session.photos[1].prediction).changes_nothing
+    assert render_result(moved, session, HERE, predictor=shelf.open("own")).count("<img") == 4
+    assert what_if_changes.start_anew(session, HERE, moved).scenario.changes_nothing
+
+
+def test_an_experiment_ends_with_its_model(session: Session, shelf: ModelShelf) -> None:
+    experiment = made(session, shelf, stroked(session))
+    other = replace(session, model="another")
+    assert experiment.of(session) is experiment
+    assert experiment.of(other).scenario.changes_nothing
+    assert experiment.of(other).model == "another"
+
+
+def test_there_is_to_choose_what_the_session_has(session: Session, shelf: ModelShelf) -> None:
+    choices = what_if_forms.render_choices(session, HERE, Experiment())
+    without, stage, first, second, attention, updater, source, *_ = choices
+    assert [name for name, _ in without.choices] == CLASS_NAMES
+    assert [value for _, value in stage.choices] == ["ece", "stage4", "stage3", "stage2", "stage1"]
+    assert first.value != second.value
+    assert attention.value == updater.value == ["stage4", "stage3", "stage2", "stage1"]
+    assert [value for _, value in source.choices] == [0, 1]
+    nothing = what_if_forms.render_choices(new_session(shelf), HERE, Experiment())
+    assert len(nothing) == len(choices)
+
+
+def test_weights_of_one_kind_of_embeddings_say_why_there_is_no_other(tmp_path: Path) -> None:
+    for kind, said in (("explicit", "Learned class embeddings"), ("learned", "Explicit class embeddings")):
+        save_model(small_model(config=ModelConfig(embed_dim=8, embeddings=kind)), tmp_path / kind)
+        shelf = ModelShelf(tmp_path / kind, runs=tmp_path / "runs")
+        note = what_if_forms.render_parts(new_session(shelf), shelf=shelf)[-1]
+        assert f"{said} cannot take the place of" in note
+        assert note.count(". ") == 0, "one sentence"
+
+
+def test_without_a_photo_it_says_what_to_do(shelf: ModelShelf) -> None:
+    page = render_result(Experiment(), new_session(shelf), HERE, predictor=shelf.open("own"))
+    assert "Add a photo first" in page
+    assert render_details(Experiment(), new_session(shelf), HERE, predictor=shelf.open("own")) == ""

@@ -1,0 +1,107 @@
+"""The command line, run as a user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from ecenet.__main__ import main
+from ecenet.inference.weights import save_model
+from tests.support.helpers import small_model, write_folder
+
+CHELSEA = Path(skimage.data.__file__).parent / "chelsea.png"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("weights")
+    save_model(small_model(), folder)
+    return str(folder)
+
+
+def test_predict_writes_masks_overlay_stages_arrays_and_summary(tmp_path: Path, weights: str) -> None:
+    assert main(["predict", str(CHELSEA), "--weights", weights, "--out", str(tmp_path)]) == 0
+
+    label_map = np.asarray(Image.open(tmp_path / "chelsea" / "label_map.png"))
+    assert label_map.shape == (300, 451), "the photo's own size"
+    assert label_map.max() < 3
+    assert {p.stem for p in (tmp_path / "chelsea" / "stages").iterdir()} == {
+        "ece", "stage4", "stage3", "stage2", "stage1", "final"
+    }  # fmt: skip
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["images"][0]["file"] == str(CHELSEA)
+    assert sum(entry["area"] for entry in summary["images"][0]["classes"]) == pytest.approx(1)
+
+
+def test_evaluate_writes_the_scores(tmp_path: Path, weights: str) -> None:
+    write_folder(tmp_path, splits=("val",), images=1)
+    out = tmp_path / "scores.json"
+    options = ["--weights", weights, "--data", str(tmp_path), "--split", "val", "--classes", "2", "--json", str(out)]
+    assert main(["evaluate", *options]) == 0
+    scores = json.loads(out.read_text())
+    assert set(scores) >= {"miou", "per_class", "pixel_accuracy", "stages", "images", "seconds_per_image"}
+    assert scores["images"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["predict", "missing.jpg", "--out", "out", "--weights", "{weights}"], "missing.jpg"),
+        (["predict", str(CHELSEA), "--out", "out", "--weights", "no-such-weights"], "no-such-weights"),
+        (["predict", "--out", "out", "--weights", "{weights}"], "at least one photo"),
+        (["predict", str(CHELSEA), "--out", "out", "--opacity", "2", "--weights", "{weights}"], "between 0 and 1"),
+        (["evaluate", "--data", "nowhere", "--weights", "{weights}"], "nowhere"),
+        (["train", "--data", "nowhere", "--out", "run"], "nowhere"),
+        (
+            ["train", "--data", "nowhere", "--out", "run", "--preset", "voc13-mobilenet"],
+            "did you mean voc13-mobilenetv2",
+        ),
+        (["predict", str(CHELSEA), "--out", "{file}", "--weights", "{weights}"], "folder"),
+    ],
+)
+def test_bad_input_ends_with_one_sentence_and_exit_code_2(
+    arguments: list[str],
+    expected: str,
+    weights: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("not a folder")
+    filled = [a.format(weights=weights, file=tmp_path / "file") if "{" in a else a for a in arguments]
+    assert main(filled) == 2
+    message = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Error: ")]
+    assert len(message) == 1
+    assert expected in message[0]
+
+
+def test_one_bad_photo_keeps_the_results_of_the_good_ones(tmp_path: Path, weights: str) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"")
+    out = tmp_path / "out"
+    assert main(["predict", str(CHELSEA), str(bad), "--weights", weights, "--out", str(out)]) == 2
+    summary = json.loads((out / "summary.json").read_text())
+    assert [entry.get("error") is None for entry in summary["images"]] == [True, False]
+    assert (out / "chelsea" / "label_map.png").is_file()
+
+
+def test_a_process_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ecenet", "predict", str(CHELSEA), "--weights", "nope", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "nope" in done.stderr
+
+
+def test_benchmark_reports_ratios(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    assert main(["benchmark", "--width", "64", "--height", "48", "--rounds", "1", "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["ratios"]["every stage / logits"] > 0
+    assert figures["weights"] == "random"

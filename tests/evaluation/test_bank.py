@@ -1,0 +1,131 @@
+"""Embedding banks: one row a class, image and stage; its confusion is the evaluation's; other weights are refused."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from ecenet.__main__ import main
+from ecenet.common.distributed import launcher
+from ecenet.common.errors import UserError
+from ecenet.data.folder import read_folder
+from ecenet.evaluation.bank import EmbeddingBank, embed_split, embedding_rows
+from ecenet.evaluation.bank_parquet import COLUMNS, read_bank, write_bank
+from ecenet.evaluation.evaluate import evaluate
+from ecenet.inference.predictor import Predictor
+from ecenet.inference.weights import load_model, save_model, weights_hash
+from tests.support.helpers import CLASS_NAMES, small_model, write_folder
+from tests.support.predictions import make_prediction
+from tests.support.processes import finish, start
+
+PREDICTED = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
+TRUE = np.array([[0, 0, 1, 255], [0, 2, 1, 1]], dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("data"), splits=("val",), images=3)
+
+
+@pytest.fixture(scope="module")
+def bank(data: Path) -> EmbeddingBank:
+    return embed_split(Predictor(small_model()), read_folder(data, "val"))
+
+
+def test_rows_hold_the_confusion_of_their_class_by_hand() -> None:
+    rows = embedding_rows(make_prediction(PREDICTED), TRUE, image=7)
+    assert {row.stage for row in rows} == {"ece", "stage4", "stage3", "stage2", "stage1"}, "final has none of its own"
+    first = [row for row in rows if row.stage == "stage4"]
+    assert [row.class_index for row in first] == [0, 1, 2], "class 2 is labelled, though nowhere predicted"
+    # Predicted as 0: two pixels of 0, one of 2. As 1: one of 0, three of 1, one unlabelled.
+    assert [row.truth.tolist() for row in first] == [[2, 0, 1], [1, 3, 0], [0, 0, 0]]
+    assert [row.iou for row in first] == pytest.approx([2 / 4, 3 / 4, 0])
+    assert [row.area for row in first] == pytest.approx([3 / 8, 5 / 8, 0])
+    assert np.isnan(first[2].confidence)
+    assert first[1].embedding.tolist() == [1, 1, 1, 0]
+    assert all(row.image == 7 for row in rows)
+
+
+def test_a_banks_confusion_is_the_evaluations(bank: EmbeddingBank, data: Path) -> None:
+    result = evaluate(Predictor(small_model()), read_folder(data, "val"))
+    confusion = np.zeros((3, 3), dtype=np.int64)
+    at = bank.stage == "stage1"
+    np.add.at(confusion.T, bank.class_index[at], bank.truth[at])
+    hit = confusion.diagonal()
+    union = confusion.sum(axis=0) + confusion.sum(axis=1) - hit
+    assert np.nanmean(hit / np.where(union > 0, union, np.nan)) == pytest.approx(result.stages["stage1"])
+    assert bank.images == ["images/val/0.png", "images/val/1.png", "images/val/2.png"]
+
+
+def test_a_bank_comes_back_as_it_was_and_pandas_reads_it(bank: EmbeddingBank, tmp_path: Path) -> None:
+    write_bank(bank, tmp_path / "bank.parquet")
+    again = read_bank(tmp_path / "bank.parquet", weights=weights_hash(small_model()))
+    for name in ("image", "stage", "class_index", "area", "confidence", "truth", "iou", "embedding"):
+        assert np.array_equal(getattr(again, name), getattr(bank, name), equal_nan=name in ("confidence", "iou")), name
+    assert (again.images, again.about) == (bank.images, bank.about)
+
+    frame = pd.read_parquet(tmp_path / "bank.parquet")
+    assert tuple(frame.columns) == COLUMNS
+    assert len(frame) == len(bank)
+    assert set(frame["class"]) <= set(CLASS_NAMES)
+    assert np.allclose(np.stack(frame["embedding"].to_list()), bank.embedding)
+
+
+def test_half_precision_is_near_and_smaller(bank: EmbeddingBank, tmp_path: Path) -> None:
+    write_bank(bank, tmp_path / "full.parquet")
+    write_bank(bank, tmp_path / "half.parquet", half=True)
+    assert np.allclose(read_bank(tmp_path / "half.parquet").embedding, bank.embedding, atol=2e-3)
+    assert (tmp_path / "half.parquet").stat().st_size < (tmp_path / "full.parquet").stat().st_size
+
+
+def test_a_bank_of_other_weights_and_other_files_are_refused(bank: EmbeddingBank, tmp_path: Path) -> None:
+    path = tmp_path / "bank.parquet"
+    write_bank(bank, path)
+    with pytest.raises(UserError, match="made with others"):
+        read_bank(path, weights=weights_hash(small_model(seed=1)))
+    pd.DataFrame({"image": ["a"]}).to_parquet(tmp_path / "foreign.parquet")
+    with pytest.raises(UserError, match="is another one"):
+        read_bank(tmp_path / "foreign.parquet")
+    (tmp_path / "cut.parquet").write_bytes(path.read_bytes()[:-50])
+    nested = pq.read_table(path).replace_schema_metadata({"ecenet": "[" * 100_000})
+    pq.write_table(nested, tmp_path / "nested.parquet")
+    for name in ("cut.parquet", "nested.parquet", "missing.parquet"):
+        with pytest.raises(UserError, match="cannot be read"):
+            read_bank(tmp_path / name)
+
+
+def test_a_hash_follows_the_numbers_and_nothing_else(tmp_path: Path) -> None:
+    model = small_model()
+    save_model(model, tmp_path)
+    assert weights_hash(load_model(tmp_path)) == weights_hash(model)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.classify.weight[0, 0] += 1e-6
+    assert weights_hash(other) != weights_hash(model)
+
+
+def test_two_processes_write_what_one_writes(data: Path, tmp_path: Path) -> None:
+    save_model(small_model(), tmp_path / "weights")
+    words = ["embed", "--weights", str(tmp_path / "weights"), "--data", str(data), "--out"]
+    assert main([*words, str(tmp_path / "one.parquet")]) == 0
+    finish(start([*words, str(tmp_path / "two.parquet")], launcher=tuple(launcher(2))))
+    one, two = (read_bank(tmp_path / f"{name}.parquet") for name in ("one", "two"))
+    assert np.array_equal(one.image, two.image)
+    assert np.array_equal(one.stage, two.stage)
+    assert np.allclose(one.embedding, two.embedding, atol=1e-5)
+
+
+def test_images_can_go_by_number(data: Path) -> None:
+    bank = embed_split(Predictor(small_model()), read_folder(data, "val"), limit=2, anonymous=True)
+    assert bank.images == [f"{bank.about['data']} 1", f"{bank.about['data']} 2"]
+
+
+def test_a_limit_spreads_over_the_images(data: Path) -> None:
+    predictor, split = Predictor(small_model()), read_folder(data, "val")
+    assert embed_split(predictor, split, limit=2).images == ["images/val/0.png", "images/val/2.png"]
+    with pytest.raises(UserError, match="at least 1"):
+        embed_split(predictor, split, limit=0)

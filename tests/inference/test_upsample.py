@@ -1,0 +1,36 @@
+"""From a stage's grid to the pixels of a photo."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ecenet.inference import upsample as detail
+from ecenet.inference.upsample import MIN_BAND, classify_pixels
+
+
+@pytest.mark.parametrize("size", [(1, 1), (6, 9), (MIN_BAND, 40), (4 * MIN_BAND + 3, 50), (3, 5)], ids=str)
+def test_bands_are_what_the_whole_is(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detail, "BAND_VALUES", 1)  # bands as low as there are
+    logits = torch.randn(5, 6, 9, generator=torch.Generator().manual_seed(0)) * 4
+    labels, confidence = classify_pixels(logits, size)
+    whole = F.interpolate(logits[None], size=size, mode="bilinear", align_corners=False).softmax(dim=1)[0]
+    top, expected = whole.max(dim=0)
+    assert labels.dtype == torch.uint8
+    assert torch.equal(labels.long(), expected)
+    torch.testing.assert_close(confidence, top, rtol=0, atol=1e-5)
+
+
+def test_a_pixel_between_two_cells_has_what_lies_between() -> None:
+    # One column of two cells on four pixels: 0, 1/4, 3/4 and 1 of the way from the first to the second.
+    logits = torch.tensor([[[0.0], [8.0]], [[3.0], [3.0]]])
+    labels, confidence = classify_pixels(logits, (4, 1))
+    assert labels.flatten().tolist() == [1, 1, 0, 0]
+    expected = torch.tensor([3.0, 1.0, 3.0, 5.0]).sigmoid()
+    torch.testing.assert_close(confidence.flatten(), expected)
+
+
+def test_the_logits_stay_what_they_are() -> None:
+    logits = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(1))
+    kept = logits.clone()
+    classify_pixels(logits, (4, 4))
+    assert torch.equal(logits, kept)

@@ -1,0 +1,254 @@
+"""Saving and loading: what survives the round trip, and what people are told about broken checkpoints."""
+
+import json
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ecenet.common.errors import UserError
+from ecenet.inference import weights
+from ecenet.inference.weights import load_model, save_model, shipped_weights
+from ecenet.model.backbone import load_backbone_file
+from ecenet.model.ecenet import ECENet
+from ecenet.training.checkpoint import save_weights
+from tests.support.helpers import small_model
+
+MakeModel = Callable[..., ECENet]
+
+
+@pytest.fixture
+def checkpoint(tiny_model: ECENet, tmp_path: Path) -> Path:
+    save_model(tiny_model, tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def edit_config(checkpoint: Path, **changes: Any) -> None:
+    """Overwrite settings; None removes one."""
+    path = checkpoint / "config.json"
+    config = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+
+
+def refusal(weights: str | Path) -> str:
+    with pytest.raises(UserError) as caught:
+        load_model(weights)
+    message = str(caught.value)
+    assert message.startswith("Expected ")
+    assert "\n" not in message
+    assert ";" in message, "what to do comes after a semicolon"
+    return message
+
+
+def test_round_trip_keeps_every_output_bit_for_bit(tiny_model: ECENet, checkpoint: Path, images: Tensor) -> None:
+    loaded = load_model(checkpoint)
+    assert not loaded.training
+    with torch.no_grad():
+        before, after = tiny_model(images), loaded(images)
+    for name, stage in before.stages.items():
+        for a, b in zip(stage, after.stages[name], strict=True):
+            assert (a is None and b is None) or torch.equal(a, b), name
+
+
+def test_half_checkpoint_is_half_the_size_and_close(
+    tiny_model: ECENet, checkpoint: Path, tmp_path: Path, images: Tensor
+) -> None:
+    save_model(tiny_model, tmp_path / "half", half=True)
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (tmp_path / "half", checkpoint)]
+    assert sizes[0] < 0.6 * sizes[1]
+    loaded = load_model(tmp_path / "half")
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(images).logits, tiny_model(images).logits, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_saving_leaves_the_model_as_it_was(tiny_model: ECENet, tmp_path: Path, half: bool) -> None:
+    before = {key: value.clone() for key, value in tiny_model.state_dict().items()}
+    save_model(tiny_model.train(), tmp_path / "saved", half=half)
+    assert tiny_model.training
+    for key, value in tiny_model.state_dict().items():
+        assert value.dtype == before[key].dtype
+        assert torch.equal(value, before[key]), key
+
+
+def test_config_holds_what_a_reader_needs_and_not_how_it_was_initialised(tiny_model: ECENet, checkpoint: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    assert config["class_names"] == ["sky", "grass", "road", "car"]
+    assert config["class_colors"][2] == [128, 64, 128]
+    assert (config["image_mean"], config["image_std"]) == ([0.5] * 3, [0.25] * 3)
+    assert (config["image_size"], config["embed_dim"], config["out_indices"]) == (96, 16, [1, 2, 3, 4])
+    assert config["recipe"] == {"data": "none", "steps": 0}
+    assert "pretrained" not in config
+    loaded = load_model(checkpoint)
+    for name in ("class_names", "class_colors", "image_mean", "image_std", "image_size", "recipe"):
+        assert getattr(loaded, name) == getattr(tiny_model, name)
+
+
+def test_recipe_is_saved_as_it_stands_when_saving(tiny_model: ECENet, tmp_path: Path) -> None:
+    tiny_model.recipe = {"miou": 0.5}
+    save_model(tiny_model, tmp_path / "a")
+    once = load_model(tmp_path / "a")
+    save_model(once, tmp_path / "b", half=True)
+    assert load_model(tmp_path / "b").recipe == {"miou": 0.5}
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"embeddings": "learned"}, {"reconstruction": "off"}, {"extraction": "mean"}, {"updater": "off"}]
+)
+def test_ablations_survive_the_round_trip(
+    make_model: MakeModel, overrides: dict[str, Any], tmp_path: Path, images: Tensor
+) -> None:
+    model = make_model(**overrides)
+    save_model(model, tmp_path / "ablation")
+    with torch.no_grad():
+        assert torch.equal(load_model(tmp_path / "ablation")(images).logits, model(images).logits)
+
+
+def test_shipped_weights_go_by_name(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "WEIGHTS_DIR", checkpoint.parent)
+    assert shipped_weights() == ["tiny"]
+    assert load_model("tiny").num_classes == 4
+    assert "Expected weights by name (tiny), folder or Hub id, got 'tinny'" in refusal("tinny")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_missing_file_is_named(checkpoint: Path, name: str) -> None:
+    (checkpoint / name).unlink()
+    assert f"but {name} is missing" in refusal(checkpoint)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"backbone": ', b"\xff\xfe\x00"])
+def test_config_that_is_no_json(checkpoint: Path, content: bytes) -> None:
+    (checkpoint / "config.json").write_bytes(content)
+    assert "config.json, but it is damaged" in refusal(checkpoint)
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "{}", '{"model_type": "segformer"}'])
+def test_config_of_something_else(checkpoint: Path, content: str) -> None:
+    (checkpoint / "config.json").write_text(content)
+    assert "names no classes" in refusal(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"widgets": 3}, "'widgets' is unknown"),
+        ({"pretrained": True}, "'pretrained' is unknown"),
+        ({"embed_dim": None}, "'embed_dim' is missing"),
+        ({"image_std": None}, "'image_std' is missing"),
+        ({"backbone": "mobilenetv2_10"}, "did you mean mobilenetv2_1"),
+        ({"backbone": 7}, "got 7"),
+        ({"out_indices": [1, 9]}, "got (1, 9)"),
+        ({"embed_dim": "16"}, "got '16'"),
+        ({"updater": "gate"}, "got 'gate'"),
+        ({"class_names": "abcd"}, "got 'abcd'"),
+        ({"class_names": []}, "got []"),
+        ({"class_colors": [[1, 2, 3]]}, "three numbers for each of the 4 classes"),
+        ({"class_colors": [[1, 2]] * 4}, "three numbers for each of the 4 classes"),
+        ({"image_mean": 0.5}, "Expected image_mean"),
+        ({"image_size": "large"}, "got 'large'"),
+        # Valid configs, but of other networks than the tensors'.
+        ({"embed_dim": 32}, "have another shape"),
+        ({"updater": "off"}, "do not belong (first: update.0."),
+        ({"embeddings": "learned"}, "1 are missing"),
+        ({"class_names": ["a", "b"], "class_colors": [[0, 0, 0]] * 2}, "3 have another shape"),
+    ],
+)
+def test_config_that_was_edited_wrongly(checkpoint: Path, changes: dict[str, Any], expected: str) -> None:
+    edit_config(checkpoint, **changes)
+    assert expected in refusal(checkpoint)
+
+
+def test_tensors_that_are_cut_off(checkpoint: Path) -> None:
+    path = checkpoint / "model.safetensors"
+    content = path.read_bytes()
+    for length in (0, 100, len(content) // 2):
+        path.write_bytes(content[:length])
+        assert "model.safetensors cannot be read" in refusal(checkpoint)
+
+
+def test_missing_tensor_is_named(checkpoint: Path) -> None:
+    path = checkpoint / "model.safetensors"
+    tensors = load_file(path)
+    del tensors["classify.weight"]
+    save_file(tensors, path)
+    assert "1 are missing" in refusal(checkpoint)
+    assert "first: classify.weight" in refusal(checkpoint)
+
+
+@pytest.mark.parametrize("name", ["", ".", "nothing", "/no/such/folder", "./nothing", "a/b/c"])
+def test_weights_that_are_nowhere(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    refusal(name)
+
+
+@pytest.mark.parametrize("name", ["nobody/nothing", "a b/c", "a--b/c", "owner/"])
+def test_hub_id_without_an_answer(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    assert "neither answers; check the spelling and the network" in refusal(name)
+
+
+def test_hub_id_loads_what_was_downloaded_before(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Hub cache as huggingface_hub lays it out, and no network."""
+    repository = tmp_path / "hub" / "models--someone--tiny"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.parent.mkdir(parents=True)
+    checkpoint.rename(snapshot)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert load_model("someone/tiny").class_names == ["sky", "grass", "road", "car"]
+    (snapshot / "model.safetensors").unlink()
+    assert "model.safetensors is missing" in refusal("someone/tiny")
+
+
+def test_backbone_file_may_hold_more_but_not_less(make_model: MakeModel, tmp_path: Path) -> None:
+    source, target = make_model().backbone.network, make_model().backbone.network
+    with torch.no_grad():
+        source.conv_stem.weight.fill_(0.25)
+    tensors = {**source.state_dict(), "classifier.weight": torch.zeros(3, 3)}
+    path = tmp_path / "backbone.safetensors"
+    save_file(tensors, path)
+    load_backbone_file(target, path)
+    assert (target.conv_stem.weight == 0.25).all()
+
+    del tensors["conv_stem.weight"]
+    save_file(tensors, path)
+    with pytest.raises(UserError, match=r"1 are missing.*first: conv_stem\.weight"):
+        load_backbone_file(target, path)
+    with pytest.raises(UserError, match="cannot be read"):
+        load_backbone_file(target, tmp_path / "nothing.safetensors")
+
+
+def test_backbone_may_come_from_a_checkpoint(make_model: MakeModel, tmp_path: Path) -> None:
+    trained, other = make_model(), make_model(embed_dim=32).backbone.network
+    with torch.no_grad():
+        trained.backbone.network.conv_stem.weight.fill_(0.25)
+    save_model(trained, tmp_path)
+    load_backbone_file(other, tmp_path / "model.safetensors")
+    assert (other.conv_stem.weight == 0.25).all()
+
+
+def test_weights_that_a_full_disk_refuses_leave_the_old_ones_whole(tmp_path: Path) -> None:
+    save_weights(tmp_path / "best", small_model(seed=0))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "best").iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))  # stands for the disk: the same calls fail
+    try:
+        with pytest.raises(UserError, match="the disk refused"):
+            save_weights(tmp_path / "best", small_model(seed=1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "best").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]

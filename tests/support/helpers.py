@@ -1,0 +1,138 @@
+"""Small models and data folders that tests make for themselves."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ecenet.data.colors import seen_by_all
+from ecenet.model.config import SegViTConfig
+from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.segvit import SegViT
+from ecenet.training.config import ModelConfig, TrainConfig
+
+CLASS_NAMES = ["sky", "grass", "cat"]
+CLASS_COLORS = [[70, 130, 180], [60, 160, 60], [220, 120, 40]]
+
+
+def small_model(*, image_size: int | None = 64, seed: int = 0, config: ModelConfig | None = None) -> ECENet:
+    """Random weights, the same for the same seed. All stages are equally wide by default: those of narrow random stages
+    call everything the same class.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_model(
+            config or ModelConfig(embed_dim=16, taper=False),
+            class_names=CLASS_NAMES,
+            class_colors=CLASS_COLORS,
+            image_mean=[0.5, 0.5, 0.5],
+            image_std=[0.5, 0.5, 0.5],
+            image_size=image_size,
+        )
+
+
+PLAIN = ModelConfig(embed_dim=16, taper=False, stand_ins=False)
+"""For `small_model`: embeddings are of masks alone."""
+
+SMALL_SEGVIT = SegViTConfig(
+    backbone="vit_tiny_patch16_224",
+    out_indices=(0, 1),
+    position_side=64,
+    embed_dim=16,
+    num_heads=2,
+    num_layers=2,
+    dropout=0.0,
+)
+EXPLICIT = {"embeddings": "explicit", "updater": "gated"}
+"""What ECENet puts into a SegViT."""
+
+
+def small_segvit(*, image_size: int | None = 64, seed: int = 0, **overrides: Any) -> SegViT:
+    """As `small_model`; overrides are fields of `SegViTConfig`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SegViT(
+            **asdict(replace(SMALL_SEGVIT, **overrides)),
+            class_names=CLASS_NAMES,
+            class_colors=CLASS_COLORS,
+            image_mean=[0.5, 0.5, 0.5],
+            image_std=[0.5, 0.5, 0.5],
+            image_size=image_size,
+        ).eval()
+
+
+def noise_image(width: int, height: int, *, seed: int = 0) -> Image.Image:
+    """RGB noise in coarse blocks: something that a random network tells apart."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    return Image.fromarray(blocks).resize((width, height), Image.Resampling.NEAREST)
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def gradient(width: int = 32, height: int = 24) -> Image.Image:
+    y, x = np.mgrid[:height, :width]
+    return Image.fromarray(np.stack([x * 255 // width, y * 255 // height, (x * y) % 256], axis=-1).astype(np.uint8))
+
+
+def write_classes(root: Path, *, names: list[str] = CLASS_NAMES) -> None:
+    classes = [{"name": name, "color": [10 * index, 100, 200]} for index, name in enumerate(names)]
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "classes.json").write_text(json.dumps({"name": "tiny", "classes": classes}), encoding="utf-8")
+
+
+def write_pair(
+    root: Path, split: str, name: str, mask: np.ndarray, *, image: Image.Image | None = None, suffix: str = ".png"
+) -> None:
+    """One image (noise of the mask's size by default) and its mask."""
+    image = image or noise_image(mask.shape[1], mask.shape[0], seed=len(name))
+    for folder in ("images", "masks"):
+        (root / folder / split).mkdir(parents=True, exist_ok=True)
+    image.save(root / "images" / split / f"{name}{suffix}")
+    Image.fromarray(mask).save(root / "masks" / split / f"{name}.png")
+
+
+def write_folder(root: Path, *, splits: tuple[str, ...] = ("train", "val"), images: int = 6, side: int = 64) -> Path:
+    """Upper part sky, lower part grass or cat, a frame of ignored pixels; colours follow the labels."""
+    write_classes(root)
+    palette = np.array([[90, 140, 220], [60, 150, 50], [200, 110, 30]], dtype=np.uint8)
+    for split in splits:
+        for index in range(images):
+            mask = np.zeros((side, side), dtype=np.uint8)
+            mask[side // 4 + 4 * index :] = 1 + index % 2
+            image = Image.fromarray(palette[mask])
+            mask[:2] = mask[:, :2] = 255
+            write_pair(root, split, f"{index}", mask, image=image)
+    return root
+
+
+def tiny_training(data: Path, out: Path, **changes: Any) -> TrainConfig:
+    """Six small steps on a folder such as `write_folder` makes."""
+    config = TrainConfig(
+        data=data,
+        out=out,
+        pretrained=False,
+        model=ModelConfig(embed_dim=8),
+        image_size=64,
+        crop_size=32,
+        steps=6,
+        batch_size=2,
+        workers=0,
+    )
+    return replace(config, **changes)
+
+
+def least_distance(colors: Sequence[Sequence[int]]) -> float:
+    """CIE Lab's, of the two that are most alike to the eyes that tell them apart worst."""
+    looks = seen_by_all(np.array(colors))
+    distances = np.linalg.norm(looks[:, :, None] - looks[:, None, :], axis=-1).min(axis=0)
+    return float(distances[np.triu_indices(len(colors), 1)].min())

@@ -1,0 +1,54 @@
+"""Sessions and maps of embeddings made by hand, and the map's tab drawn without a server."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecenet.analysis.embeddings.embedding_map import EmbeddingMap, MapRequest, draw_map
+from ecenet.analysis.embeddings.projection import ProjectionOptions
+from ecenet.app.state.session import Photo, Session
+from ecenet.app.tabs.embeddings import tab as embeddings
+from ecenet.inference.predictor import Predictor
+from tests.support.fitters import ScriptedFitter
+from tests.support.predictions import STAGES, make_prediction
+
+LABELS = np.array([[0, 1], [2, 2]], dtype=np.uint8)
+MADE_STAGES = [name for name in STAGES if name != "final"]
+OPTIONS = ("UMAP", 2, 0, 15, 0.2, 30)
+
+
+def session_of(*names: str) -> Session:
+    photos = tuple(Photo(name, make_prediction(LABELS)) for name in names)
+    return Session(photos=photos, stage_names=tuple(STAGES))
+
+
+def map_of(session: Session, *, dimensions: int = 2) -> EmbeddingMap:
+    request = MapRequest(ProjectionOptions(dimensions=dimensions))
+    return draw_map(embeddings.predictions_of(session), request, previous=None, fitter=ScriptedFitter())
+
+
+def render(session: Session, current: EmbeddingMap | None = None, drawn: Any = None, **changes: Any) -> list[Any]:
+    """Of a shelf whose model has no reference bank, unless one is given."""
+    defaults = {"color_by": "class", "lines": True, "with_reference": True, "min_area": 0.5, "refits": 0}
+    values = defaults | {"options": OPTIONS} | changes
+    fitter = values.pop("fitter", ScriptedFitter())
+    shelf = values.pop("shelf", FolderOnly(None))
+    *fixed, options = values.values()
+    return embeddings.render(
+        session, current, drawn or embeddings.Drawn(), *fixed, *options, fitter=fitter, shelf=shelf
+    )
+
+
+class FolderOnly:
+    """As much of a shelf as the map needs."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def folder(self, key: object) -> Path | None:
+        return self._folder
+
+    def open(self, key: object) -> Predictor:
+        assert self._folder is not None
+        return Predictor.from_weights(self._folder)

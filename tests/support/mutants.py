@@ -1,0 +1,256 @@
+"""Valid files, and what is left of them after a few accidents: the same for the same number."""
+
+import io
+import json
+import random
+import struct
+import tempfile
+import zipfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+from safetensors.numpy import save
+
+from ecenet.analysis.interventions.painted_class import PaintedClass, save_class
+from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import Session, add_photo, new_session
+from ecenet.inference.weights import WEIGHTS_DIR
+from tests.support.bombs import PNG_SIGNATURE, png_chunk
+from tests.support.entry_points import FILE_KINDS, IMAGE_FORMATS
+from tests.support.helpers import encode, noise_image
+
+OTHER_FILES = ("truth", "bank", "class")
+"""What other files are spliced with."""
+EXTREMES = (0, 1, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
+ODD_VALUES = (None, -1, 0, 2**70, 1e308, "", "x" * 300, "../../etc/passwd", [], {}, [[1]], True, float("nan"))
+"""In place of a value of JSON."""
+
+
+@lru_cache
+def image_seeds() -> dict[str, list[bytes]]:
+    """Of each format several kinds."""
+    photo = noise_image(97, 61)
+    grey = photo.convert("L")
+    palette, alpha = photo.quantize(16), photo.convert("RGBA")
+    alpha.putalpha(grey)
+    wide = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    animation: dict[str, Any] = {"save_all": True, "append_images": [noise_image(97, 61, seed=1)], "duration": 50}
+    return {
+        "PNG": [
+            encode(photo, "PNG", exif=turned),
+            encode(alpha, "PNG"),
+            encode(palette, "PNG", transparency=3),
+            encode(wide, "PNG"),
+            encode(photo, "PNG", **animation),
+        ],
+        "JPEG": [
+            encode(photo, "JPEG", exif=turned),
+            encode(photo, "JPEG", progressive=True),
+            encode(grey, "JPEG", restart_marker_rows=1),
+            encode(photo.convert("CMYK"), "JPEG"),
+        ],
+        "WEBP": [
+            encode(photo, "WEBP", exif=turned),
+            encode(alpha, "WEBP", lossless=True),
+            encode(photo, "WEBP", **animation),
+        ],
+        "GIF": [encode(palette, "GIF", comment=b"a comment"), encode(photo, "GIF", **animation)],
+        "TIFF": [
+            encode(photo, "TIFF", exif=turned),
+            encode(grey, "TIFF", compression="tiff_lzw"),
+            encode(photo, "TIFF", compression="tiff_adobe_deflate"),
+            encode(photo, "TIFF", compression="jpeg"),
+            encode(grey.convert("1"), "TIFF", compression="group4"),
+            encode(Image.fromarray(np.asarray(grey).astype(np.float32) / 255), "TIFF"),
+            encode(wide, "TIFF", compression="packbits"),
+        ],
+        "BMP": [encode(photo, "BMP"), encode(palette, "BMP"), _run_length_bmp()],
+    }
+
+
+def _run_length_bmp() -> bytes:
+    from tests.support.bombs import bmp
+
+    row = b"\x30\5\0\4\1\2\3\4\x0d\x09\0\0"  # a run of 48, four single pixels, a run of 13, end of row
+    return bmp(65, 40, packing=1, data=row * 40 + b"\0\1")
+
+
+@lru_cache
+def file_seed(kind: str) -> bytes:
+    """Of one of `FILE_KINDS`, for the shipped weights and an example photo."""
+    if kind == "bank":
+        return (WEIGHTS_DIR / "voc13" / "bank.parquet").read_bytes()
+    session, shelf = _example_session()
+    prediction = session.photos[0].prediction
+    if kind == "truth":
+        return encode(Image.fromarray(prediction.label_map), "PNG")
+    if kind == "region":
+        region = np.zeros(prediction.label_map.shape, dtype=np.uint8)
+        region[20:60, 150:300] = 255
+        return encode(Image.fromarray(region), "PNG")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mine.safetensors"
+        if kind == "class":
+            width = shelf.open(shelf.initial).model.embed_dim
+            vector = np.ones((1, width), np.float32)
+            weights_hash = shelf.open(shelf.initial).weights_hash
+            save_class(PaintedClass("mine", (255, 200, 0), "mean", vector, weights_hash), path)
+        else:
+            from ecenet.app.sidebar.session_file import save_session  # here, since Gradio takes seconds to import
+            from tests.support.fitters import ScriptedFitter
+
+            path = save_session(session, Selection(), None, shelf=shelf, fitter=ScriptedFitter())
+        return path.read_bytes()
+
+
+@lru_cache
+def _example_session() -> tuple[Session, ModelShelf]:
+    import skimage.data
+
+    shelf = ModelShelf("voc13")
+    path = Path(skimage.data.__file__).parent / "chelsea.png"
+    return add_photo(new_session(shelf), str(path), predictor=shelf.open(shelf.initial)), shelf
+
+
+def image_mutant(number: int) -> tuple[str, bytes]:
+    """(format, file)."""
+    rng = random.Random(number)
+    kind = IMAGE_FORMATS[number % len(IMAGE_FORMATS)]
+    seeds = image_seeds()
+    content = _damaged(rng.choice(seeds[kind]), rng, other=rng.choice(seeds[rng.choice(IMAGE_FORMATS)]))
+    return kind, _with_checksums(content) if kind == "PNG" and rng.random() < 0.7 else content
+
+
+def file_mutant(number: int) -> tuple[str, bytes]:
+    """(kind, file): bytes that are damaged, or a file that is whole and says odd things."""
+    rng = random.Random(number)
+    kind = FILE_KINDS[number % len(FILE_KINDS)]
+    content = file_seed(kind)
+    if kind in REWRITTEN and rng.random() < 0.6:
+        return kind, REWRITTEN[kind](content, rng)
+    content = _damaged(content, rng, other=file_seed(rng.choice(OTHER_FILES)))
+    return kind, _with_checksums(content) if kind in ("truth", "region") else content
+
+
+def _damaged(content: bytes, rng: random.Random, *, other: bytes) -> bytes:
+    data = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        rng.choice((_flip, _flip_header, _cut, _wrong_size, _swap, _repeat, _remove, _splice))(data, rng, other)
+    return bytes(data)
+
+
+def _flip(data: bytearray, rng: random.Random, other: bytes) -> None:
+    for _ in range(rng.randint(1, 12)):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+
+
+def _flip_header(data: bytearray, rng: random.Random, other: bytes) -> None:
+    for _ in range(rng.randint(1, 4)):
+        data[rng.randrange(min(64, len(data)))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+
+
+def _cut(data: bytearray, rng: random.Random, other: bytes) -> None:
+    del data[rng.randint(1, len(data)) :]
+
+
+def _wrong_size(data: bytearray, rng: random.Random, other: bytes) -> None:
+    """A number near the start, where sizes, counts and offsets are, or near the end, where a zip has them."""
+    order, width = rng.choice("<>"), rng.choice((2, 4))
+    value = rng.choice((*EXTREMES, rng.randrange(1 << 16))) & ((1 << 8 * width) - 1)
+    place = rng.randrange(min(256, len(data)))
+    place = len(data) - 1 - place if rng.random() < 0.3 else place
+    data[place : place + width] = struct.pack(order + {2: "H", 4: "I"}[width], value)
+
+
+def _swap(data: bytearray, rng: random.Random, other: bytes) -> None:
+    a, b, c = sorted(rng.randrange(len(data) + 1) for _ in range(3))
+    data[a:c] = data[b:c] + data[a:b]
+
+
+def _repeat(data: bytearray, rng: random.Random, other: bytes) -> None:
+    start = rng.randrange(len(data))
+    part = data[start : start + rng.choice((4, 20, 300))]
+    data[start:start] = part * rng.choice((1, 10, 1000))
+
+
+def _remove(data: bytearray, rng: random.Random, other: bytes) -> None:
+    start = rng.randrange(len(data))
+    del data[max(1, start) : start + rng.choice((1, 4, 100))]
+
+
+def _splice(data: bytearray, rng: random.Random, other: bytes) -> None:
+    data[rng.randint(1, len(data)) :] = other[rng.randrange(len(other)) :]
+
+
+def _with_checksums(content: bytes) -> bytes:
+    """A PNG whose chunks are right again, as far as they can be followed: else a reader looks no further."""
+    repaired, place = PNG_SIGNATURE, len(PNG_SIGNATURE)
+    while place + 12 <= len(content):
+        length = min(int.from_bytes(content[place : place + 4], "big"), len(content) - place - 12)
+        repaired += png_chunk(content[place + 4 : place + 8], content[place + 8 : place + 8 + length])
+        place += 12 + length
+    return repaired + content[place:]
+
+
+def _odd(value: Any, rng: random.Random) -> Any:
+    """JSON with one value in it replaced."""
+    if isinstance(value, dict | list) and value and rng.random() < 0.85:
+        keys = list(value) if isinstance(value, dict) else range(len(value))
+        key = rng.choice(keys)
+        changed = value.copy()
+        changed[key] = _odd(value[key], rng)
+        return changed
+    return rng.choice(ODD_VALUES)
+
+
+def _odd_session(content: bytes, rng: random.Random) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
+        view = _odd(json.loads(old.read("view.json")), rng)
+        for name in ("photo.png", "truth.png"):
+            for path in old.namelist():
+                if path.endswith(name):
+                    damaged = _damaged(old.read(path), rng, other=content) if rng.random() < 0.3 else old.read(path)
+                    new.writestr(path, damaged)
+        new.writestr("view.json", json.dumps(view))
+    return buffer.getvalue()
+
+
+def _odd_bank(content: bytes, rng: random.Random) -> bytes:
+    table = pq.read_table(io.BytesIO(content))
+    about = _odd(json.loads(table.schema.metadata[b"ecenet"]), rng)
+    table = table.slice(0, rng.choice((0, 1, 500))).replace_schema_metadata({"ecenet": json.dumps(about)})
+    if rng.random() < 0.5:
+        place = rng.randrange(table.num_columns)
+        name, odd = table.column_names[place], table.column(rng.randrange(table.num_columns))
+        table = table.set_column(place, name, odd)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def _odd_class(content: bytes, rng: random.Random) -> bytes:
+    length = int.from_bytes(content[:8], "little")
+    about = json.loads(content[8 : 8 + length])["__metadata__"]
+    about[rng.choice(list(about))] = rng.choice(
+        ("", "x" * 300, "-1", "[]", "[1, 2]", "NaN", "[1e999, 0, 0]", "backbone")
+    )
+    shape = rng.choice(((1, 96), (0, 96), (96,), (17, 96), (1, 95), (2, 320), (1, 1, 96)))
+    kind = rng.choice((np.float32, np.float32, np.float16, np.int64))
+    values = np.full(shape, rng.choice((0, 1, 1, 1e30, float("nan"))), dtype=np.float32).astype(kind)
+    return save({rng.choice(("embeddings", "embeddings", "other")): values}, metadata=about)
+
+
+REWRITTEN: dict[str, Callable[[bytes, random.Random], bytes]] = {
+    "session": _odd_session,
+    "bank": _odd_bank,
+    "class": _odd_class,
+}

@@ -1,0 +1,250 @@
+"""Training: what it leaves behind, what resuming restores, what is refused."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import ecenet.training.loop
+from ecenet.common.errors import UserError
+from ecenet.data.folder import read_folder
+from ecenet.evaluation.evaluate import evaluate
+from ecenet.inference.predictor import Predictor
+from ecenet.inference.weights import load_model
+from ecenet.training.config import ModelConfig, TrainConfig
+from ecenet.training.loop import train
+from ecenet.training.setup import new_model
+from tests.support.helpers import tiny_training, write_classes, write_folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = write_folder(tmp_path_factory.mktemp("data"), splits=("train",), images=6)
+    return write_folder(root, splits=("val",), images=2)
+
+
+@pytest.fixture(scope="module")
+def config(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """Six small steps; the backbone joins in at the fourth."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return tiny_training(data, out, frozen_steps=3, warmup_steps=2, save_every=3, validate_every=2)
+
+
+@pytest.fixture(scope="module")
+def whole(config: TrainConfig) -> Path:
+    """The folder of an uninterrupted run."""
+    train(config)
+    return config.out
+
+
+def checkpoint(run: Path) -> dict[str, Any]:
+    return torch.load(run / "last.pt", weights_only=True)
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_equal(ours: Any, theirs: Any) -> None:
+    """Bit for bit, through dicts and lists."""
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            assert_equal(ours[key], theirs[key])
+    elif isinstance(ours, list | tuple):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_equal(one, other)
+    elif isinstance(ours, Tensor):
+        assert torch.equal(ours, theirs)
+    else:
+        assert ours == theirs
+
+
+def initial_weights(config: TrainConfig) -> dict[str, Tensor]:
+    torch.manual_seed(config.seed)
+    return new_model(config, read_folder(config.data, config.train_split)).state_dict()
+
+
+def test_a_run_leaves_a_model_and_its_validations(config: TrainConfig, whole: Path) -> None:
+    entries = metrics(whole)
+    assert [entry["step"] for entry in entries] == [2, 4, 6]
+    model = load_model(whole / "model")
+    assert model.class_names == ["sky", "grass", "cat"]
+    assert model.image_size == 64
+    assert model.recipe["train"]["steps"] == 6
+    result = evaluate(Predictor(model), read_folder(config.data, "val")).to_json()
+    times = {"seconds_per_image": 0}
+    confusion = result.pop("confusion")  # too long for a log line
+    assert sum(map(sum, confusion)) == 2 * 62 * 62, "all pixels but the frame"
+    assert {**result, **times} == {**entries[-1]["val"], **times}
+
+
+def test_the_saved_model_is_the_average_not_the_last_weights(whole: Path) -> None:
+    saved, state = load_model(whole / "model").state_dict(), checkpoint(whole)
+    assert_equal(saved, {key.removeprefix("module."): v for key, v in state["averaged"].items() if key != "n_averaged"})
+    assert any(not torch.equal(saved[key], value) for key, value in state["model"].items())
+
+
+def test_a_killed_and_resumed_run_ends_bit_for_bit_like_a_whole_one(
+    config: TrainConfig, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill_at_step_5(step: int, **options: Any) -> float:
+        if step == 5:
+            raise KeyboardInterrupt
+        return learning_rate_factor(step, **options)
+
+    learning_rate_factor = ecenet.training.loop.learning_rate_factor
+    killed = replace(config, out=tmp_path / "run")
+    monkeypatch.setattr(ecenet.training.loop, "learning_rate_factor", kill_at_step_5)
+    with pytest.raises(KeyboardInterrupt):
+        train(killed)
+    monkeypatch.undo()
+    assert checkpoint(killed.out)["step"] == 3
+    assert [entry["step"] for entry in metrics(killed.out)] == [2, 4]
+    with (killed.out / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 5, "to')  # what a kill leaves of a line
+
+    # What does not touch the result may change meanwhile, the global generator included.
+    torch.manual_seed(99)
+    train(replace(killed, workers=1, save_every=2))
+    assert_equal(checkpoint(killed.out), checkpoint(whole))
+    assert_equal(load_model(killed.out / "model").state_dict(), load_model(whole / "model").state_dict())
+    assert [entry["step"] for entry in metrics(killed.out)] == [2, 4, 6]
+    assert not list(killed.out.glob("*.part"))
+
+
+def test_a_complete_run_is_only_scored_again(config: TrainConfig, whole: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    shutil.rmtree(run / "model")
+    again = train(replace(config, out=run)).to_json()
+    again.pop("confusion")
+    assert {**again, "seconds_per_image": 0} == {**metrics(whole)[-1]["val"], "seconds_per_image": 0}
+    assert (run / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+    assert_equal(load_model(run / "model").state_dict(), load_model(whole / "model").state_dict())
+
+
+@pytest.mark.parametrize("damage", ["torn", "empty", "other"])
+def test_a_damaged_checkpoint_is_refused_and_left(
+    config: TrainConfig, whole: Path, tmp_path: Path, damage: str
+) -> None:
+    data = (whole / "last.pt").read_bytes()
+    content = {"torn": data[: len(data) // 2], "empty": b"", "other": b"no checkpoint"}[damage]
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(UserError, match="damaged") as caught:
+        train(replace(config, out=tmp_path))
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "last.pt").read_bytes() == content
+
+
+def test_a_run_is_not_resumed_with_other_settings(config: TrainConfig, whole: Path) -> None:
+    before = (whole / "last.pt").read_bytes()
+    changed = replace(config, seed=1, lr=0.5, scale=(1.0, 2.0), model=ModelConfig(embed_dim=16))
+    with pytest.raises(UserError) as caught:
+        train(changed)
+    named = str(caught.value)
+    for expected in ("seed 0 → 1", "lr 0.001 → 0.5", "scale [0.5, 1.75] → [1.0, 2.0]", "embed_dim 8 → 16"):
+        assert expected in named
+    assert "steps" not in named
+    assert (whole / "last.pt").read_bytes() == before
+
+
+def test_a_run_may_be_resumed_after_its_data_moved(config: TrainConfig, whole: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(config.data, tmp_path / "elsewhere" / config.data.name)
+    run = shutil.copytree(whole, tmp_path / "run")
+    train(replace(config, data=moved, out=run))
+    with pytest.raises(UserError, match=r"data \S+ → renamed"):
+        train(replace(config, data=shutil.copytree(moved, tmp_path / "renamed"), out=run))
+
+
+def test_a_run_that_began_before_an_option_came_is_resumed_without_it(
+    config: TrainConfig, whole: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    older = checkpoint(run)
+    del older["settings"]["jaccard_weight"]
+    torch.save(older, run / "last.pt")
+    with pytest.raises(UserError, match=r"jaccard_weight 0\.0 → 0\.5"):
+        train(replace(config, out=run, jaccard_weight=0.5))
+    train(replace(config, out=run))
+
+
+def test_a_run_is_not_resumed_with_other_classes(config: TrainConfig, whole: Path, tmp_path: Path) -> None:
+    changed = shutil.copytree(config.data, tmp_path / config.data.name)
+    write_classes(changed, names=["sky", "grass", "dog"])
+    run = shutil.copytree(whole, tmp_path / "run")
+    with pytest.raises(UserError, match=r"class_names \['sky', 'grass', 'cat'\] → \['sky', 'grass', 'dog'\]"):
+        train(replace(config, data=changed, out=run))
+
+
+def test_a_learning_rate_of_zero_leaves_every_weight_as_it_was(config: TrainConfig, tmp_path: Path) -> None:
+    still = replace(config, out=tmp_path, lr=0, backbone_lr=0, frozen_steps=1, steps=2, weight_decay=0.5)
+    train(still)
+    initial = initial_weights(still)
+    assert_equal(checkpoint(tmp_path)["model"], initial)
+    assert_equal(load_model(tmp_path / "model").state_dict(), initial)
+
+
+def changed_parts(config: TrainConfig) -> set[str]:
+    """Which kinds of tensors differ from the start after the run: head, backbone, statistics."""
+    train(config)
+    initial, trained = initial_weights(config), checkpoint(config.out)["model"]
+    parts = set()
+    for key, value in trained.items():
+        if not torch.equal(value, initial[key]):
+            statistics = key.endswith(("running_mean", "running_var", "num_batches_tracked"))
+            parts.add("statistics" if statistics else key.split(".")[0].replace("backbone", "trunk"))
+    return {part if part in ("statistics", "trunk") else "head" for part in parts}
+
+
+@pytest.mark.parametrize(
+    ("frozen_steps", "frozen_batch_norm", "expected"),
+    [
+        (2, True, {"head"}),
+        (2, False, {"head"}),
+        (1, True, {"head", "trunk"}),
+        (1, False, {"head", "trunk", "statistics"}),
+    ],
+)
+def test_the_backbone_and_its_statistics_rest_until_they_may_learn(
+    config: TrainConfig, tmp_path: Path, frozen_steps: int, frozen_batch_norm: bool, expected: set[str]
+) -> None:
+    changes = replace(
+        config,
+        out=tmp_path,
+        steps=2,
+        frozen_steps=frozen_steps,
+        frozen_batch_norm=frozen_batch_norm,
+        weight_decay=0.5,  # must not reach what has no gradient
+        backbone_lr=1e-2,
+    )
+    assert changed_parts(changes) == expected
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_its_images(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"finite loss, got nan at step \d from \d\.png, \d\.png; look at these files"):
+        train(replace(config, out=tmp_path, lr=1e30, warmup_steps=0))
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "accumulate", "remedy"),
+    [
+        (8, 1, "add --accumulate 2, which takes 4 at once"),
+        (12, 4, "add --accumulate 6, which takes 2 at once"),
+        (2, 2, "lower --crop-size below 32"),
+    ],
+)
+def test_a_device_that_is_too_small_is_told_which_parts_to_try(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int, accumulate: int, remedy: str
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(ecenet.training.loop, "configured_losses", full)
+    with pytest.raises(UserError, match=f"holds {batch_size // accumulate} crops of 32×32 at once.*{remedy}"):
+        train(replace(config, out=tmp_path, batch_size=batch_size, accumulate=accumulate))

@@ -1,0 +1,52 @@
+"""Every preset is a training that can be built, and says whether it was measured."""
+
+from dataclasses import fields
+
+import pytest
+import tyro
+
+from ecenet.common.errors import UserError
+from ecenet.training.command import Train
+from ecenet.training.config import ModelConfig, TrainConfig
+from ecenet.training.presets import RECIPES, Recipe, find_recipe, option_words, recipes_table, with_preset
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_a_preset_sets_what_it_says(recipe: Recipe) -> None:
+    words = with_preset(["train", "--preset", recipe.name, "--data", "d", "--out", "o"])
+    config = tyro.cli(Train, args=words[1:]).config
+    model_fields = {field.name for field in fields(ModelConfig)}
+    for name, value in recipe.options.items():
+        assert getattr(config.model if name in model_fields else config, name) == value
+    assert recipe.command.startswith(f"python -m ecenet train --preset {recipe.name} --data ")
+
+
+def test_the_users_own_options_win() -> None:
+    words = with_preset(["train", "--data", "d", "--out", "o", "--steps", "7", "--preset=camvid-mobilenetv2"])
+    config: TrainConfig = tyro.cli(Train, args=words[1:]).config
+    assert config.steps == 7
+    assert config.class_balance == find_recipe("camvid-mobilenetv2").options["class_balance"]
+
+
+def test_words_without_a_preset_stay_as_they_are() -> None:
+    for words in (["train", "--data", "d"], ["predict", "--preset"], []):
+        assert with_preset(words) == words
+
+
+def test_an_unknown_preset_is_named_with_what_there_is() -> None:
+    with pytest.raises(UserError, match=r"ade20k-vit-base, .*got 'camvid'; did you mean"):
+        with_preset(["train", "--preset", "camvid"])
+
+
+def test_options_become_words() -> None:
+    options = {"scale": (0.5, 2.0), "frozen_batch_norm": False, "compile": True, "output_stride": None}
+    assert option_words(options) == [
+        *("--scale", "0.5", "2.0", "--no-frozen-batch-norm", "--compile", "--output-stride", "None")
+    ]
+
+
+def test_the_table_marks_what_was_not_run() -> None:
+    blocks = recipes_table().split("\n\n")
+    for recipe, block in zip(RECIPES, blocks, strict=True):
+        assert block.startswith(f"{recipe.name} · {'measured' if recipe.measured else 'not run'}")
+        assert recipe.command in block
