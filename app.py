@@ -15,13 +15,13 @@ from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.app.api.register import build as build_api
 from ecenet.app.server.blocks import Page
 from ecenet.app.server.options import Options, start
-from ecenet.app.server.shutdown import ends_when_asked
+from ecenet.app.server.shutdown import stop_on_signal
 from ecenet.app.sidebar import model_picker as models
 from ecenet.app.sidebar import photos
 from ecenet.app.sidebar import session_file as bundle
 from ecenet.app.sidebar import url as link
-from ecenet.app.state.events import View, follow
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.events import Subscription, follow
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import new_session
 from ecenet.app.tabs import compare, pixel, segment, similarity
@@ -38,7 +38,7 @@ other from the deepest stage to the finest."""
 FOOTER = "{version} · [the paper](https://arxiv.org/abs/2308.12894)"
 
 
-def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> Page:
+def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -> Page:
     """The page: model and photos on the left, one tab a question on the right.
 
     Args:
@@ -46,12 +46,12 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> Page
     """
     with Page(
         private=runs is not None,
-        max_bytes=shelf.limits.bytes,
+        max_bytes=registry.limits.bytes,
         title="ECENet Explorer",
         analytics_enabled=False,
         fill_width=True,
     ) as app:
-        fresh = new_session(shelf)
+        fresh = new_session(registry)
         session = gr.State(fresh)
         selection = gr.State(Selection())
         shown_tab = gr.State("segment")
@@ -59,28 +59,30 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> Page
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
-                model_list = models.build(session, selection, shelf=shelf)
-                beside = [
-                    photos.build(session, selection, shelf=shelf),
-                    bundle.build(session, selection, projected, shelf=shelf, umap=umap),
+                model_list = models.build(session, selection, registry=registry)
+                sidebar = [
+                    photos.build(session, selection, registry=registry),
+                    bundle.build(session, selection, projected, registry=registry, umap=umap),
                 ]
-            drawn: dict[str, list[View]] = {}
+            drawn: dict[str, list[Subscription]] = {}
             with gr.Column(scale=4, min_width=340), gr.Tabs(elem_id="tabs") as tabs:
                 with gr.Tab("Segment", id="segment"):
                     drawn["segment"] = segment.build(session, selection, stage_names=fresh.stage_names)
                 with gr.Tab("Similarity", id="similarity"):
-                    drawn["similarity"] = similarity.build(session, selection, shelf=shelf)
+                    drawn["similarity"] = similarity.build(session, selection, registry=registry)
                 with gr.Tab("Pixel", id="pixel"):
                     drawn["pixel"] = pixel.build(session, selection)
                 with gr.Tab("Class embeddings", id="class-embeddings"):
-                    drawn["class-embeddings"] = embeddings.build(session, selection, projected, umap=umap, shelf=shelf)
+                    drawn["class-embeddings"] = embeddings.build(
+                        session, selection, projected, umap=umap, registry=registry
+                    )
                 with gr.Tab("What if", id="what-if"):
-                    drawn["what-if"] = what_if.build(session, selection, shelf=shelf)
+                    drawn["what-if"] = what_if.build(session, selection, registry=registry)
                 with gr.Tab("Compare", id="compare"):
-                    drawn["compare"] = compare.build(session, selection, shelf=shelf)
+                    drawn["compare"] = compare.build(session, selection, registry=registry)
                 with gr.Tab("Evaluate", id="evaluate"):
                     evaluation = dataset.build(
-                        session, selection, shown_tab, tabs=tabs, shelf=shelf, local_files=runs is not None
+                        session, selection, shown_tab, tabs=tabs, registry=registry, local_files=runs is not None
                     )
                     drawn["evaluate"] = [evaluation]
                 with gr.Tab("Train", id="train") as train_tab:
@@ -88,19 +90,19 @@ def build_app(shelf: ModelShelf, *, umap: UmapWorker, runs: Path | None) -> Page
                         train.build_closed()
                     else:
                         training = train.build(runs=runs)
-        beside.append(link.build(session, selection, shown_tab, tabs=tabs, app=app, shelf=shelf))
-        follow(selection, shown_tab, beside=beside, tabs=drawn)
+        sidebar.append(link.build(session, selection, shown_tab, tabs=tabs, app=app, registry=registry))
+        follow(selection, shown_tab, sidebar=sidebar, tabs=drawn)
         model_list.after(app.load)
         if runs is not None:
             for event in (app.load, train_tab.select):
                 training.view.after(event)
             model_list.after(training.finished.change)
-        build_api(shelf=shelf)
+        build_api(registry=registry)
         gr.Markdown(FOOTER.format(version=version_line()), elem_id="version", elem_classes="ece-note")
     return app
 
 
 if __name__ == "__main__":
     options = tyro.cli(Options)
-    with ends_when_asked():
+    with stop_on_signal():
         start(options, build_app)

@@ -1,4 +1,4 @@
-"""What becomes of an event that fails: a sentence for the visitor, a line in the journal for whoever runs the app."""
+"""What becomes of an event that fails: a sentence for the visitor, a line in the log for whoever runs the app."""
 
 import logging
 import secrets
@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from ecenet.common.logs import note, origin
+from ecenet.common.logs import log_event, origin
 
 _logger = logging.getLogger(__name__)
 SORRY = (
@@ -20,8 +20,8 @@ SORRY = (
 
 @contextmanager
 def reported(event: str) -> Iterator[None]:
-    """Refusals pass and leave their kind in the journal, since their sentence may quote a visitor; whatever else goes
-    wrong becomes one polite sentence, whose reference the journal has, too.
+    """Refusals pass and leave their kind in the log, since their sentence may quote a visitor; whatever else goes
+    wrong becomes one polite sentence, whose reference the log has, too.
 
     Args:
         event: name of the function that it calls.
@@ -30,13 +30,15 @@ def reported(event: str) -> Iterator[None]:
     try:
         yield
     except gr.Error as error:
-        note_refusal(event, error.__cause__ or error)
+        log_refusal(event, error.__cause__ or error)
         raise
     except Exception as error:
         reference = secrets.token_hex(4)
-        note(_logger, "failed", level="error", during=event, reference=reference, error=error)
+        log_event(_logger, "failed", level="error", during=event, reference=reference, error=error)
         raise gr.Error(SORRY.format(reference=reference), print_exception=False) from error
-    note(_logger, "answered", level="debug", during=event, milliseconds=round(1000 * (time.perf_counter() - start), 1))
+    log_event(
+        _logger, "answered", level="debug", during=event, milliseconds=round(1000 * (time.perf_counter() - start), 1)
+    )
 
 
 def full_name(function: Any) -> str:
@@ -46,6 +48,6 @@ def full_name(function: Any) -> str:
     return f"{function.__module__}.{function.__qualname__}".replace(".<locals>", "")
 
 
-def note_refusal(event: str, error: BaseException) -> None:
+def log_refusal(event: str, error: BaseException) -> None:
     """That something a visitor sent was refused: by what, not what it was."""
-    note(_logger, "refused", during=event, kind=type(error).__name__, where=origin(error))
+    log_event(_logger, "refused", during=event, kind=type(error).__name__, where=origin(error))

@@ -78,11 +78,11 @@ class Consistency:
     def run(self) -> None:
         from ecenet.analysis.diagnostics.mask_warnings import warning_json
         from ecenet.evaluation.bank_parquet import read_bank
-        from ecenet.studies.failure_warning import confidence_warning, figures_json, judge_warnings, warnings_table
+        from ecenet.studies.failure_warning import confidence_warning, figures_json, score_warnings, warnings_table
 
         reference = read_bank(self.bank)
         bank = read_bank(self.val, weights=reference.about["weights_hash"])
-        figures = judge_warnings(reference, bank, self.options)
+        figures = score_warnings(reference, bank, self.options)
         print(warnings_table(figures))
         if self.json is not None:
             write_text(self.json, json.dumps(figures_json(figures), indent=1))

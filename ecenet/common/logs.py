@@ -19,7 +19,7 @@ LogFormat = Literal["auto", "json", "text"]
 OURS = "ecenet"
 
 
-def note(
+def log_event(
     logger: logging.Logger, event: str, *, level: LogLevel = "info", error: BaseException | None = None, **facts: Any
 ) -> None:
     """One line: what happened, and what is known about it.
@@ -41,7 +41,7 @@ def origin(error: BaseException) -> str:
     return f"{Path(frames[-1].filename).relative_to(package.parent).as_posix()} {frames[-1].name}" if frames else ""
 
 
-def write_journal(level: LogLevel, form: LogFormat, *, stream: TextIO | None = None) -> logging.Handler:
+def configure_logging(level: LogLevel, form: LogFormat, *, stream: TextIO | None = None) -> logging.Handler:
     """Send every logger's lines to one place: our own from `level` on, those of other libraries from `warning` on.
 
     Args:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ecenet.common.errors import UserError
-from ecenet.common.logs import note
+from ecenet.common.logs import log_event
 from ecenet.data.images import MAX_PIXELS, ImageSource, load_image
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.inference.prediction import ImageFeatures, Prediction, StagePrediction
@@ -41,8 +41,8 @@ class Predictor:
         half: bf16 autocast; chosen by itself when None, where the hardware computes it natively.
         image_size: longest side in pixels that the network sees; the model's own when None.
         max_pixels: largest image to accept.
-        name: what the journal calls the model.
-        ready: make the model quicker for good (`ecenet.model.fuse`): where nobody else trains or stores it.
+        name: what the log calls the model.
+        optimised: make the model quicker for good (`ecenet.model.fuse`): where nobody else trains or stores it.
     """
 
     BLANK = Image.new("RGB", (480, 360))
@@ -56,14 +56,14 @@ class Predictor:
         image_size: int | None = None,
         max_pixels: int = MAX_PIXELS,
         name: str = "",
-        ready: bool = False,
+        optimised: bool = False,
     ) -> None:
         self.device = torch.device(device) if device is not None else best_device()
         self.half = bf16_is_fast(self.device) if half is None else half
         self.model = model.eval()
         if not self.half:
             model.float()  # where it was made ready for bf16
-        if ready:
+        if optimised:
             _ = self.weights_hash  # while it can be told
             # Here rather than on the device: it may have no room, or not be there yet (ZeroGPU).
             make_ready(model, half=self.half)
@@ -77,7 +77,7 @@ class Predictor:
     @classmethod
     def from_weights(cls: type[Self], weights: str | Path, **options: object) -> Self:
         """A predictor for a shipped name, a folder or a Hub id; `options` as for the constructor."""
-        return cls(load_model(weights), ready=True, **options)  # type: ignore[arg-type]
+        return cls(load_model(weights), optimised=True, **options)  # type: ignore[arg-type]
 
     @cached_property
     def weights_hash(self) -> str:
@@ -148,7 +148,7 @@ class Predictor:
             features=features,
             seconds=time.perf_counter() - start,
         )
-        note(
+        log_event(
             _logger,
             "prediction",
             model=self.name,

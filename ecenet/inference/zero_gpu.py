@@ -40,7 +40,7 @@ class LentGpuPredictor(Predictor):
     """A predictor on the processor whose photos are segmented by another one of the same weights on the GPU."""
 
     def __init__(self, weights: str, **options: Any) -> None:
-        super().__init__(load_model(weights), device="cpu", ready=True, **options)
+        super().__init__(load_model(weights), device="cpu", optimised=True, **options)
         self._weights = weights
         _open_lent(weights)  # before the app is served: what lies on the GPU by then is moved there with each call
 

@@ -13,7 +13,7 @@ from ecenet.inference.predictor import Predictor
 from ecenet.model.ecenet import ECENet
 from ecenet.model.segvit import SegViT
 from ecenet.studies.results import StudyResults, spread
-from ecenet.studies.short_training import Contender, check_ecenet, shared_settings, train_contender
+from ecenet.studies.short_training import Candidate, check_ecenet, shared_settings, train_candidate
 from ecenet.training.config import TrainConfig
 from ecenet.training.setup import new_model, read_splits
 
@@ -96,9 +96,9 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
             varied = VARIANTS[name].applied(config, seed=seed)
             torch.manual_seed(seed)  # of what the head starts from
             model = new_model(varied, train_data)
-            contender = Contender(model, model.backbone)
+            candidate = Candidate(model, model.backbone)
             title = f"{name}, seed {seed}"
-            network = train_contender(contender, varied, train_data, pixels, Predictor(model), title=title)
+            network = train_candidate(candidate, varied, train_data, pixels, Predictor(model), title=title)
             assert isinstance(network, ECENet | SegViT), "it is what was given"
             results.rows.setdefault(name, {})[str(seed)] = evaluate(Predictor(network), val_data).stages
             results.save()

@@ -19,7 +19,7 @@ from ecenet.studies.benchmarks.single import count_gigaflops, interleaved
 from ecenet.studies.benchmarks.smp import build_smp
 from ecenet.studies.options import Decoder
 from ecenet.studies.results import StudyResults, spread
-from ecenet.studies.short_training import Contender, check_ecenet, score_network, shared_settings, train_contender
+from ecenet.studies.short_training import Candidate, check_ecenet, score_network, shared_settings, train_candidate
 from ecenet.training.config import TrainConfig
 from ecenet.training.setup import new_model, read_splits
 
@@ -55,16 +55,16 @@ def compare(
     preparation = Predictor(new_model(config, train_data))
     preparation.model.backbone.size_divisor = 32  # what all of them can take
     # What cannot be built is told before anything is trained.
-    untrained = {name: make_contender(name, config, train_data).network for name in decoders}
+    untrained = {name: make_candidate(name, config, train_data).network for name in decoders}
     for seed in seeds:
         seeded = replace(config, seed=seed)
         for name in decoders:
             mious = results.rows.setdefault(name, {"miou": {}})["miou"]
             if str(seed) in mious:
                 continue
-            contender = make_contender(name, seeded, train_data)
+            candidate = make_candidate(name, seeded, train_data)
             title = f"{name}, seed {seed}"
-            averaged = train_contender(contender, seeded, train_data, pixels, preparation, title=title)
+            averaged = train_candidate(candidate, seeded, train_data, pixels, preparation, title=title)
             mious[str(seed)] = score_network(averaged, val_data, preparation)
             results.save()
     images = preparation.working_image(load_image(val_data.images[0]))
@@ -83,12 +83,12 @@ def compare(
     return {name: results.rows[name] for name in decoders}
 
 
-def make_contender(name: Decoder, config: TrainConfig, data: LabelledSplit) -> Contender:
+def make_candidate(name: Decoder, config: TrainConfig, data: LabelledSplit) -> Candidate:
     """A decoder with new weights on the configured backbone, whose pretrained weights are loaded."""
     torch.manual_seed(config.seed)
     if name == "ecenet":
         model = new_model(config, data)
-        return Contender(model, model.backbone)
+        return Candidate(model, model.backbone)
     same_padding = config.model.same_padding and "mobilenetv2" in config.model.backbone
     network = build_smp(
         name,
@@ -99,7 +99,7 @@ def make_contender(name: Decoder, config: TrainConfig, data: LabelledSplit) -> C
     )
     if config.backbone_weights is not None:
         load_backbone_file(network.encoder.model, config.backbone_weights)
-    return Contender(network, network.encoder)
+    return Candidate(network, network.encoder)
 
 
 def gigaflops(network: nn.Module, preparation: Predictor, data: LabelledSplit) -> float:

@@ -82,7 +82,7 @@ class Pairs:
     left_out: int
 
 
-def judge_warnings(
+def score_warnings(
     reference: EmbeddingBank, bank: EmbeddingBank, options: WarningOptions | None = None
 ) -> list[StageFigures]:
     """Every score at every stage.
@@ -251,7 +251,7 @@ def _interval(estimate: Estimate) -> str:
 def confidence_warning(
     figures: Sequence[StageFigures], about: Mapping[str, Any], options: WarningOptions
 ) -> ConfidenceWarning:
-    """The part of `judge_warnings` that a model is shipped with. A stage has no warning where none can be right, as
+    """The part of `score_warnings` that a model is shipped with. A stage has no warning where none can be right, as
     without failures, or where it would always warn.
 
     Args:

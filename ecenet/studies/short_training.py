@@ -27,7 +27,7 @@ from ecenet.training.optimizer import (
 from ecenet.training.setup import configured_losses, lasting_settings, make_batches, make_class_weights, make_sampler
 
 
-class Contender(NamedTuple):
+class Candidate(NamedTuple):
     """A network of any decoder, which answers with logits or an `ECENetOutput`, and the part that is its backbone."""
 
     network: nn.Module
@@ -54,8 +54,8 @@ def shared_settings(config: TrainConfig, data: LabelledSplit) -> dict[str, Any]:
     return settings
 
 
-def train_contender(
-    contender: Contender,
+def train_candidate(
+    candidate: Candidate,
     config: TrainConfig,
     data: LabelledSplit,
     pixels: np.ndarray,
@@ -73,10 +73,10 @@ def train_contender(
     Returns: the network with averaged weights.
     """
     device = preparation.device
-    network = contender.network.to(device).to(memory_format=torch.channels_last)
+    network = candidate.network.to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(
         network,
-        contender.backbone,
+        candidate.backbone,
         lr=config.lr,
         backbone_lr=config.backbone_lr,
         weight_decay=config.weight_decay,
@@ -88,7 +88,7 @@ def train_contender(
     for step, (images, labels) in enumerate(tqdm(batches, total=config.steps, desc=title, unit="step")):
         labels = labels.to(device)
         network.train()
-        freeze_batch_norm(contender.backbone)
+        freeze_batch_norm(candidate.backbone)
         factor = learning_rate_factor(
             step, steps=config.steps, warmup_steps=config.warmup_steps, schedule=config.schedule
         )

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ecenet.analysis.diagnostics.faithfulness import judge
+from ecenet.analysis.diagnostics.faithfulness import score_map
 from ecenet.analysis.interventions.painting import paint_class
 from ecenet.app.state.session import Session, add_photos
 from ecenet.common.errors import UserError
@@ -115,7 +115,7 @@ def test_questions_about_a_photo_are_answered_however_it_was_seen(part: str, mos
     predictor = SteadyPredictor(crowded(part, most=most), device="cpu")
     seen, other = (predictor.predict(noise_image(128, 64, seed=seed)) for seed in (0, 1))
     largest = seen.final.present()[0]
-    found = judge(predictor, seen, stage="stage1", class_index=largest, steps=1, random_orders=1)
+    found = score_map(predictor, seen, stage="stage1", class_index=largest, steps=1, random_orders=1)
     assert np.isfinite(found.curves.insertion.scores).all()
     half = np.zeros((64, 128), dtype=bool)
     half[:, :64] = True

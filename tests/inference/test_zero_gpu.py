@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, predict_scenario
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.session import add_photo, new_session
 from ecenet.common.errors import UserError
 from ecenet.inference import zero_gpu
@@ -48,18 +48,18 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 @pytest.fixture
-def shelf(calls: Calls, tmp_path: Path) -> ModelShelf:
+def registry(calls: Calls, tmp_path: Path) -> ModelRegistry:
     save_model(small_model(), tmp_path / "own")
-    return ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+    return ModelRegistry(tmp_path / "own", runs=tmp_path / "runs")
 
 
-def test_a_photo_is_one_call_that_returns_all_stages(shelf: ModelShelf, calls: Calls, tmp_path: Path) -> None:
+def test_a_photo_is_one_call_that_returns_all_stages(registry: ModelRegistry, calls: Calls, tmp_path: Path) -> None:
     photo = noise_image(97, 61)
     photo.save(tmp_path / "photo.png")
-    predictor = shelf.open(shelf.initial)
+    predictor = registry.open(registry.initial)
     predictor.warm_up()
     assert not calls(), "before anybody is there the processor will do"
-    session = add_photo(new_session(shelf), str(tmp_path / "photo.png"), predictor=predictor)
+    session = add_photo(new_session(registry), str(tmp_path / "photo.png"), predictor=predictor)
     (call,) = calls()
     assert call["given"] < 97 * 61 * 3 + 1000, "the photo and a name"
     prediction = session.photos[0].prediction
@@ -70,8 +70,8 @@ def test_a_photo_is_one_call_that_returns_all_stages(shelf: ModelShelf, calls: C
     assert all(tensor.device.type == "cpu" for tensor in prediction.features.tensors)
 
 
-def test_what_reruns_the_head_makes_no_call(shelf: ModelShelf, calls: Calls) -> None:
-    predictor = shelf.open(shelf.initial)
+def test_what_reruns_the_head_makes_no_call(registry: ModelRegistry, calls: Calls) -> None:
+    predictor = registry.open(registry.initial)
     prediction = predictor.predict(noise_image(97, 61))
     after = predict_scenario(predictor, prediction, Scenario(knock_outs=KnockOuts(gate=0.0)))
     assert after.features is prediction.features
@@ -79,30 +79,30 @@ def test_what_reruns_the_head_makes_no_call(shelf: ModelShelf, calls: Calls) -> 
 
 
 def test_features_that_this_processor_cannot_read_are_widened(
-    shelf: ModelShelf, monkeypatch: pytest.MonkeyPatch
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A GPU's backbone writes bf16, which the head of a processor without it has no kernels for."""
-    predictor = shelf.open(shelf.initial)
+    predictor = registry.open(registry.initial)
     monkeypatch.setattr(predictor, "half", False)
     predictor.model.float()
-    monkeypatch.setattr(zero_gpu._open_lent(str(shelf.folder(shelf.initial))), "half", True)
+    monkeypatch.setattr(zero_gpu._open_lent(str(registry.folder(registry.initial))), "half", True)
     prediction = predictor.predict(noise_image(97, 61))
     assert {tensor.dtype for tensor in prediction.features.tensors} == {torch.float32}
     predictor.predict_features(prediction.features)
 
 
-def test_models_that_were_opened_after_a_call_are_found_in_the_next(shelf: ModelShelf, calls: Calls) -> None:
-    shelf.open(shelf.initial)
+def test_models_that_were_opened_after_a_call_are_found_in_the_next(registry: ModelRegistry, calls: Calls) -> None:
+    registry.open(registry.initial)
     zero_gpu._lent.clear()  # as it is in a process that was forked before
-    shelf.open(shelf.initial).predict(noise_image(97, 61))
+    registry.open(registry.initial).predict(noise_image(97, 61))
     assert len(calls()) == 1
 
 
-def test_what_is_no_photo_costs_no_call(shelf: ModelShelf, calls: Calls) -> None:
+def test_what_is_no_photo_costs_no_call(registry: ModelRegistry, calls: Calls) -> None:
     with pytest.raises(UserError, match="Expected an image"):
-        shelf.open(shelf.initial).predict(b"no picture")
+        registry.open(registry.initial).predict(b"no picture")
     with pytest.raises(UserError, match="at least 8×8"):
-        shelf.open(shelf.initial).predict(encode(noise_image(4, 4), "PNG"))
+        registry.open(registry.initial).predict(encode(noise_image(4, 4), "PNG"))
     assert not calls()
 
 

@@ -171,7 +171,7 @@ def test_a_model_that_was_ready_for_bf16_still_runs_where_there_is_none(folder: 
     half = Predictor.from_weights(folder, device="cpu", half=True)
     image = noise_image(97, 61)
     expected = half.predict(image).final.mask_logits
-    single = Predictor(copy.deepcopy(half.model), device="cpu", half=False, ready=ready)
+    single = Predictor(copy.deepcopy(half.model), device="cpu", half=False, optimised=ready)
     assert {parameter.dtype for parameter in single.model.parameters()} == {torch.float32}
     found = single.predict(image).final.mask_logits
     assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()

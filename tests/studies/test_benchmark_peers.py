@@ -19,7 +19,7 @@ from ecenet.studies.benchmarks import peers as benchmark_peers
 from ecenet.studies.benchmarks.options import PeerOptions
 from ecenet.studies.benchmarks.peer_memory import Ask, Memory, can_measure_cpu, peaks_on_cpu, weight_bytes
 from ecenet.studies.benchmarks.peer_networks import Candidate, Setting, backbone_setting, build_peer
-from ecenet.studies.benchmarks.peers import Conditions, check_room, conditions, entrants, measure
+from ecenet.studies.benchmarks.peers import Conditions, check_room, conditions, entries, measure
 from ecenet.studies.benchmarks.report import BLOCK, figures_text, filled_page, read_figures
 from ecenet.studies.benchmarks.single import count_gigaflops, round_seconds
 
@@ -140,7 +140,7 @@ def test_operations_of_attention_count() -> None:
 
 def test_bare_backbones_come_first_and_once() -> None:
     at = small_conditions(backbone_setting("vit-large"), ["ecenet", "smp-fpn", "smp-dpt", "transformers-mask2former"])
-    assert [one.name for one in entrants(at)] == [
+    assert [one.name for one in entries(at)] == [
         "vit_large_patch16_384 at stride 16",
         "Swin-L",
         "ecenet",

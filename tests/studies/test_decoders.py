@@ -10,7 +10,7 @@ import torch
 
 from ecenet.common.errors import UserError
 from ecenet.data.folder import read_folder
-from ecenet.studies.decoders import Row, compare, comparison_table, make_contender
+from ecenet.studies.decoders import Row, compare, comparison_table, make_candidate
 from ecenet.studies.options import Decoder
 from ecenet.studies.short_training import logits_of
 from ecenet.training.config import TrainConfig
@@ -67,7 +67,7 @@ def test_what_cannot_be_built_is_told_before_anything_is_trained(
 def test_another_seed_is_another_start(config: TrainConfig) -> None:
     data = read_folder(config.data, "train")
     first, same, other = (
-        make_contender("fpn", replace(config, seed=seed), data).network.decoder.state_dict() for seed in (0, 0, 1)
+        make_candidate("fpn", replace(config, seed=seed), data).network.decoder.state_dict() for seed in (0, 0, 1)
     )
     assert all(torch.equal(first[key], same[key]) for key in first)
     assert not all(torch.equal(first[key], other[key]) for key in first)
@@ -88,16 +88,16 @@ def test_the_best_comes_first_with_its_spread() -> None:
 
 def test_every_decoder_starts_from_the_same_backbone(config: TrainConfig) -> None:
     data = read_folder(config.data, "train")
-    ours = make_contender("ecenet", config, data).backbone.network.state_dict()
+    ours = make_candidate("ecenet", config, data).backbone.network.state_dict()
     for name in DECODERS[1:]:
-        theirs = make_contender(name, config, data).backbone.model.state_dict()
+        theirs = make_candidate(name, config, data).backbone.model.state_dict()
         assert set(ours) <= set(theirs), name
         assert all(theirs[key].shape == value.shape for key, value in ours.items())
 
 
 def test_a_peers_backbone_is_a_part_of_it(config: TrainConfig) -> None:
-    contender = make_contender("fpn", config, read_folder(config.data, "train"))
-    inner = {id(parameter) for parameter in contender.backbone.parameters()}
-    whole = {id(parameter) for parameter in contender.network.parameters()}
+    candidate = make_candidate("fpn", config, read_folder(config.data, "train"))
+    inner = {id(parameter) for parameter in candidate.backbone.parameters()}
+    whole = {id(parameter) for parameter in candidate.network.parameters()}
     assert inner < whole
-    assert logits_of(contender.network(torch.randn(1, 3, 64, 64))).shape[:2] == (1, 3)
+    assert logits_of(candidate.network(torch.randn(1, 3, 64, 64))).shape[:2] == (1, 3)

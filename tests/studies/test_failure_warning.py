@@ -20,7 +20,7 @@ from ecenet.studies.bootstrap import (
     image_samples,
     precision_and_recall,
 )
-from ecenet.studies.failure_warning import WarningOptions, collect_pairs, figures_json, judge_warnings, warnings_table
+from ecenet.studies.failure_warning import WarningOptions, collect_pairs, figures_json, score_warnings, warnings_table
 from tests.support.hand_banks import EAST, NORTH, REFERENCE, both_stages, make_bank
 from tests.support.helpers import small_model, write_folder
 from tests.support.predictions import CLASS_NAMES
@@ -106,7 +106,7 @@ def test_another_stages_masks_can_be_judged() -> None:
 
 
 def test_a_margin_that_tells_all_failures_is_a_perfect_warning() -> None:
-    figures = judge_warnings(both_stages(REFERENCE), both_stages(VAL), WarningOptions(resamples=50))
+    figures = score_warnings(both_stages(REFERENCE), both_stages(VAL), WarningOptions(resamples=50))
     assert [one.stage for one in figures] == ["ece", "stage1"]
     first = figures[0]
     assert (first.judged, first.images, first.pairs, first.failures, first.left_out) == ("ece", 3, 5, 2, 1)
@@ -127,7 +127,7 @@ def test_a_margin_that_tells_all_failures_is_a_perfect_warning() -> None:
 
 def test_without_failures_nothing_is_told() -> None:
     good = [row for row in REFERENCE if row[3] >= 0.5]
-    (ece, _) = judge_warnings(both_stages(good), both_stages(good), WarningOptions(resamples=5))
+    (ece, _) = score_warnings(both_stages(good), both_stages(good), WarningOptions(resamples=5))
     scores = {one.score: one for one in ece.scores}
     assert "confidence + margin" not in scores, "there is nothing to learn it from"
     assert np.isnan([scores["margin"].auc.value, scores["margin"].threshold, scores["margin"].recall]).all()
@@ -145,9 +145,9 @@ def test_what_cannot_be_measured_is_refused() -> None:
         (WarningOptions(without=tuple(CLASS_NAMES)), "got none; embed more images"),
     ):
         with pytest.raises(UserError, match=message):
-            judge_warnings(reference, bank, options)
+            score_warnings(reference, bank, options)
     with pytest.raises(UserError, match="banks of the same weights, got abc and def"):
-        judge_warnings(reference, replace(bank, about=bank.about | {"weights_hash": "def"}))
+        score_warnings(reference, replace(bank, about=bank.about | {"weights_hash": "def"}))
 
 
 def test_the_command_prints_a_table_and_writes_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +181,7 @@ def test_the_command_prints_a_table_and_writes_the_figures(tmp_path: Path, capsy
 
 
 def test_the_table_says_on_which_side_it_warns() -> None:
-    table = warnings_table(judge_warnings(both_stages(REFERENCE), both_stages(VAL), WarningOptions(resamples=5)))
+    table = warnings_table(score_warnings(both_stages(REFERENCE), both_stages(VAL), WarningOptions(resamples=5)))
     assert "| ece | 5 | 2 | distance |" in table
     assert "| above 0.500 |" in table
 
@@ -189,7 +189,7 @@ def test_the_table_says_on_which_side_it_warns() -> None:
 def test_a_score_that_tells_nothing_warns_always() -> None:
     dogs = [(image, 1, 0.5, iou, EAST) for image, iou in enumerate((0.1, 0.2, 0.9))]
     bank = both_stages([*dogs, (2, 2, 0.4, 0.9, NORTH)])
-    figures = judge_warnings(bank, bank, WarningOptions(resamples=5))
+    figures = score_warnings(bank, bank, WarningOptions(resamples=5))
     margin = figures[0].scores[0]
     assert (margin.score, margin.auc.value, margin.threshold) == ("margin", 0.5, np.inf), "all have a margin of 1"
     assert (margin.precision, margin.recall) == (0.5, 1)
@@ -200,4 +200,4 @@ def test_a_score_that_tells_nothing_warns_always() -> None:
 def test_a_class_alone_has_no_margin_to_look_at() -> None:
     bank = both_stages([(0, 1, 0.5, 0.9, EAST)])
     with pytest.raises(UserError, match="with a centroid and a rival on more than"):
-        judge_warnings(bank, bank)
+        score_warnings(bank, bank)

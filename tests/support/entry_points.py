@@ -152,16 +152,16 @@ def _openers() -> dict[str, Callable[[str], None]]:
     from ecenet.analysis.interventions.painted_class import load_class
     from ecenet.analysis.interventions.regions import read_region
     from ecenet.analysis.interventions.scenario import Scenario, predict_scenario
-    from ecenet.app.state.model_registry import ModelShelf
+    from ecenet.app.state.model_registry import ModelRegistry
     from ecenet.app.state.session import Session, add_photo, new_session
     from ecenet.app.tabs.evaluate.tables import about_bank, confusion_table, spread_table
     from ecenet.evaluation.bank_parquet import read_bank
     from ecenet.evaluation.metrics import intersection_over_union
 
-    shelf = ModelShelf("voc13")
-    predictor = shelf.open(shelf.initial)
-    example = add_photo(new_session(shelf), str(_example()), predictor=predictor).photos[0].prediction
-    key = shelf.open(shelf.initial).weights_hash
+    registry = ModelRegistry("voc13")
+    predictor = registry.open(registry.initial)
+    example = add_photo(new_session(registry), str(_example()), predictor=predictor).photos[0].prediction
+    key = registry.open(registry.initial).weights_hash
 
     def check(session: Session) -> None:
         for photo in session.photos:
@@ -171,12 +171,12 @@ def _openers() -> dict[str, Callable[[str], None]]:
         json.dumps([photo.name for photo in session.photos])
 
     def photo(path: str) -> None:
-        check(add_photo(new_session(shelf), path, predictor=predictor))
+        check(add_photo(new_session(registry), path, predictor=predictor))
 
     def session(path: str) -> None:
         from ecenet.app.sidebar.session_file import open_session  # here, since Gradio takes seconds to import
 
-        check(open_session(Path(path), shelf=shelf).session)
+        check(open_session(Path(path), registry=registry).session)
 
     def truth(path: str) -> None:
         found = read_truth(path, size=example.image.size, class_names=example.class_names)

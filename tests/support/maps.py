@@ -29,19 +29,19 @@ def map_of(session: Session, *, dimensions: int = 2) -> EmbeddingMap:
 
 
 def render(session: Session, current: EmbeddingMap | None = None, drawn: Any = None, **changes: Any) -> list[Any]:
-    """Of a shelf whose model has no reference bank, unless one is given."""
+    """Of a registry whose model has no reference bank, unless one is given."""
     defaults = {"color_by": "class", "lines": True, "with_reference": True, "min_area": 0.5, "refits": 0}
     values = defaults | {"options": OPTIONS} | changes
     fitter = values.pop("fitter", ScriptedFitter())
-    shelf = values.pop("shelf", FolderOnly(None))
+    registry = values.pop("shelf", FolderOnly(None))
     *fixed, options = values.values()
     return embeddings.render(
-        session, current, drawn or embeddings.Drawn(), *fixed, *options, fitter=fitter, shelf=shelf
+        session, current, drawn or embeddings.Drawn(), *fixed, *options, fitter=fitter, registry=registry
     )
 
 
 class FolderOnly:
-    """As much of a shelf as the map needs."""
+    """As much of a registry as the map needs."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder

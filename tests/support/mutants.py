@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.numpy import save
 
 from ecenet.analysis.interventions.painted_class import PaintedClass, save_class
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo, new_session
 from ecenet.inference.weights import WEIGHTS_DIR
@@ -88,7 +88,7 @@ def file_seed(kind: str) -> bytes:
     """Of one of `FILE_KINDS`, for the shipped weights and an example photo."""
     if kind == "bank":
         return (WEIGHTS_DIR / "voc13" / "bank.parquet").read_bytes()
-    session, shelf = _example_session()
+    session, registry = _example_session()
     prediction = session.photos[0].prediction
     if kind == "truth":
         return encode(Image.fromarray(prediction.label_map), "PNG")
@@ -99,25 +99,25 @@ def file_seed(kind: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mine.safetensors"
         if kind == "class":
-            width = shelf.open(shelf.initial).model.embed_dim
+            width = registry.open(registry.initial).model.embed_dim
             vector = np.ones((1, width), np.float32)
-            weights_hash = shelf.open(shelf.initial).weights_hash
+            weights_hash = registry.open(registry.initial).weights_hash
             save_class(PaintedClass("mine", (255, 200, 0), "mean", vector, weights_hash), path)
         else:
             from ecenet.app.sidebar.session_file import save_session  # here, since Gradio takes seconds to import
             from tests.support.fitters import ScriptedFitter
 
-            path = save_session(session, Selection(), None, shelf=shelf, fitter=ScriptedFitter())
+            path = save_session(session, Selection(), None, registry=registry, fitter=ScriptedFitter())
         return path.read_bytes()
 
 
 @lru_cache
-def _example_session() -> tuple[Session, ModelShelf]:
+def _example_session() -> tuple[Session, ModelRegistry]:
     import skimage.data
 
-    shelf = ModelShelf("voc13")
+    registry = ModelRegistry("voc13")
     path = Path(skimage.data.__file__).parent / "chelsea.png"
-    return add_photo(new_session(shelf), str(path), predictor=shelf.open(shelf.initial)), shelf
+    return add_photo(new_session(registry), str(path), predictor=registry.open(registry.initial)), registry
 
 
 def image_mutant(number: int) -> tuple[str, bytes]:

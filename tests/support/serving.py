@@ -60,7 +60,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     from app import build_app
     from ecenet.app.server.health import Health
     from ecenet.app.server.serve import serve
-    from ecenet.app.state.model_registry import ModelShelf
+    from ecenet.app.state.model_registry import ModelRegistry
 
     with pytest.MonkeyPatch.context() as environment, socket.socket() as probe:
         environment.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("cache")))
@@ -68,17 +68,17 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        shelf = ModelShelf("voc13", runs=tmp_path_factory.mktemp("no-runs"))
+        registry = ModelRegistry("voc13", runs=tmp_path_factory.mktemp("no-runs"))
         umap: Any = ScriptedFitter()  # the API draws no map
-        page = build_app(shelf, umap=umap, runs=None)
+        page = build_app(registry, umap=umap, runs=None)
         has_mcp = importlib.util.find_spec("mcp") is not None
-        predictor = shelf.open(shelf.initial)
+        predictor = registry.open(registry.initial)
         serve(
             page,
             health=Health(predictor, umap=umap),
             host="127.0.0.1",
             port=port,
-            limits=shelf.limits,
+            limits=registry.limits,
             mcp=has_mcp,
             wait=False,
         )

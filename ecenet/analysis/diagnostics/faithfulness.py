@@ -62,7 +62,7 @@ class Faithfulness:
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
+class MapScores:
     """All that is known of how far a map can be trusted, and whether each number beats what it should. Ours."""
 
     curves: Faithfulness
@@ -82,7 +82,7 @@ class Judgement:
         return abs(self.correlation) < ALIKE
 
 
-def judge(
+def score_map(
     predictor: Predictor,
     prediction: Prediction,
     *,
@@ -91,7 +91,7 @@ def judge(
     steps: int,
     random_orders: int,
     track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
-) -> Judgement:
+) -> MapScores:
     """`judge_map` and `random_head_correlations` together; arguments and errors as for these."""
     curves = judge_map(
         predictor,
@@ -103,7 +103,7 @@ def judge(
         track=track,
     )
     correlations = random_head_correlations(predictor, prediction, stage=stage, class_index=class_index)
-    return Judgement(curves, float(np.nanmean(correlations)))
+    return MapScores(curves, float(np.nanmean(correlations)))
 
 
 def judge_map(

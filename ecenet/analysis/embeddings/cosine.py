@@ -9,7 +9,7 @@ from sklearn.metrics import silhouette_score
 CHUNK_ENTRIES = 20_000_000
 """Distances that are held at once, 80 MB."""
 MAX_JUDGED = 2000
-"""Points that `judge` looks at: both measures compare all pairs."""
+"""Points that `score_projection` looks at: both measures compare all pairs."""
 JUDGED_NEIGHBORS = 15
 """Of each point, and at most a fifth of all: among so many, to be a neighbour means nothing. Ours."""
 
@@ -74,7 +74,7 @@ class Quality:
     """Points that the two were measured on."""
 
 
-def judge(vectors: np.ndarray, coordinates: np.ndarray, classes: np.ndarray) -> Quality:
+def score_projection(vectors: np.ndarray, coordinates: np.ndarray, classes: np.ndarray) -> Quality:
     """Both measures by cosine distance, on at most `MAX_JUDGED` points drawn with a fixed seed.
 
     Args:

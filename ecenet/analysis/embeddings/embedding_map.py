@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ecenet.analysis.embeddings.cosine import Quality, judge, unit_vectors
+from ecenet.analysis.embeddings.cosine import Quality, score_projection, unit_vectors
 from ecenet.analysis.embeddings.points import EmbeddingPoints, embedding_points, with_reference
 from ecenet.analysis.embeddings.projection import Fitter, Projection, ProjectionOptions, place, project
 from ecenet.inference.prediction import Prediction
@@ -94,7 +94,7 @@ def draw_map(
         points=points,
         unit=unit_vectors(points.vectors),
         projection=projection,
-        quality=judge(points.vectors, projection.coordinates, points.class_index),
+        quality=score_projection(points.vectors, projection.coordinates, points.class_index),
         reference=reference,
         earlier_keys=earlier_keys,
     )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ecenet.app.api.schemas import About
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.model_registry import ModelShelf, name_of
+from ecenet.app.state.model_registry import ModelRegistry, name_of
 from ecenet.app.state.session import read_photo
 from ecenet.common.errors import UserError
 from ecenet.common.files import json_finite
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 class Opened(NamedTuple):
     key: str
-    """Of the `ModelShelf`."""
+    """Of the `ModelRegistry`."""
     predictor: Predictor
     about: About
 
@@ -46,7 +46,7 @@ class Opened(NamedTuple):
 class Endpoints(Protocol):
     """What `endpoint` asks of a method's object."""
 
-    shelf: ModelShelf
+    registry: ModelRegistry
 
 
 def endpoint(method: Callable[Concatenate[E, P], T]) -> Callable[Concatenate[E, P], T]:
@@ -63,7 +63,7 @@ def endpoint(method: Callable[Concatenate[E, P], T]) -> Callable[Concatenate[E, 
     @functools.wraps(method)
     def checked(self: E, *args: P.args, **kwargs: P.kwargs) -> T:
         given = known.bind(self, *args, **kwargs)
-        context = {"max_bytes": self.shelf.limits.bytes}
+        context = {"max_bytes": self.registry.limits.bytes}
         for name, adapter in adapters.items():
             if name in given.arguments:
                 given.arguments[name] = _checked(name, given.arguments[name], adapter, context)
@@ -100,7 +100,7 @@ def _plain(value: Any) -> Any:
     return json_finite(value)
 
 
-def open_weights(shelf: ModelShelf, name: str | None) -> Opened:
+def open_weights(registry: ModelRegistry, name: str | None) -> Opened:
     """Weights by what the app's list calls them; a name is never opened as a path or looked up elsewhere.
 
     Args:
@@ -108,11 +108,11 @@ def open_weights(shelf: ModelShelf, name: str | None) -> Opened:
     Raises:
         UserError: the list has no such line.
     """
-    key = shelf.initial
+    key = registry.initial
     if name is not None:
-        keys = {name_of(choice.key): choice.key for choice in shelf.choices()}
+        keys = {name_of(choice.key): choice.key for choice in registry.choices()}
         if name not in keys:
             raise UserError(f"Expected weights among {', '.join(keys)}, got {name[:60]!r}; choose one of these.")
         key = keys[name]
-    predictor = shelf.open(key)
+    predictor = registry.open(key)
     return Opened(key, predictor, {"weights": name_of(key), "weights_hash": predictor.weights_hash})

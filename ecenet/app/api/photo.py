@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from gradio.data_classes import FileData
 
 from ecenet.analysis.diagnostics.centroid_distance import prediction_consistency, reference_centroids
-from ecenet.analysis.diagnostics.faithfulness import Curve, judge
+from ecenet.analysis.diagnostics.faithfulness import Curve, score_map
 from ecenet.analysis.diagnostics.mask_warnings import ConfidenceWarning
 from ecenet.analysis.diagnostics.similarity_maps import overwritten
 from ecenet.app.api.endpoint import Opened, endpoint, open_weights
@@ -22,7 +22,7 @@ from ecenet.app.api.schemas import (
     SimilarityReport,
     Warned,
 )
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import find_bank, find_warning
 from ecenet.app.state.selection import MIN_AREA, stage_of
 from ecenet.app.state.session_zip import Entry, embeddings_table
@@ -37,8 +37,8 @@ from ecenet.inference.prediction import Prediction
 class PhotoEndpoints:
     """Each method is an endpoint of its name."""
 
-    def __init__(self, shelf: ModelShelf) -> None:
-        self.shelf = shelf
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
 
     @endpoint
     def segment(
@@ -108,10 +108,10 @@ class PhotoEndpoints:
         Returns:
             a report with the table, its number of rows and the photos' names in it
         """
-        most = self.shelf.limits.photos
+        most = self.registry.limits.photos
         if not 0 < len(photos) <= most:
             raise UserError(f"Expected 1 … {most} photos, got {len(photos)}; send them in parts.")
-        opened = open_weights(self.shelf, weights)
+        opened = open_weights(self.registry, weights)
         names = unique_names([Path(photo.path) for photo in photos])
         predictions = [opened.predict(photo) for photo in photos]
         table = embeddings_table([Entry(name, one) for name, one in zip(names, predictions, strict=True)])
@@ -139,14 +139,14 @@ class PhotoEndpoints:
             a report with one row for each class of the final mask, the largest first
         """
         opened, prediction, about = self._predict(photo, weights)
-        bank = find_bank(self.shelf, opened.key)
+        bank = find_bank(self.registry, opened.key)
         if bank is None:
             raise UserError(f"Expected weights with reference photos, but {about['weights']} has none; choose others.")
         name = stage_of(prediction, stage)
         name = bank.stages[-1] if name == "final" else name
         rows = prediction_consistency(prediction, reference_centroids(bank), stage=name, min_area=MIN_AREA)
         names, shown = prediction.class_names, prediction.stages[name]
-        warning = find_warning(self.shelf, opened.key)
+        warning = find_warning(self.registry, opened.key)
         classes: list[ClassPlace] = [
             {
                 "class": names[row.class_index],
@@ -187,7 +187,7 @@ class PhotoEndpoints:
             a report with areas, curves and what passed
         """
         opened, prediction, about = self._predict(photo, weights)
-        found = judge(
+        found = score_map(
             opened.predictor,
             prediction,
             stage=stage_of(prediction, stage),
@@ -206,7 +206,7 @@ class PhotoEndpoints:
         }
 
     def _predict(self, photo: FileData, weights: str | None) -> tuple[Opened, Prediction, About]:
-        opened = open_weights(self.shelf, weights)
+        opened = open_weights(self.registry, weights)
         return opened, opened.predict(photo), opened.about
 
 

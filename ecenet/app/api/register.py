@@ -5,12 +5,12 @@ import gradio as gr
 from ecenet.app.api.photo import PhotoEndpoints
 from ecenet.app.api.what_if import WhatIfEndpoint
 from ecenet.app.state.events import MODEL_QUEUE
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 
 
-def build(*, shelf: ModelShelf) -> None:
+def build(*, registry: ModelRegistry) -> None:
     """Add the endpoints to the app that is being laid out. They wait for the model as the page's own events do."""
-    photo, changed = PhotoEndpoints(shelf), WhatIfEndpoint(shelf)
+    photo, changed = PhotoEndpoints(registry), WhatIfEndpoint(registry)
     for function in (
         photo.segment,
         photo.similarity,

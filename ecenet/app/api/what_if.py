@@ -17,7 +17,7 @@ from ecenet.analysis.interventions.regions import read_region
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, Transplant, predict_scenario
 from ecenet.app.api.endpoint import Opened, endpoint, open_weights
 from ecenet.app.api.schemas import Example, MaskEdit, Move, Pooling, WhatIfReport
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import stage_of
 from ecenet.app.uploads.files import Upload, arrays, draw_maps, new_file, picture
 from ecenet.app.widgets.download import file_stem
@@ -34,8 +34,8 @@ T = TypeVar("T")
 class WhatIfEndpoint:
     """Its method is the endpoint of that name."""
 
-    def __init__(self, shelf: ModelShelf) -> None:
-        self.shelf = shelf
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
 
     @endpoint
     def what_if(
@@ -89,7 +89,7 @@ class WhatIfEndpoint:
         for name, given in (("examples", examples), ("painted_classes", painted_classes), ("edits", edits)):
             if given is not None and len(given) > MAX_PARTS:
                 raise UserError(f"Expected at most {MAX_PARTS} {name}, got {len(given)}; give fewer.")
-        opened = open_weights(self.shelf, weights)
+        opened = open_weights(self.registry, weights)
         before = opened.predict(photo)
         classes = _loaded(painted_classes or [], opened)
         made = None

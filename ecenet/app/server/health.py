@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from ecenet import __version__
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
-from ecenet.common.logs import note
+from ecenet.common.logs import log_event
 from ecenet.inference.predictor import Predictor
 
 TRIED_EVERY = 30.0
@@ -62,7 +62,7 @@ class Health:
                 output = self._predictor.model(self._predictor.working_image(TRIAL, scale=TRIAL_SCALE))
             return bool(output.logits.isfinite().all())
         except Exception as error:  # whatever a device may raise
-            note(_logger, "model does not answer", level="error", error=error)
+            log_event(_logger, "model does not answer", level="error", error=error)
             return False
 
     def about(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ UNUSED = re.compile(
 files."""
 
 
-class Guard:
+class RequestFilter:
     """ASGI middleware.
 
     Args:
@@ -61,17 +61,17 @@ class Guard:
         return f"Expected a request of this app's own page, got one of {origin[:80]!r}; open the app itself."
 
 
-def guards(*, own_pages_only: bool, host: str | None) -> list[Middleware]:
+def request_filters(*, own_pages_only: bool, host: str | None) -> list[Middleware]:
     """What FastAPI is to wrap the app with.
 
     Args:
-        own_pages_only: as for `Guard`; strangers' pages may embed an app that does nothing but segment photos.
+        own_pages_only: as for `RequestFilter`; strangers' pages may embed an app that does nothing but segment photos.
         host: address that the app listens at; by default Gradio's.
     """
     listens_at = host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     names = LOOPBACK if own_pages_only and listens_at in LOOPBACK else ()
     proxy = _host_name(os.environ.get("GRADIO_ROOT_PATH", ""))
-    return [Middleware(Guard, own_pages_only=own_pages_only, names=names, proxy=proxy)]
+    return [Middleware(RequestFilter, own_pages_only=own_pages_only, names=names, proxy=proxy)]
 
 
 def _host_name(address: str) -> str:

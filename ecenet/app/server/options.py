@@ -13,12 +13,12 @@ from ecenet.app.server.blocks import Page
 from ecenet.app.server.event_queue import QUEUE
 from ecenet.app.server.health import Health
 from ecenet.app.server.serve import check_mcp, serve
-from ecenet.app.server.session_store import Keeping
+from ecenet.app.server.session_store import Retention
 from ecenet.app.server.shutdown import own_files
 from ecenet.app.state.limits import Limits
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.common.errors import UserError
-from ecenet.common.logs import LogFormat, LogLevel, note, write_journal
+from ecenet.common.logs import LogFormat, LogLevel, configure_logging, log_event
 from ecenet.common.version import commit
 from ecenet.training.run_folder import RUNS_DIR
 
@@ -52,9 +52,9 @@ class Options:
     """Of one visitor's session."""
     queue: int = QUEUE
     """Events that may wait for the model; who comes later is asked to try again."""
-    session_minutes: float = Keeping.seconds / 60
+    session_minutes: float = Retention.seconds / 60
     """Visitors' photos are forgotten when nobody has used them for so long."""
-    memory_gb: float = Keeping.memory / 2**30
+    memory_gb: float = Retention.memory / 2**30
     """What all visitors' photos together may hold of memory; the rest waits on disk."""
     log_level: LogLevel = "info"
     """What is logged on standard error; debug adds messages of errors, which may quote names of visitors' files."""
@@ -95,9 +95,9 @@ def start(options: Options, build: Callable[..., Page]) -> None:
     try:
         options.check()
         limits = Limits(options.max_megabytes, options.max_pixels, options.max_photos)
-        write_journal(options.log_level, options.log_format)
-        shelf = ModelShelf(options.weights, runs=options.runs, limits=limits)
-        predictor = shelf.open(shelf.initial)
+        configure_logging(options.log_level, options.log_format)
+        registry = ModelRegistry(options.weights, runs=options.runs, limits=limits)
+        predictor = registry.open(registry.initial)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -107,17 +107,17 @@ def start(options: Options, build: Callable[..., Page]) -> None:
     if not public and host not in ("127.0.0.1", "localhost", "::1"):
         print(f"Whoever reaches {host} can train here and read this machine's folders; --public switches that off.")
     with own_files(), contextlib.closing(UmapWorker()) as umap:
-        page = build(shelf, umap=umap, runs=None if public else options.runs)
+        page = build(registry, umap=umap, runs=None if public else options.runs)
         health = Health(predictor, umap=umap)
         told = {"queue": options.queue, **asdict(limits)}
-        note(_logger, "start", **health.about(), commit=commit(), public=public, mcp=options.mcp, limits=told)
+        log_event(_logger, "start", **health.about(), commit=commit(), public=public, mcp=options.mcp, limits=told)
         serve(
             page,
             health=health,
             host=host,
             port=options.port,
             limits=limits,
-            keeping=Keeping(seconds=60 * options.session_minutes, memory=int(options.memory_gb * 2**30)),
+            retention=Retention(seconds=60 * options.session_minutes, memory=int(options.memory_gb * 2**30)),
             queue=options.queue,
             share=is_shared(options, os.environ),
             mcp=options.mcp,

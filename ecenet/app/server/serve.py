@@ -8,9 +8,9 @@ from functools import partial
 from ecenet.app.server.blocks import REFUSALS, Page
 from ecenet.app.server.event_queue import QUEUE, THREADS, VisitorQueue
 from ecenet.app.server.health import Health, health_route
-from ecenet.app.server.middleware import guards
-from ecenet.app.server.session_store import Keeping, kept_sessions
-from ecenet.app.server.shutdown import serve_until_asked
+from ecenet.app.server.middleware import request_filters
+from ecenet.app.server.session_store import Retention, kept_sessions
+from ecenet.app.server.shutdown import serve_until_signal
 from ecenet.app.server.theme import page_theme
 from ecenet.app.state.limits import Limits
 from ecenet.app.static_files import STATIC, read_static
@@ -39,7 +39,7 @@ def serve(
     host: str | None,
     port: int | None,
     limits: Limits,
-    keeping: Keeping | None = None,
+    retention: Retention | None = None,
     queue: int = QUEUE,
     share: bool = False,
     mcp: bool = False,
@@ -52,7 +52,7 @@ def serve(
         host: 127.0.0.1 by default, or what a Space sets.
         port: 7860 by default, or the next free one.
         limits: of uploads.
-        keeping: what visitors have here, and for how long.
+        retention: what visitors have here, and for how long.
         queue: how many events may wait for the model.
         share: at a public address of Gradio's, too.
         mcp: offer the API to MCP clients as well, at /gradio_api/mcp/.
@@ -75,9 +75,9 @@ def serve(
         mcp_server=mcp or None,
         enable_monitoring=False,
         app_kwargs={
-            "middleware": guards(own_pages_only=page.private, host=host),
+            "middleware": request_filters(own_pages_only=page.private, host=host),
             "exception_handlers": REFUSALS,
-            "lifespan": partial(kept_sessions, keeping=keeping or Keeping()),
+            "lifespan": partial(kept_sessions, retention=retention or Retention()),
             "routes": [health_route(health, waiting=visitors.__len__, queue=queue)] if health else [],
         },
         prevent_thread_lock=True,
@@ -87,4 +87,4 @@ def serve(
     if share and not page.share_url:
         print(NO_SHARE_LINK, flush=True)
     if wait:
-        serve_until_asked(page)
+        serve_until_signal(page)

@@ -24,13 +24,13 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from torch import Tensor
 
-from ecenet.common.logs import note
+from ecenet.common.logs import log_event
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Keeping:
+class Retention:
     """Of all sessions together."""
 
     seconds: float = 3600
@@ -49,10 +49,10 @@ class Sessions(StateHolder):
     """Gradio's sessions. While all hold more than the limit, those that were used longest ago wait on disk: whole, so
     that nothing of a visitor's is lost for want of room. All but writing happens on the server's event loop."""
 
-    def __init__(self, page: gr.Blocks, keeping: Keeping) -> None:
+    def __init__(self, page: gr.Blocks, retention: Retention) -> None:
         super().__init__()
         self.set_blocks(page)
-        self._keeping = keeping
+        self._retention = retention
         self._queue = page._queue
         self._folder = tempfile.TemporaryDirectory(prefix="ecenet-sessions-", ignore_cleanup_errors=True)
         self._sizes: dict[str, tuple[datetime, int]] = {}
@@ -75,7 +75,7 @@ class Sessions(StateHolder):
             one
             for one, used in self.time_last_used.items()
             if (now - used).total_seconds()
-            > (self._keeping.seconds if self._holds(one) else self._keeping.empty_seconds)
+            > (self._retention.seconds if self._holds(one) else self._retention.empty_seconds)
         ]
 
     def forget(self, session_id: str) -> None:
@@ -93,9 +93,9 @@ class Sessions(StateHolder):
         sizes = {one: self._size(one, changing=one in busy) for one in list(self.session_data)}
         total = sum(sizes.values())
         for one, used in sorted(self.time_last_used.items(), key=lambda item: item[1]):
-            if total <= self._keeping.memory:
+            if total <= self._retention.memory:
                 return
-            rested = (datetime.now() - used).total_seconds() > self._keeping.resting_seconds
+            rested = (datetime.now() - used).total_seconds() > self._retention.resting_seconds
             if rested and one not in busy and await self._park(one, used):
                 total -= sizes[one]
 
@@ -174,10 +174,10 @@ def held_bytes(value: object, seen: set[int] | None = None) -> int:
 
 
 @asynccontextmanager
-async def kept_sessions(app: App, keeping: Keeping) -> AsyncIterator[None]:
+async def kept_sessions(app: App, retention: Retention) -> AsyncIterator[None]:
     """While the server runs, its sessions keep to the limits, and files go with them."""
     page = app.get_blocks()
-    sessions = Sessions(page, keeping)
+    sessions = Sessions(page, retention)
     app.state_holder = sessions
 
     async def tidy() -> None:
@@ -185,16 +185,16 @@ async def kept_sessions(app: App, keeping: Keeping) -> AsyncIterator[None]:
             sessions.forget(one)
         await sessions.make_room()
         kept = {file for block in page.blocks.values() for file in block.keep_in_cache}
-        await run_sync(delete_files, Path(get_upload_folder()), kept, 2 * keeping.seconds)
+        await run_sync(delete_files, Path(get_upload_folder()), kept, 2 * retention.seconds)
         await run_sync(give_back_memory)
 
     async def keep_tidy() -> None:
         while True:
-            await asyncio.sleep(keeping.every)
+            await asyncio.sleep(retention.every)
             try:
                 await tidy()
             except Exception as error:  # or nothing would ever be forgotten again
-                note(_logger, "tidying failed", level="error", error=error)
+                log_event(_logger, "tidying failed", level="error", error=error)
 
     task = asyncio.create_task(keep_tidy())
     try:

@@ -23,7 +23,7 @@ GRACE_SECONDS = 1
 
 
 @contextlib.contextmanager
-def ends_when_asked() -> Iterator[None]:
+def stop_on_signal() -> Iterator[None]:
     """The process ends with code 0 once Ctrl-C, SIGTERM or a closed terminal has ended the block.
 
     It does not wait for threads: one that segments a photo would hold it up until that is done.
@@ -78,7 +78,7 @@ def _remove_abandoned(parent: Path) -> None:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def serve_until_asked(page: gr.Blocks) -> None:
+def serve_until_signal(page: gr.Blocks) -> None:
     """Until `KeyboardInterrupt`; then a page that is being served is closed."""
     try:
         while True:

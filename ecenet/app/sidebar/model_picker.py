@@ -5,16 +5,16 @@ from functools import partial
 import gradio as gr
 
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import HIDDEN, MODEL_EACH, View
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.events import HIDDEN, MODEL_EACH, Subscription
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, choose_model
 
 
-def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
+def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> Subscription:
     """Lay out the picker. Returns what lists the models anew: a run may have finished."""
-    entries = model_entries(shelf)
-    picker = gr.Dropdown(entries, value=shelf.initial, label="Model", filterable=False, elem_id="model-picker")
+    entries = model_entries(registry)
+    picker = gr.Dropdown(entries, value=registry.initial, label="Model", filterable=False, elem_id="model-picker")
 
     @show_errors
     def choose(
@@ -24,18 +24,18 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Session, Selection, str]:
         track = partial(progress.tqdm, desc="Segmenting your photos again", unit="photos")
-        return choose_model(session, key, shelf=shelf, track=track), selection.look_again(), key
+        return choose_model(session, key, registry=registry, track=track), selection.look_again(), key
 
     def refresh(session: Session) -> gr.Dropdown:
-        return gr.Dropdown(model_entries(shelf), value=session.model or shelf.initial)
+        return gr.Dropdown(model_entries(registry), value=session.model or registry.initial)
 
     chosen = picker.input(choose, [session, selection, picker], [session, selection, picker], **MODEL_EACH)
     # The list must not name a model that the photos were not segmented by.
     chosen.failure(refresh, session, picker, **HIDDEN)
     picker.focus(refresh, session, picker, **HIDDEN)
-    return View(refresh, [session], [picker])
+    return Subscription(refresh, [session], [picker])
 
 
-def model_entries(shelf: ModelShelf) -> list[tuple[str, str]]:
+def model_entries(registry: ModelRegistry) -> list[tuple[str, str]]:
     """(label, key) of every model that there is now."""
-    return [(choice.label, choice.key) for choice in shelf.choices()]
+    return [(choice.label, choice.key) for choice in registry.choices()]

@@ -9,8 +9,8 @@ import sklearn.datasets
 from gradio.data_classes import ImageData
 
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import EACH, LATEST, MODEL_EACH, MODEL_QUEUE, View, event_data
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.events import EACH, LATEST, MODEL_EACH, MODEL_QUEUE, Subscription, event_data
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import choose_photo
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo, add_photos
@@ -44,7 +44,7 @@ def example_photos() -> list[tuple[str, str]]:
     return [(str(path), caption) for path, caption in photos if path.is_file()]
 
 
-def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
+def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> Subscription:
     """Lay out the panel."""
     examples = example_photos()
     photo = gr.Image(label="Photo", sources=["upload", "clipboard"], type="filepath", height=220, elem_id="photo-input")
@@ -53,7 +53,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     several = gr.UploadButton(
         "Add several photos", file_count="multiple", file_types=["image"], size="sm", elem_id="several-photos"
     )
-    gr.Markdown(f"{shelf.limits}. Or an example:", elem_id="upload-limits")
+    gr.Markdown(f"{registry.limits}. Or an example:", elem_id="upload-limits")
     offered = thumbnails.build(
         thumbnails.render(map(_example_thumbnail, examples), label="Examples"),
         elem_id="examples",
@@ -67,7 +67,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     ) -> tuple[Session, Selection]:
         if not path:
             return session, selection
-        session = add_photo(session, path, predictor=shelf.open(session.model), example=example)
+        session = add_photo(session, path, predictor=registry.open(session.model), example=example)
         return session, session.look_at_newest(selection)
 
     @show_errors
@@ -80,7 +80,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
         if not paths:
             return session, selection
         track = partial(progress.tqdm, desc="Segmenting your photos", unit="photos")
-        added, problems = add_photos(session, paths, predictor=shelf.open(session.model), track=track)
+        added, problems = add_photos(session, paths, predictor=registry.open(session.model), track=track)
         for problem in problems:
             gr.Warning(problem)
         return added, added.look_at_newest(selection) if added is not session else selection
@@ -106,7 +106,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
     for done in (added, added_several, added_example, chosen):
         done.success(None, None, None, js=SCROLL_TO_TABS)
     clear.click(remove_all, both, both, **MODEL_QUEUE)
-    return View(_show_photos, both, [shown, clear], "photo")
+    return Subscription(_show_photos, both, [shown, clear], "photo")
 
 
 def _example_thumbnail(example: tuple[str, str]) -> thumbnails.Thumbnail:

@@ -12,9 +12,9 @@ from ecenet.analysis.diagnostics.ground_truth import read_truth
 from ecenet.analysis.embeddings.embedding_map import EmbeddingMap, MapRequest, describe_map, draw_map
 from ecenet.analysis.embeddings.projection import Fitter
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import MODEL_EACH, View
+from ecenet.app.state.events import MODEL_EACH, Subscription
 from ecenet.app.state.limits import Limits
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import required_file
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import MAX_PHOTO_SIDE, Photo, Session
@@ -23,7 +23,9 @@ from ecenet.app.widgets import download
 from ecenet.data.images import thumbnail
 
 
-def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf: ModelShelf, umap: Fitter) -> View:
+def build(
+    session: gr.State, selection: gr.State, projected: gr.State, *, registry: ModelRegistry, umap: Fitter
+) -> Subscription:
     """Lay out the two buttons. Returns what shows the first one while there is something to take away.
 
     Args:
@@ -32,7 +34,7 @@ def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf:
     with gr.Row():
         save = download.build(
             "Save all as .zip",
-            partial(save_session, shelf=shelf, fitter=umap),
+            partial(save_session, registry=registry, fitter=umap),
             [session, selection, projected],
             elem_id="save-session",
             interactive=False,
@@ -48,7 +50,7 @@ def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Session, Selection]:
         track = partial(progress.tqdm, desc="Segmenting the saved photos", unit="photos")
-        opened = open_session(Path(required_file(path)), shelf=shelf, track=track)
+        opened = open_session(Path(required_file(path)), registry=registry, track=track)
         if not opened.same_weights:
             gr.Warning(
                 "The weights have changed since this was saved: masks and embeddings differ from the saved ones."
@@ -56,7 +58,7 @@ def build(session: gr.State, selection: gr.State, projected: gr.State, *, shelf:
         return opened.session, replace(opened.selection, revision=selection.revision + 1)
 
     upload.upload(open_file, [selection, upload], [session, selection], **MODEL_EACH)
-    return View(lambda session: gr.Button(interactive=bool(session.photos)), [session], [save], "photo")
+    return Subscription(lambda session: gr.Button(interactive=bool(session.photos)), [session], [save], "photo")
 
 
 class OpenedSession(NamedTuple):
@@ -67,7 +69,7 @@ class OpenedSession(NamedTuple):
 
 
 def save_session(
-    session: Session, selection: Selection, projected: EmbeddingMap | None, *, shelf: ModelShelf, fitter: Fitter
+    session: Session, selection: Selection, projected: EmbeddingMap | None, *, registry: ModelRegistry, fitter: Fitter
 ) -> Path:
     """Write the zip, with the map that is shown; where none is, with one of these photos alone.
 
@@ -81,12 +83,12 @@ def save_session(
         projected = draw_map(predictions, MapRequest(), previous=None, fitter=fitter)
     view = {
         "model": session.model,
-        "weights_hash": shelf.open(session.model).weights_hash,
+        "weights_hash": registry.open(session.model).weights_hash,
         "selection": asdict(selection),
     }
     with download.new_file("ecenet-session.zip") as path:
         write_bundle(path, photos=entries, view=view, projection=describe_map(projected))
-    warn_of_size(path.stat().st_size, shelf.limits)
+    warn_of_size(path.stat().st_size, registry.limits)
     return path
 
 
@@ -101,7 +103,7 @@ def warn_of_size(size: int, limits: Limits) -> None:
 
 
 def open_session(
-    path: Path, *, shelf: ModelShelf, track: Callable[[Sequence[Any]], Iterable[Any]] = iter
+    path: Path, *, registry: ModelRegistry, track: Callable[[Sequence[Any]], Iterable[Any]] = iter
 ) -> OpenedSession:
     """Segment the photos of a saved session again, with the model that it was saved with, and look where it looked.
 
@@ -110,10 +112,10 @@ def open_session(
     Raises:
         UserError: the file is no saved session, or its model is not on the list.
     """
-    bundle = read_bundle(path, limits=shelf.limits)
+    bundle = read_bundle(path, limits=registry.limits)
     key = str(bundle.view.get("model"))
-    predictor = shelf.open(key)
-    session = Session(model=key, stage_names=tuple(predictor.model.stage_names), limits=shelf.limits)
+    predictor = registry.open(key)
+    session = Session(model=key, stage_names=tuple(predictor.model.stage_names), limits=registry.limits)
     for name, image, saved_truth in track(bundle.photos):
         prediction, truth = predictor.predict(thumbnail(image, max_side=MAX_PHOTO_SIDE)), None
         if saved_truth is not None:

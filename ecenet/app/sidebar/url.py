@@ -10,8 +10,8 @@ import gradio as gr
 
 from ecenet.app.error_toasts import show_errors
 from ecenet.app.sidebar.photos import example_photos
-from ecenet.app.state.events import EACH, MODEL_QUEUE, View, event_data
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.events import EACH, MODEL_QUEUE, Subscription, event_data
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo
 
@@ -19,8 +19,8 @@ SHOW_ADDRESS = "address => { history.replaceState(null, '', address || location.
 
 
 def build(
-    session: gr.State, selection: gr.State, tab: gr.State, *, tabs: gr.Tabs, app: gr.Blocks, shelf: ModelShelf
-) -> View:
+    session: gr.State, selection: gr.State, tab: gr.State, *, tabs: gr.Tabs, app: gr.Blocks, registry: ModelRegistry
+) -> Subscription:
     """Open the link that the page was called with. Returns what keeps the address up to date.
 
     Args:
@@ -34,7 +34,7 @@ def build(
     @show_errors
     def open_page(session: Session, selection: Selection, request: gr.Request) -> Any:
         link = dict(request.query_params)
-        opened, view = open_link(session, selection, link, shelf=shelf)
+        opened, view = open_link(session, selection, link, registry=registry)
         wanted = link.get("tab")
         # A tab that we choose is not reported as one that is clicked.
         return opened, view, *((gr.Tabs(selected=wanted), wanted) if wanted in known else (gr.skip(), gr.skip()))
@@ -43,7 +43,7 @@ def build(
         return tab_id(str(event_data(event).get("value")))
 
     app.load(open_page, [session, selection], [session, selection, tabs, tab], **MODEL_QUEUE)
-    view = View(address_of, [session, selection, tab], [address])
+    view = Subscription(address_of, [session, selection, tab], [address])
     tabs.select(remember, None, tab, **EACH)
     view.after(tab.change)
     return view
@@ -55,7 +55,7 @@ def tab_id(label: str) -> str:
 
 
 def open_link(
-    session: Session, selection: Selection, link: Mapping[str, str], *, shelf: ModelShelf
+    session: Session, selection: Selection, link: Mapping[str, str], *, registry: ModelRegistry
 ) -> tuple[Session, Selection]:
     """The example photo, stage, class and pixel of a link. What the model has not is left out, as anybody can write
     a link, and models change.
@@ -66,7 +66,7 @@ def open_link(
     path = next((path for path, caption in example_photos() if caption == link.get("photo")), None)
     if path is None:
         return session, selection
-    session = add_photo(session, path, predictor=shelf.open(session.model), example=link["photo"])
+    session = add_photo(session, path, predictor=registry.open(session.model), example=link["photo"])
     numbers = re.fullmatch(r"(\d{1,5}),(\d{1,5})", link.get("pixel", ""))
     named = session.look(
         photo=len(session.photos) - 1,

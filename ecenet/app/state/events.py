@@ -32,7 +32,7 @@ def event_data(event: gr.EventData) -> dict[str, Any]:
     return event._data if isinstance(event._data, dict) else {}
 
 
-class View(NamedTuple):
+class Subscription(NamedTuple):
     """One function, its inputs and its outputs, to be run whenever what it follows has changed."""
 
     render: Callable[..., Any]
@@ -40,7 +40,7 @@ class View(NamedTuple):
     outputs: Sequence[Block]
     follows: Follows = "selection"
     runs_model: bool = False
-    then: "View | None" = None
+    then: "Subscription | None" = None
     """What is drawn from its outputs, once they are there."""
     also_after: Sequence[Callable[..., Any]] = ()
     """Events after which it is drawn, too, but not beside a run that is going on: of two at once, that of the older
@@ -58,16 +58,20 @@ class View(NamedTuple):
 
 
 def follow(
-    selection: gr.State, shown_tab: gr.State, *, beside: Sequence[View], tabs: Mapping[str, Sequence[View]]
+    selection: gr.State,
+    shown_tab: gr.State,
+    *,
+    sidebar: Sequence[Subscription],
+    tabs: Mapping[str, Sequence[Subscription]],
 ) -> None:
     """Draw views whenever what they follow has changed; those of a hidden tab once the tab is shown.
 
     Args:
         shown_tab: holds the id of the tab that is shown.
-        beside: what is there whichever tab is shown.
+        sidebar: what is there whichever tab is shown.
         tabs: views by the id of their tab.
     """
-    views = [(None, view) for view in beside] + [(tab, view) for tab, group in tabs.items() for view in group]
+    views = [(None, view) for view in sidebar] + [(tab, view) for tab, group in tabs.items() for view in group]
     places = list(dict.fromkeys((tab, view.follows) for tab, view in views))
     seen = {place: gr.State(None) for place in places}
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ecenet.app.state.limits import Limits
 from ecenet.common.errors import UserError
-from ecenet.common.logs import note
+from ecenet.common.logs import log_event
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import CHECKPOINT_FILES, WEIGHTS_DIR, shipped_weights
 from ecenet.inference.zero_gpu import open_predictor
@@ -44,7 +44,7 @@ class Loaded(NamedTuple):
     """What has become of its files since it was loaded; empty where they are fine."""
 
 
-class ModelShelf:
+class ModelRegistry:
     """Shipped weights and finished runs, by key. Threads may share it; each model is loaded once.
 
     A model that is loaded goes on where its files vanish or are damaged, and its label says so.
@@ -101,7 +101,7 @@ class ModelShelf:
         """The model behind a key, loaded where it is not yet, and anew where its files have changed for good.
 
         Raises:
-            UserError: nothing of that key is on the shelf, or its files are damaged and it was not loaded before.
+            UserError: nothing of that key is in the registry, or its files are damaged and it was not loaded before.
         """
         with self._lock:
             choice = self._find(key)
@@ -121,7 +121,7 @@ class ModelShelf:
         """Where the weights of a key lie; None for those of the Hub.
 
         Raises:
-            UserError: nothing of that key is on the shelf.
+            UserError: nothing of that key is in the registry.
         """
         with self._lock:
             weights = Path(self._find(key).weights)
@@ -140,17 +140,17 @@ class ModelShelf:
 def _loaded_anew(choice: ModelChoice, stamp: Stamp | None, kept: Loaded, *, max_pixels: int) -> Loaded:
     """What its files hold now; what they held where they hold nothing usable, which whoever runs the app is told."""
     if stamp is None:
-        note(_logger, "weights gone", level="warning", model=choice.label)
+        log_event(_logger, "weights gone", level="warning", model=choice.label)
         return kept._replace(stamp=None, problem="files are gone")
     try:
         return Loaded(choice, stamp, _load(choice, max_pixels=max_pixels))
     except UserError as error:
-        note(_logger, "weights damaged", level="warning", model=choice.label, problem=str(error))
+        log_event(_logger, "weights damaged", level="warning", model=choice.label, problem=str(error))
         return kept._replace(stamp=stamp, problem="files are damaged")
 
 
 def name_of(key: str) -> str:
-    """What the API and the journal call a key."""
+    """What the API and the log call a key."""
     return key.removeprefix("weights:")
 
 

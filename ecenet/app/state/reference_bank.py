@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeVar
 
 from ecenet.analysis.diagnostics.mask_warnings import ConfidenceWarning, read_warning
 from ecenet.analysis.embeddings.points import EmbeddingPoints, reference_points
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.common.errors import UserError
-from ecenet.common.logs import note
+from ecenet.common.logs import log_event
 from ecenet.evaluation.bank import EmbeddingBank
 from ecenet.evaluation.bank_parquet import read_bank
 
@@ -24,30 +24,30 @@ class Reference(NamedTuple):
     image_names: tuple[str, ...]
 
 
-def find_reference(shelf: ModelShelf, key: str, *, min_area: float) -> Reference | None:
+def find_reference(registry: ModelRegistry, key: str, *, min_area: float) -> Reference | None:
     """Points of a model's bank; None where it has none.
 
     The same answer is the same object, so that a map can tell whether it shows it.
     """
-    bank = find_bank(shelf, key)
+    bank = find_bank(registry, key)
     return None if bank is None else _reference(bank, min_area)
 
 
-def find_bank(shelf: ModelShelf, key: str) -> EmbeddingBank | None:
-    """The bank of a model on the shelf; None where it has none, or one that other weights made."""
-    found = _beside(shelf, key, BANK)
-    return None if found is None else _bank(*found, shelf.open(key).weights_hash)
+def find_bank(registry: ModelRegistry, key: str) -> EmbeddingBank | None:
+    """The bank of a model in the registry; None where it has none, or one that other weights made."""
+    found = _beside(registry, key, BANK)
+    return None if found is None else _bank(*found, registry.open(key).weights_hash)
 
 
-def find_warning(shelf: ModelShelf, key: str) -> ConfidenceWarning | None:
+def find_warning(registry: ModelRegistry, key: str) -> ConfidenceWarning | None:
     """When to warn of a model's masks; None where nobody has measured it, or with other weights."""
-    found = _beside(shelf, key, WARNING)
-    return None if found is None else _warning(*found, shelf.open(key).weights_hash)
+    found = _beside(registry, key, WARNING)
+    return None if found is None else _warning(*found, registry.open(key).weights_hash)
 
 
-def _beside(shelf: ModelShelf, key: str, name: str) -> tuple[Path, int] | None:
+def _beside(registry: ModelRegistry, key: str, name: str) -> tuple[Path, int] | None:
     """A file in the folder of a model's weights, and when it was written; None where there is none."""
-    folder = shelf.folder(key)
+    folder = registry.folder(key)
     if folder is None:
         return None
     try:
@@ -71,7 +71,7 @@ def _or_tell(read: Callable[[], T]) -> T | None:
     try:
         return read()
     except UserError as error:
-        note(_logger, "unusable file", level="warning", problem=str(error))
+        log_event(_logger, "unusable file", level="warning", problem=str(error))
         return None
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from ecenet.analysis.diagnostics.ground_truth import Truth
-from ecenet.app.error_reporting import note_refusal
+from ecenet.app.error_reporting import log_refusal
 from ecenet.app.state.limits import Limits
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.widgets.pixel_planes import StagePictures, stage_pictures
 from ecenet.app.widgets.thumbnails import Thumbnail
@@ -59,7 +59,7 @@ class Session:
 
     photos: tuple[Photo, ...] = ()
     model: str = ""
-    """Key of the `ModelShelf`; every photo has been segmented by it."""
+    """Key of the `ModelRegistry`; every photo has been segmented by it."""
     stage_names: tuple[str, ...] = ()
     """The model's, coarse to fine."""
     limits: Limits = field(default_factory=Limits)
@@ -129,9 +129,9 @@ class Session:
         return replace(self, photos=())
 
 
-def new_session(shelf: ModelShelf) -> Session:
+def new_session(registry: ModelRegistry) -> Session:
     """No photo yet, and the model that the app was started with."""
-    return choose_model(Session(limits=shelf.limits), shelf.initial, shelf=shelf)
+    return choose_model(Session(limits=registry.limits), registry.initial, registry=registry)
 
 
 def add_photo(session: Session, path: str, *, predictor: Predictor, example: str | None = None) -> Session:
@@ -179,7 +179,7 @@ def add_photos(
         try:
             session = add_photo(session, path, predictor=predictor)
         except UserError as error:
-            note_refusal("ecenet.app.state.session.add_photos", error)
+            log_refusal("ecenet.app.state.session.add_photos", error)
             problems.append(str(error))
     return session, problems
 
@@ -188,7 +188,7 @@ def choose_model(
     session: Session,
     key: str,
     *,
-    shelf: ModelShelf,
+    registry: ModelRegistry,
     track: Callable[[tuple[Photo, ...]], Iterable[Photo]] = iter,
 ) -> Session:
     """Segment every photo of the session with another model.
@@ -198,7 +198,7 @@ def choose_model(
     Raises:
         UserError: there is no such model, or it cannot be loaded.
     """
-    predictor = shelf.open(key)
+    predictor = registry.open(key)
     photos = tuple(
         replace(photo, prediction=predictor.predict(photo.prediction.image)) for photo in track(session.photos)
     )

@@ -9,8 +9,8 @@ from ecenet.analysis.diagnostics.ground_truth import compare_with_truth
 from ecenet.analysis.diagnostics.model_agreement import Agreement, compare_models
 from ecenet.app.error_toasts import show_errors
 from ecenet.app.sidebar.model_picker import model_entries
-from ecenet.app.state.events import EACH, HIDDEN, View
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.events import EACH, HIDDEN, Subscription
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import choose_photo
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Photo, Session
@@ -31,7 +31,7 @@ class Other:
     """What another model makes of a photo."""
 
     key: str
-    """Of the `ModelShelf`."""
+    """Of the `ModelRegistry`."""
     names: tuple[str, str]
     """The session's model, and this one."""
     of: Prediction
@@ -39,21 +39,21 @@ class Other:
     prediction: Prediction
 
 
-def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[View]:
+def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> list[Subscription]:
     """Lay out the tab."""
     other = gr.State(None)
     gr.Markdown("## Your photos\nAll of them at the stage that is selected. Click one to look at it in every tab.")
     grid = gr.HTML(render_photos(Session(), Selection()), js_on_load=CLICK, elem_id="photo-grid")
     gr.Markdown("## Two models\nThe selected photo, as another model sees it. Equal names mean equal classes.")
-    choices = [NO_OTHER, *model_entries(shelf)]
+    choices = [NO_OTHER, *model_entries(registry)]
     picker = gr.Dropdown(choices, value="", label="Other model", filterable=False, elem_id="other-picker")
     pair = gr.HTML(elem_id="model-pair")
 
     grid.photo(choose_photo, [session, selection], selection, **EACH)
-    picker.focus(lambda key: gr.Dropdown([NO_OTHER, *model_entries(shelf)], value=key), picker, picker, **HIDDEN)
-    drawn = View(render_pair, [session, selection, other], [pair], "stage")
-    found = View(
-        show_errors(partial(find_other, shelf=shelf)),
+    picker.focus(lambda key: gr.Dropdown([NO_OTHER, *model_entries(registry)], value=key), picker, picker, **HIDDEN)
+    drawn = Subscription(render_pair, [session, selection, other], [pair], "stage")
+    found = Subscription(
+        show_errors(partial(find_other, registry=registry)),
         [session, selection, picker, other],
         [other],
         "photo",
@@ -61,7 +61,7 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
         then=drawn,
     )
     found.after(picker.input, show_progress="minimal")
-    return [View(render_photos, [session, selection], [grid], "stage"), found, drawn]
+    return [Subscription(render_photos, [session, selection], [grid], "stage"), found, drawn]
 
 
 def render_photos(session: Session, selection: Selection) -> str:
@@ -89,7 +89,7 @@ def _card(photo: Photo, *, index: int, stage: StagePrediction, pressed: bool) ->
 
 
 def find_other(
-    session: Session, selection: Selection, key: str, other: Other | None, *, shelf: ModelShelf
+    session: Session, selection: Selection, key: str, other: Other | None, *, registry: ModelRegistry
 ) -> Other | None:
     """What the picked model makes of the photo looked at; None without either.
 
@@ -101,9 +101,9 @@ def find_other(
         return None
     if other is not None and other.key == key and other.of is photo.prediction:
         return other
-    labels = {known: label for label, known in model_entries(shelf)}
+    labels = {known: label for label, known in model_entries(registry)}
     names = (labels.get(session.model, "The session's model"), labels.get(key, key))
-    return Other(key, names, photo.prediction, shelf.open(key).predict(photo.prediction.image))
+    return Other(key, names, photo.prediction, registry.open(key).predict(photo.prediction.image))
 
 
 def render_pair(session: Session, selection: Selection, other: Other | None) -> str:

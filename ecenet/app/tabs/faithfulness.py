@@ -7,11 +7,11 @@ import gradio as gr
 import numpy as np
 import plotly.graph_objects as go
 
-from ecenet.analysis.diagnostics.faithfulness import Judgement, judge
+from ecenet.analysis.diagnostics.faithfulness import MapScores, score_map
 from ecenet.analysis.plots.faithfulness import faithfulness_curves
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import MODEL_QUEUE, View
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.events import MODEL_QUEUE, Subscription
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection, shown_class
 from ecenet.app.state.session import Session
 from ecenet.app.widgets.markup import escape
@@ -27,31 +27,31 @@ HELP = (
 )
 
 
-def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
+def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> Subscription:
     """Lay out the button, the badge and the curves. Returns what takes them away when something else is looked at."""
     ask = gr.Button("How far can the selected map be trusted?", size="sm", elem_id="judge-map")
     badge = gr.HTML(elem_id="map-badge")
     curves = gr.Plot(show_label=False, visible=False, elem_id="faithfulness-plot")
 
     @show_errors
-    def judge(
+    def score(
         session: Session,
         selection: Selection,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[str, gr.Plot]:
         track = partial(progress.tqdm, desc="Covering and uncovering", unit="orders")
-        page, figure = judged(session, selection, shelf=shelf, track=track)
+        page, figure = scored_map(session, selection, registry=registry, track=track)
         return page, gr.Plot(figure, visible=True)
 
-    ask.click(judge, [session, selection], [badge, curves], **MODEL_QUEUE)
-    return View(lambda: ("", gr.Plot(visible=False)), [], [badge, curves])
+    ask.click(score, [session, selection], [badge, curves], **MODEL_QUEUE)
+    return Subscription(lambda: ("", gr.Plot(visible=False)), [], [badge, curves])
 
 
-def judged(
+def scored_map(
     session: Session,
     selection: Selection,
     *,
-    shelf: ModelShelf,
+    registry: ModelRegistry,
     track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
 ) -> tuple[str, go.Figure]:
     """The numbers of the selected photo, class and stage, and the curves behind them.
@@ -61,8 +61,8 @@ def judged(
     """
     prediction = session.required_photo(selection).prediction
     name, stage = shown_class(prediction, selection.class_name), session.stage(selection)
-    found = judge(
-        shelf.open(session.model),
+    found = score_map(
+        registry.open(session.model),
         prediction,
         stage=stage,
         class_index=prediction.class_names.index(name),
@@ -74,7 +74,7 @@ def judged(
     return badge_of(found, title=title), faithfulness_curves(found.curves, title=title)
 
 
-def badge_of(found: Judgement, *, title: str) -> str:
+def badge_of(found: MapScores, *, title: str) -> str:
     """Three numbers, each beside what it should beat, and what they mean."""
     curves = found.curves
     passed = [found.insertion_passes, found.deletion_passes, found.is_learned]

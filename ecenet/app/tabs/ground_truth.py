@@ -5,7 +5,7 @@ import gradio as gr
 from ecenet.analysis.diagnostics.ground_truth import StageScores, compare_with_truth, read_truth
 from ecenet.analysis.plots import probe as figures
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import LATEST, MODEL_EACH, MODEL_QUEUE, View
+from ecenet.app.state.events import LATEST, MODEL_EACH, MODEL_QUEUE, Subscription
 from ecenet.app.state.select_events import required_file
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session
@@ -15,7 +15,7 @@ NO_TRUTH = '<p class="ece-note">An 8-bit PNG of class indices in the model\'s or
 OTHER_CLASSES = '<p class="ece-note">This photo\'s mask has the classes of another model; it waits for that one.</p>'
 
 
-def build(session: gr.State, selection: gr.State) -> View:
+def build(session: gr.State, selection: gr.State) -> Subscription:
     """Lay out the upload and the scores."""
     gr.Markdown("## Against the truth")
     with gr.Row():
@@ -34,7 +34,7 @@ def build(session: gr.State, selection: gr.State) -> View:
         ious = gr.Plot(show_label=False, visible=False, elem_id="iou-plot", min_width=300)
 
     both = [session, selection]
-    view = View(render, both, [clear, verdict, bars, ious], "photo")
+    view = Subscription(render, both, [clear, verdict, bars, ious], "photo")
     for changed in (
         upload.upload(add_truth, [*both, upload], session, **MODEL_EACH),
         clear.click(remove_truth, both, session, **MODEL_QUEUE),

@@ -7,7 +7,7 @@ import gradio as gr
 from ecenet.analysis.diagnostics.pixel_probe import PixelProbe, probe_pixel
 from ecenet.analysis.diagnostics.stage_flow import decided_at, decided_shares, transitions
 from ecenet.analysis.plots import probe as figures
-from ecenet.app.state.events import EACH, LATEST, View
+from ecenet.app.state.events import EACH, LATEST, Subscription
 from ecenet.app.state.select_events import choose_pixel
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
@@ -40,7 +40,7 @@ element.addEventListener('click', (event) => {
 """
 
 
-def build(session: gr.State, selection: gr.State) -> list[View]:
+def build(session: gr.State, selection: gr.State) -> list[Subscription]:
     """Lay out the tab."""
     gr.Markdown(
         "Every stage draws its own mask. A pixel is **decided** at the first stage from which on its class is the "
@@ -65,11 +65,11 @@ def build(session: gr.State, selection: gr.State) -> list[View]:
 
     both = [session, selection]
     stages.click(choose_pixel, both, selection, **EACH)
-    flows = View(render_flow, [*both, whole], [flow_note, whole, flow], "photo")
+    flows = Subscription(render_flow, [*both, whole], [flow_note, whole, flow], "photo")
     whole.input(flows.render, flows.inputs, flows.outputs, **LATEST)
     return [
-        View(render_decided, both, [stages], "photo"),
-        View(render_pixel, both, [cross, hint, sentence, lines, cells]),
+        Subscription(render_decided, both, [stages], "photo"),
+        Subscription(render_pixel, both, [cross, hint, sentence, lines, cells]),
         flows,
         scores,
     ]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import gradio as gr
 import numpy as np
 
-from ecenet.app.state.events import EACH, View
+from ecenet.app.state.events import EACH, Subscription
 from ecenet.app.state.select_events import choose_pixel, choose_stage
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
@@ -36,7 +36,7 @@ HOW_TO = (
 )
 
 
-def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str]) -> list[View]:
+def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str]) -> list[Subscription]:
     """Lay out the tab."""
     gr.Markdown("How the prediction grows from the coarse mask to the final one. Colours mean the same at every stage.")
     with gr.Row():
@@ -67,9 +67,9 @@ def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str])
     stage.input(choose_stage, [selection, stage], selection, **EACH)
     view.pixel(choose_pixel, [session, selection], selection, **EACH)
     return [
-        View(render_picker, [session, selection, stage], [stage]),
-        View(render_marker, [session, selection], [marker]),
-        View(render, [session, selection, opacity], [view], "photo"),
+        Subscription(render_picker, [session, selection, stage], [stage]),
+        Subscription(render_marker, [session, selection], [marker]),
+        Subscription(render, [session, selection, opacity], [view], "photo"),
     ]
 
 

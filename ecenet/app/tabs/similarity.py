@@ -7,8 +7,8 @@ import gradio as gr
 import numpy as np
 
 from ecenet.analysis.diagnostics.similarity_maps import classes_seen, common_scale, overwritten
-from ecenet.app.state.events import EACH, View
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.events import EACH, Subscription
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import choose_class, choose_place
 from ecenet.app.state.selection import MIN_AREA, Selection, shown_class
 from ecenet.app.state.session import Session
@@ -29,7 +29,7 @@ CLICK = on_click(
 )
 
 
-def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[View]:
+def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> list[Subscription]:
     """Lay out the tab."""
     gr.Markdown(
         "How much each place looks like a class, before any softmax. At a numbered stage of ECENet the map is the "
@@ -49,10 +49,10 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
         chosen = gr.Dropdown([], label="Class (largest first)", elem_id="class-picker", interactive=True, min_width=160)
     maps = gr.HTML(empty(), elem_id="similarity-view", js_on_load=CLICK)
     gates = gr.HTML("", elem_id="gate-view", js_on_load=CLICK)
-    judged = faithfulness.build(session, selection, shelf=shelf)
+    judged = faithfulness.build(session, selection, registry=registry)
     download.build("Download the arrays (.npz)", save_arrays, [session, selection], elem_id="download-maps")
 
-    view = View(render, [session, selection, rows], [chosen, maps, gates])
+    view = Subscription(render, [session, selection, rows], [chosen, maps, gates])
     view.after(rows.input)
     chosen.input(choose_class, [selection, chosen], selection, **EACH)
     for clicked in (maps.place, gates.place):

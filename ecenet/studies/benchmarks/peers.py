@@ -61,7 +61,7 @@ class Conditions:
     half: bool
 
 
-class Entrant(NamedTuple):
+class Entry(NamedTuple):
     """What is timed: a candidate's network, or the bare backbone that one or several stand on."""
 
     name: str
@@ -72,9 +72,9 @@ class Entrant(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """An entrant, built."""
+    """An entry, built."""
 
-    entrant: Entrant
+    entry: Entry
     module: nn.Module
     run: Callable[[Tensor], Any]
     """(B, 3, H, W) → class scores, or a bare backbone's features."""
@@ -142,22 +142,22 @@ def conditions(options: PeerOptions) -> Conditions:
     )
 
 
-def entrants(at: Conditions) -> list[Entrant]:
+def entries(at: Conditions) -> list[Entry]:
     """The bare backbones, each once, then the candidates that there are on this backbone."""
-    bare: dict[str, Entrant] = {}
+    bare: dict[str, Entry] = {}
     networks = []
     for candidate in at.candidates:
         if reason_against(candidate, at.setting) is None:
             backbone = stands_on(candidate, at.setting)
-            bare.setdefault(backbone, Entrant(backbone, candidate, "backbone", backbone))
-            networks.append(Entrant(candidate, candidate, "network", backbone))
+            bare.setdefault(backbone, Entry(backbone, candidate, "backbone", backbone))
+            networks.append(Entry(candidate, candidate, "network", backbone))
     return [*bare.values(), *networks]
 
 
 def measured_memory(options: PeerOptions, at: Conditions) -> dict[str, Memory]:
-    """Of every entrant on the CPU, by name."""
+    """Of every entry on the CPU, by name."""
     memory = {}
-    for one in tqdm(entrants(at), desc="Measuring memory", unit="network", leave=False):
+    for one in tqdm(entries(at), desc="Measuring memory", unit="network", leave=False):
         ask = Ask(
             backbone=options.backbone,
             candidate=one.candidate,
@@ -188,10 +188,10 @@ def check_room(memory: Sequence[Memory], *, free: int) -> None:
 
 
 def measure(at: Conditions, *, memory: dict[str, Memory]) -> dict[str, Any]:
-    """Count and time every entrant: `rows` and `not_run` of `benchmark_peers`.
+    """Count and time every entry: `rows` and `not_run` of `benchmark_peers`.
 
     Args:
-        memory: as far as it was measured on a CPU; entrants that failed there at a batch size are not timed at it.
+        memory: as far as it was measured on a CPU; entries that failed there at a batch size are not timed at it.
     """
     field = _built(at)
     rows: list[dict[str, Any]] = [_counted(one, at) | {"batches": {}} for one in field]
@@ -204,20 +204,20 @@ def measure(at: Conditions, *, memory: dict[str, Memory]) -> dict[str, Any]:
 
 
 def ratio_quartiles(seconds: Sequence[float], backbone_seconds: Sequence[float]) -> list[float]:
-    """First, second and third quartile of the ratios of two entrants' times in the same rounds."""
+    """First, second and third quartile of the ratios of two entries' times in the same rounds."""
     ratios = np.asarray(seconds) / np.asarray(backbone_seconds)
     return [round(float(quartile), 4) for quartile in np.percentile(ratios, (25, 50, 75))]
 
 
 def _built(at: Conditions) -> list[Timed]:
-    """Every entrant on its device. A bare backbone is that of the first candidate on it, so it takes no memory.
+    """Every entry on its device. A bare backbone is that of the first candidate on it, so it takes no memory.
 
     Raises:
         UserError: a GPU's memory does not hold all of them.
     """
     peers: dict[Candidate, Peer] = {}
     field = []
-    for one in entrants(at):
+    for one in entries(at):
         if one.candidate not in peers:
             peers[one.candidate] = build_peer(one.candidate, at.setting, classes=at.classes)
             try:
@@ -239,13 +239,13 @@ def _counted(one: Timed, at: Conditions) -> dict[str, Any]:
     outputs: list[Any] = []
     gigaflops = count_gigaflops(lambda: outputs.append(one.run(images)))
     stride = None
-    if one.entrant.part == "network":
+    if one.entry.part == "network":
         scores = outputs[0]
         assert scores.shape[1] == at.classes, "a score for each class"
         stride = at.size[0] // scores.shape[2]
     return {
-        "name": one.entrant.name,
-        "backbone": one.entrant.backbone,
+        "name": one.entry.name,
+        "backbone": one.entry.backbone,
         "parameters": sum(parameter.numel() for parameter in one.module.parameters()),
         "gigaflops": round(gigaflops, 3),
         "scores_stride": stride,
@@ -253,13 +253,13 @@ def _counted(one: Timed, at: Conditions) -> dict[str, Any]:
 
 
 def _timed(field: list[Timed], at: Conditions, *, batch: int, memory: dict[str, Memory]) -> dict[str, dict[str, Any]]:
-    """A batch size's figures of every entrant, by name."""
+    """A batch size's figures of every entry, by name."""
     images = noise(batch, at.size, at.device)
     calls: dict[str, Callable[[], object]] = {}
     peaks: dict[str, int | None] = {}
     figures: dict[str, dict[str, Any]] = {}
     for one in field:
-        name = one.entrant.name
+        name = one.entry.name
         call = partial(forward, one.run, images, half=at.half)
         try:
             peaks[name] = _peak(call, one, at, batch=batch, memory=memory.get(name))
@@ -268,7 +268,7 @@ def _timed(field: list[Timed], at: Conditions, *, batch: int, memory: dict[str, 
             figures[name] = {"failed": " ".join(str(error).split())[:120]}
     seconds = round_seconds(calls, rounds=at.rounds, warm_up=max(1, min(WARM_UP_ROUNDS, at.rounds // 5)))
     for one in field:
-        name, backbone = one.entrant.name, one.entrant.backbone
+        name, backbone = one.entry.name, one.entry.backbone
         if name not in seconds:
             continue
         median = float(np.median(seconds[name]))
@@ -287,7 +287,7 @@ def _peak(call: Callable[[], object], one: Timed, at: Conditions, *, batch: int,
     """Bytes at the peak of a pass, if they are known. Makes one pass, unless the CPU's memory was measured.
 
     Raises:
-        RuntimeError: this entrant makes no pass at this batch size.
+        RuntimeError: this entry makes no pass at this batch size.
     """
     if at.device.type == "cuda":
         return peak_on_cuda(call, device=at.device, weights=weight_bytes(one.module))

@@ -34,7 +34,7 @@ def benchmark(
     Returns: JSON-able: medians in milliseconds, ratios, and what they were measured on.
     """
     model = load_model(weights) if weights else random_model(ModelConfig(), classes=13)
-    trained, predictor = Predictor(copy.deepcopy(model), half=half), Predictor(model, half=half, ready=True)
+    trained, predictor = Predictor(copy.deepcopy(model), half=half), Predictor(model, half=half, optimised=True)
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
     height, width = predictor.working_size(size)
     images = predictor.normalise(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=predictor.device))

@@ -16,7 +16,7 @@ from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario
 from ecenet.analysis.interventions.strokes import Stroke
 from ecenet.app.state.experiment import Experiment, add_painted_class
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import find_reference
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Photo, Session, new_session
@@ -43,12 +43,12 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
     """
     give_numpy_one_thread()  # as in the app
     umap = UmapWorker()
-    shelf = ModelShelf(weights)
-    session = _full_session(shelf)
+    registry = ModelRegistry(weights)
+    session = _full_session(registry)
     selection = Selection(photo=3, stage="stage2", pixel=(100, 100))
     fitted = _wait_for_umap(umap)
 
-    reference = find_reference(shelf, session.model, min_area=MIN_AREA)
+    reference = find_reference(registry, session.model, min_area=MIN_AREA)
     shown = embeddings.predictions_of(session)
     points = reference.points if reference else None
     current = draw_map(shown[:-1], MapRequest(), previous=None, fitter=umap, reference=points)
@@ -57,7 +57,7 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
     grown = draw_map(shown, MapRequest(), previous=current, fitter=umap, reference=points)
     one_more = time.perf_counter() - start
 
-    predictor = shelf.open(session.model)
+    predictor = registry.open(session.model)
     forced = Experiment(session.model, scenario=Scenario(knock_outs=KnockOuts(gate=0.5)))
     painted = _painted(session, selection, predictor=predictor)
     lasso = np.arange(max(0, len(grown.points) - 200), len(grown.points))
@@ -71,7 +71,7 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
         "similarity: every class, one stage": lambda: similarity.render(session, selection, "classes"),
         "photos side by side": lambda: compare.render_photos(session, selection),
         "two models, once both have seen it": lambda: compare.render_pair(session, selection, other),
-        "confusion matrix of a bank": lambda: dataset.render(session, selection, None, shelf=shelf),
+        "confusion matrix of a bank": lambda: dataset.render(session, selection, None, registry=registry),
         "200 points in a lasso": lambda: map_panels.picked_points(grown, lasso, image_names=names),
         "a pixel": lambda: pixel.render_pixel(session, selection),
         "a point of the map": lambda: embeddings.render_selected(session, selection, grown, names),
@@ -102,10 +102,10 @@ def _painted(session: Session, selection: Selection, *, predictor: Predictor) ->
     return add_painted_class(experiment, session, predictor=predictor, name="box", method="pyramid", prototypes=1)
 
 
-def _full_session(shelf: ModelShelf) -> Session:
+def _full_session(registry: ModelRegistry) -> Session:
     """As many photos as a session takes: cut-outs of one, each at another place."""
-    session = new_session(shelf)
-    predictor = shelf.open(session.model)
+    session = new_session(registry)
+    predictor = registry.open(session.model)
     astronaut = Image.fromarray(skimage.data.astronaut())
     width, height = PHOTO_SIZE
     for number in range(session.limits.photos):

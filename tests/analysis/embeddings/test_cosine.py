@@ -7,9 +7,9 @@ from ecenet.analysis.embeddings.cosine import (
     MAX_JUDGED,
     centroid_similarity,
     cosine_distances,
-    judge,
     nearest,
     neighbors_of,
+    score_projection,
     unit_vectors,
 )
 
@@ -59,9 +59,9 @@ def test_nearest_in_parts_equals_sorting_everything(monkeypatch: pytest.MonkeyPa
 def test_a_picture_that_is_the_original_is_trusted_entirely_and_a_shuffled_one_is_not() -> None:
     points = circle(np.cumsum(np.linspace(3, 9, 30)))  # no two gaps are alike
     classes = np.arange(30) // 15
-    assert judge(points, points, classes).trustworthiness == pytest.approx(1)
+    assert score_projection(points, points, classes).trustworthiness == pytest.approx(1)
     shuffled = np.random.default_rng(0).permutation(points)
-    trust = judge(points, shuffled, classes).trustworthiness
+    trust = score_projection(points, shuffled, classes).trustworthiness
     assert trust is not None
     assert trust < 0.7
 
@@ -70,27 +70,27 @@ def test_silhouette_is_that_of_the_original_space_whatever_the_picture_shows() -
     points = circle(np.array([0, 0, 90, 90]))
     apart, mixed = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     one_place = np.zeros((4, 2))
-    assert judge(points, one_place, apart).silhouette == pytest.approx(1)
+    assert score_projection(points, one_place, apart).silhouette == pytest.approx(1)
     # Of each point: 0.5 to the others of the other class, 1 to the one of its own.
-    assert judge(points, one_place, mixed).silhouette == pytest.approx(-0.5)
+    assert score_projection(points, one_place, mixed).silhouette == pytest.approx(-0.5)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few_points_are_not_judged(count: int) -> None:
-    quality = judge(np.ones((count, 3)), np.zeros((count, 2)), np.arange(count))
+    quality = score_projection(np.ones((count, 3)), np.zeros((count, 2)), np.arange(count))
     assert (quality.trustworthiness, quality.silhouette) == (None, None)
 
 
 def test_one_class_has_no_silhouette() -> None:
     points = circle(np.cumsum(np.arange(9)))
-    quality = judge(points, points, np.zeros(9, int))
+    quality = score_projection(points, points, np.zeros(9, int))
     assert quality.silhouette is None
     assert quality.trustworthiness == pytest.approx(1)
 
 
 def test_many_points_are_judged_by_some_and_that_is_told() -> None:
     points = np.random.default_rng(0).normal(size=(MAX_JUDGED + 500, 3))
-    assert judge(points, points, np.arange(len(points)) % 2).judged == MAX_JUDGED
+    assert score_projection(points, points, np.arange(len(points)) % 2).judged == MAX_JUDGED
 
 
 def test_centroids_count_directions_and_not_lengths() -> None:

@@ -26,7 +26,7 @@ from ecenet.app.server.serve import serve
 from ecenet.app.state.limits import Limits
 from ecenet.app.state.session import Session, add_photos
 from ecenet.common.errors import UserError
-from ecenet.common.logs import note, write_journal
+from ecenet.common.logs import configure_logging, log_event
 from ecenet.inference.predictor import Predictor
 from tests.support.fitters import ScriptedFitter
 from tests.support.serving import Served, patient_client
@@ -57,7 +57,7 @@ def journal() -> Iterator[Journal]:
     root, ours = logging.getLogger(), logging.getLogger("ecenet")
     before = root.handlers[:], root.level, ours.level
     journal = Journal()
-    write_journal("info", "json", stream=journal.stream)
+    configure_logging("info", "json", stream=journal.stream)
     yield journal
     root.handlers[:], _ = before[0], logging.captureWarnings(False)
     root.setLevel(before[1])
@@ -243,7 +243,7 @@ def test_messages_are_for_those_who_ask_for_them(journal: Journal) -> None:
             except KeyError as error:
                 raise UserError(SECRET) from error
         except UserError as error:
-            note(logging.getLogger("ecenet.x"), "failed", level="error", error=error)
+            log_event(logging.getLogger("ecenet.x"), "failed", level="error", error=error)
         logging.getLogger("PIL.Image").warning("read %s", SECRET)
         logging.getLogger("uvicorn.access").info("read %s", SECRET)
 
@@ -252,7 +252,7 @@ def test_messages_are_for_those_who_ask_for_them(journal: Journal) -> None:
     assert [error["type"] for error in ours["errors"]] == ["UserError", "KeyError"]
     assert theirs.items() >= {"level": "warning", "logger": "PIL.Image", "where": "test_operations.say"}.items()
     assert SECRET not in str((ours, theirs))
-    write_journal("debug", "json", stream=journal.stream)
+    configure_logging("debug", "json", stream=journal.stream)
     say()
     ours, theirs = journal.lines()
     assert [SECRET in error["message"] for error in ours["errors"]] == [True, True]
@@ -260,8 +260,8 @@ def test_messages_are_for_those_who_ask_for_them(journal: Journal) -> None:
 
 
 def test_the_level_holds_back_and_text_is_one_line_an_event(journal: Journal) -> None:
-    write_journal("warning", "text", stream=journal.stream)
+    configure_logging("warning", "text", stream=journal.stream)
     logger = logging.getLogger("ecenet.x")
-    note(logger, "prediction", milliseconds=3)
-    note(logger, "unusable file", level="warning", problem="mine")
+    log_event(logger, "prediction", milliseconds=3)
+    log_event(logger, "unusable file", level="warning", problem="mine")
     assert re.fullmatch(r"\d\d:\d\d:\d\d warning unusable file problem=mine\n", journal.text())

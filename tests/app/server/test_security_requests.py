@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from ecenet.app.server.middleware import guards
+from ecenet.app.server.middleware import request_filters
 from tests.support.serving import FILE, Served
 from tests.support.visitors import CLIENT, Visitor, route, sentence
 
@@ -48,7 +48,7 @@ def pages(listens_at: str, *, own_pages_only: bool) -> TestClient:
         return PlainTextResponse("let through")
 
     routes = [Route("/{path:path}", answer, methods=["GET", "POST"])]
-    app = Starlette(routes=routes, middleware=guards(own_pages_only=own_pages_only, host=listens_at))
+    app = Starlette(routes=routes, middleware=request_filters(own_pages_only=own_pages_only, host=listens_at))
     return TestClient(app, base_url="http://127.0.0.1:7860")
 
 

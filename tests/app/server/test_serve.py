@@ -123,9 +123,9 @@ def test_what_the_container_holds_makes_the_page(tmp_path: Path) -> None:
     code = """
 import app
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 umap = UmapWorker()
-app.build_app(ModelShelf("voc13"), umap=umap, runs=None)
+app.build_app(ModelRegistry("voc13"), umap=umap, runs=None)
 umap.close()
 print(app.__file__)
 """

@@ -22,7 +22,7 @@ from ecenet.app.server import session_store as sessions
 from ecenet.app.server.blocks import Page
 from ecenet.app.server.event_queue import UNCOUNTED, UNREAD_BYTES, VisitorQueue
 from ecenet.app.server.serve import serve
-from ecenet.app.server.session_store import Keeping, Sessions, delete_files, held_bytes
+from ecenet.app.server.session_store import Retention, Sessions, delete_files, held_bytes
 from ecenet.app.state.events import HIDDEN, MODEL_QUEUE
 from ecenet.app.state.experiment import Experiment
 from ecenet.app.state.limits import Limits
@@ -33,7 +33,7 @@ from tests.support.helpers import noise_image
 from tests.support.serving import patient_client
 from tests.support.visitor import API, Visitor
 
-QUICK = Keeping(seconds=1.0, empty_seconds=0.5, resting_seconds=0, every=0.05)
+QUICK = Retention(seconds=1.0, empty_seconds=0.5, resting_seconds=0, every=0.05)
 LARGE = 4 << 20
 """Bytes that a visitor of the small page holds."""
 WRITTEN = 5 << 20
@@ -67,7 +67,7 @@ class SmallPage:
             time.sleep(0.02)
 
 
-def small_page(keeping: Keeping, *, waiting: int = 2) -> SmallPage:
+def small_page(retention: Retention, *, waiting: int = 2) -> SmallPage:
     served = SmallPage("", {}, None)  # type: ignore[arg-type]
 
     def fill(number: int) -> Held:
@@ -100,7 +100,7 @@ def small_page(keeping: Keeping, *, waiting: int = 2) -> SmallPage:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    serve(page, host="127.0.0.1", port=port, limits=Limits(), keeping=keeping, queue=waiting, wait=False)
+    serve(page, host="127.0.0.1", port=port, limits=Limits(), retention=retention, queue=waiting, wait=False)
     served.address, served.page = f"http://127.0.0.1:{port}", page
     served.config = httpx.get(f"{served.address}/config", timeout=60).json()
     return served
@@ -118,7 +118,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallPage
 @pytest.fixture
 def narrow() -> Iterator[SmallPage]:
     """There is room for one visitor's array, not for two; nobody's time is over."""
-    served = small_page(Keeping(memory=LARGE * 3 // 2, resting_seconds=0, every=0.05))
+    served = small_page(Retention(memory=LARGE * 3 // 2, resting_seconds=0, every=0.05))
     yield served
     served.let_go.set()
     served.page.close()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ecenet.app.sidebar.url import address_of, open_link, tab_id
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session, new_session
 from ecenet.inference.weights import save_model
@@ -19,31 +19,31 @@ PREDICTION = make_prediction(np.zeros((2, 4), dtype=np.uint8))
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> ModelShelf:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
     folder = tmp_path_factory.mktemp("weights")
     save_model(small_model(), folder)
-    return ModelShelf(folder, runs=folder / "runs")
+    return ModelRegistry(folder, runs=folder / "runs")
 
 
-def test_a_link_opens_what_it_was_made_from(shelf: ModelShelf) -> None:
+def test_a_link_opens_what_it_was_made_from(registry: ModelRegistry) -> None:
     wanted = Selection(stage="stage3", class_name="grass", pixel=(12, 34))
     link = {"photo": "cat", "stage": "stage3", "class": "grass", "pixel": "12,34", "tab": "similarity"}
-    session, selection = open_link(new_session(shelf), Selection(), link, shelf=shelf)
+    session, selection = open_link(new_session(registry), Selection(), link, registry=registry)
     assert [(photo.name, photo.example) for photo in session.photos] == [("chelsea", "cat")]
     assert replace(selection, revision=0) == wanted
     assert dict(parse_qsl(address_of(session, selection, "similarity").removeprefix("?"))) == link
 
 
 @pytest.mark.parametrize("link", [{}, {"photo": "/etc/passwd"}, {"stage": "ece"}, {"photo": "../../cat"}])
-def test_without_an_example_nothing_happens(shelf: ModelShelf, link: dict[str, str]) -> None:
-    before = new_session(shelf), Selection()
-    assert open_link(*before, link, shelf=shelf) == before
+def test_without_an_example_nothing_happens(registry: ModelRegistry, link: dict[str, str]) -> None:
+    before = new_session(registry), Selection()
+    assert open_link(*before, link, registry=registry) == before
 
 
 @pytest.mark.parametrize("pixel", ["", "1", "1,2,3", "-1,2", "99999,0", "1.5,2", "1e3,2", "a,b", "9" * 400])
-def test_what_the_model_has_not_is_left_out(shelf: ModelShelf, pixel: str) -> None:
+def test_what_the_model_has_not_is_left_out(registry: ModelRegistry, pixel: str) -> None:
     link = {"photo": "cat", "stage": "stage9", "class": "<script>", "pixel": pixel}
-    _, selection = open_link(new_session(shelf), Selection(), link, shelf=shelf)
+    _, selection = open_link(new_session(registry), Selection(), link, registry=registry)
     assert replace(selection, revision=0) == Selection()
 
 

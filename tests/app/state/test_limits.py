@@ -16,7 +16,7 @@ from ecenet.app.server.options import Options, start
 from ecenet.app.sidebar import photos
 from ecenet.app.sidebar import session_file as bundle
 from ecenet.app.state.limits import Limits
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import add_photo, add_photos, new_session
 from ecenet.app.tabs import ground_truth as truth
@@ -30,9 +30,9 @@ SMALL = Limits(megabytes=1, pixels=10_000, photos=2)
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> ModelShelf:
+def registry(tmp_path: Path) -> ModelRegistry:
     save_model(small_model(), tmp_path / "own")
-    return ModelShelf(tmp_path / "own", runs=tmp_path / "runs", limits=SMALL)
+    return ModelRegistry(tmp_path / "own", runs=tmp_path / "runs", limits=SMALL)
 
 
 def write(folder: Path, width: int, height: int) -> str:
@@ -56,17 +56,17 @@ def test_the_options_are_the_limits_by_default() -> None:
     assert (options.max_megabytes, options.max_pixels, options.max_photos) == astuple(Limits())
 
 
-def test_the_page_shows_them(shelf: ModelShelf) -> None:
+def test_the_page_shows_them(registry: ModelRegistry) -> None:
     assert str(Limits()) == "Up to 20 photos, 32 MB and 64 megapixels each"
     with gr.Blocks() as page:
-        view = photos.build(gr.State(new_session(shelf)), gr.State(Selection()), shelf=shelf)
+        view = photos.build(gr.State(new_session(registry)), gr.State(Selection()), registry=registry)
     shown = json.dumps(page.config["components"], default=str)
     assert "Up to 2 photos, 1 MB and 0.01 megapixels each" in shown
-    assert "Your photos (up to 2)" in view.render(new_session(shelf), Selection())[0].value
+    assert "Your photos (up to 2)" in view.render(new_session(registry), Selection())[0].value
 
 
-def test_photos_and_truths_are_held_to_them(shelf: ModelShelf, tmp_path: Path) -> None:
-    predictor, session = shelf.open(shelf.initial), new_session(shelf)
+def test_photos_and_truths_are_held_to_them(registry: ModelRegistry, tmp_path: Path) -> None:
+    predictor, session = registry.open(registry.initial), new_session(registry)
     small, large = write(tmp_path, 100, 100), write(tmp_path, 101, 100)
     with pytest.raises(UserError, match=r"at most 0\.01 megapixels, but 101x100\.png"):
         add_photo(session, large, predictor=predictor)
@@ -79,25 +79,27 @@ def test_photos_and_truths_are_held_to_them(shelf: ModelShelf, tmp_path: Path) -
         truth.add_truth(session, Selection(), str(tmp_path / "truth.png"))
 
 
-def test_saved_sessions_are_held_to_them(shelf: ModelShelf, tmp_path: Path) -> None:
-    generous = ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+def test_saved_sessions_are_held_to_them(registry: ModelRegistry, tmp_path: Path) -> None:
+    generous = ModelRegistry(tmp_path / "own", runs=tmp_path / "runs")
     predictor, session = generous.open(generous.initial), new_session(generous)
     for number in range(3):
         session = add_photo(session, write(tmp_path, 70 + number, 80), predictor=predictor)
-    saved = bundle.save_session(session, Selection(), None, shelf=generous, fitter=ScriptedFitter())
-    assert len(bundle.open_session(saved, shelf=generous).session.photos) == 3
+    saved = bundle.save_session(session, Selection(), None, registry=generous, fitter=ScriptedFitter())
+    assert len(bundle.open_session(saved, registry=generous).session.photos) == 3
     with pytest.raises(UserError, match="at most 2 photos"):
-        bundle.open_session(saved, shelf=shelf)
-    together = ModelShelf(tmp_path / "own", runs=tmp_path / "runs", limits=Limits(pixels=10_000))
+        bundle.open_session(saved, registry=registry)
+    together = ModelRegistry(tmp_path / "own", runs=tmp_path / "runs", limits=Limits(pixels=10_000))
     with pytest.raises(UserError, match="megapixels"):  # each alone would do
-        bundle.open_session(saved, shelf=together)
+        bundle.open_session(saved, registry=together)
 
 
-def test_calls_of_the_api_are_held_to_them(shelf: ModelShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_of_the_api_are_held_to_them(
+    registry: ModelRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     folder = Path(get_upload_folder()) / "limits"
     folder.mkdir(parents=True, exist_ok=True)
-    endpoints = PhotoEndpoints(shelf)
+    endpoints = PhotoEndpoints(registry)
     (folder / "large.png").write_bytes(bytes((1 << 20) + 1))
     with pytest.raises(gr.Error, match=r"at most 1 MB, but large\.png"):
         endpoints.segment({"path": str(folder / "large.png")})  # type: ignore[arg-type]

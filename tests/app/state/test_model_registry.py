@@ -12,7 +12,7 @@ import pytest
 
 from ecenet.app.error_toasts import show_errors
 from ecenet.app.sidebar import model_picker as models
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session, add_photo, choose_model, new_session
 from ecenet.app.tabs import segment
@@ -56,23 +56,23 @@ def photo_file(folder: Path) -> str:
 def test_the_list_names_own_weights_shipped_ones_and_finished_runs(tmp_path: Path, own: Path) -> None:
     write_run(tmp_path / "runs" / "camvid-2")
     write_run(tmp_path / "runs" / "half-way", step=5)
-    choices = ModelShelf(own, runs=tmp_path / "runs").choices()
+    choices = ModelRegistry(own, runs=tmp_path / "runs").choices()
     assert [choice.label for choice in choices] == ["own/weights", *shipped_weights(), "camvid-2 (run, mIoU 71.2)"]
     assert choices[-1].weights == tmp_path / "runs" / "camvid-2" / "best"
     assert str(tmp_path) not in str([choice.key + choice.label for choice in choices]), "visitors see no server paths"
 
 
 def test_shipped_weights_that_are_chosen_first_are_listed_once(tmp_path: Path) -> None:
-    shelf = ModelShelf("voc13", runs=tmp_path)
-    assert [choice.key for choice in shelf.choices()].count(shelf.initial) == 1
+    registry = ModelRegistry("voc13", runs=tmp_path)
+    assert [choice.key for choice in registry.choices()].count(registry.initial) == 1
 
 
 @pytest.mark.parametrize("sent", ["weights", "/etc", "run:../own/weights", "own/weights", "", None, 3, ["own"]])
 def test_only_what_was_listed_is_opened(tmp_path: Path, own: Path, sent: object) -> None:
-    shelf = ModelShelf(own, runs=tmp_path / "runs")
+    registry = ModelRegistry(own, runs=tmp_path / "runs")
     for value in (sent, str(own)):
         with pytest.raises(UserError, match="of the list"):
-            shelf.open(value)
+            registry.open(value)
 
 
 def test_a_model_is_loaded_once_also_for_many_at_once(
@@ -86,9 +86,9 @@ def test_a_model_is_loaded_once_also_for_many_at_once(
         return load(weights, **options)
 
     monkeypatch.setattr(Predictor, "from_weights", counted)
-    shelf = ModelShelf(own, runs=tmp_path / "runs")
+    registry = ModelRegistry(own, runs=tmp_path / "runs")
     with ThreadPoolExecutor(8) as threads:
-        opened = list(threads.map(shelf.open, ["own"] * 8))
+        opened = list(threads.map(registry.open, ["own"] * 8))
     assert len(loads) == 1
     assert all(predictor is opened[0] for predictor in opened)
 
@@ -96,31 +96,31 @@ def test_a_model_is_loaded_once_also_for_many_at_once(
 def test_few_models_stay_in_memory_and_changed_files_are_loaded_anew(own: Path, tmp_path: Path) -> None:
     for number in range(3):
         write_run(tmp_path / "runs" / f"r{number}")
-    shelf = ModelShelf(own, runs=tmp_path / "runs", max_loaded=2)
-    first = shelf.open("own")
-    assert shelf.open("run:r0") is not first
-    assert shelf.open("own") is first
-    shelf.open("run:r1")
-    assert shelf.open("own") is first, "r0 was used longer ago"
-    shelf.open("run:r1")
-    shelf.open("run:r2")
-    again = shelf.open("own")
+    registry = ModelRegistry(own, runs=tmp_path / "runs", max_loaded=2)
+    first = registry.open("own")
+    assert registry.open("run:r0") is not first
+    assert registry.open("own") is first
+    registry.open("run:r1")
+    assert registry.open("own") is first, "r0 was used longer ago"
+    registry.open("run:r1")
+    registry.open("run:r2")
+    again = registry.open("own")
     assert again is not first, "three models, two places"
 
     save_model(small_model(seed=1), own)
     for path in own.iterdir():
         os.utime(path, (1, 1))
-    assert shelf.open("own") is not again
+    assert registry.open("own") is not again
 
 
 def test_a_choice_segments_every_photo_again_and_the_stages_follow(own: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "two", config=SHALLOW)
-    shelf = ModelShelf(own, runs=tmp_path / "runs")
-    session = new_session(shelf)
+    registry = ModelRegistry(own, runs=tmp_path / "runs")
+    session = new_session(registry)
     for _ in range(2):
-        session = add_photo(session, photo_file(tmp_path), predictor=shelf.open(session.model))
+        session = add_photo(session, photo_file(tmp_path), predictor=registry.open(session.model))
 
-    chosen = choose_model(session, "run:two", shelf=shelf)
+    chosen = choose_model(session, "run:two", registry=registry)
     assert [photo.name for photo in chosen.photos] == ["noise", "noise"]
     assert chosen.model == "run:two"
     assert chosen.stage_names == ("ece", "stage2", "stage1", "final")
@@ -137,20 +137,20 @@ def test_a_choice_segments_every_photo_again_and_the_stages_follow(own: Path, tm
 def test_a_choice_that_fails_leaves_the_session_and_becomes_a_toast(own: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "broken")
     (tmp_path / "runs" / "broken" / "best" / "model.safetensors").write_bytes(b"no tensors")
-    shelf = ModelShelf(own, runs=tmp_path / "runs")
-    before = new_session(shelf).with_photo(Photo("p", make_prediction(np.zeros((2, 2), dtype=np.uint8))))
+    registry = ModelRegistry(own, runs=tmp_path / "runs")
+    before = new_session(registry).with_photo(Photo("p", make_prediction(np.zeros((2, 2), dtype=np.uint8))))
     with gr.Blocks():
-        picker = models.build(gr.State(Session()), gr.State(Selection()), shelf=shelf)
+        picker = models.build(gr.State(Session()), gr.State(Selection()), registry=registry)
     with pytest.raises(gr.Error, match="safetensors"):
-        show_errors(choose_model)(before, "run:broken", shelf=shelf)
+        show_errors(choose_model)(before, "run:broken", registry=registry)
     assert before.photos[0].prediction.class_names != CLASS_NAMES
     assert before.model == "own"
     assert picker.render(before).value == "own", "the picker goes back to what the photos were segmented by"
 
 
 def test_damaged_weights_are_told_without_where_they_lie(own: Path, tmp_path: Path) -> None:
-    shelf = ModelShelf(own, runs=tmp_path / "runs")
+    registry = ModelRegistry(own, runs=tmp_path / "runs")
     (own / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"model\.safetensors is missing") as caught:
-        shelf.open(shelf.initial)
+        registry.open(registry.initial)
     assert str(own) not in str(caught.value)

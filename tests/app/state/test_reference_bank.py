@@ -29,16 +29,16 @@ def test_a_visitors_photo_lies_among_the_reference_photos(tmp_path: Path) -> Non
     write_bank(bank, tmp_path / "weights" / "bank.parquet")
     photo = Photo("mine", predictor.predict(noise_image(40, 30)))
     session = Session((photo,), model="own", stage_names=tuple(predictor.model.stage_names))
-    shelf, fitter = FolderOnly(tmp_path / "weights"), ScriptedFitter()
+    registry, fitter = FolderOnly(tmp_path / "weights"), ScriptedFitter()
 
-    value, note, _, _, current, names, drawn, _ = render(session, shelf=shelf, fitter=fitter)
+    value, note, _, _, current, names, drawn, _ = render(session, registry=registry, fitter=fitter)
     others = int(current.is_reference.sum())
     assert fitter.fitted == [others], "the reference alone is fitted, so that all visitors see one map"
     assert fitter.placed == [len(current.points) - others]
     assert f"{others} points of reference photos" in note
     assert names[0] == "mine"
     assert {names[image] for image in current.points.image[current.is_reference]} == set(bank.images)
-    assert render(session, current, drawn, shelf=shelf, fitter=fitter)[4] is current, "nothing is drawn again"
+    assert render(session, current, drawn, registry=registry, fitter=fitter)[4] is current, "nothing is drawn again"
 
     figure = json.loads(value)["figure"]
     sizes = [size for trace in figure["data"] if "customdata" in trace for size in _numbers(trace["marker"]["size"])]
@@ -52,10 +52,10 @@ def test_a_visitors_photo_lies_among_the_reference_photos(tmp_path: Path) -> Non
     own = point_of(current, session, replace(clicked, reference=None))
     assert own is None or not current.is_reference[own]
 
-    assert not render(session, shelf=shelf, with_reference=False)[4].is_reference.any()
+    assert not render(session, registry=registry, with_reference=False)[4].is_reference.any()
     save_model(small_model(seed=1), tmp_path / "weights")
     other = Session((photo,), model="other", stage_names=session.stage_names)
-    assert not render(other, shelf=FolderOnly(tmp_path / "weights"))[4].is_reference.any(), "of other weights"
+    assert not render(other, registry=FolderOnly(tmp_path / "weights"))[4].is_reference.any(), "of other weights"
 
 
 def _numbers(encoded: Any) -> list[float]:

@@ -16,7 +16,7 @@ from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.app.error_toasts import show_errors
 from ecenet.app.sidebar import photos
 from ecenet.app.state.limits import Limits
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.state.session import MAX_PHOTO_SIDE, Photo, Session, add_photo, add_photos
 from ecenet.app.tabs import segment, similarity
@@ -183,8 +183,8 @@ def test_examples_come_from_installed_packages() -> None:
 
 def test_the_page_builds_for_any_weights(tmp_path: Path, umap: UmapWorker) -> None:
     save_model(small_model(), tmp_path / "weights")
-    shelf = ModelShelf(tmp_path / "weights", runs=tmp_path / "runs")
-    app = build_app(shelf, umap=umap, runs=tmp_path / "runs")
+    registry = ModelRegistry(tmp_path / "weights", runs=tmp_path / "runs")
+    app = build_app(registry, umap=umap, runs=tmp_path / "runs")
     assert isinstance(app, gr.Blocks)
     public = {event.api_name for event in app.fns.values() if event.api_visibility != "private"}
     assert public == {"segment", "similarity", "embed", "consistency", "faithfulness", "what_if"}

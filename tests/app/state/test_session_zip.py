@@ -16,7 +16,7 @@ from ecenet.analysis.diagnostics.ground_truth import Truth
 from ecenet.analysis.embeddings.embedding_map import MapRequest, draw_map
 from ecenet.app.sidebar.session_file import open_session, save_session, warn_of_size
 from ecenet.app.state.limits import Limits
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import MAX_PHOTO_SIDE, Session, add_photo, new_session
 from ecenet.app.state.session_zip import MAX_VIEW_BYTES, Entry, read_bundle, write_bundle
@@ -32,16 +32,16 @@ FINAL = np.array([[0, 1, 1, 1], [2, 2, 1, 1]], dtype=np.uint8)
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> ModelShelf:
+def registry(tmp_path: Path) -> ModelRegistry:
     save_model(small_model(), tmp_path / "own")
-    return ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+    return ModelRegistry(tmp_path / "own", runs=tmp_path / "runs")
 
 
-def session_of(shelf: ModelShelf, folder: Path, *, photos: int) -> Session:
-    session = new_session(shelf)
+def session_of(registry: ModelRegistry, folder: Path, *, photos: int) -> Session:
+    session = new_session(registry)
     for number in range(photos):
         noise_image(40 + number, 30).save(folder / "noise.png")
-        session = add_photo(session, str(folder / "noise.png"), predictor=shelf.open(session.model))
+        session = add_photo(session, str(folder / "noise.png"), predictor=registry.open(session.model))
     return session
 
 
@@ -77,13 +77,15 @@ def test_other_tools_can_read_masks_and_embeddings(tmp_path: Path) -> None:
     assert frame["embedding"].iloc[0].tolist() == photos[0][1].stages["ece"].embeddings[1].tolist()
 
 
-def test_a_session_opens_again_where_it_was_left(shelf: ModelShelf, tmp_path: Path) -> None:
-    session = session_of(shelf, tmp_path, photos=2)
+def test_a_session_opens_again_where_it_was_left(registry: ModelRegistry, tmp_path: Path) -> None:
+    session = session_of(registry, tmp_path, photos=2)
     selection = Selection(photo=1, stage="stage2", class_name="grass", pixel=(40, 3), revision=9)
     mask = np.full((30, 41), 255, dtype=np.uint8)
     mask[3:9] = 2
     session = session.with_truth(selection, Truth(mask, tuple(session.photos[0].prediction.class_names)))
-    opened = open_session(save_session(session, selection, None, shelf=shelf, fitter=ScriptedFitter()), shelf=shelf)
+    opened = open_session(
+        save_session(session, selection, None, registry=registry, fitter=ScriptedFitter()), registry=registry
+    )
     assert opened.same_weights
     assert opened.selection == Selection(photo=1, stage="stage2", class_name="grass", pixel=(40, 3))
     assert [photo.name for photo in opened.session.photos] == ["noise", "noise"]
@@ -96,11 +98,11 @@ def test_a_session_opens_again_where_it_was_left(shelf: ModelShelf, tmp_path: Pa
         )
 
 
-def test_the_map_is_taken_along_with_its_parameters(shelf: ModelShelf, tmp_path: Path) -> None:
-    session = session_of(shelf, tmp_path, photos=2)
+def test_the_map_is_taken_along_with_its_parameters(registry: ModelRegistry, tmp_path: Path) -> None:
+    session = session_of(registry, tmp_path, photos=2)
     predictions = [photo.prediction for photo in session.photos]
     drawn = draw_map(predictions, MapRequest(), previous=None, fitter=ScriptedFitter())
-    path = save_session(session, Selection(), drawn, shelf=shelf, fitter=ScriptedFitter())
+    path = save_session(session, Selection(), drawn, registry=registry, fitter=ScriptedFitter())
     saved = projection_of(path)
     assert saved["options"] == {"method": "UMAP", "dimensions": 2, "seed": 0, "neighbors": 15, "min_dist": 0.2} | {
         "perplexity": 30
@@ -110,11 +112,11 @@ def test_the_map_is_taken_along_with_its_parameters(shelf: ModelShelf, tmp_path:
     assert saved["points"][3]["position"] == pytest.approx(drawn.projection.coordinates[3], abs=1e-4)
 
 
-def test_a_map_that_was_never_looked_at_is_drawn_for_the_file(shelf: ModelShelf, tmp_path: Path) -> None:
-    session, waiting = session_of(shelf, tmp_path, photos=2), ScriptedFitter(ready=False)
+def test_a_map_that_was_never_looked_at_is_drawn_for_the_file(registry: ModelRegistry, tmp_path: Path) -> None:
+    session, waiting = session_of(registry, tmp_path, photos=2), ScriptedFitter(ready=False)
     other = draw_map([session.photos[0].prediction], MapRequest(), previous=None, fitter=ScriptedFitter())
     for shown in (None, other):
-        path = save_session(session, Selection(), shown, shelf=shelf, fitter=waiting)
+        path = save_session(session, Selection(), shown, registry=registry, fitter=waiting)
         saved = projection_of(path)
         assert saved["method"] == "PCA", "what it was in truth: UMAP is not there yet"
         assert {point["photo"] for point in saved["points"]} == {0, 1}
@@ -139,15 +141,17 @@ def test_a_file_that_the_page_would_not_take_back_is_told_of(monkeypatch: pytest
     assert "--max-megabytes 33" in sentence
 
 
-def test_changed_weights_are_noticed(shelf: ModelShelf, tmp_path: Path) -> None:
-    path = save_session(session_of(shelf, tmp_path, photos=1), Selection(), None, shelf=shelf, fitter=ScriptedFitter())
+def test_changed_weights_are_noticed(registry: ModelRegistry, tmp_path: Path) -> None:
+    path = save_session(
+        session_of(registry, tmp_path, photos=1), Selection(), None, registry=registry, fitter=ScriptedFitter()
+    )
     save_model(small_model(seed=1), tmp_path / "own")
-    assert not open_session(path, shelf=ModelShelf(tmp_path / "own", runs=tmp_path / "runs")).same_weights
+    assert not open_session(path, registry=ModelRegistry(tmp_path / "own", runs=tmp_path / "runs")).same_weights
 
 
-def test_an_empty_session_cannot_be_saved(shelf: ModelShelf) -> None:
+def test_an_empty_session_cannot_be_saved(registry: ModelRegistry) -> None:
     with pytest.raises(UserError, match="add one first"):
-        save_session(new_session(shelf), Selection(), None, shelf=shelf, fitter=ScriptedFitter())
+        save_session(new_session(registry), Selection(), None, registry=registry, fitter=ScriptedFitter())
 
 
 def test_what_is_no_saved_session_is_told_so(tmp_path: Path) -> None:
@@ -186,17 +190,17 @@ def test_a_zip_that_is_too_much_is_refused(tmp_path: Path) -> None:
     "selection",
     [None, [], {"photo": 7}, {"photo": "0", "stage": 5, "class_name": ["x"]}, {"pixel": [1e9, 0]}, {"pixel": [[], {}]}],
 )
-def test_a_forged_selection_is_left_out(shelf: ModelShelf, tmp_path: Path, selection: Any) -> None:
+def test_a_forged_selection_is_left_out(registry: ModelRegistry, tmp_path: Path, selection: Any) -> None:
     noise_image(2000, 40).save(tmp_path / "wide.png")
     view = {"format": 1, "model": "own", "photos": [{"name": "<b>", "file": "p.png"}], "selection": selection}
     path = forge(tmp_path / "f.zip", view, **{"p.png": (tmp_path / "wide.png").read_bytes()})
-    opened = open_session(path, shelf=shelf)
+    opened = open_session(path, registry=registry)
     assert opened.selection == Selection()
     assert opened.session.photos[0].prediction.image.width == MAX_PHOTO_SIDE, "large ones are scaled down as ever"
     assert set(opened.session.stage_names) == set(STAGES)
 
 
-def test_a_model_that_is_not_on_the_list_is_not_opened(shelf: ModelShelf, tmp_path: Path) -> None:
+def test_a_model_that_is_not_on_the_list_is_not_opened(registry: ModelRegistry, tmp_path: Path) -> None:
     for model in ("/etc", "run:../../x", None):
         with pytest.raises(UserError, match="a model of the list"):
-            open_session(forge(tmp_path / "m.zip", {"format": 1, "model": model, "photos": []}), shelf=shelf)
+            open_session(forge(tmp_path / "m.zip", {"format": 1, "model": model, "photos": []}), registry=registry)

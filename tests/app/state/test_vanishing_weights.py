@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, predict_scenario
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import find_bank, find_warning
 from ecenet.app.state.session import add_photo, choose_model, new_session
 from ecenet.common.errors import UserError
@@ -27,63 +27,65 @@ KEY = "run:mine"
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> ModelShelf:
+def registry(tmp_path: Path) -> ModelRegistry:
     write_run(tmp_path / "runs" / "mine")
-    return ModelShelf("voc13", runs=tmp_path / "runs", max_loaded=1)
+    return ModelRegistry("voc13", runs=tmp_path / "runs", max_loaded=1)
 
 
-def label(shelf: ModelShelf, key: str) -> str:
-    return next(choice.label for choice in shelf.choices() if choice.key == key)
+def label(registry: ModelRegistry, key: str) -> str:
+    return next(choice.label for choice in registry.choices() if choice.key == key)
 
 
 def test_a_model_whose_folder_is_deleted_goes_on_and_its_label_says_so(
-    shelf: ModelShelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    registry: ModelRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session = choose_model(new_session(shelf), KEY, shelf=shelf)
-    session = add_photo(session, photo_file(tmp_path), predictor=shelf.open(KEY))
-    assert label(shelf, KEY) == "mine (run, mIoU 71.2)"
+    session = choose_model(new_session(registry), KEY, registry=registry)
+    session = add_photo(session, photo_file(tmp_path), predictor=registry.open(KEY))
+    assert label(registry, KEY) == "mine (run, mIoU 71.2)"
     shutil.rmtree(tmp_path / "runs" / "mine")
-    assert label(shelf, KEY) == "mine (run, mIoU 71.2) (files are gone; as loaded before)"
+    assert label(registry, KEY) == "mine (run, mIoU 71.2) (files are gone; as loaded before)"
 
-    session = add_photo(session, photo_file(tmp_path), predictor=shelf.open(KEY))
+    session = add_photo(session, photo_file(tmp_path), predictor=registry.open(KEY))
     assert len(session.photos) == 2
     scenario = Scenario(knock_outs=KnockOuts(diverse=False))
-    assert predict_scenario(shelf.open(KEY), session.photos[0].prediction, scenario).class_names
-    assert find_bank(shelf, KEY) is None
-    assert find_warning(shelf, KEY) is None
+    assert predict_scenario(registry.open(KEY), session.photos[0].prediction, scenario).class_names
+    assert find_bank(registry, KEY) is None
+    assert find_warning(registry, KEY) is None
     assert [one.facts["model"] for one in caplog.records if one.message == "weights gone"] == ["mine (run, mIoU 71.2)"]
 
-    shelf.open("weights:voc13")  # the shelf has one place
+    registry.open("weights:voc13")  # the registry has one place
     with pytest.raises(UserError) as caught:
-        shelf.open(KEY)
+        registry.open(KEY)
     assert str(tmp_path) not in str(caught.value)
-    assert KEY not in [choice.key for choice in shelf.choices()]
+    assert KEY not in [choice.key for choice in registry.choices()]
 
 
-def test_a_model_whose_file_is_cut_short_goes_on_until_there_is_a_whole_one(shelf: ModelShelf, tmp_path: Path) -> None:
-    before = shelf.open(KEY)
+def test_a_model_whose_file_is_cut_short_goes_on_until_there_is_a_whole_one(
+    registry: ModelRegistry, tmp_path: Path
+) -> None:
+    before = registry.open(KEY)
     tensors = tmp_path / "runs" / "mine" / "best" / "model.safetensors"
     os.truncate(tensors, tensors.stat().st_size // 2)
-    assert shelf.open(KEY) is before
-    assert label(shelf, KEY).endswith("(files are damaged; as loaded before)")
+    assert registry.open(KEY) is before
+    assert label(registry, KEY).endswith("(files are damaged; as loaded before)")
     save_model(small_model(seed=1), tensors.parent)
-    assert shelf.open(KEY) is not before
-    assert shelf.open(KEY).weights_hash == weights_hash(small_model(seed=1))
-    assert label(shelf, KEY) == "mine (run, mIoU 71.2)"
+    assert registry.open(KEY) is not before
+    assert registry.open(KEY).weights_hash == weights_hash(small_model(seed=1))
+    assert label(registry, KEY) == "mine (run, mIoU 71.2)"
 
 
-def test_what_other_weights_have_seen_is_not_mixed_with_what_these_do(shelf: ModelShelf, tmp_path: Path) -> None:
-    session = choose_model(new_session(shelf), KEY, shelf=shelf)
-    session = add_photo(session, photo_file(tmp_path), predictor=shelf.open(KEY))
+def test_what_other_weights_have_seen_is_not_mixed_with_what_these_do(registry: ModelRegistry, tmp_path: Path) -> None:
+    session = choose_model(new_session(registry), KEY, registry=registry)
+    session = add_photo(session, photo_file(tmp_path), predictor=registry.open(KEY))
     save_weights(tmp_path / "runs" / "mine" / "best", small_model(seed=1))
     kept = session.photos[0].prediction.features
     with pytest.raises(UserError, match="their files have changed since; add it again"):
-        shelf.open(KEY).predict_features(kept)
-    again = choose_model(session, KEY, shelf=shelf).photos[0].prediction
-    shelf.open(KEY).predict_features(again.features)
+        registry.open(KEY).predict_features(kept)
+    again = choose_model(session, KEY, registry=registry).photos[0].prediction
+    registry.open(KEY).predict_features(again.features)
 
 
-def test_weights_that_a_run_is_writing_are_never_seen_half(shelf: ModelShelf, tmp_path: Path) -> None:
+def test_weights_that_a_run_is_writing_are_never_seen_half(registry: ModelRegistry, tmp_path: Path) -> None:
     models = [small_model(seed=seed) for seed in (0, 1)]
     known = {weights_hash(model) for model in models}
     written = threading.Event()
@@ -95,13 +97,13 @@ def test_weights_that_a_run_is_writing_are_never_seen_half(shelf: ModelShelf, tm
 
     writer = threading.Thread(target=write)
     writer.start()
-    opened = [shelf.open(KEY)]
+    opened = [registry.open(KEY)]
     while not written.is_set():
-        opened.append(shelf.open(KEY))
-        assert "damaged" not in label(shelf, KEY)
+        opened.append(registry.open(KEY))
+        assert "damaged" not in label(registry, KEY)
     writer.join()
     assert {one.weights_hash for one in {id(one): one for one in opened}.values()} <= known
-    assert shelf.open(KEY).weights_hash == weights_hash(models[1])
+    assert registry.open(KEY).weights_hash == weights_hash(models[1])
 
 
 def test_runs_are_listed_while_one_of_them_saves(tmp_path: Path) -> None:
@@ -140,11 +142,11 @@ def test_a_file_that_is_cut_short_meanwhile_does_not_end_the_process(tmp_path: P
 def test_a_folder_that_is_gone_is_not_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_model(small_model(), tmp_path / "weights" / "mine")
     monkeypatch.chdir(tmp_path)
-    shelf = ModelShelf("weights/mine", runs=tmp_path / "runs")
+    registry = ModelRegistry("weights/mine", runs=tmp_path / "runs")
     shutil.rmtree(tmp_path / "weights")
     with pytest.raises(UserError) as caught:
-        shelf.open(shelf.initial)
+        registry.open(registry.initial)
     assert "neither answers" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
     save_model(small_model(), tmp_path / "weights" / "mine")
-    assert shelf.open(shelf.initial).predict(noise_image(20, 20)).class_names
+    assert registry.open(registry.initial).predict(noise_image(20, 20)).class_names

@@ -12,7 +12,7 @@ import pytest
 
 from ecenet.analysis.diagnostics.ground_truth import Truth
 from ecenet.analysis.diagnostics.model_agreement import compare_models
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import choose_photo
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session, add_photo, new_session
@@ -87,20 +87,20 @@ def test_a_click_looks_at_the_photo() -> None:
 
 def test_the_other_model_sees_the_photo_once(tmp_path: Path) -> None:
     save_model(small_model(), tmp_path / "own")
-    shelf = ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+    registry = ModelRegistry(tmp_path / "own", runs=tmp_path / "runs")
     noise_image(40, 30).save(tmp_path / "noise.png")
-    session, selection = new_session(shelf), Selection()
-    assert find_other(session, selection, "weights:voc13", None, shelf=shelf) is None, "no photo yet"
-    session = add_photo(session, str(tmp_path / "noise.png"), predictor=shelf.open(session.model))
-    assert find_other(session, selection, "", None, shelf=shelf) is None, "nobody asked"
-    other = find_other(session, selection, "weights:voc13", None, shelf=shelf)
+    session, selection = new_session(registry), Selection()
+    assert find_other(session, selection, "weights:voc13", None, registry=registry) is None, "no photo yet"
+    session = add_photo(session, str(tmp_path / "noise.png"), predictor=registry.open(session.model))
+    assert find_other(session, selection, "", None, registry=registry) is None, "nobody asked"
+    other = find_other(session, selection, "weights:voc13", None, registry=registry)
     assert other is not None
     assert "sheep" in other.prediction.class_names
-    assert find_other(session, selection, "weights:voc13", other, shelf=shelf) is other
+    assert find_other(session, selection, "weights:voc13", other, registry=registry) is other
     assert render_pair(session, selection, other).count("<img") == 3
     assert "<td>–</td>" in render_pair(session, selection, other)
     with pytest.raises(UserError, match="Expected a model of the list"):
-        find_other(session, selection, "../etc", None, shelf=shelf)
+        find_other(session, selection, "../etc", None, registry=registry)
 
 
 def test_a_pair_is_shown_with_its_photo_only() -> None:
@@ -119,5 +119,7 @@ def test_a_pair_is_shown_with_its_photo_only() -> None:
 
 def test_the_tab_builds(tmp_path: Path) -> None:
     with gr.Blocks():
-        views = compare.build(gr.State(Session()), gr.State(Selection()), shelf=ModelShelf("voc13", runs=tmp_path))
+        views = compare.build(
+            gr.State(Session()), gr.State(Selection()), registry=ModelRegistry("voc13", runs=tmp_path)
+        )
     assert [view.follows for view in views] == ["stage", "photo", "stage"]

@@ -61,15 +61,15 @@ def test_it_is_shown_where_the_model_has_a_bank(tmp_path: Path) -> None:
     data = read_folder(write_folder(tmp_path / "data", splits=("val",), images=4), "val")
     photo = Photo("mine", predictor.predict(noise_image(40, 30)))
     session = Session((photo,), model="own", stage_names=tuple(predictor.model.stage_names))
-    assert render(session, Selection(), shelf=FolderOnly(None)) == ""  # type: ignore[arg-type]
+    assert render(session, Selection(), registry=FolderOnly(None)) == ""  # type: ignore[arg-type]
     write_bank(embed_split(predictor, data, anonymous=True), tmp_path / "weights" / "bank.parquet")
-    shelf = FolderOnly(tmp_path / "weights")
-    page = render(session, Selection(stage="stage3"), shelf=shelf)  # type: ignore[arg-type]
+    registry = FolderOnly(tmp_path / "weights")
+    page = render(session, Selection(stage="stage3"), registry=registry)  # type: ignore[arg-type]
     assert "<details" not in page
     assert "Stage 3" in page
     present = photo.prediction.final.present(min_area=0.005)
     assert page.count("<tr><td>") == len(present)
-    assert render(Session(model="own"), Selection(), shelf=shelf) == ""  # type: ignore[arg-type]
+    assert render(Session(model="own"), Selection(), registry=registry) == ""  # type: ignore[arg-type]
 
     seen = [k for k in present if photo.prediction.stages["stage3"].area[k] > 0]
     always = StageWarning(1.1, precision=0.5, recall=1.0, auc=0.5, images=4, pairs=8, failures=4)
@@ -77,6 +77,6 @@ def test_it_is_shown_where_the_model_has_a_bank(tmp_path: Path) -> None:
     for weights, warned in ((predictor.weights_hash, len(seen)), ("others", 0)):
         stages = {"stage3": always}
         path.write_text(warning_json(ConfidenceWarning(weights, "tiny", "val", 0.5, 0.0, stages)), encoding="utf-8")
-        page = render(session, Selection(stage="stage3"), shelf=shelf)  # type: ignore[arg-type]
+        page = render(session, Selection(stage="stage3"), registry=registry)  # type: ignore[arg-type]
         assert page.count(WARNED) == warned
-        assert "may be wrong" not in render(session, Selection(stage="stage2"), shelf=shelf)  # type: ignore[arg-type]
+        assert "may be wrong" not in render(session, Selection(stage="stage2"), registry=registry)  # type: ignore[arg-type]

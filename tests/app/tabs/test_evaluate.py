@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ecenet.analysis.diagnostics.bank_statistics import stage_confusion
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, new_session
 from ecenet.app.tabs.evaluate import tab as dataset
@@ -36,28 +36,28 @@ def bank(folder: Path) -> EmbeddingBank:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> ModelShelf:
+def registry(tmp_path: Path) -> ModelRegistry:
     save_model(small_model(), tmp_path / "own")
-    return ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+    return ModelRegistry(tmp_path / "own", runs=tmp_path / "runs")
 
 
-def cell(shelf: ModelShelf, session: Session, opened: EmbeddingBank | None, **data: Any) -> Listing:
-    return dataset.cell_listing(session, Selection(), opened, data, shelf=shelf)
+def cell(registry: ModelRegistry, session: Session, opened: EmbeddingBank | None, **data: Any) -> Listing:
+    return dataset.cell_listing(session, Selection(), opened, data, registry=registry)
 
 
-def test_without_a_bank_it_says_how_to_make_one(shelf: ModelShelf) -> None:
-    about, *rest = dataset.render(new_session(shelf), Selection(), None, shelf=shelf)
+def test_without_a_bank_it_says_how_to_make_one(registry: ModelRegistry) -> None:
+    about, *rest = dataset.render(new_session(registry), Selection(), None, registry=registry)
     assert "python -m ecenet embed" in about
     assert rest == ["", None, ""]
 
 
 def test_a_bank_beside_the_weights_is_shown_and_says_what_it_is(
-    shelf: ModelShelf, bank: EmbeddingBank, tmp_path: Path
+    registry: ModelRegistry, bank: EmbeddingBank, tmp_path: Path
 ) -> None:
     trained_on = replace(bank, about=bank.about | {"split": "train"})
     write_bank(trained_on, tmp_path / "own" / "bank.parquet")
-    session = new_session(shelf)
-    about, matrix, worst, spreads = dataset.render(session, Selection(stage="stage2"), None, shelf=shelf)
+    session = new_session(registry)
+    about, matrix, worst, spreads = dataset.render(session, Selection(stage="stage2"), None, registry=registry)
     assert "4 images" in about
     assert "trained on them" in about
     confusion = stage_confusion(bank, "stage2")
@@ -72,45 +72,47 @@ def test_a_bank_beside_the_weights_is_shown_and_says_what_it_is(
     assert image_names(worst, bank=bank).count("<li>") == 4
     assert all(name in spreads for name in CLASS_NAMES if name in re.findall(r"</span>(\w+)", spreads))
 
-    about, *_ = dataset.render(session, Selection(), bank, shelf=shelf)
+    about, *_ = dataset.render(session, Selection(), bank, registry=registry)
     assert "trained on them" not in about, "what the visitor opened comes first"
     save_model(small_model(seed=1), tmp_path / "own")
-    about, *_ = dataset.render(session, Selection(), bank, shelf=shelf)
+    about, *_ = dataset.render(session, Selection(), bank, registry=registry)
     assert "no bank" in about, "both are of other weights"
 
 
-def test_a_cell_opens_the_images_behind_it(shelf: ModelShelf, bank: EmbeddingBank) -> None:
-    session = new_session(shelf)
+def test_a_cell_opens_the_images_behind_it(registry: ModelRegistry, bank: EmbeddingBank) -> None:
+    session = new_session(registry)
     confusion = stage_confusion(bank, "stage1")  # the last that makes embeddings, for the final one
     truth, predicted = np.unravel_index(confusion.argmax(), confusion.shape)
-    listing = cell(shelf, session, bank, truth=int(truth), predicted=int(predicted))
+    listing = cell(registry, session, bank, truth=int(truth), predicted=int(predicted))
     counts = [int(text.replace(",", "")) for _, text in listing.rows]
     assert sum(counts) == confusion.max()
     assert counts == sorted(counts, reverse=True)
 
 
 @pytest.mark.parametrize("data", [{}, {"truth": 0, "predicted": 3}, {"truth": "0", "predicted": 0}, {"truth": -1}])
-def test_a_forged_cell_is_refused(shelf: ModelShelf, bank: EmbeddingBank, data: dict[str, Any]) -> None:
+def test_a_forged_cell_is_refused(registry: ModelRegistry, bank: EmbeddingBank, data: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="click a cell"):
-        cell(shelf, new_session(shelf), bank, **data)
+        cell(registry, new_session(registry), bank, **data)
 
 
-def test_a_cell_without_a_bank_is_refused(shelf: ModelShelf) -> None:
+def test_a_cell_without_a_bank_is_refused(registry: ModelRegistry) -> None:
     with pytest.raises(UserError, match="open one first"):
-        cell(shelf, new_session(shelf), None, truth=0, predicted=0)
+        cell(registry, new_session(registry), None, truth=0, predicted=0)
 
 
-def test_the_pixels_of_a_cell_are_those_of_the_confusion(bank: EmbeddingBank, folder: Path, shelf: ModelShelf) -> None:
+def test_the_pixels_of_a_cell_are_those_of_the_confusion(
+    bank: EmbeddingBank, folder: Path, registry: ModelRegistry
+) -> None:
     confusion = stage_confusion(bank, "stage1")
     truth, predicted = (int(k) for k in np.unravel_index(confusion.argmax(), confusion.shape))
-    listing = cell(shelf, new_session(shelf), bank, truth=truth, predicted=predicted)
+    listing = cell(registry, new_session(registry), bank, truth=truth, predicted=predicted)
     data = open_data(bank, f" {folder} ", "folder")
     assert data is not None
     for image, text in listing.rows:
         photo, mask = bank_image(bank, data, image)
         labels = Predictor(small_model()).predict(photo).stages["stage1"].label_map
         assert int(text.replace(",", "")) == listing.pixels(mask, labels).sum()
-    page = image_cards(listing, bank=bank, data=data, predictor=shelf.open("own"))
+    page = image_cards(listing, bank=bank, data=data, predictor=registry.open("own"))
     assert page.count("data-image") == len(listing.rows)
 
 
@@ -129,12 +131,12 @@ def test_marked_pixels_are_tinted_and_the_others_grey() -> None:
 
 
 def test_an_image_opens_with_its_truth_and_the_class_of_the_cell(
-    bank: EmbeddingBank, folder: Path, shelf: ModelShelf
+    bank: EmbeddingBank, folder: Path, registry: ModelRegistry
 ) -> None:
     data = read_folder(folder, "val")
     listing = Listing("", "stage1", ((2, "5"),), (0, 1))
-    options = {"listing": listing, "bank": bank, "data": data, "predictor": shelf.open("own")}
-    session, selection = open_image(new_session(shelf), Selection(stage="stage2"), 2, **options)
+    options = {"listing": listing, "bank": bank, "data": data, "predictor": registry.open("own")}
+    session, selection = open_image(new_session(registry), Selection(stage="stage2"), 2, **options)
     assert session.photos[0].name == "2"
     assert np.array_equal(session.photos[0].true_mask, data.load_mask(2))
     assert (selection.photo, selection.stage, selection.class_name) == (0, "stage2", CLASS_NAMES[1])

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecenet.analysis.diagnostics.faithfulness import Curve, Faithfulness, Judgement
+from ecenet.analysis.diagnostics.faithfulness import Curve, Faithfulness, MapScores
 from ecenet.analysis.plots.faithfulness import faithfulness_curves
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import add_photo, new_session
 from ecenet.app.tabs import faithfulness
-from ecenet.app.tabs.faithfulness import badge_of, judged
+from ecenet.app.tabs.faithfulness import badge_of, scored_map
 from ecenet.common.errors import UserError
 from ecenet.inference.weights import save_model
 from tests.support.helpers import noise_image, small_model
@@ -24,7 +24,7 @@ def curve(score: float) -> Curve:
 def marks(**scores: float) -> list[str]:
     names = ("deletion", "insertion", "random_deletion", "random_insertion")
     found = Faithfulness(*(curve(scores.get(name, 0.5)) for name in names))
-    page = badge_of(Judgement(found, scores.get("correlation", 0.0)), title="<cat>")
+    page = badge_of(MapScores(found, scores.get("correlation", 0.0)), title="<cat>")
     assert "<cat>" not in page
     return [mark for mark in page if mark in "✓✗"]
 
@@ -39,11 +39,11 @@ def test_each_number_is_held_to_what_it_should_beat() -> None:
 def test_the_selected_map_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faithfulness, "STEPS", 2)
     save_model(small_model(), tmp_path / "own")
-    shelf = ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+    registry = ModelRegistry(tmp_path / "own", runs=tmp_path / "runs")
     noise_image(64, 48).save(tmp_path / "photo.png")
     with pytest.raises(UserError, match="Expected a photo"):
-        judged(new_session(shelf), Selection(), shelf=shelf)
-    session = add_photo(new_session(shelf), str(tmp_path / "photo.png"), predictor=shelf.open("own"))
+        scored_map(new_session(registry), Selection(), registry=registry)
+    session = add_photo(new_session(registry), str(tmp_path / "photo.png"), predictor=registry.open("own"))
     seen: list[int] = []
 
     def track(orders: object) -> object:
@@ -51,7 +51,7 @@ def test_the_selected_map_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             seen.append(len(order))
             yield order
 
-    page, figure = judged(session, Selection(stage="stage2"), shelf=shelf, track=track)  # type: ignore[arg-type]
+    page, figure = scored_map(session, Selection(stage="stage2"), registry=registry, track=track)  # type: ignore[arg-type]
     assert "at Stage 2" in page
     assert len(seen) == 1 + faithfulness.RANDOM_ORDERS
     assert [trace.name for trace in figure.data] == ["insertion", "insertion, random", "deletion", "deletion, random"]
@@ -66,4 +66,4 @@ def test_the_selected_map_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     if absent is not None:
         with pytest.raises(UserError, match="the final mask holds"):
-            judged(session, Selection(class_name=absent), shelf=shelf)
+            scored_map(session, Selection(class_name=absent), registry=registry)

@@ -10,7 +10,7 @@ import pytest
 from ecenet.analysis.embeddings.embedding_map import MapRequest, draw_map
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario
 from ecenet.app.state.experiment import Experiment
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo, new_session
 from ecenet.app.tabs import compare, pixel, segment, similarity
@@ -32,14 +32,14 @@ each_variant = pytest.mark.parametrize("overrides", [{}, EXPLICIT], ids=["plain"
 HERE = Selection(stage="stage2", pixel=(10, 10))
 
 
-def session_of(model: Any, folder: Path) -> tuple[Session, ModelShelf]:
+def session_of(model: Any, folder: Path) -> tuple[Session, ModelRegistry]:
     save_model(model, folder / "own")
-    shelf = ModelShelf(folder / "own", runs=folder / "runs")
-    session = new_session(shelf)
+    registry = ModelRegistry(folder / "own", runs=folder / "runs")
+    session = new_session(registry)
     for seed in (0, 5):
         noise_image(64, 48, seed=seed).save(folder / f"photo{seed}.png")
-        session = add_photo(session, str(folder / f"photo{seed}.png"), predictor=shelf.open(session.model))
-    return session, shelf
+        session = add_photo(session, str(folder / f"photo{seed}.png"), predictor=registry.open(session.model))
+    return session, registry
 
 
 @each_variant
@@ -61,9 +61,9 @@ def test_every_tab_draws_its_stages(overrides: dict[str, Any], tmp_path: Path) -
 
 @each_variant
 def test_the_what_if_tab_leaves_out_what_the_model_cannot_do(overrides: dict[str, Any], tmp_path: Path) -> None:
-    session, shelf = session_of(small_segvit(**overrides), tmp_path)
+    session, registry = session_of(small_segvit(**overrides), tmp_path)
     names = ("note", "painting", "editing", "moving", "diverse", "updater", "forced", "gate")
-    *rendered, embeddings = what_if_forms.render_parts(session, shelf=shelf)
+    *rendered, embeddings = what_if_forms.render_parts(session, registry=registry)
     parts = dict(zip(names, rendered, strict=True))
     explicit = bool(overrides)
     assert {name for name, part in parts.items() if part.visible} == {
@@ -74,11 +74,11 @@ def test_the_what_if_tab_leaves_out_what_the_model_cannot_do(overrides: dict[str
     assert ("Learned class embeddings cannot" in embeddings) == explicit
 
     off = Experiment(session.model, scenario=Scenario(knock_outs=KnockOuts(attention_off=("stage2", "stage1"))))
-    predictor = shelf.open(session.model)
+    predictor = registry.open(session.model)
     assert "Before, Stage 2" in render_result(off, session, HERE, predictor=predictor)
     painted = what_if_changes.add_stroke(session, HERE, Experiment(), _stroke())
     with pytest.raises(UserError, match="Expected weights of an ECENet to paint classes for"):
-        what_if_changes.make_class(session, HERE, painted, "mine", "mean", 3, shelf=shelf)
+        what_if_changes.make_class(session, HERE, painted, "mine", "mean", 3, registry=registry)
     if explicit:
         changed = what_if_changes.change_mask(session, HERE, painted, "ece", "paint", "cat", "cat")
         assert "Before, Stage 2" in render_result(changed, session, HERE, predictor=predictor)
@@ -91,8 +91,8 @@ def _stroke() -> Any:
 
 
 def test_an_ecenet_has_every_part(tmp_path: Path) -> None:
-    session, shelf = session_of(small_model(), tmp_path)
-    note, *parts, _ = what_if_forms.render_parts(session, shelf=shelf)
+    session, registry = session_of(small_model(), tmp_path)
+    note, *parts, _ = what_if_forms.render_parts(session, registry=registry)
     assert not note.visible
     assert all(part.visible for part in parts)
 

@@ -12,7 +12,7 @@ from app import build_app
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.analysis.plots.training import MAX_POINTS, loss_curves, miou_curves, separation_curves, thinned
 from ecenet.app.server.options import Options, is_public
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.tabs.train import render as run_view
 from ecenet.app.tabs.train import tab as train
 from ecenet.common.errors import UserError
@@ -156,8 +156,8 @@ def test_a_preset_brings_its_layout(recipe: Any) -> None:
 
 def test_in_public_there_is_no_train_tab_to_call(tmp_path: Path, umap: UmapWorker) -> None:
     save_model(small_model(), tmp_path / "weights")
-    shelf = ModelShelf(tmp_path / "weights", runs=tmp_path)
-    here, public = (build_app(shelf, umap=umap, runs=runs) for runs in (tmp_path, None))
+    registry = ModelRegistry(tmp_path / "weights", runs=tmp_path)
+    here, public = (build_app(registry, umap=umap, runs=runs) for runs in (tmp_path, None))
 
     def ids(app: gr.Blocks) -> set[str]:
         return {component["props"].get("elem_id") for component in app.config["components"]}

@@ -16,7 +16,7 @@ from ecenet.analysis.interventions.painted_class import PAINTED_COLORS
 from ecenet.analysis.interventions.painting import Pooling
 from ecenet.analysis.interventions.scenario import predict_scenario
 from ecenet.app.state.experiment import Experiment
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo, new_session
 from ecenet.app.tabs.what_if import controls as what_if_forms
@@ -33,17 +33,17 @@ BOX = {"tool": "box", "points": [[4, 4], [30, 30]], "radius": 3}
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> ModelShelf:
+def registry(tmp_path: Path) -> ModelRegistry:
     save_model(small_model(seed=1), tmp_path / "own")
-    return ModelShelf(tmp_path / "own", runs=tmp_path / "runs")
+    return ModelRegistry(tmp_path / "own", runs=tmp_path / "runs")
 
 
 @pytest.fixture
-def session(shelf: ModelShelf, tmp_path: Path) -> Session:
-    session = new_session(shelf)
+def session(registry: ModelRegistry, tmp_path: Path) -> Session:
+    session = new_session(registry)
     for seed in (0, 5):
         noise_image(64, 48, seed=seed).save(tmp_path / f"photo{seed}.png")
-        session = add_photo(session, str(tmp_path / f"photo{seed}.png"), predictor=shelf.open(session.model))
+        session = add_photo(session, str(tmp_path / f"photo{seed}.png"), predictor=registry.open(session.model))
     return session
 
 
@@ -55,8 +55,8 @@ def stroked(session: Session, *, selection: Selection = HERE, experiment: Experi
     return what_if_changes.add_stroke(session, selection, experiment or Experiment(), sent(BOX))
 
 
-def made(session: Session, shelf: ModelShelf, experiment: Experiment, *, name: str = "mine") -> Experiment:
-    return what_if_changes.make_class(session, HERE, experiment, name, "mean", 3, shelf=shelf)
+def made(session: Session, registry: ModelRegistry, experiment: Experiment, *, name: str = "mine") -> Experiment:
+    return what_if_changes.make_class(session, HERE, experiment, name, "mean", 3, registry=registry)
 
 
 def test_strokes_are_kept_for_each_photo_and_can_be_taken_back(session: Session) -> None:
@@ -109,7 +109,7 @@ def test_a_forged_stroke_becomes_a_toast(session: Session) -> None:
 
 
 def test_the_easel_shows_the_photo_and_what_is_painted(session: Session) -> None:
-    easel = what_if.render_easel(session, HERE, stroked(session))
+    easel = what_if.render_canvas(session, HERE, stroked(session))
     about = json.loads(easel.value)
     assert (about["width"], about["height"], about["name"]) == (64, 48, "photo0")
     region = np.zeros((4, 6), dtype=bool)
@@ -117,7 +117,7 @@ def test_the_easel_shows_the_photo_and_what_is_painted(session: Session) -> None
     picture = what_if.region_picture(region)
     assert picture.startswith("data:image/png;base64,")
     assert what_if.region_picture(None) == ""
-    assert what_if.render_easel(Session(), HERE, Experiment()).value == ""
+    assert what_if.render_canvas(Session(), HERE, Experiment()).value == ""
 
 
 def test_the_picture_of_a_region_is_see_through_where_nothing_is_painted() -> None:
@@ -131,29 +131,29 @@ def test_the_picture_of_a_region_is_see_through_where_nothing_is_painted() -> No
     assert pixels[0, 1, 3] == 0
 
 
-def test_what_is_painted_becomes_a_class_in_all_photos(session: Session, shelf: ModelShelf) -> None:
-    experiment = made(session, shelf, stroked(session))
-    page = render_result(experiment, session, HERE, predictor=shelf.open("own"))
+def test_what_is_painted_becomes_a_class_in_all_photos(session: Session, registry: ModelRegistry) -> None:
+    experiment = made(session, registry, stroked(session))
+    page = render_result(experiment, session, HERE, predictor=registry.open("own"))
     assert "mine" in page
     assert page.count("<img") == 4, "before, after, what changed, and the similarity that did"
-    details = render_details(experiment, session, HERE, predictor=shelf.open("own"))
+    details = render_details(experiment, session, HERE, predictor=registry.open("own"))
     assert "Similarity to mine" in details
     assert "photo5" in details, "the other photo"
     assert 'data-stage="ece"' not in details
-    again = made(session, shelf, experiment)
+    again = made(session, registry, experiment)
     assert [one.name for one in again.scenario.classes] == ["mine"], "the same name is the same class, made anew"
-    two = made(session, shelf, experiment, name="yours")
+    two = made(session, registry, experiment, name="yours")
     assert [one.color for one in two.scenario.classes] == list(PAINTED_COLORS[:2])
 
 
-def test_a_class_that_the_backbone_finds_has_no_similarity_maps(session: Session, shelf: ModelShelf) -> None:
-    experiment = what_if_changes.make_class(session, HERE, stroked(session), "found", "backbone", 3, shelf=shelf)
-    predictor = shelf.open("own")
+def test_a_class_that_the_backbone_finds_has_no_similarity_maps(session: Session, registry: ModelRegistry) -> None:
+    experiment = what_if_changes.make_class(session, HERE, stroked(session), "found", "backbone", 3, registry=registry)
+    predictor = registry.open("own")
     assert "found</td><td>+" in render_result(experiment, session, HERE, predictor=predictor)
     details = render_details(experiment, session, HERE, predictor=predictor)
     assert "photo5" in details
     assert "Similarity to" not in details
-    both = made(session, shelf, experiment)
+    both = made(session, registry, experiment)
     assert "Similarity to mine" in render_details(both, session, HERE, predictor=predictor)
 
 
@@ -161,24 +161,26 @@ def test_every_way_of_painting_can_be_chosen() -> None:
     assert {value for _, value in what_if_forms.METHODS} == {*get_args(Pooling), "backbone"}
 
 
-def test_without_a_region_or_a_free_name_there_is_no_class(session: Session, shelf: ModelShelf) -> None:
+def test_without_a_region_or_a_free_name_there_is_no_class(session: Session, registry: ModelRegistry) -> None:
     with pytest.raises(UserError, match="painted region, got none"):
-        made(session, shelf, Experiment())
+        made(session, registry, Experiment())
     for name in ("", "  ", CLASS_NAMES[0]):
         with pytest.raises(UserError, match="Expected a name"):
-            made(session, shelf, stroked(session), name=name)
+            made(session, registry, stroked(session), name=name)
 
 
-def test_a_class_is_saved_and_opened_with_the_same_weights(session: Session, shelf: ModelShelf, tmp_path: Path) -> None:
-    experiment = made(session, shelf, stroked(session))
-    path = what_if_changes.save_last(session, experiment, shelf=shelf)
-    opened = what_if_changes.open_class(session, HERE, Experiment(), str(path), shelf=shelf)
+def test_a_class_is_saved_and_opened_with_the_same_weights(
+    session: Session, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    experiment = made(session, registry, stroked(session))
+    path = what_if_changes.save_last(session, experiment, registry=registry)
+    opened = what_if_changes.open_class(session, HERE, Experiment(), str(path), registry=registry)
     assert np.array_equal(opened.scenario.classes[0].embeddings, experiment.scenario.classes[0].embeddings)
     with pytest.raises(UserError, match="there is none yet"):
-        what_if_changes.save_last(session, Experiment(), shelf=shelf)
+        what_if_changes.save_last(session, Experiment(), registry=registry)
     save_model(small_model(seed=2), tmp_path / "own")
     with pytest.raises(UserError, match="painted with others"):
-        what_if_changes.open_class(session, HERE, Experiment(), str(path), shelf=shelf)
+        what_if_changes.open_class(session, HERE, Experiment(), str(path), registry=registry)
 
 
 def change(session: Session, experiment: Experiment, action: Any, *, stage: str = "ece") -> Experiment:
@@ -233,8 +235,8 @@ def test_forged_choices_are_refused(session: Session) -> None:
             what_if_changes.move_embedding(session, HERE, Experiment(), source, "sky", "sky", 1.0)  # type: ignore[arg-type]
 
 
-def test_the_change_of_the_selected_class_s_similarity_is_shown(session: Session, shelf: ModelShelf) -> None:
-    predictor, prediction = shelf.open("own"), session.photos[0].prediction
+def test_the_change_of_the_selected_class_s_similarity_is_shown(session: Session, registry: ModelRegistry) -> None:
+    predictor, prediction = registry.open("own"), session.photos[0].prediction
     stages = ["stage4", "stage3", "stage2", "stage1"]
     off = what_if_changes.knock_out(session, HERE, Experiment(), True, [], stages, False, 1.0)
     where = Selection(stage="stage2", class_name=prediction.class_names[1])
@@ -247,35 +249,35 @@ def test_the_change_of_the_selected_class_s_similarity_is_shown(session: Session
     assert "Similarity to" not in render_result(without, session, where, predictor=predictor)
 
 
-def test_parts_are_knocked_out_and_put_back(session: Session, shelf: ModelShelf) -> None:
+def test_parts_are_knocked_out_and_put_back(session: Session, registry: ModelRegistry) -> None:
     stages = ["stage4", "stage3", "stage2", "stage1"]
     off = what_if_changes.knock_out(session, HERE, Experiment(), True, stages[1:], stages, True, 0.25)
     assert off.scenario.knock_outs.attention_off == ("stage4",)
     assert off.scenario.knock_outs.updater_off == ()
     assert off.scenario.knock_outs.gate == 0.25
-    assert "Pixels that change" in render_result(off, session, HERE, predictor=shelf.open("own"))
+    assert "Pixels that change" in render_result(off, session, HERE, predictor=registry.open("own"))
     back = what_if_changes.knock_out(session, HERE, off, True, stages, stages, False, 0.25)
     assert back.scenario.changes_nothing
-    assert "Nothing is otherwise" in render_result(back, session, HERE, predictor=shelf.open("own"))
+    assert "Nothing is otherwise" in render_result(back, session, HERE, predictor=registry.open("own"))
 
 
-def test_an_embedding_is_transplanted_into_the_photo_looked_at(session: Session, shelf: ModelShelf) -> None:
+def test_an_embedding_is_transplanted_into_the_photo_looked_at(session: Session, registry: ModelRegistry) -> None:
     moved = what_if_changes.move_embedding(session, HERE, Experiment(), 1, "sky", "grass", 1.0)
     assert moved.scenario_for(session.photos[0].prediction).transplant is not None
     assert moved.scenario_for(session.photos[1].prediction).changes_nothing
-    assert render_result(moved, session, HERE, predictor=shelf.open("own")).count("<img") == 4
+    assert render_result(moved, session, HERE, predictor=registry.open("own")).count("<img") == 4
     assert what_if_changes.start_anew(session, HERE, moved).scenario.changes_nothing
 
 
-def test_an_experiment_ends_with_its_model(session: Session, shelf: ModelShelf) -> None:
-    experiment = made(session, shelf, stroked(session))
+def test_an_experiment_ends_with_its_model(session: Session, registry: ModelRegistry) -> None:
+    experiment = made(session, registry, stroked(session))
     other = replace(session, model="another")
     assert experiment.of(session) is experiment
     assert experiment.of(other).scenario.changes_nothing
     assert experiment.of(other).model == "another"
 
 
-def test_there_is_to_choose_what_the_session_has(session: Session, shelf: ModelShelf) -> None:
+def test_there_is_to_choose_what_the_session_has(session: Session, registry: ModelRegistry) -> None:
     choices = what_if_forms.render_choices(session, HERE, Experiment())
     without, stage, first, second, attention, updater, source, *_ = choices
     assert [name for name, _ in without.choices] == CLASS_NAMES
@@ -283,20 +285,20 @@ def test_there_is_to_choose_what_the_session_has(session: Session, shelf: ModelS
     assert first.value != second.value
     assert attention.value == updater.value == ["stage4", "stage3", "stage2", "stage1"]
     assert [value for _, value in source.choices] == [0, 1]
-    nothing = what_if_forms.render_choices(new_session(shelf), HERE, Experiment())
+    nothing = what_if_forms.render_choices(new_session(registry), HERE, Experiment())
     assert len(nothing) == len(choices)
 
 
 def test_weights_of_one_kind_of_embeddings_say_why_there_is_no_other(tmp_path: Path) -> None:
     for kind, said in (("explicit", "Learned class embeddings"), ("learned", "Explicit class embeddings")):
         save_model(small_model(config=ModelConfig(embed_dim=8, embeddings=kind)), tmp_path / kind)
-        shelf = ModelShelf(tmp_path / kind, runs=tmp_path / "runs")
-        note = what_if_forms.render_parts(new_session(shelf), shelf=shelf)[-1]
+        registry = ModelRegistry(tmp_path / kind, runs=tmp_path / "runs")
+        note = what_if_forms.render_parts(new_session(registry), registry=registry)[-1]
         assert f"{said} cannot take the place of" in note
         assert note.count(". ") == 0, "one sentence"
 
 
-def test_without_a_photo_it_says_what_to_do(shelf: ModelShelf) -> None:
-    page = render_result(Experiment(), new_session(shelf), HERE, predictor=shelf.open("own"))
+def test_without_a_photo_it_says_what_to_do(registry: ModelRegistry) -> None:
+    page = render_result(Experiment(), new_session(registry), HERE, predictor=registry.open("own"))
     assert "Add a photo first" in page
-    assert render_details(Experiment(), new_session(shelf), HERE, predictor=shelf.open("own")) == ""
+    assert render_details(Experiment(), new_session(registry), HERE, predictor=registry.open("own")) == ""

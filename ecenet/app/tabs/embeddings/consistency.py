@@ -8,8 +8,8 @@ import numpy as np
 from ecenet.analysis.diagnostics.centroid_distance import ClassConsistency, prediction_consistency, reference_centroids
 from ecenet.analysis.diagnostics.mask_warnings import ConfidenceWarning
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import View
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.events import Subscription
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import find_bank, find_warning
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Session
@@ -19,20 +19,20 @@ from ecenet.inference.prediction import Prediction, stage_title
 WARNED = '<span class="ece-state" data-state="failed">may be wrong</span>'
 
 
-def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> View:
+def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> Subscription:
     """Lay out the table."""
     table = gr.HTML(elem_id="consistency")
-    return View(show_errors(partial(render, shelf=shelf)), [session, selection], [table], "stage")
+    return Subscription(show_errors(partial(render, registry=registry)), [session, selection], [table], "stage")
 
 
-def render(session: Session, selection: Selection, *, shelf: ModelShelf) -> str:
+def render(session: Session, selection: Selection, *, registry: ModelRegistry) -> str:
     """Of the photo looked at, at the selected stage; nothing where the model has no bank beside it."""
-    photo, bank = session.photo(selection), find_bank(shelf, session.model)
+    photo, bank = session.photo(selection), find_bank(registry, session.model)
     if photo is None or bank is None:
         return ""
     stage = session.embedding_stage(selection)
     rows = prediction_consistency(photo.prediction, reference_centroids(bank), stage=stage, min_area=MIN_AREA)
-    warning = find_warning(shelf, session.model)
+    warning = find_warning(registry, session.model)
     return consistency_table(rows, prediction=photo.prediction, stage=stage, warning=warning)
 
 

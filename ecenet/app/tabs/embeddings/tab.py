@@ -14,8 +14,8 @@ from ecenet.analysis.embeddings.projection import Fitter, Method, ProjectionOpti
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.analysis.plots.embeddings import COLOR_TITLES, ColorBy, centroid_heatmap, embedding_map, marker_sizes
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import EACH, HIDDEN, View, event_data
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.events import EACH, HIDDEN, Subscription, event_data
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import Reference, find_reference
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Session
@@ -48,8 +48,8 @@ class Fields(NamedTuple):
 
 
 def build(
-    session: gr.State, selection: gr.State, current: gr.State, *, umap: UmapWorker, shelf: ModelShelf
-) -> list[View]:
+    session: gr.State, selection: gr.State, current: gr.State, *, umap: UmapWorker, registry: ModelRegistry
+) -> list[Subscription]:
     """Lay out the tab.
 
     Args:
@@ -103,13 +103,13 @@ def build(
         with gr.Column(scale=1, min_width=260):
             neighbors = gr.HTML(js_on_load=map_panels.CLICK_ROW, elem_id="neighbors")
     picked = gr.HTML(js_on_load=map_panels.CLICK_ROW, elem_id="picked-points")
-    lying = consistency.build(session, selection, shelf=shelf)
+    lying = consistency.build(session, selection, registry=registry)
     heat = gr.Plot(show_label=False, visible=False, elem_id="centroids-plot")
     # UMAP takes seconds to start; until then PCA stands in, and this timer swaps the picture once it is there.
     waiting = gr.Timer(POLL_SECONDS, active=False)
 
-    view = View(
-        show_errors(partial(render, fitter=umap, shelf=shelf)),
+    view = Subscription(
+        show_errors(partial(render, fitter=umap, registry=registry)),
         [session, current, drawn, color_by, lines, reference, min_area, refits, *fields.inputs],
         [picture, note, quality, waiting, current, names, drawn, key],
         "photo",
@@ -120,7 +120,7 @@ def build(
     )
     refit.click(lambda number: number + 1, refits, refits, **HIDDEN)
 
-    marked = View(render_selected, [session, selection, current, names], [picture, neighbors, at_stage])
+    marked = Subscription(render_selected, [session, selection, current, names], [picture, neighbors, at_stage])
     marked.after(key.change)
     key.change(lambda: "", None, picked, **HIDDEN)
     at_stage.change(render_heatmap, [current, at_stage], heat, **HIDDEN)
@@ -171,7 +171,7 @@ def render(
     refits: int,
     *options: Any,
     fitter: Fitter,
-    shelf: ModelShelf,
+    registry: ModelRegistry,
 ) -> list[Any]:
     """The map, what is to be said about it, and whether to come back for UMAP; one value for each output.
 
@@ -182,7 +182,7 @@ def render(
         note = "Add a photo first: its class embeddings appear here."
         return ["", note, "", gr.Timer(active=False), None, (), Drawn(), ""]
     request = MapRequest(ProjectionOptions(*options).checked(), min_area / 100, refits)
-    reference = find_reference(shelf, session.model, min_area=request.min_area) if with_reference else None
+    reference = find_reference(registry, session.model, min_area=request.min_area) if with_reference else None
     current = draw_map(
         predictions_of(session),
         request,

@@ -13,8 +13,8 @@ from ecenet.analysis.diagnostics.bank_statistics import (
     worst_images,
 )
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import EACH, MODEL_EACH, View, event_data
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.events import EACH, MODEL_EACH, Subscription, event_data
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import find_bank
 from ecenet.app.state.select_events import required_file
 from ecenet.app.state.selection import MIN_AREA, Selection
@@ -50,8 +50,14 @@ class Source(NamedTuple):
 
 
 def build(
-    session: gr.State, selection: gr.State, shown_tab: gr.State, *, tabs: gr.Tabs, shelf: ModelShelf, local_files: bool
-) -> View:
+    session: gr.State,
+    selection: gr.State,
+    shown_tab: gr.State,
+    *,
+    tabs: gr.Tabs,
+    registry: ModelRegistry,
+    local_files: bool,
+) -> Subscription:
     """Lay out the tab.
 
     Args:
@@ -94,32 +100,34 @@ def build(
         layout: Layout,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> str:
-        source = source_of(session, opened, shelf=shelf)
+        source = source_of(session, opened, registry=registry)
         if source is None or listing is None:
             return ""
         data = open_data(source.bank, folder, layout) if local_files else None
         if data is None:
             return image_names(listing, bank=source.bank)
         track = partial(progress.tqdm, desc="Segmenting the images", unit="images")
-        predictor = shelf.open(session.model)
+        predictor = registry.open(session.model)
         return image_cards(listing, bank=source.bank, data=data, predictor=predictor, track=track)
 
-    drawn = View(draw_images, [session, opened, listing, folder, layout], [images], runs_model=local_files)
+    drawn = Subscription(draw_images, [session, opened, listing, folder, layout], [images], runs_model=local_files)
     where = [session, selection, opened]
-    view = View(partial(render, shelf=shelf), where, [about, matrix, listing, spreads], "stage", then=drawn)
+    view = Subscription(
+        partial(render, registry=registry), where, [about, matrix, listing, spreads], "stage", then=drawn
+    )
     drawn.after(folder.submit, show_progress="minimal")
     drawn.after(layout.input, show_progress="minimal")
 
     @show_errors
     def open_file(session: Session, path: str | None) -> EmbeddingBank:
-        return read_bank(Path(required_file(path)), weights=shelf.open(session.model).weights_hash)
+        return read_bank(Path(required_file(path)), weights=registry.open(session.model).weights_hash)
 
     upload.upload(open_file, [session, upload], opened, trigger_mode="always_last", api_visibility="private")
     view.after(opened.change, show_progress="minimal")
 
     @show_errors
     def open_cell(session: Session, selection: Selection, opened: EmbeddingBank | None, event: gr.EventData) -> Listing:
-        return cell_listing(session, selection, opened, event_data(event), shelf=shelf)
+        return cell_listing(session, selection, opened, event_data(event), registry=registry)
 
     drawn.after(matrix.cell(open_cell, where, listing, **EACH).success, show_progress="minimal")
 
@@ -133,7 +141,7 @@ def build(
         layout: Layout,
         event: gr.EventData,
     ) -> tuple[Session, Selection, gr.Tabs, str]:
-        source = source_of(session, opened, shelf=shelf)
+        source = source_of(session, opened, registry=registry)
         data = open_data(source.bank, folder, layout) if source is not None and local_files else None
         if source is None or listing is None or data is None:
             raise UserError("Expected the folder of the images, but none is named; name it above the matrix.")
@@ -144,7 +152,7 @@ def build(
             listing=listing,
             bank=source.bank,
             data=data,
-            predictor=shelf.open(session.model),
+            predictor=registry.open(session.model),
         )
         return added, looked_at, gr.Tabs(selected="segment"), "segment"
 
@@ -152,19 +160,19 @@ def build(
     return view
 
 
-def source_of(session: Session, opened: EmbeddingBank | None, *, shelf: ModelShelf) -> Source | None:
+def source_of(session: Session, opened: EmbeddingBank | None, *, registry: ModelRegistry) -> Source | None:
     """The bank that was opened, as long as its model is the chosen one; else the one beside the weights."""
-    if opened is not None and opened.about["weights_hash"] == shelf.open(session.model).weights_hash:
+    if opened is not None and opened.about["weights_hash"] == registry.open(session.model).weights_hash:
         return Source(opened, own=True)
-    bank = find_bank(shelf, session.model)
+    bank = find_bank(registry, session.model)
     return None if bank is None else Source(bank, own=False)
 
 
 def render(
-    session: Session, selection: Selection, opened: EmbeddingBank | None, *, shelf: ModelShelf
+    session: Session, selection: Selection, opened: EmbeddingBank | None, *, registry: ModelRegistry
 ) -> tuple[str, str, Listing | None, str]:
     """What the bank is, the confusion matrix, the worst images, and the classes' spread; all at the selected stage."""
-    source = source_of(session, opened, shelf=shelf)
+    source = source_of(session, opened, registry=registry)
     if source is None:
         return empty_state(NO_BANK), "", None, ""
     bank, stage = source.bank, session.embedding_stage(selection)
@@ -190,7 +198,7 @@ def cell_listing(
     opened: EmbeddingBank | None,
     clicked: dict[str, Any],
     *,
-    shelf: ModelShelf,
+    registry: ModelRegistry,
 ) -> Listing:
     """Images behind a cell of the matrix, most pixels first.
 
@@ -199,7 +207,7 @@ def cell_listing(
     Raises:
         UserError: they are not, or there is no bank.
     """
-    source = source_of(session, opened, shelf=shelf)
+    source = source_of(session, opened, registry=registry)
     if source is None:
         raise UserError("Expected a bank to be shown, but there is none; open one first.")
     bank, stage = source.bank, session.embedding_stage(selection)

@@ -8,7 +8,7 @@ import gradio as gr
 
 from ecenet.analysis.plots.training import loss_curves, miou_curves, separation_curves
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import LATEST, View
+from ecenet.app.state.events import LATEST, Subscription
 from ecenet.app.tabs.train import render as run_view
 from ecenet.app.widgets.data_fields import data_fields
 from ecenet.common.errors import UserError
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
 
 class TrainTab(NamedTuple):
-    view: View
+    view: Subscription
     finished: gr.State
     """Names of the finished runs; it changes when a run finishes."""
 
@@ -76,7 +76,7 @@ def build(*, runs: Path) -> TrainTab:
             picture = gr.HTML(visible=False, elem_id="sample-picture")
     timer = gr.Timer(POLL_SECONDS, active=False)
 
-    view = View(
+    view = Subscription(
         partial(refresh, root=runs),
         [chosen, number, seen],
         [chosen, stop, resume, status, log, *plots, number, picture, timer, seen, finished],

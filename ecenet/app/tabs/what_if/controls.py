@@ -6,7 +6,7 @@ import gradio as gr
 
 from ecenet.analysis.interventions.painting import MAX_PROTOTYPES, Pooling
 from ecenet.app.state.experiment import Experiment
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection, shown_class
 from ecenet.app.state.session import Session
 from ecenet.inference.prediction import stage_title
@@ -196,10 +196,10 @@ def render_choices(session: Session, selection: Selection, experiment: Experimen
     ]
 
 
-def render_parts(session: Session, *, shelf: ModelShelf) -> list[Any]:
+def render_parts(session: Session, *, registry: ModelRegistry) -> list[Any]:
     """What the session's model has that can be changed, and a sentence on what it has not: for the note, the accordions
     of painting, editing and transplants, and of `KnockOut` all but the attention."""
-    parts = shelf.open(session.model).model.parts
+    parts = registry.open(session.model).model.parts
     text = limits(parts)
     return [
         gr.Markdown(text, visible=bool(text)),

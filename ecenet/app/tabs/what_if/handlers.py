@@ -13,7 +13,7 @@ from ecenet.analysis.interventions.strokes import read_stroke
 from ecenet.app.error_toasts import show_errors
 from ecenet.app.state.events import event_data
 from ecenet.app.state.experiment import Experiment, add_painted_class, with_class
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import required_file
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session
@@ -57,14 +57,14 @@ def make_class(
     method: Any,
     prototypes: int,
     *,
-    shelf: ModelShelf,
+    registry: ModelRegistry,
 ) -> Experiment:
     """A class of what is painted; what was smaller than a cell is said so.
 
     Raises:
         UserError: nothing is painted, or the name is empty or taken.
     """
-    predictor = shelf.open(session.model)
+    predictor = registry.open(session.model)
     made = add_painted_class(
         experiment.of(session),
         session,
@@ -84,19 +84,19 @@ def leave_out(session: Session, selection: Selection, experiment: Experiment, na
 
 
 def open_class(
-    session: Session, selection: Selection, experiment: Experiment, path: str | None, *, shelf: ModelShelf
+    session: Session, selection: Selection, experiment: Experiment, path: str | None, *, registry: ModelRegistry
 ) -> Experiment:
     """A saved class.
 
     Raises:
         UserError: the file is none, or is of other weights.
     """
-    predictor = shelf.open(session.model)
+    predictor = registry.open(session.model)
     painted = load_class(Path(required_file(path)), weights_hash=predictor.weights_hash)
     return with_class(experiment.of(session), painted, known=predictor.model.class_names)
 
 
-def save_last(session: Session, experiment: Experiment, *, shelf: ModelShelf) -> Path:
+def save_last(session: Session, experiment: Experiment, *, registry: ModelRegistry) -> Path:
     """The class that was painted last, as a file.
 
     Raises:

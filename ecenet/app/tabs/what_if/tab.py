@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import EACH, HIDDEN, LATEST, View
+from ecenet.app.state.events import EACH, HIDDEN, LATEST, Subscription
 from ecenet.app.state.experiment import Experiment
-from ecenet.app.state.model_registry import ModelShelf
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session
 from ecenet.app.static_files import read_static
@@ -22,7 +22,7 @@ from ecenet.app.tabs.what_if.render import render_details, render_result
 from ecenet.app.widgets import download
 from ecenet.app.widgets.markup import data_uri
 
-EASEL = read_static("canvas.js")
+CANVAS_JS = read_static("canvas.js")
 TELL = """(value) =>
     document.querySelector('#easel').dispatchEvent(new CustomEvent('tools', {{detail: {{{what}: value}}}}))"""
 HOW_TO = (
@@ -33,7 +33,7 @@ TINT = (255, 200, 0, 140)
 """Of what is painted, RGBA."""
 
 
-def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[View]:
+def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> list[Subscription]:
     """Lay out the tab."""
     experiment = gr.State(Experiment())
     gr.Markdown(
@@ -44,14 +44,14 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             tools = what_if_forms.tools()
-            easel = gr.HTML(
-                "", html_template='<div class="ece-easel"></div>', js_on_load=EASEL, region="", elem_id="easel"
+            canvas = gr.HTML(
+                "", html_template='<div class="ece-easel"></div>', js_on_load=CANVAS_JS, region="", elem_id="easel"
             )
             result = gr.HTML(elem_id="what-if-result")
         with gr.Column(scale=2, min_width=300):
             with gr.Accordion("Paint a class", elem_id="paint-class") as painting:
                 paint = what_if_forms.paint()
-                save = partial(changes.save_last, shelf=shelf)
+                save = partial(changes.save_last, registry=registry)
                 download.build("Save the last class", save, [session, experiment], elem_id="save-class")
             with gr.Accordion("Edit a stage", open=False, elem_id="edit-stages") as editing:
                 edit = what_if_forms.edit()
@@ -63,16 +63,16 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     details = gr.HTML(elem_id="what-if-details")
 
     where = [session, selection, experiment]
-    detailed = _with_model(render_details, details, where, shelf=shelf)
-    drawn = _with_model(render_result, result, where, shelf=shelf, then=detailed)
-    canvas = View(render_easel, where, [easel], "photo")
-    region = View(render_region, where, [easel])
+    detailed = _with_model(render_details, details, where, registry=registry)
+    drawn = _with_model(render_result, result, where, registry=registry, then=detailed)
+    canvas_view = Subscription(render_canvas, where, [canvas], "photo")
+    region = Subscription(render_region, where, [canvas])
     tools.tool.change(None, tools.tool, None, js=TELL.format(what="tool"))
     tools.radius.input(None, tools.radius, None, js=TELL.format(what="radius"))
     # One after the other, so that no stroke gets lost: each takes the experiment as the one before has left it.
     one_queue = {"concurrency_id": "experiment", "concurrency_limit": 1}
     once, latest, each = HIDDEN | one_queue, LATEST | one_queue, EACH | one_queue
-    region.after(easel.stroke(changes.add_stroke, where, experiment, **each).success)
+    region.after(canvas.stroke(changes.add_stroke, where, experiment, **each).success)
     region.after(tools.undo.click(changes.undo_stroke, where, experiment, **each).success)
     region.after(tools.clear.click(changes.clear_strokes, where, experiment, **each).success)
 
@@ -83,9 +83,9 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
         changed = event(show_errors(change), [*where, *inputs], experiment, **options)
         drawn.after(changed.success, show_progress="minimal")
 
-    on(paint.make.click, partial(changes.make_class, shelf=shelf), paint.name, paint.method, paint.prototypes)
+    on(paint.make.click, partial(changes.make_class, registry=registry), paint.name, paint.method, paint.prototypes)
     on(paint.without.input, changes.leave_out, paint.without, options=latest)
-    on(paint.upload.upload, partial(changes.open_class, shelf=shelf), paint.upload, options=latest)
+    on(paint.upload.upload, partial(changes.open_class, registry=registry), paint.upload, options=latest)
     on(edit.change.click, changes.change_mask, edit.stage, edit.action, edit.class_name, edit.other)
     on(edit.forget.click, changes.forget_masks)
     for control in (off.diverse, off.attention, off.updater, off.forced):
@@ -96,29 +96,34 @@ def build(session: gr.State, selection: gr.State, *, shelf: ModelShelf) -> list[
     on(moved.t.release, changes.move_embedding, *move, options=latest)
     on(reset.click, changes.start_anew)
     fields = [paint.without, *edit.choices, *off.stages, *moved.choices]
-    render_parts = show_errors(partial(what_if_forms.render_parts, shelf=shelf))
+    render_parts = show_errors(partial(what_if_forms.render_parts, registry=registry))
     parts = [note, painting, editing, moving, off.diverse, off.updater, off.forced, off.gate, off.embeddings]
     return [
-        canvas,
-        View(what_if_forms.render_choices, where, fields, "photo"),
-        View(render_parts, [session], parts, "photo"),
+        canvas_view,
+        Subscription(what_if_forms.render_choices, where, fields, "photo"),
+        Subscription(render_parts, [session], parts, "photo"),
         drawn,
     ]
 
 
 def _with_model(
-    render: Callable[..., str], output: gr.HTML, where: list[Any], *, shelf: ModelShelf, then: View | None = None
-) -> View:
+    render: Callable[..., str],
+    output: gr.HTML,
+    where: list[Any],
+    *,
+    registry: ModelRegistry,
+    then: Subscription | None = None,
+) -> Subscription:
     """What runs the model's head, and draws what follows."""
 
     @show_errors
     def draw(session: Session, selection: Selection, experiment: Experiment) -> str:
-        return render(experiment, session, selection, predictor=shelf.open(session.model))
+        return render(experiment, session, selection, predictor=registry.open(session.model))
 
-    return View(draw, where, [output], "stage", runs_model=True, then=then)
+    return Subscription(draw, where, [output], "stage", runs_model=True, then=then)
 
 
-def render_easel(session: Session, selection: Selection, experiment: Experiment) -> gr.HTML:
+def render_canvas(session: Session, selection: Selection, experiment: Experiment) -> gr.HTML:
     """The photo, and what is painted on it."""
     photo = session.photo(selection)
     if photo is None:
