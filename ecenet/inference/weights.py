@@ -14,9 +14,10 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
 from ecenet.common.errors import UserError
-from ecenet.model.config import ModelConfig, SegViTConfig
+from ecenet.model.config import ModelConfig, ReleaseConfig, SegViTConfig
 from ecenet.model.ecenet import ECENet
 from ecenet.model.network import Network, architecture_of
+from ecenet.model.release import ECENetRelease
 from ecenet.model.segvit import SegViT
 from ecenet.model.tensor_file import read_tensors
 
@@ -29,6 +30,16 @@ CLASS_TENSORS = ("extract.mask.3.weight", "extract.mask.3.bias", "extract.stand_
 """What has a row for each class."""
 SEGVIT_CLASS_TENSORS = ("classify.weight", "classify.bias")
 """What else has one in SegViT; in ECENet a layer of that name knows no classes."""
+RELEASE_CLASS_TENSORS = (
+    "head.coarse.1.weight",
+    "head.classify.weight",
+    "head.classify.bias",
+    "head.identify.weight",
+    "head.identify.bias",
+)
+"""What has one in the authors' release."""
+RELEASE_GRID_TENSORS = tuple(f"head.extract.{level}.project.weight" for level in range(4))
+"""What depends on how many classes there are: their masks are pooled to a grid of about √K × √K."""
 
 
 def shipped_weights() -> list[str]:
@@ -84,13 +95,20 @@ def copy_weights(source: Network, model: Network) -> None:
     """Begin a training where another ended; both need one architecture.
 
     With the same classes in the same order every tensor is copied. With others the ones that belong to classes keep
-    their new values; those are few: the coarse mask's last layer, and learned vectors.
+    their new values; those are few: the coarse mask's last layer, and learned vectors. In the authors' release these
+    are the layers that tell classes apart and, where √K differs, those that take masks' pyramids to embeddings.
 
     Raises:
         UserError: the architectures differ.
     """
     tensors, wanted = source.state_dict(), model.state_dict()
-    class_tensors = (*CLASS_TENSORS, *(SEGVIT_CLASS_TENSORS if isinstance(model, SegViT) else ()))
+    class_tensors = CLASS_TENSORS
+    if isinstance(model, SegViT):
+        class_tensors += SEGVIT_CLASS_TENSORS
+    elif isinstance(model, ECENetRelease) and isinstance(source, ECENetRelease):
+        class_tensors = RELEASE_CLASS_TENSORS
+        if source.head.extract[0].grids != model.head.extract[0].grids:
+            class_tensors += RELEASE_GRID_TENSORS
     if source.class_names != model.class_names:
         for name in class_tensors:
             tensors.pop(name, None)
@@ -137,13 +155,17 @@ def _read_config(path: Path) -> tuple[type[Network], dict[str, Any]]:
 
     architecture = config.pop("architecture", "ecenet")  # the first checkpoints name none
     network: type[Network]
-    settings: type[ModelConfig] | type[SegViTConfig]
+    settings: type[ModelConfig] | type[ReleaseConfig] | type[SegViTConfig]
     if architecture == "ecenet":
         network, settings = ECENet, ModelConfig
+    elif architecture == "ecenet-release":
+        network, settings = ECENetRelease, ReleaseConfig
     elif architecture == "segvit":
         network, settings = SegViT, SegViTConfig
     else:
-        raise UserError(f"Expected architecture in {path} to be ecenet or segvit, got {architecture!r}; correct it.")
+        raise UserError(
+            f"Expected architecture in {path} to be ecenet, ecenet-release or segvit, got {architecture!r}; correct it."
+        )
     arguments = inspect.signature(network).parameters.values()
     known = {argument.name for argument in arguments} - {"pretrained"}
     needed = {argument.name for argument in arguments if argument.default is inspect.Parameter.empty}

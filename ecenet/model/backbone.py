@@ -55,12 +55,14 @@ def build_backbone(
     same_padding: bool,
     pretrained: bool,
     position_side: int | None = None,
+    drop_path: float = 0.0,
 ) -> Backbone:
     """Build a timm backbone that takes images of varying size.
 
     Args:
         position_side: side in pixels of the square images that a ViT's position embeddings are for, if not the one
             that the name says.
+        drop_path: stochastic depth in training; 0 for networks that have none.
     Raises:
         UserError: the name is unknown to timm, or the network lacks the stages or the stride asked for.
     """
@@ -75,6 +77,8 @@ def build_backbone(
         options["output_stride"] = output_stride
     if position_side is not None:
         options["img_size"] = position_side
+    if drop_path:
+        options["drop_path_rate"] = drop_path
     if same_padding and architecture.startswith(("mobilenetv2", "mobilenetv3", "efficientnet", "tf_")):
         options["pad_type"] = "same"
     try:
@@ -149,6 +153,8 @@ def _explained(error: Exception, *, name: str, out_indices: tuple[int, ...], out
     """What timm's error means for the one who wrote the config."""
     if isinstance(error, TypeError) and "img_size" in str(error):
         return _no_plain_vit(name)
+    if isinstance(error, TypeError) and "drop_path" in str(error):
+        return UserError(f"Expected drop_path 0 for {name}, which has no stochastic depth; set it to 0.")
     if isinstance(error, TypeError) and "output_stride" in str(error):
         return UserError(
             f"Expected output_stride null for {name}, whose stride cannot be changed, got {output_stride}; "

@@ -1,36 +1,42 @@
-"""The two models of this package, which answer alike; whoever needs only one of them asks for it here."""
+"""The three models of this package, which answer alike; whoever needs only one of them asks for it here."""
 
 from dataclasses import asdict
 from typing import Any
 
 from ecenet.common.errors import UserError
-from ecenet.model.config import Architecture, ModelConfig, SegViTConfig
+from ecenet.model.config import Architecture, ModelConfig, ReleaseConfig, SegViTConfig
 from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.release import ECENetRelease
 from ecenet.model.segvit import SegViT
 
-Network = ECENet | SegViT
+Network = ECENet | ECENetRelease | SegViT
 """What a predictor runs: `backbone`, `forward_head`, stages, class names and how images are normalised."""
 
 
-def build_network(config: ModelConfig | SegViTConfig, **about: Any) -> Network:
+def build_network(config: ModelConfig | ReleaseConfig | SegViTConfig, **about: Any) -> Network:
     """A new model with random head weights; `about` as for `build_model`."""
-    return SegViT(**asdict(config), **about) if isinstance(config, SegViTConfig) else build_model(config, **about)
+    if isinstance(config, SegViTConfig):
+        return SegViT(**asdict(config), **about)
+    if isinstance(config, ReleaseConfig):
+        return ECENetRelease(**asdict(config), **about)
+    return build_model(config, **about)
 
 
 def architecture_of(model: Network) -> Architecture:
     """What `config.json` calls it."""
-    return "segvit" if isinstance(model, SegViT) else "ecenet"
+    if isinstance(model, SegViT):
+        return "segvit"
+    return "ecenet-release" if isinstance(model, ECENetRelease) else "ecenet"
 
 
 def as_ecenet(model: Network) -> ECENet:
-    """The same model, for what only ECENet can do: make a class of a painted region.
+    """The same model, for what only our ECENet can do: make a class of a painted region.
 
     Raises:
-        UserError: it is a SegViT.
+        UserError: it is another.
     """
-    if isinstance(model, SegViT):
+    if not isinstance(model, ECENet):
         raise UserError(
-            "Expected weights of an ECENet to paint classes for, got SegViT's, which names its own classes only; "
-            "choose other weights."
+            f"Expected weights of an ECENet to paint classes for, got {model.parts.closed}; choose other weights."
         )
     return model

@@ -108,7 +108,13 @@ class SegViT(
     @property
     def parts(self) -> HeadParts:
         """What edits can change."""
-        return HeadParts(explicit=self.explicit, new_classes=False, reconstruction=False, updater=self.updater)
+        return HeadParts(
+            explicit=self.explicit,
+            new_classes=False,
+            reconstruction=False,
+            updater=self.updater,
+            closed="SegViT's, which names its own classes only",
+        )
 
     def forward(self, images: Tensor) -> ECENetOutput:
         """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""

@@ -36,7 +36,7 @@ def read_tensors(
     if problems:
         raise UserError(
             f"Expected the {len(wanted)} tensors of the configured network in {path}, but {len(missing)} are missing, "
-            f"{len(misfits)} have another shape and {len(extra)} do not belong (first: {problems[0]}); "
+            f"{len(misfits)} have another shape and {len(extra)} do not belong (first: {', '.join(problems[:3])}); "
             "give the file and the config of one network."
         )
     return {key: loaded[key] for key in wanted}

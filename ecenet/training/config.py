@@ -8,7 +8,7 @@ import tyro
 
 from ecenet.common.errors import UserError
 from ecenet.data.read import Layout
-from ecenet.model.config import Architecture, ModelConfig, SegViTConfig
+from ecenet.model.config import Architecture, ModelConfig, ReleaseConfig, SegViTConfig
 
 StageLoss = Literal["cross_entropy", "dice_focal"]
 Schedule = Literal["poly", "cosine"]
@@ -41,8 +41,10 @@ class TrainConfig:
     pretrained: bool = True
     """Whether to fetch timm's weights where no file is given."""
     architecture: Architecture = "ecenet"
-    """What is trained: ECENet, built from the options of `model`, or SegViT, from those of `segvit`."""
+    """What is trained: ECENet, built from the options of `model`; ECENet as its authors released it, from those of
+    `release`; or SegViT, from those of `segvit`."""
     model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
+    release: ReleaseConfig = field(default_factory=ReleaseConfig)
     segvit: SegViTConfig = field(default_factory=SegViTConfig)
     image_mean: tuple[float, float, float] | None = None
     """Of RGB values in 0 … 1; by default what timm's weights expect, or 0.5 where the backbone comes otherwise."""
@@ -116,9 +118,11 @@ class TrainConfig:
     """Also log for TensorBoard, which must be installed."""
 
     @property
-    def network(self) -> ModelConfig | SegViTConfig:
+    def network(self) -> ModelConfig | ReleaseConfig | SegViTConfig:
         """What the trained model is built from."""
-        return self.segvit if self.architecture == "segvit" else self.model
+        if self.architecture == "segvit":
+            return self.segvit
+        return self.release if self.architecture == "ecenet-release" else self.model
 
     def __post_init__(self) -> None:
         """Refuse what no run can use.

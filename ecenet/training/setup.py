@@ -136,7 +136,7 @@ def jsonable(config: TrainConfig) -> dict[str, object]:
     settings["backbone_weights"] = config.backbone_weights.name if config.backbone_weights else None
     if config.start_from is not None and Path(config.start_from).is_dir():
         settings["start_from"] = Path(config.start_from).name
-    for key in ("data", "out", "architecture", "model", "segvit"):
+    for key in ("data", "out", "architecture", "model", "release", "segvit"):
         settings.pop(key)
     return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
 

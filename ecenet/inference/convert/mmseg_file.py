@@ -61,7 +61,7 @@ def read_published(path: Path) -> Published:
     if not isinstance(tensors, dict) or not tensors or not all(isinstance(one, Tensor) for one in tensors.values()):
         raise UserError(
             f"Expected tensors by name, as state_dict or alone, in {path}, but it holds something else; "
-            "give the checkpoint of a trained SegViT."
+            "give the checkpoint of a trained network."
         )
     meta = stored.get("meta")
     meta = meta if isinstance(meta, dict) else {}

@@ -4,11 +4,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ecenet.common.errors import UserError, disk_errors
-from ecenet.data.colors import distinct_colors
-from ecenet.data.labels import LabelSet, read_labels
-from ecenet.data.pairing import published_labels
-from ecenet.data.pascal_context import with_background
+from ecenet.common.errors import disk_errors
+from ecenet.data.labels import LabelSet
+from ecenet.inference.convert.class_labels import find_labels
 from ecenet.inference.convert.mmseg_file import Published, read_published, stated
 from ecenet.inference.convert.segvit_tensors import architecture, translate
 from ecenet.inference.weights import save_model
@@ -62,7 +60,7 @@ def convert_segvit(
     """Write `config.json`, `model.safetensors` and a model card, `README.md`.
 
     Args:
-        classes: file as `read_labels` takes it; by default the data set is known by its number of classes.
+        classes: file as `read_labels` takes it; by default as `find_labels` has it.
         out_indices, num_heads: as for `architecture`.
         image_mean, image_std: of RGB values in 0 … 1; by default as the checkpoint's own configuration says, else the
             authors' published ones, 0.5.
@@ -72,7 +70,7 @@ def convert_segvit(
     """
     published = read_published(path)
     config = architecture(published, out_indices=out_indices, num_heads=num_heads)
-    labels = find_labels(published, classes)
+    labels = find_labels(published, count=len(published.tensors["decode_head.q.weight"]), classes=classes)
     model = SegViT(
         **asdict(config),
         class_names=labels.class_names,
@@ -88,39 +86,6 @@ def convert_segvit(
         save_model(model.eval(), out, half=half)
         (out / "README.md").write_text(model_card(model, labels, file=path.name), encoding="utf-8")
     return Converted(model, unused)
-
-
-def find_labels(published: Published, classes: Path | None) -> LabelSet:
-    """Names and colours of the checkpoint's classes, in its order: those of a file, of a data set with so many
-    classes, or of the checkpoint itself.
-
-    Raises:
-        UserError: none of these, or a file with another number of classes.
-    """
-    count = len(published.tensors["decode_head.q.weight"])
-    if classes is not None:
-        labels = read_labels(classes)
-        if labels.num_classes != count:
-            raise UserError(
-                f"Expected the {count} classes of {published.file} in {classes}, got {labels.num_classes}; "
-                "list them all, in the order that it was trained with."
-            )
-        return labels
-    match count:
-        case 150:
-            return published_labels("ade20k")
-        case 59:
-            return published_labels("pascal_context")
-        case 60:
-            return with_background(published_labels("pascal_context"))
-        case 171:
-            return published_labels("coco_stuff")
-    if len(published.class_names) != count:
-        raise UserError(
-            f"Expected a checkpoint of 59, 60, 150 or 171 classes, whose names are known, got {count} in "
-            f"{published.file}; give them as --classes FILE, a classes.json."
-        )
-    return LabelSet(published.file, published.class_names, [list(color) for color in distinct_colors(count)])
 
 
 def _normalisation(published: Published, name: str) -> list[float]:

@@ -9,12 +9,13 @@ import tyro
 
 from ecenet.common.errors import UserError
 from ecenet.data.read import Layout, read_data
-from ecenet.model.config import ModelConfig, SegViTConfig
+from ecenet.model.config import ModelConfig, ReleaseConfig, SegViTConfig
 from ecenet.training.command import Train
 from ecenet.training.config import TrainConfig
 from ecenet.training.presets import find_recipe, with_preset
 
-OPTIONS = {field.name for kind in (TrainConfig, ModelConfig) for field in fields(kind)} - {"model", "segvit"}
+OPTIONS = {field.name for kind in (TrainConfig, ModelConfig) for field in fields(kind)} - {"model", "release", "segvit"}
+OPTIONS |= {f"release.{field.name}" for field in fields(ReleaseConfig)}
 OPTIONS |= {f"segvit.{field.name}" for field in fields(SegViTConfig)}
 ASKED_FOR = {"data", "out", "layout", "preset"}
 """Options that the form has fields for and that no further option may replace."""
