@@ -47,8 +47,8 @@ def compare(
     one run, interleaved.
 
     Raises:
-        UserError: as for `train`; settings that `check_study` refuses; weights to start from, which only ECENet has; the
-            folder holds results of other settings; `segmentation_models_pytorch` is not installed.
+        UserError: as for `train`; settings that `check_study` refuses; weights to start from, which only ECENet has;
+            the folder holds results of other settings; `segmentation_models_pytorch` is not installed.
     """
     check_study(config, "compare with other decoders")
     if config.start.start_from is not None:

@@ -129,7 +129,7 @@ def tiny_training(data: Path, out: Path, **changes: Any) -> TrainConfig:
 
 
 def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
-    """Other settings, named as on the command line, whatever group they are in; `model` and `segvit` are given whole."""
+    """Other settings, named as on the command line, whatever group they are in; `model` and `segvit` are whole."""
     if "data" in changes:
         changes["folder"] = changes.pop("data")
     for name in ("data", "start", "optimizer", "loss"):

@@ -166,10 +166,13 @@ def test_a_run_that_began_before_an_option_came_is_resumed_without_it(
 ) -> None:
     run = shutil.copytree(whole, tmp_path / "run")
     older = checkpoint(run)
-    del older["settings"]["jaccard_weight"]
+    for name in ("jaccard_weight", "contrast_weight", "class_sampling"):
+        del older["settings"][name]
     torch.save(older, run / "last.pt")
     with pytest.raises(UserError, match=r"jaccard_weight 0\.0 → 0\.5"):
         train(changed(config, out=run, jaccard_weight=0.5))
+    with pytest.raises(UserError, match=r"class_sampling 0\.5 → 0\.25, .*contrast_weight 0\.0 → 0\.3"):
+        train(changed(config, out=run, class_sampling=0.25, contrast_weight=0.3))
     train(changed(config, out=run))
 
 

@@ -144,6 +144,17 @@ def test_parts_of_a_batch_add_up_to_the_whole(stage_loss: StageLoss) -> None:
     torch.testing.assert_close(whole.total, parts_of_total + 0.1 * whole.diversity)
 
 
+def test_of_another_decoders_logits_the_losses_that_need_no_more_are_computed() -> None:
+    torch.manual_seed(0)
+    output, labels = small_model()(torch.randn(2, 3, 64, 64)), torch.randint(3, (2, 64, 64))
+    config = LossConfig(presence_weight=0.2, jaccard_weight=0.4, contrast_weight=1.0, hard_pixels=0.5)
+    ours = segmentation_losses(output, labels, config)
+    others = segmentation_losses(output.logits, labels, config)
+    assert (others.final, others.presence, others.jaccard) == (ours.final, ours.presence, ours.jaccard)
+    assert others.stages == others.diversity == others.contrast == 0
+    torch.testing.assert_close(others.total, ours.final + 0.2 * ours.presence + 0.4 * ours.jaccard)
+
+
 @pytest.mark.parametrize(
     "config",
     [
