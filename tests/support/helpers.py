@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from ecenet.data.colors import seen_by_all
 from ecenet.model.config import SegViTConfig
-from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.ecenet import ECENet
 from ecenet.model.segvit import SegViT
 from ecenet.training.config import DataConfig, ModelConfig, StartConfig, TrainConfig
 
@@ -27,7 +27,7 @@ def small_model(*, image_size: int | None = 64, seed: int = 0, config: ModelConf
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_model(
+        return ECENet(
             config or ModelConfig(embed_dim=16, taper=False),
             class_names=CLASS_NAMES,
             class_colors=CLASS_COLORS,
@@ -58,7 +58,7 @@ def small_segvit(*, image_size: int | None = 64, seed: int = 0, **overrides: Any
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SegViT(
-            **asdict(replace(SMALL_SEGVIT, **overrides)),
+            replace(SMALL_SEGVIT, **overrides),
             class_names=CLASS_NAMES,
             class_colors=CLASS_COLORS,
             image_mean=[0.5, 0.5, 0.5],
