@@ -15,7 +15,7 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo
 
-SHOW_ADDRESS = "address => { history.replaceState(null, '', address || location.pathname) }"
+SHOW_ADDRESS = "watch('value', () => history.replaceState(null, '', props.value || location.pathname));"
 
 
 def build(
@@ -26,8 +26,7 @@ def build(
     Args:
         tab: is kept at the id of the tab that is shown.
     """
-    address = gr.Textbox(visible="hidden", elem_id="address")
-    address.change(None, address, None, js=SHOW_ADDRESS)
+    address = gr.HTML("", html_template="", js_on_load=SHOW_ADDRESS, visible="hidden", elem_id="address")
 
     known = {one.id for one in tabs.children if isinstance(one, gr.Tab)}
 

@@ -12,7 +12,7 @@ const config = {
   modeBarButtonsToRemove: ['resetScale2d'],
   doubleClick: false, // a quick second drag would be one
 };
-// Gradio would take a quoted name for an event, so the property's name must not stand in quotes.
+// A prop: the ring around the selected point. gr.HTML takes quoted words for names of events.
 const [RING] = Object.keys({ ring: null });
 // Gradio's own plots bring another Plotly, which takes over the name and would drop what listens to ours.
 const plotly = (window.ecenetPlotly ??= window.Plotly);

@@ -1,12 +1,16 @@
-// The picture of the Segment tab. gr.HTML runs this once, as the body of a function of `element`, `trigger` and `watch`.
-// It changes what is shown without asking the server: ecenet/app/widgets/pixel_planes.py has sent what every stage says of every pixel.
+// The picture of the Segment tab. gr.HTML runs this once, as the body of a function of `element`, `props`, `trigger` and
+// `watch`. It changes what is shown without asking the server: ecenet/app/widgets/pixel_planes.py has sent what every
+// stage says of every pixel, and the controls around the picture send their values as props.
 // Of each pixel there are TOP classes, then their probabilities, then the entropy, these in percent.
 const [TOP, ENTROPY, PLANES] = [3, 6, 7];
 const VEIL = 0xa0000000;
 const LINE = {light: 0xffffffff, dark: 0xff000000};
 const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
-const view = element.closest('#segment-view');
+// Props: what the controls hold, and the selected pixel as "x,y". gr.HTML takes quoted words for names of events.
+const [STAGE, MODE, BOUNDARIES, OPACITY, MARKER] = Object.keys({
+  stage: null, mode: null, boundaries: null, opacity: null, marker: null,
+});
 const find = (selector) => element.querySelector(selector);
 const findAll = (selector) => [...element.querySelectorAll(selector)];
 
@@ -246,6 +250,9 @@ element.addEventListener('pointerleave', (event) => {
 });
 
 element.addEventListener('click', (event) => {
+  const frame = event.target.closest('[data-frame]');
+  // A picture of the filmstrip is another button for what the picker, a control of Gradio's, holds.
+  if (frame) document.querySelectorAll('#stage-picker input')[findAll('[data-frame]').indexOf(frame)].click();
   if (!isPhoto(event)) return;
   look(pixelUnder(event), {keyboard: false});
   select(state.cursor);
@@ -289,10 +296,14 @@ function highlight(row) {
   paintLines(layer(state.stage));
 }
 
-// The controls around the picture, and other views, tell what to show.
-view.addEventListener('show', ({detail}) => {
-  if ('pixel' in detail) detail.pixel = detail.pixel ? detail.pixel.split(',').map(Number) : null;
-  Object.assign(state, detail);
+for (const name of [STAGE, MODE, BOUNDARIES, OPACITY]) {
+  watch(name, () => {
+    state[name] = props[name];
+    draw();
+  });
+}
+watch(MARKER, () => {
+  state.pixel = props.marker ? props.marker.split(',').map(Number) : null;
   draw();
 });
 watch('value', setup);

@@ -115,8 +115,7 @@ def assert_only_text(page: str) -> None:
     parsed = Parsed(page)
     assert "script" not in parsed.tags
     assert ("src", "x") not in parsed.attributes
-    handlers = {value for name, value in parsed.attributes if name.startswith("on")}
-    assert all(value.startswith("document.querySelectorAll('#stage-picker") for value in handlers), handlers
+    assert not {value for name, value in parsed.attributes if name.startswith("on")}, "no part of the page is code"
 
 
 @pytest.fixture(scope="module")

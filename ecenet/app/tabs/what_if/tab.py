@@ -21,10 +21,9 @@ from ecenet.app.tabs.what_if import handlers as changes
 from ecenet.app.tabs.what_if.render import render_details, render_result
 from ecenet.app.widgets import download
 from ecenet.app.widgets.markup import data_uri
+from ecenet.app.widgets.props import send_props
 
 CANVAS_JS = read_static("canvas.js")
-TELL = """(value) =>
-    document.querySelector('#easel').dispatchEvent(new CustomEvent('tools', {{detail: {{{what}: value}}}}))"""
 HOW_TO = (
     "The photo to paint on. On the keyboard, arrow keys move a crosshair, Enter paints there; with the box it marks "
     "one corner, then the other."
@@ -67,8 +66,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     drawn = _with_model(render_result, result, where, registry=registry, then=detailed)
     canvas_view = Subscription(render_canvas, where, [canvas], "photo")
     region = Subscription(render_region, where, [canvas])
-    tools.tool.change(None, tools.tool, None, js=TELL.format(what="tool"))
-    tools.radius.input(None, tools.radius, None, js=TELL.format(what="radius"))
+    send_props(canvas, [tools.tool.change, tools.radius.input], tool=tools.tool, radius=tools.radius)
     # One after the other, so that no stroke gets lost: each takes the experiment as the one before has left it.
     one_queue = {"concurrency_id": "experiment", "concurrency_limit": 1}
     once, latest, each = HIDDEN | one_queue, LATEST | one_queue, EACH | one_queue
