@@ -48,7 +48,8 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     """Lay out the panel."""
     examples = example_photos()
     photo = gr.Image(label="Photo", sources=["upload", "clipboard"], type="filepath", height=220, elem_id="photo-input")
-    # Gradio would open the file first, and fail with a message of its own: ours tells what to do.
+    # Gradio (6.31) opens the file first, also for `type="filepath"`, and fails with a message of its own: ours tells
+    # what to do. Needless once that type hands over the file as it came.
     photo.preprocess = _uploaded_path  # type: ignore[method-assign]
     several = gr.UploadButton(
         "Add several photos", file_count="multiple", file_types=["image"], size="sm", elem_id="several-photos"

@@ -28,7 +28,10 @@ the other. An event that Gradio's page has put off would bring along what the on
 
 
 def event_data(event: gr.EventData) -> dict[str, Any]:
-    """What a browser sent along with an event; empty where that is no object. Nothing in it can be trusted."""
+    """What a browser sent along with an event; empty where that is no object. Nothing in it can be trusted.
+
+    `gr.EventData` (6.31) offers the entries as attributes only, and fails where there is no such entry or no object.
+    """
     return event._data if isinstance(event._data, dict) else {}
 
 
