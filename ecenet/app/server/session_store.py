@@ -42,7 +42,7 @@ class Retention:
     resting_seconds: float = 5
     """Nobody's session is put on disk sooner after its last event."""
     every: float = 10
-    """Seconds between two looks at it."""
+    """Seconds between two checks."""
 
 
 class Sessions(StateHolder):

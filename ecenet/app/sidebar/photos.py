@@ -69,7 +69,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         if not path:
             return session, selection
         session = add_photo(session, path, predictor=registry.open(session.model), example=example)
-        return session, session.look_at_newest(selection)
+        return session, session.select_newest(selection)
 
     @show_errors
     def add_several(
@@ -84,7 +84,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         added, problems = add_photos(session, paths, predictor=registry.open(session.model), track=track)
         for problem in problems:
             gr.Warning(problem)
-        return added, added.look_at_newest(selection) if added is not session else selection
+        return added, added.select_newest(selection) if added is not session else selection
 
     @show_errors
     def add_example(session: Session, selection: Selection, event: gr.EventData) -> tuple[Session, Selection]:
@@ -95,7 +95,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         return add(session, selection, path, example=caption)
 
     def remove_all(session: Session, selection: Selection) -> tuple[Session, Selection]:
-        return session.without_photos(), selection.look_again()
+        return session.without_photos(), selection.revised()
 
     both = [session, selection]
     added = photo.upload(add, [*both, photo], both, show_progress_on=photo, **MODEL_EACH)

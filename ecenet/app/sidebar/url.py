@@ -1,4 +1,4 @@
-"""What is looked at, as the page's address: a link to an example photo opens the same view again."""
+"""What is selected, as the page's address: a link to an example photo opens the same view again."""
 
 import re
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ def open_link(
         return session, selection
     session = add_photo(session, path, predictor=registry.open(session.model), example=link["photo"])
     numbers = re.fullmatch(r"(\d{1,5}),(\d{1,5})", link.get("pixel", ""))
-    named = session.look(
+    named = session.selection_of(
         photo=len(session.photos) - 1,
         stage=link.get("stage"),
         class_name=link.get("class"),

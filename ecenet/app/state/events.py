@@ -76,11 +76,11 @@ def follow(
     """
     views = [(None, view) for view in sidebar] + [(tab, view) for tab, group in tabs.items() for view in group]
     places = list(dict.fromkeys((tab, view.follows) for tab, view in views))
-    seen = {place: gr.State(None) for place in places}
+    followed = {place: gr.State(None) for place in places}
 
-    def look(selection: Selection, shown: str) -> list[Any]:
+    def changed(selection: Selection, shown: str) -> list[Any]:
         return [selection.followed(by) if tab in (None, shown) else gr.skip() for tab, by in places]
 
-    gr.on([selection.change, shown_tab.change], look, [selection, shown_tab], list(seen.values()), **LATEST)
+    gr.on([selection.change, shown_tab.change], changed, [selection, shown_tab], list(followed.values()), **LATEST)
     for tab, view in views:
-        view.after(seen[tab, view.follows].change, show_progress="minimal")
+        view.after(followed[tab, view.follows].change, show_progress="minimal")

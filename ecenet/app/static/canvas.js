@@ -1,6 +1,6 @@
 // The photo of the What if tab, to paint on. gr.HTML runs this once; `element`, `props`, `trigger` and `watch` are its.
 // A stroke is sent when it ends; the server answers with the whole region as a picture.
-const box = element.querySelector('.ece-easel');
+const box = element.querySelector('.ece-canvas');
 // Props: the painted region as a picture's address, and what the controls hold. gr.HTML takes quoted words for names of
 // events.
 const [REGION, TOOL, RADIUS] = Object.keys({ region: null, tool: null, radius: null });

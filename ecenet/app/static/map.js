@@ -20,7 +20,7 @@ let map = null; // key of what is drawn
 let flat = true;
 let ringTrace = -1;
 let pending = true;
-let view = null; // the part of a flat map that is looked at: its key and the ranges of both axes
+let view = null; // the part of a flat map that is shown: its key and the ranges of both axes
 let work = Promise.resolve(); // one thing after the other, since Plotly draws in its own time
 
 const webgl = (() => {
@@ -79,8 +79,8 @@ const drawRing = () => {
     return plotly.relayout(box, { annotations: ring ? [frame] : [] });
   }
   const at = ring ? ring.at.map((value) => [[value]]) : [[[]], [[]], [[]]];
-  const look = { 'marker.size': ring ? ring.size + 10 : 10, 'marker.color': color };
-  return plotly.restyle(box, { x: at[0], y: at[1], z: at[2], ...look }, [ringTrace]);
+  const style = { 'marker.size': ring ? ring.size + 10 : 10, 'marker.color': color };
+  return plotly.restyle(box, { x: at[0], y: at[1], z: at[2], ...style }, [ringTrace]);
 };
 
 const draw = async () => {

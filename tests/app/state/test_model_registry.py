@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.sidebar import model_picker as models
+from ecenet.app.sidebar import model_picker
 from ecenet.app.state.model_registry import ModelChoice, ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session, add_photo, choose_model, new_session
@@ -241,7 +241,7 @@ def test_a_choice_that_fails_leaves_the_session_and_becomes_a_toast(own: Path, t
     registry = ModelRegistry(own, runs=tmp_path / "runs")
     before = new_session(registry).with_photo(Photo("p", make_prediction(np.zeros((2, 2), dtype=np.uint8))))
     with gr.Blocks():
-        picker = models.build(gr.State(Session()), gr.State(Selection()), registry=registry)
+        picker = model_picker.build(gr.State(Session()), gr.State(Selection()), registry=registry)
     with pytest.raises(gr.Error, match="safetensors"):
         show_errors(choose_model)(before, "run:broken", registry=registry)
     assert before.photos[0].prediction.class_names != CLASS_NAMES
