@@ -141,6 +141,6 @@ def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 def least_distance(colors: Sequence[Sequence[int]]) -> float:
     """CIE Lab's, of the two that are most alike to the eyes that tell them apart worst."""
-    looks = seen_by_all(np.array(colors))
-    distances = np.linalg.norm(looks[:, :, None] - looks[:, None, :], axis=-1).min(axis=0)
+    seen = seen_by_all(np.array(colors))
+    distances = np.linalg.norm(seen[:, :, None] - seen[:, None, :], axis=-1).min(axis=0)
     return float(distances[np.triu_indices(len(colors), 1)].min())
