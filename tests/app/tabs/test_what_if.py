@@ -222,7 +222,7 @@ def test_where_nothing_is_painted_a_class_is_erased_all_over(session: Session) -
 
 
 def test_every_action_can_be_chosen() -> None:
-    assert tuple(value for _, value in what_if_forms.ACTIONS) == get_args(Action)
+    assert tuple(value for _, value in controls.ACTIONS) == get_args(Action)
 
 
 def test_the_truth_can_take_a_masks_place(session: Session) -> None:
