@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from ecenet.common.errors import UserError
+from ecenet.data.images import RGBImage
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class StagePrediction:
 class ImageFeatures:
     """An image after the backbone: whatever comes later reruns only the head."""
 
-    image: Image.Image
-    """RGB, upright, its own size."""
+    image: RGBImage
+    """At its own size."""
     working_size: tuple[int, int]
     """(height, width) that the network saw."""
     tensors: list[Tensor]
@@ -64,9 +64,12 @@ class Prediction:
     features: ImageFeatures
     seconds: float
     """Time from image to prediction."""
+    gate_adds: bool = False
+    """As for `HeadParts`: whether a gate of 1 adds all of the mask's evidence (the authors' release), or keeps the old
+    embedding (ours)."""
 
     @property
-    def image(self) -> Image.Image:
+    def image(self) -> RGBImage:
         return self.features.image
 
     @property

@@ -119,6 +119,16 @@ class ReleaseConfig:
     drop_path: float = 0.3
     """Stochastic depth of the backbone in training."""
 
+    @property
+    def embeddings(self) -> Embeddings:
+        """They come from masks: the release has no other kind."""
+        return "explicit"
+
+    @property
+    def updater(self) -> Updater:
+        """Gated: the release has no other kind."""
+        return "gated"
+
     def __post_init__(self) -> None:
         _check_kinds(
             self,
@@ -208,6 +218,10 @@ class SegViTConfig:
         _check_dropout(self.dropout)
         if any(grid < 1 for grid in self.pool_grids):
             raise UserError(f"Expected pool_grids of at least 1, got {self.pool_grids}; correct the config.")
+
+
+NetworkConfig = ModelConfig | ReleaseConfig | SegViTConfig
+"""What a network is built from, whichever it is."""
 
 
 def _check_kinds(config: object, *rules: tuple[str, tuple[type, ...], str]) -> None:

@@ -9,7 +9,8 @@ class StageOutput(NamedTuple):
     """What one stage saw and said. K classes, D embedding width, h×w the stage's own grid.
 
     `ece` is the coarse mask of Explicit Class Extraction, `stageL` … `stage1` are the SAU stages from
-    deep to shallow, `final` is the aggregated prediction. SegViT answers with the same, its attention-to-mask stages in
+    deep to shallow, `final` is the aggregated prediction. In the authors' release `ece` is the deepest stage, which has
+    no attention; `final` has the summed masks as similarity. SegViT answers with the same, its attention-to-mask stages in
     the place of SAU's, and without `ece` where its embeddings are learned.
     """
 
@@ -26,14 +27,15 @@ class StageOutput(NamedTuple):
     embeddings_after: Tensor
     """(B, K, D) class embeddings that leave the stage."""
     gate: Tensor | None
-    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence. None where nothing is gated."""
+    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence; in the authors' release 1 adds all of
+    the evidence, 0 none. None where nothing is gated."""
     class_logits: Tensor | None = None
     """(B, K, K + 1) unnormalised: which class a SegViT stage takes each embedding for, the last for one that the image
     does not hold. None elsewhere."""
 
 
 class ECENetOutput(NamedTuple):
-    """Everything that ECENet, or SegViT, computed for a batch."""
+    """Everything that ECENet, its authors' release, or SegViT computed for a batch."""
 
     logits: Tensor
     """(B, K, h, w) `stages["final"].mask_logits`: final logits at the finest stage's grid, unnormalised."""

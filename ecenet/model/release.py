@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
 from ecenet.model.backbone import Backbone, build_backbone
+from ecenet.model.config import ReleaseConfig
 from ecenet.model.ecenet import resize
 from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
@@ -158,30 +159,26 @@ class ECENetRelease(
     Head and formulae are the authors' release's. That it equals the paper's own training code is likely, not proven.
     Ours: other backbones than Swin, a simple feature pyramid on plain ViTs, and what edits do.
 
-    All arguments travel in `config.json`; `ReleaseConfig` documents the architecture's and holds their defaults, the
-    others are as for `ECENet`.
+    Settings, classes and normalisation travel in `config.json`; arguments are as for `ECENet`.
     """
+
+    settings: ReleaseConfig
+    settings_type = ReleaseConfig
 
     def __init__(
         self,
+        settings: ReleaseConfig,
         *,
-        backbone: str,
-        out_indices: list[int],
-        embed_dim: int,
-        num_heads: int,
         class_names: list[str],
         class_colors: list[list[int]],
         image_mean: list[float],
         image_std: list[float],
-        same_padding: bool = True,
-        feature_norms: bool = False,
-        dropout: float = 0.1,
-        drop_path: float = 0.3,
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
         pretrained: bool = False,
     ) -> None:
         super().__init__(
+            settings,
             class_names=class_names,
             class_colors=class_colors,
             image_mean=image_mean,
@@ -190,29 +187,27 @@ class ECENetRelease(
             recipe=recipe,
         )
         self.backbone = build_backbone(
-            name=backbone,
-            out_indices=tuple(out_indices),
+            name=settings.backbone,
+            out_indices=settings.out_indices,
             output_stride=None,
-            same_padding=same_padding,
+            same_padding=settings.same_padding,
             pretrained=pretrained,
-            drop_path=drop_path,
+            drop_path=settings.drop_path,
         )
-        self.pyramid = (
-            ViTPyramid(width=self.backbone.channels[0]) if needs_pyramid(self.backbone, name=backbone) else None
-        )
+        plain = needs_pyramid(self.backbone, name=settings.backbone)
+        self.pyramid = ViTPyramid(width=self.backbone.channels[0]) if plain else None
         if self.pyramid is not None:
             self.backbone.size_divisor = STRIDES[-1]
         channels = self.backbone.channels if self.pyramid is None else self.pyramid.channels
-        self.feature_norms = nn.ModuleList(ChannelNorm(width) for width in channels) if feature_norms else None
+        norms = nn.ModuleList(ChannelNorm(width) for width in channels)
+        self.feature_norms = norms if settings.feature_norms else None
         self.head = ReleaseHead(
             channels=channels,
             num_classes=len(class_names),
-            embed_dim=embed_dim,
-            num_heads=num_heads,
-            dropout=dropout,
+            embed_dim=settings.embed_dim,
+            num_heads=settings.num_heads,
+            dropout=settings.dropout,
         )
-        self.explicit = True
-        self.embed_dim = embed_dim
 
     @property
     def stage_names(self) -> list[str]:
@@ -223,11 +218,6 @@ class ECENetRelease(
     def parts(self) -> HeadParts:
         """What edits can change."""
         return PARTS
-
-    def forward(self, images: Tensor) -> ECENetOutput:
-        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""
-        self.backbone.check_size(images)
-        return self.forward_head(self.backbone(images))
 
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
         """Everything after the backbone, for features that were kept. As for `ECENet.forward_head`, but that

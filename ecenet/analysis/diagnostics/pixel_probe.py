@@ -26,7 +26,9 @@ class PixelProbe:
     similarity: dict[str, np.ndarray]
     """SAU stage → (K,) similarity of the feature here to each class embedding, unnormalised."""
     gate: dict[str, np.ndarray]
-    """Gated stage → (K,) mean gate of each class: 1 keeps its old embedding, 0 takes the mask's evidence."""
+    """Gated stage → (K,) mean gate of each class: 1 keeps its old embedding, 0 takes the mask's evidence; with
+    `gate_adds` 1 adds all of the evidence, 0 none."""
+    gate_adds: bool = False
 
     @property
     def decided(self) -> int:
@@ -58,6 +60,7 @@ def probe_pixel(prediction: Prediction, x: int, y: int) -> PixelProbe:
             if name not in WITHOUT_ATTENTION
         },
         gate={name: stage.gate.mean(axis=1) for name, stage in prediction.stages.items() if stage.gate is not None},
+        gate_adds=prediction.gate_adds,
     )
 
 

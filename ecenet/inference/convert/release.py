@@ -1,6 +1,5 @@
 """Checkpoints of ECENet's authors' release as checkpoints of this package, which every command and the app open."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 from torch import Tensor
@@ -70,7 +69,7 @@ def convert_release(
     )
     labels = find_labels(published, count=sizes.num_classes, classes=classes)
     model = ECENetRelease(
-        **asdict(config),
+        config,
         class_names=labels.class_names,
         class_colors=labels.class_colors,
         image_mean=list(image_mean or IMAGENET_MEAN),
@@ -93,7 +92,7 @@ def convert_release(
         _load_backbone(model, inside, file=published)
     with disk_errors(out):
         save_model(model.eval(), out, half=half)
-        (out / "README.md").write_text(model_card(model, config, labels, file=path.name), encoding="utf-8")
+        (out / "README.md").write_text(model_card(model, labels, file=path.name), encoding="utf-8")
     return model
 
 
@@ -115,8 +114,9 @@ def _load_backbone(model: ECENetRelease, tensors: dict[str, Tensor], *, file: Pu
     model.load_state_dict(model.state_dict() | named)
 
 
-def model_card(model: ECENetRelease, config: ReleaseConfig, labels: LabelSet, *, file: str) -> str:
+def model_card(model: ECENetRelease, labels: LabelSet, *, file: str) -> str:
     """Where the weights are from, what their authors state, and how to measure them."""
+    config = model.settings
     figures = "The release states no figure for such a checkpoint."
     if (config.backbone.split(".")[0], model.num_classes) == (ReleaseConfig().backbone, 150):
         figures = (
