@@ -14,8 +14,9 @@ from ecenet.model.checkpoint_files import read_config, read_tensors
 from ecenet.model.network import Network, build_network
 from ecenet.model.segvit import SegViT
 
-WEIGHTS_DIR = Path(__file__).resolve().parents[2] / "weights"
-"""Checkpoints that ship with the project."""
+_CHECKOUT, _PACKAGE = Path(__file__).resolve().parents[2] / "weights", Path(__file__).resolve().parents[1] / "shipped"
+WEIGHTS_DIR = _PACKAGE if _PACKAGE.is_dir() else _CHECKOUT
+"""Checkpoints that ship with the project: in `weights/` of a checkout, within the package where that is installed."""
 
 CHECKPOINT_FILES = ("config.json", "model.safetensors")
 

@@ -33,7 +33,7 @@ def render(session: Session, current: EmbeddingMap | None = None, drawn: Any = N
     defaults = {"color_by": "class", "lines": True, "with_reference": True, "min_area": 0.5, "refits": 0}
     values = defaults | {"options": OPTIONS} | changes
     fitter = values.pop("fitter", ScriptedFitter())
-    registry = values.pop("shelf", FolderOnly(None))
+    registry = values.pop("registry", FolderOnly(None))
     *fixed, options = values.values()
     return embeddings.render(
         session, current, drawn or embeddings.Drawn(), *fixed, *options, fitter=fitter, registry=registry

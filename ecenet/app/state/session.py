@@ -88,7 +88,7 @@ class Session:
         stage = self.stage(selection)
         return stage if stage != "final" else [name for name in self.stage_names if name != "final"][-1]
 
-    def look(self, *, photo: object, stage: object, class_name: object, pixel: object) -> Selection:
+    def selection_of(self, *, photo: object, stage: object, class_name: object, pixel: object) -> Selection:
         """The place that a link or a file names, as far as the session has it: anybody can write such a thing.
 
         Args:
@@ -98,22 +98,22 @@ class Session:
             photo=photo if type(photo) is int and 0 <= photo < len(self.photos) else 0,
             stage=stage if isinstance(stage, str) and stage in self.stage_names else "final",
         )
-        looked_at = self.photo(selection)
-        if looked_at is None:
+        photo_there = self.photo(selection)
+        if photo_there is None:
             return selection
-        if class_name in looked_at.prediction.class_names:
+        if class_name in photo_there.prediction.class_names:
             selection = replace(selection, class_name=str(class_name))
         if isinstance(pixel, list | tuple) and len(pixel) == 2:
             with contextlib.suppress(UserError):
-                selection = replace(selection, pixel=pixel_of(looked_at.prediction, *pixel))
+                selection = replace(selection, pixel=pixel_of(photo_there.prediction, *pixel))
         return selection
 
     def with_photo(self, photo: Photo) -> "Session":
         return replace(self, photos=(*self.photos, photo)[-self.limits.photos :])
 
-    def look_at_newest(self, selection: Selection) -> Selection:
+    def select_newest(self, selection: Selection) -> Selection:
         """The photo that came last; there must be one."""
-        return selection.look_at_photo(len(self.photos) - 1, self.photos[-1].prediction).look_again()
+        return selection.with_photo(len(self.photos) - 1, self.photos[-1].prediction).revised()
 
     def with_truth(self, selection: Selection, truth: Truth | None) -> "Session":
         """The selected photo's ground truth, or none.

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 from gradio_client.utils import QueueError
 
-from ecenet.app.server import session_store as sessions
+from ecenet.app.server import session_store
 from ecenet.app.server.blocks import Page
 from ecenet.app.server.event_queue import UNCOUNTED, UNREAD_BYTES, VisitorQueue
 from ecenet.app.server.serve import serve
-from ecenet.app.server.session_store import Retention, Sessions, delete_files, held_bytes
+from ecenet.app.server.session_store import Sessions, delete_files, held_bytes
 from ecenet.app.state.events import HIDDEN, MODEL_QUEUE
 from ecenet.app.state.experiment import Experiment
-from ecenet.app.state.limits import Limits
+from ecenet.app.state.limits import Limits, Retention
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.widgets.download import new_file
 from ecenet.inference.predictor import Predictor
@@ -149,14 +149,14 @@ def test_memory_and_files_of_a_session_go_after_its_time(quick: SmallPage, tmp_p
 def test_after_an_error_of_its_own_the_tidying_goes_on(
     quick: SmallPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real, failures = sessions.delete_files, [RuntimeError("once"), RuntimeError("twice")]
+    real, failures = session_store.delete_files, [RuntimeError("once"), RuntimeError("twice")]
 
     def fail_twice(*arguments: Any) -> None:
         if failures:
             raise failures.pop()
         real(*arguments)
 
-    monkeypatch.setattr(sessions, "delete_files", fail_twice)
+    monkeypatch.setattr(session_store, "delete_files", fail_twice)
     asyncio.run(click(quick, "a", "fill", "make"))
     quick.wait_until(lambda: "a" not in quick.sessions and not list((tmp_path / "cache").rglob("*.txt")))
     assert not failures

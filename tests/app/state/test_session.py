@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import build_app
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.app.error_toasts import show_errors
+from ecenet.app.layout import build_app
 from ecenet.app.sidebar import photos
 from ecenet.app.state.limits import Limits
 from ecenet.app.state.model_registry import ModelRegistry
@@ -94,11 +94,11 @@ def test_a_class_can_be_asked_for_and_the_largest_is_shown_otherwise() -> None:
 def test_on_the_way_to_another_photo_the_class_stays_where_that_photo_has_it_at_any_stage() -> None:
     elsewhere = make_prediction(np.zeros((2, 4), dtype=np.uint8))
     selection = Selection(photo=0, stage="stage3", class_name="cat", pixel=(1, 1), revision=5)
-    there = selection.look_at_photo(1, photo_with().prediction)
+    there = selection.with_photo(1, photo_with().prediction)
     assert there == Selection(photo=1, stage="stage3", class_name="cat", pixel=None, revision=5), (
         "its coarse mask has one"
     )
-    assert selection.look_at_photo(1, elsewhere).class_name is None
+    assert selection.with_photo(1, elsewhere).class_name is None
 
 
 def test_pixels_outside_the_photo_are_refused() -> None:
@@ -114,22 +114,22 @@ def test_a_click_on_the_same_photo_does_not_draw_it_again() -> None:
     assert replace(selection, stage="ece", class_name="dog", pixel=(0, 0)).followed("photo") == selection.followed(
         "photo"
     )
-    assert selection.look_at_photo(1, photo_with().prediction).followed("photo") != selection.followed("photo")
-    assert selection.look_again().followed("photo") != selection.followed("photo"), "the session has changed"
+    assert selection.with_photo(1, photo_with().prediction).followed("photo") != selection.followed("photo")
+    assert selection.revised().followed("photo") != selection.followed("photo"), "the session has changed"
 
 
 def test_what_shows_a_stage_is_not_drawn_again_for_a_class_or_a_pixel() -> None:
     selection = Selection()
     assert replace(selection, class_name="dog", pixel=(0, 0)).followed("stage") == selection.followed("stage")
-    for other in (replace(selection, stage="ece"), replace(selection, photo=1), selection.look_again()):
+    for other in (replace(selection, stage="ece"), replace(selection, photo=1), selection.revised()):
         assert other.followed("stage") != selection.followed("stage")
 
 
 def test_another_truth_is_heard_of_by_those_who_compare_with_it_alone() -> None:
     selection = Selection(stage="ece", pixel=(1, 1))
-    assert selection.judge_again().followed("stage") != selection.followed("stage")
-    assert selection.judge_again().followed("photo") == selection.followed("photo"), "photos and masks stay as they are"
-    assert replace(selection.judge_again(), truths=0) == selection
+    assert selection.with_other_truth().followed("stage") != selection.followed("stage")
+    assert selection.with_other_truth().followed("photo") == selection.followed("photo"), "photos and masks stay"
+    assert replace(selection.with_other_truth(), truths=0) == selection
 
 
 def test_a_stage_that_was_picked_meanwhile_is_not_taken_back() -> None:

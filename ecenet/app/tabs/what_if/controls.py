@@ -85,7 +85,7 @@ class KnockOut(NamedTuple):
 
     @property
     def switches(self) -> list[Any]:
-        """In the order of `what_if_changes.knock_out`."""
+        """In the order of `handlers.knock_out`."""
         return [self.diverse, self.attention, self.updater, self.forced, self.gate]
 
 
@@ -164,7 +164,7 @@ def knock_out() -> KnockOut:
 
 
 def transplant() -> Move:
-    gr.Markdown("Takes the first embedding of a class from one photo and puts it into the photo looked at.")
+    gr.Markdown("Takes the first embedding of a class from one photo and puts it into the selected photo.")
     source = gr.Dropdown([], label="From the photo", interactive=True, filterable=False, elem_id="move-source")
     class_name = gr.Dropdown([], label="its class", interactive=True, elem_id="move-class")
     into = gr.Dropdown([], label="takes the place of", interactive=True, elem_id="move-into")

@@ -24,7 +24,7 @@ from ecenet.inference.prediction import stage_title
 
 @show_errors
 def add_stroke(session: Session, selection: Selection, experiment: Experiment, event: gr.EventData) -> Experiment:
-    """One more stroke on the photo looked at.
+    """One more stroke on the selected photo.
 
     Raises:
         gr.Error: it is no stroke, or there is no photo.
@@ -170,7 +170,7 @@ def knock_out(
 def move_embedding(
     session: Session, selection: Selection, experiment: Experiment, source: int, class_name: str, into: str, t: float
 ) -> Experiment:
-    """Put a class embedding of one photo into the photo looked at.
+    """Put a class embedding of one photo into the selected photo.
 
     Raises:
         UserError: no such photo or class.
