@@ -1,6 +1,7 @@
 """Training batches from worker processes, for one process of a run or one of several."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,8 +10,17 @@ from torch.utils.data import DataLoader
 from ecenet.common.errors import UserError
 from ecenet.data.sampling import StepSampler, TrainingSamples
 
-Batch = tuple[Tensor, Tensor]
-"""(B, 3, S, S) uint8 RGB, (B, S, S) int64 labels."""
+
+class Batch(NamedTuple):
+    """What one process works through in one step."""
+
+    step: int
+    pixels: Tensor
+    """(B, 3, S, S) uint8 RGB."""
+    labels: Tensor
+    """(B, S, S) int64 class indices, 255 = ignore."""
+    files: list[str]
+    """Names of the images that the whole step is of, over all processes."""
 
 
 def training_batches(
@@ -31,6 +41,8 @@ def training_batches(
         generator=torch.Generator(),
     )
     try:
-        yield from loader
+        for step, (pixels, labels) in zip(sampler.steps, loader, strict=True):
+            files = [samples.data.images[key.image].name for key in sampler.batch(step)]
+            yield Batch(step, pixels, labels, files)
     except UserError as error:
         raise UserError(str(error).strip().splitlines()[-1].removeprefix("ecenet.common.errors.UserError: ")) from None

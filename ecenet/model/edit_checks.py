@@ -43,11 +43,6 @@ def check_edits(edits: HeadEdits, facts: HeadFacts) -> None:
     Raises:
         UserError: names the first such edit.
     """
-    if edits.learned and facts.parts.explicit:
-        raise UserError(
-            "Expected weights with learned embeddings, got weights whose embeddings are explicit; "
-            "choose weights whose config says embeddings: learned."
-        )
     if not edits.diverse and not facts.parts.reconstruction:
         raise UserError(
             "Expected weights with Feature Reconstruction, got weights without, which have no diverse branch; "

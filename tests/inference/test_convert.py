@@ -6,7 +6,6 @@ None of the published files could be had; the checkpoints here have their names 
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,7 @@ def test_every_name_and_shape_of_the_published_sizes_has_its_place_and_costs_wha
     labels = convert.find_labels(published, None)
     with torch.device("meta"):
         model = SegViT(
-            **asdict(config),
+            config,
             class_names=labels.class_names,
             class_colors=labels.class_colors,
             image_mean=[0.5] * 3,
@@ -226,7 +225,7 @@ model = dict(backbone=dict(out_indices=[1, 2, 3]), decode_head=dict(num_heads=4)
     path = write_checkpoint(tmp_path / "theirs.pth", theirs, config=text, CLASSES=["x", "y", "z"])
     model = convert_segvit(path, tmp_path / "a").model
     assert (model.image_mean, model.image_std) == ([0.2, 0.4, 0.0], [1.0, 0.1, 0.2])
-    assert model._hub_mixin_config["num_heads"] == 4  # type: ignore[index, call-overload]
+    assert model.settings.num_heads == 4
     assert model.class_names == ["x", "y", "z"]
     assert len(model.backbone.network.model.blocks) == 4, "those behind the last stage are not needed"
 

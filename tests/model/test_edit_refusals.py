@@ -35,7 +35,6 @@ UNIFORM = torch.full((2, 4, 4, 6), 0.25)
         (at("stage4", gate=torch.ones(2, 5, 16)), "broadcasts to 2×4×16"),
         (HeadEdits(gate=-0.1), "Expected a gate of 0 … 1"),
         (HeadEdits(gate=float("nan")), "Expected a gate of 0 … 1"),
-        (HeadEdits(learned=True), "Expected weights with learned embeddings, got weights whose"),
         (HeadEdits(without=(4,)), "Expected a class of 0 … 3, got 4"),
         (HeadEdits(without=(0, 1, 2, 3)), "Expected a class that takes part, got none"),
         (HeadEdits(added=(AddedClass("a", (0, 0, 0), torch.zeros(1, 8)),)), "Expected 1×16 .* class 'a', got 1×8"),

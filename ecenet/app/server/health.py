@@ -15,13 +15,14 @@ from starlette.routing import Route
 from ecenet import __version__
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.common.logs import log_event
+from ecenet.data.images import load_image
 from ecenet.inference.predictor import Predictor
 
 PROBED_EVERY = 30.0
 """Seconds for which an answer of the model counts, however often somebody asks."""
 STUCK_AFTER = 60.0
 """Seconds after which a model that still computes is taken for one that never ends."""
-PROBE = Image.new("RGB", (64, 64))
+PROBE = load_image(Image.new("RGB", (64, 64)))
 PROBE_SCALE = 0.25
 """Of the weights' own size: a sixteenth of a prediction's work."""
 _logger = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ecenet.analysis.diagnostics.ground_truth import Truth
 from ecenet.app.error_reporting import log_refusal
@@ -17,7 +16,7 @@ from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.widgets.pixel_planes import StagePictures, stage_pictures
 from ecenet.app.widgets.thumbnails import Thumbnail
 from ecenet.common.errors import UserError
-from ecenet.data.images import load_image, thumbnail
+from ecenet.data.images import RGBImage, load_image, thumbnail
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 
@@ -145,8 +144,8 @@ def add_photo(session: Session, path: str, *, predictor: Predictor, example: str
     )
 
 
-def read_photo(path: str, *, max_pixels: int) -> Image.Image:
-    """The photo at `path`, RGB, at the size at which the app shows it.
+def read_photo(path: str, *, max_pixels: int) -> RGBImage:
+    """The photo at `path`, at the size at which the app shows it.
 
     Args:
         max_pixels: largest photo to accept.

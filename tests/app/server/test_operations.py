@@ -20,10 +20,9 @@ from ecenet.app.api import photo
 from ecenet.app.error_reporting import full_name
 from ecenet.app.server import health as health_module
 from ecenet.app.server.blocks import Page
-from ecenet.app.server.event_queue import QUEUE
 from ecenet.app.server.health import Health
 from ecenet.app.server.serve import serve
-from ecenet.app.state.limits import Limits
+from ecenet.app.state.limits import MAX_WAITING, Limits
 from ecenet.app.state.session import Session, add_photos
 from ecenet.common.errors import UserError
 from ecenet.common.logs import configure_logging, log_event
@@ -82,7 +81,7 @@ def test_health_tells_what_answers_and_nothing_else(api: Served) -> None:
         "weights": "voc13",
         "device": api.predictor.device.type,
         "waiting": 0,
-        "queue": QUEUE,
+        "queue": MAX_WAITING,
         "umap_ready": True,
     }
     head = httpx.head(f"{api.address}/health", timeout=60)

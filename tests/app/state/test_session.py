@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import build_app
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.app.error_toasts import show_errors
+from ecenet.app.layout import build_app
 from ecenet.app.sidebar import photos
 from ecenet.app.state.limits import Limits
 from ecenet.app.state.model_registry import ModelRegistry
@@ -21,6 +21,9 @@ from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.state.session import MAX_PHOTO_SIDE, Photo, Session, add_photo, add_photos
 from ecenet.app.tabs import segment, similarity
 from ecenet.common.errors import UserError
+from ecenet.data import images
+from ecenet.evaluation.tta import Averaging, averaged_label_maps
+from ecenet.inference.oom_fallback import SteadyPredictor
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model
 from tests.support.helpers import noise_image, small_model
@@ -164,6 +167,26 @@ def test_large_photos_are_scaled_down_on_arrival(tmp_path: Path) -> None:
     noise_image(2000, 500).save(tmp_path / "wide.png")
     session = add_photo(Session(), str(tmp_path / "wide.png"), predictor=Predictor(small_model()))
     assert session.photos[0].prediction.image.size == (MAX_PHOTO_SIDE, MAX_PHOTO_SIDE // 4)
+
+
+def test_a_large_photo_is_converted_once_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks at it after its arrival keeps the very image."""
+    noise_image(1600, 1200).save(tmp_path / "large.png")
+    converted: list[tuple[int, int]] = []
+    to_rgb = images._to_rgb
+
+    def counted(image: Image.Image) -> Image.Image:
+        converted.append(image.size)
+        return to_rgb(image)
+
+    monkeypatch.setattr(images, "_to_rgb", counted)
+    predictor = SteadyPredictor(small_model(), device="cpu")
+    session = add_photo(Session(), str(tmp_path / "large.png"), predictor=predictor)
+    kept = session.photos[0].prediction.image
+    assert predictor.predict(kept).image is kept
+    assert predictor.extract_features(kept).image is kept
+    averaged_label_maps(predictor, kept, Averaging(flip=True))
+    assert converted == [(1600, 1200)]
 
 
 def test_a_bad_photo_leaves_the_session_as_it_was_and_becomes_a_toast(tmp_path: Path) -> None:

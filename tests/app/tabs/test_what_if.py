@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ecenet.analysis.diagnostics.ground_truth import Truth
+from ecenet.analysis.interventions.mask_edits import Action
 from ecenet.analysis.interventions.painted_class import PAINTED_COLORS
 from ecenet.analysis.interventions.painting import Pooling
 from ecenet.analysis.interventions.scenario import predict_scenario
@@ -107,7 +108,7 @@ def test_a_forged_stroke_becomes_a_toast(session: Session) -> None:
         handlers.add_stroke(Session(), HERE, Experiment(), sent(BOX))
 
 
-def test_the_easel_shows_the_photo_and_what_is_painted(session: Session) -> None:
+def test_the_canvas_shows_the_photo_and_what_is_painted(session: Session) -> None:
     canvas = what_if.render_canvas(session, HERE, stroked(session))
     about = json.loads(canvas.value)
     assert (about["width"], about["height"], about["name"]) == (64, 48, "photo0")
@@ -208,17 +209,28 @@ def test_a_mask_is_painted_and_erased_in_the_region(session: Session) -> None:
     plain = Experiment().mask_at(prediction, "ece").probabilities
     assert (erased[0] <= plain[0] + 1e-6).all()
     assert erased[0].min() < plain[0].min()
-    for action in ("paint", "erase"):
-        with pytest.raises(UserError, match="painted region"):
-            change(session, Experiment(), action)
+    with pytest.raises(UserError, match="painted region"):
+        change(session, Experiment(), "paint")
+
+
+def test_where_nothing_is_painted_a_class_is_erased_all_over(session: Session) -> None:
+    """As the API has it."""
+    prediction = session.photos[0].prediction
+    plain = Experiment().mask_at(prediction, "ece").probabilities
+    erased = change(session, Experiment(), "erase").mask_at(prediction, "ece").probabilities
+    np.testing.assert_allclose(erased[0], 0.01 * plain[0], rtol=1e-4)
+
+
+def test_every_action_can_be_chosen() -> None:
+    assert tuple(value for _, value in controls.ACTIONS) == get_args(Action)
 
 
 def test_the_truth_can_take_a_masks_place(session: Session) -> None:
     with pytest.raises(UserError, match="this photo has none"):
-        change(session, Experiment(), "truth")
+        change(session, Experiment(), "replace")
     mask = np.ones((48, 64), dtype=np.uint8)
     session = session.with_truth(HERE, Truth(mask, tuple(CLASS_NAMES)))
-    probabilities = change(session, Experiment(), "truth").mask_at(session.photos[0].prediction, "ece").probabilities
+    probabilities = change(session, Experiment(), "replace").mask_at(session.photos[0].prediction, "ece").probabilities
     assert (probabilities.argmax(axis=0) == 1).all()
 
 
