@@ -5,6 +5,7 @@ import time
 import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_an_eps_file_is_refused_without_starting_its_interpreter() -> None:
     assert "none that can be read" in refusal(program)
 
 
-TRUNCATABLE = {
+TRUNCATABLE: dict[str, dict[str, Any]] = {
     "JPEG": {},
     "progressive JPEG": {"progressive": True},
     "PNG": {},

@@ -219,7 +219,7 @@ def test_camvid_names_what_is_missing(tmp_path: Path) -> None:
     assert str(tmp_path / "val.txt") in refusal(read_camvid, tmp_path, "val")
     mask = tmp_path / "LabeledApproved_full" / "0001TP_006690_L.png"
     for color in ((128, 128, 129), (64, 64, 64)):
-        save_mask(mask, np.resize(np.uint8(color), (SIDE, SIDE, 3)))
+        save_mask(mask, np.resize(np.array(color, np.uint8), (SIDE, SIDE, 3)))
         assert str(color) in refusal(read_camvid, tmp_path)
     mask.write_bytes(b"no PNG")
     assert str(mask) in refusal(read_camvid, tmp_path)

@@ -1,6 +1,7 @@
 """Averaging several looks at an image."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,8 @@ def test_label_maps_of_large_images_are_repeated_as_predict_repeats_them(
 def test_with_flip_a_mirrored_image_gets_the_mirrored_answer(predictor: Predictor) -> None:
     image = noise_image(96, 64)
     mirrored = ImageOps.mirror(image)
-    for options in ({}, {"window": 64}):
+    each: tuple[dict[str, Any], ...] = ({}, {"window": 64})
+    for options in each:
         ours = averaged_probabilities(predictor, image, flip=True, **options)
         theirs = averaged_probabilities(predictor, mirrored, flip=True, **options)
         for name, mean in ours.items():
@@ -129,7 +131,7 @@ def test_probabilities_sum_to_one(predictor: Predictor) -> None:
         ({"window": 500}, "got 500; 496 or 512 would fit"),
     ],
 )
-def test_looks_that_there_are_not_are_refused(predictor: Predictor, options: dict[str, object], named: str) -> None:
+def test_looks_that_there_are_not_are_refused(predictor: Predictor, options: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError, match=named):
         averaged_probabilities(predictor, noise_image(32, 32), **options)
 

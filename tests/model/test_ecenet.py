@@ -92,11 +92,11 @@ def to_finest(maps: Tensor, output: ECENetOutput) -> Tensor:
 def test_final_prediction_is_a_convolution_of_all_stages_and_the_last_mask(tiny_model: ECENet, images: Tensor) -> None:
     output = run(tiny_model, images)
     stages = [output.stages[name] for name in tiny_model.stage_names[1:-1]]
-    convolutions = list(reversed(tiny_model.fuse))
+    convolutions = [tiny_model.fuse.get_submodule(str(level)) for level in (3, 2, 1, 0)]
     fused = F.conv2d(
         torch.cat([to_finest(stage.features, output) for stage in stages], dim=1),
-        torch.cat([conv.weight for conv in convolutions], dim=1),
-        sum(conv.bias for conv in convolutions),
+        torch.cat([conv.get_parameter("weight") for conv in convolutions], dim=1),
+        torch.stack([conv.get_parameter("bias") for conv in convolutions]).sum(dim=0),
     )
     final = output.stages["final"]
     torch.testing.assert_close(final.features, tiny_model.fuse_norm(fused), rtol=1e-3, atol=1e-4)
@@ -119,8 +119,8 @@ def test_summed_masks_hold_the_scores_of_every_deeper_stage(make_model: MakeMode
     model = make_model()
     plain = run(model, images)
     with torch.no_grad():
-        for attend in model.attend[:3]:
-            attend.key.weight.zero_()
+        for level in range(3):
+            model.get_parameter(f"attend.{level}.key.weight").zero_()
     output = run(model, images)
     deepest = output.stages["stage4"].mask_logits
     torch.testing.assert_close(deepest, plain.stages["stage4"].mask_logits)
@@ -137,8 +137,8 @@ def test_gradients_reach_every_parameter(make_model: MakeModel, overrides: dict[
     labels = torch.randint(4, (2, 64, 96), generator=torch.Generator().manual_seed(2))
     losses = segmentation_losses(model(images), labels, stage_weight=0.3, diversity_weight=0.1)
     losses.total.backward()
-    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    assert [name for name, gradient in gradients.items() if gradient is None] == []
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     assert all(gradient.isfinite().all() for gradient in gradients.values())
 
     dead = {

@@ -3,7 +3,9 @@
 import json
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -125,7 +127,7 @@ def test_ratios_are_those_of_the_same_round_and_a_network_that_failed_is_not_tim
 
 def test_rounds_run_every_candidate_in_turn_and_drop_the_warm_up() -> None:
     order: list[str] = []
-    calls = {name: (lambda name=name: order.append(name)) for name in ("a", "b")}
+    calls: dict[str, Callable[[], object]] = {name: partial(order.append, name) for name in ("a", "b")}
     seconds = round_seconds(calls, rounds=2, warm_up=1)
     assert order == ["a", "b"] * 3
     assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}

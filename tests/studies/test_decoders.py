@@ -67,7 +67,8 @@ def test_what_cannot_be_built_is_told_before_anything_is_trained(
 def test_another_seed_is_another_start(config: TrainConfig) -> None:
     data = read_folder(config.data, "train")
     first, same, other = (
-        make_candidate("fpn", replace(config, seed=seed), data).network.decoder.state_dict() for seed in (0, 0, 1)
+        make_candidate("fpn", replace(config, seed=seed), data).network.get_submodule("decoder").state_dict()
+        for seed in (0, 0, 1)
     )
     assert all(torch.equal(first[key], same[key]) for key in first)
     assert not all(torch.equal(first[key], other[key]) for key in first)
@@ -88,9 +89,9 @@ def test_the_best_comes_first_with_its_spread() -> None:
 
 def test_every_decoder_starts_from_the_same_backbone(config: TrainConfig) -> None:
     data = read_folder(config.data, "train")
-    ours = make_candidate("ecenet", config, data).backbone.network.state_dict()
+    ours = make_candidate("ecenet", config, data).backbone.get_submodule("network").state_dict()
     for name in DECODERS[1:]:
-        theirs = make_candidate(name, config, data).backbone.model.state_dict()
+        theirs = make_candidate(name, config, data).backbone.get_submodule("model").state_dict()
         assert set(ours) <= set(theirs), name
         assert all(theirs[key].shape == value.shape for key, value in ours.items())
 

@@ -247,7 +247,7 @@ def test_what_cannot_be_measured_is_refused(predictor: Predictor, data: Path, tm
         ({"stage": "ece"}, "got 'ece'"),
     ):
         with pytest.raises(UserError, match=message):
-            run(predictor, data, **options)  # type: ignore[arg-type]
+            run(predictor, data, **options)
     train = read_folder(data, "train")
     with pytest.raises(UserError, match="another split than the painted photos, got train for both"):
         few_shot(predictor, train, train)

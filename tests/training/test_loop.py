@@ -80,7 +80,7 @@ def test_a_run_leaves_a_model_and_its_validations(config: TrainConfig, whole: Pa
     assert model.recipe["train"]["steps"] == 6
     result = evaluate(Predictor(model), read_folder(config.data, "val")).to_json()
     times = {"seconds_per_image": 0}
-    confusion = result.pop("confusion")  # too long for a log line
+    confusion: Any = result.pop("confusion")  # too long for a log line
     assert sum(map(sum, confusion)) == 2 * 62 * 62, "all pixels but the frame"
     assert {**result, **times} == {**entries[-1]["val"], **times}
 

@@ -1,6 +1,7 @@
 """Losses beyond the plain cross-entropy, worked out by hand."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -125,7 +126,7 @@ def test_parts_of_a_batch_add_up_to_the_whole(stage_loss: str) -> None:
     images, labels = torch.randn(4, 3, 64, 64), torch.randint(3, (4, 64, 64))
     labels[0, :60] = 255
     labels[1, :, :20] = 255
-    options = {
+    options: dict[str, Any] = {
         **{"stage_weight": 0.3, "diversity_weight": 0.1, "presence_weight": 0.2, "hard_pixels": 0.5},
         **{"jaccard_weight": 0.4, "stage_loss": stage_loss, "class_weights": torch.tensor([0.5, 1.0, 2.0])},
     }
@@ -146,7 +147,7 @@ def test_parts_of_a_batch_add_up_to_the_whole(stage_loss: str) -> None:
 @pytest.mark.parametrize(
     "option", [{"stage_loss": "dice_focal"}, {"presence_weight": 1.0}, {"jaccard_weight": 1.0}, {"hard_pixels": 0.3}]
 )
-def test_every_loss_reaches_the_mask_head(option: dict[str, object]) -> None:
+def test_every_loss_reaches_the_mask_head(option: dict[str, Any]) -> None:
     model = small_model().train()
     output = model(torch.randn(2, 3, 64, 64))
     labels = torch.randint(3, (2, 64, 64))

@@ -33,14 +33,14 @@ def test_the_average_forgets_its_random_start_and_then_slows_down() -> None:
     def update(value: float) -> float:
         nn.init.constant_(model.weight, value)
         averaged.update_parameters(model)
-        return averaged.module.weight.item()
+        return averaged.module.get_parameter("weight").item()
 
     assert update(1.0) == 1.0, "the first weights are taken as they are"
     decay = 2 / 11  # (1 + n) / (10 + n) after n = 1 update
     assert update(2.0) == pytest.approx(decay * 1.0 + (1 - decay) * 2.0)
-    before, decay = averaged.module.weight.item(), 3 / 12
+    before, decay = averaged.module.get_parameter("weight").item(), 3 / 12
     assert update(5.0) == pytest.approx(decay * before + (1 - decay) * 5.0)
-    before, decay = averaged.module.weight.item(), 0.3  # 4 / 13 would be more than the limit
+    before, decay = averaged.module.get_parameter("weight").item(), 0.3  # 4 / 13 would be more than the limit
     assert update(-1.0) == pytest.approx(decay * before + (1 - decay) * -1.0)
 
 
@@ -50,7 +50,7 @@ def test_the_average_takes_statistics_too_and_counters_as_they_are() -> None:
     averaged.update_parameters(model)
     model(torch.tensor([[1.0, 2.0], [3.0, 6.0]]))
     averaged.update_parameters(model)
-    expected = 9 / 11 * model.running_mean  # from 0, with a decay of 2 / 11
+    expected = 9 / 11 * model.get_buffer("running_mean")  # from 0, with a decay of 2 / 11
     torch.testing.assert_close(averaged.module.running_mean, expected)
     assert averaged.module.num_batches_tracked == model.num_batches_tracked == 1
 
@@ -138,6 +138,7 @@ def test_leading_stages_end_with_the_first_feature(model: Callable[[], ECENet], 
 
 
 def test_only_batch_norms_are_frozen() -> None:
-    module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.5))).train()
+    norm, dropout = nn.BatchNorm2d(1), nn.Dropout(0.5)
+    module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Sequential(norm, dropout)).train()
     freeze_batch_norm(module)
-    assert [child.training for child in (module[0], module[1][0], module[1][1])] == [True, False, True]
+    assert [child.training for child in (module[0], norm, dropout)] == [True, False, True]

@@ -69,8 +69,8 @@ def test_the_best_and_the_last_weights_of_a_run_are_averaged(tmp_path: Path, dat
     for which, expected in (("best", [models["best"]]), ("model", [models["model"]]), ("both", [*models.values()])):
         words = ["ship", str(tmp_path / "run"), "--out", str(out), "--data", str(data), "--which", which]
         assert main(words) == 0
-        weights = [model.backbone.network.conv_stem.weight.detach() for model in expected]
-        shipped = load_model(out).backbone.network.conv_stem.weight
+        weights = [model.get_parameter("backbone.network.conv_stem.weight").detach() for model in expected]
+        shipped = load_model(out).get_parameter("backbone.network.conv_stem.weight")
         torch.testing.assert_close(shipped, torch.stack(weights).mean(dim=0).half().float())
 
 
@@ -81,8 +81,8 @@ def test_a_run_is_averaged_with_weights_that_have_left_theirs(tmp_path: Path, da
     out = tmp_path / "out"
     words = ["ship", str(tmp_path / "run"), str(tmp_path / "former"), "--which", "model"]
     assert main([*words, "--out", str(out), "--data", str(data)]) == 0
-    weights = [model.backbone.network.conv_stem.weight.detach() for model in models]
-    shipped = load_model(out).backbone.network.conv_stem.weight
+    weights = [model.get_parameter("backbone.network.conv_stem.weight").detach() for model in models]
+    shipped = load_model(out).get_parameter("backbone.network.conv_stem.weight")
     torch.testing.assert_close(shipped, torch.stack(weights).mean(dim=0).half().float())
 
 

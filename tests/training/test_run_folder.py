@@ -63,8 +63,9 @@ def test_pictures_and_embeddings_are_kept_for_replay(run: Path) -> None:
 def test_tensorboard_gets_the_same_figures(run: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    (folder,) = {path.parent for path in run.glob("tensorboard/**/events.*")} or {None}
-    assert folder is not None
+    folders = {path.parent for path in run.glob("tensorboard/**/events.*")}
+    assert len(folders) == 1
+    (folder,) = folders
     events = EventAccumulator(str(folder)).Reload()
     (total,) = events.Scalars("total")
     assert (total.step, total.value) == (20, pytest.approx(read_metrics(run)[1]["total"], abs=1e-5))

@@ -110,7 +110,9 @@ def test_pca_places_points_where_it_would_have_fitted_them() -> None:
 
 def test_axes_that_the_data_does_not_span_are_zero() -> None:
     line = np.outer(np.arange(5.0), [3, 4])
-    np.testing.assert_allclose(principal_axes(line, dimensions=3).directions, [[0.6, 0.8], [0, 0], [0, 0]], atol=1e-9)
+    np.testing.assert_allclose(
+        principal_axes(line, dimensions=3).directions, [[0.6, 0.8], [0.0, 0.0], [0.0, 0.0]], atol=1e-9
+    )
     assert np.ptp(project(np.ones((5, 4)), PCA, fitter=ScriptedFitter()).coordinates) == pytest.approx(0, abs=1e-9)
 
 
@@ -145,7 +147,8 @@ def test_a_method_that_fails_leaves_a_picture_and_its_reason() -> None:
 def test_options_out_of_range_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="Expected"):
         ProjectionOptions(**change).checked()
-    assert ProjectionOptions(seed=3.0, neighbors=4.0).checked() == ProjectionOptions(seed=3, neighbors=4)
+    from_the_page: dict[str, Any] = {"seed": 3.0, "neighbors": 4.0}
+    assert ProjectionOptions(**from_the_page).checked() == ProjectionOptions(seed=3, neighbors=4)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def test_erasing_gives_a_classs_probability_to_the_runner_up(mask: StageMask) ->
     np.testing.assert_allclose(changed[:, 0, 1], [0.2, 0.5, 0.3], rtol=1e-6)
     everywhere = np.ones((4, 8), dtype=bool)
     changed = mask.erased(everywhere, class_index=2, certainty=1.0).probabilities
-    np.testing.assert_allclose(changed[:, 0], [[0.8, 0.2], [0.2, 0.8], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(changed[:, 0], [[0.8, 0.2], [0.2, 0.8], [0.0, 0.0]], rtol=1e-6)
 
 
 def test_swapping_exchanges_two_classes(mask: StageMask) -> None:

@@ -16,6 +16,7 @@ from ecenet.common.errors import UserError
 from ecenet.inference.prediction import ImageFeatures, Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model
+from ecenet.model.ecenet import ECENet
 from ecenet.model.edits import HeadEdits
 from ecenet.model.network import as_ecenet
 from ecenet.training.config import ModelConfig
@@ -80,6 +81,7 @@ def test_the_mean_is_that_of_the_cells_under_the_region(predictor: Predictor, ke
     weights[0, 1], weights[2, 3] = 1.0, 0.5
     vector = embed_regions(predictor, [(kept, weights)], method="mean")
     model = predictor.model
+    assert isinstance(model, ECENet)
     with torch.inference_mode():
         deepest = model.deepest_features(kept.tensors)[0]
         pooled = (deepest[:, 0, 1] + 0.5 * deepest[:, 2, 3]) / 1.5

@@ -59,7 +59,9 @@ def test_the_parts_act_together(predictor: Predictor, photo: Prediction, other: 
     ece = after.stages["ece"].embeddings
     assert np.allclose(ece[2], other.stages["ece"].embeddings[0], atol=1e-6), "transplanted"
     assert np.allclose(ece[3], painted().embeddings[0], atol=1e-6), "joined"
-    assert np.allclose(after.stages["stage4"].gate, 0.5)
+    gate = after.stages["stage4"].gate
+    assert gate is not None
+    assert np.allclose(gate, 0.5)
     assert np.array_equal(after.stages["stage2"].embeddings, after.stages["stage3"].embeddings), "no updater"
 
 

@@ -91,6 +91,7 @@ GOOD: dict[str, Any] = {"tool": "brush", "points": [[1, 2]], "radius": 3}
 def test_a_forged_stroke_is_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         read_stroke(GOOD | change)
-    for payload in (None, [], "stroke", 3):
+    payloads: tuple[Any, ...] = (None, [], "stroke", 3)
+    for payload in payloads:
         with pytest.raises(UserError, match="Expected a tool"):
             read_stroke(payload)

@@ -149,7 +149,12 @@ def test_files_of_another_kind(api: Served, photo: dict[str, Any]) -> None:
 
 
 def test_calls_that_gradio_itself_cannot_follow(api: Served, photo: dict[str, Any]) -> None:
-    for endpoint, body in (("segment", {}), ("segment", {"photo": photo, "color": 1}), ("nothing", {})):
+    bodies: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("segment", {}),
+        ("segment", {"photo": photo, "color": 1}),
+        ("nothing", {}),
+    )
+    for endpoint, body in bodies:
         assert "Expected an endpoint of the API page" in error_of(api, endpoint, **body)
     assert "Expected an endpoint of the API page" in error_of(api, "nothing", named=False, data=[])
     assert error_of(api, "segment", named=False, data=[]) == UNREADABLE

@@ -71,5 +71,6 @@ def test_a_mutant_is_the_same_for_the_same_number() -> None:
 def test_a_process_that_ends_is_noticed(doors: Doors, tmp_path: Path) -> None:
     """Or the tests above would prove nothing. The last one: it leaves no process behind."""
     assert doors.open("photo", tmp_path / "missing").kind == "sentence"
+    assert doors._child is not None
     doors._child.kill()
     assert doors.open("photo", tmp_path / "missing").kind == "crash"

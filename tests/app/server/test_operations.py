@@ -59,7 +59,8 @@ def journal() -> Iterator[Journal]:
     journal = Journal()
     configure_logging("info", "json", stream=journal.stream)
     yield journal
-    root.handlers[:], _ = before[0], logging.captureWarnings(False)
+    root.handlers[:] = before[0]
+    logging.captureWarnings(False)
     root.setLevel(before[1])
     ours.setLevel(before[2])
 

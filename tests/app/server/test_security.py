@@ -9,6 +9,7 @@ import re
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -72,7 +73,20 @@ def test_no_event_opens_a_path_or_fails_without_a_sentence(visitor: Visitor, tmp
     secret = tmp_path / "secret.png"
     secret.write_bytes(cat)
     unmarked = {"path": str(secret)}
-    values = [None, "", str(secret), -1, 1e308, True, [], {}, [str(secret)], unmarked, unmarked | FILE, [unmarked]]
+    values: list[Any] = [
+        None,
+        "",
+        str(secret),
+        -1,
+        1e308,
+        True,
+        [],
+        {},
+        [str(secret)],
+        unmarked,
+        unmarked | FILE,
+        [unmarked],
+    ]
     values += [{"path": f"{get_upload_folder()}/../x"}, {"path": "file:///etc/passwd"}, {"index": [], "map": 1}]
     chance = random.Random(0)
     assert visitor.add("cat.png", cat)["success"]

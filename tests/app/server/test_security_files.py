@@ -181,8 +181,9 @@ def test_a_bank_of_a_stranger_stays_text(tmp_path: Path) -> None:
     assert_only_text(dataset_tables.about_bank(bank, stage="final"))
     assert_only_text(dataset_tables.confusion_table(np.eye(3, dtype=int), names=names, title="Final"))
     assert_only_text(dataset_images.image_names(listing, bank=bank))
+    forged: Any = [MARK_UP, *colors[0][1:]]
     with pytest.raises(ValueError, match="invalid literal"):
-        color_swatch([MARK_UP, *colors[0][1:]])
+        color_swatch(forged)
 
 
 def test_a_runs_name_and_log_stay_text(tmp_path: Path) -> None:

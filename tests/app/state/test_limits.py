@@ -44,7 +44,7 @@ def write(folder: Path, width: int, height: int) -> str:
 @pytest.mark.parametrize("wrong", [{"megabytes": 0}, {"pixels": 9}, {"pixels": 10**10}, {"photos": -1}])
 def test_nonsense_is_refused(wrong: dict[str, int], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match=f"Expected --max-{next(iter(wrong))} of"):
-        Limits(**wrong)  # type: ignore[arg-type]
+        Limits(**wrong)
     with pytest.raises(SystemExit) as ended:
         start(Options(**{f"max_{name}": value for name, value in wrong.items()}), build_app)  # type: ignore[arg-type]
     assert ended.value.code == 2

@@ -90,7 +90,9 @@ def test_a_session_opens_again_where_it_was_left(registry: ModelRegistry, tmp_pa
     assert opened.selection == Selection(photo=1, stage="stage2", class_name="grass", pixel=(40, 3))
     assert [photo.name for photo in opened.session.photos] == ["noise", "noise"]
     assert opened.session.photos[0].truth is None
-    assert np.array_equal(opened.session.photos[1].true_mask, mask)
+    true_mask = opened.session.photos[1].true_mask
+    assert true_mask is not None
+    assert np.array_equal(true_mask, mask)
     for ours, theirs in zip(opened.session.photos, session.photos, strict=True):
         assert np.array_equal(ours.prediction.label_map, theirs.prediction.label_map)
         assert np.array_equal(

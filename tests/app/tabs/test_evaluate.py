@@ -68,6 +68,7 @@ def test_a_bank_beside_the_weights_is_shown_and_says_what_it_is(
     true, seen = confusion.sum(axis=1) > 0, confusion.sum(axis=0) > 0
     assert len(cells) == true.sum() * (true | seen).sum()
     assert "Stage 2" in matrix
+    assert worst is not None
     assert len(worst.rows) == 4
     assert image_names(worst, bank=bank).count("<li>") == 4
     assert all(name in spreads for name in CLASS_NAMES if name in re.findall(r"</span>(\w+)", spreads))
@@ -135,10 +136,12 @@ def test_an_image_opens_with_its_truth_and_the_class_of_the_cell(
 ) -> None:
     data = read_folder(folder, "val")
     listing = Listing("", "stage1", ((2, "5"),), (0, 1))
-    options = {"listing": listing, "bank": bank, "data": data, "predictor": registry.open("own")}
+    options: dict[str, Any] = {"listing": listing, "bank": bank, "data": data, "predictor": registry.open("own")}
     session, selection = open_image(new_session(registry), Selection(stage="stage2"), 2, **options)
     assert session.photos[0].name == "2"
-    assert np.array_equal(session.photos[0].true_mask, data.load_mask(2))
+    true_mask = session.photos[0].true_mask
+    assert true_mask is not None
+    assert np.array_equal(true_mask, data.load_mask(2))
     assert (selection.photo, selection.stage, selection.class_name) == (0, "stage2", CLASS_NAMES[1])
     for forged in (0, "2", None, -1, True, 2.0):
         with pytest.raises(UserError, match="Expected an image of the list"):

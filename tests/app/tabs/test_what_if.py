@@ -24,7 +24,9 @@ from ecenet.app.tabs.what_if import handlers as what_if_changes
 from ecenet.app.tabs.what_if import tab as what_if
 from ecenet.app.tabs.what_if.render import render_details, render_result
 from ecenet.common.errors import UserError
+from ecenet.inference.prediction import Prediction
 from ecenet.inference.weights import save_model
+from ecenet.model.config import Embeddings
 from ecenet.training.config import ModelConfig
 from tests.support.helpers import CLASS_NAMES, noise_image, small_model
 
@@ -59,10 +61,16 @@ def made(session: Session, registry: ModelRegistry, experiment: Experiment, *, n
     return what_if_changes.make_class(session, HERE, experiment, name, "mean", 3, registry=registry)
 
 
+def painted_pixels(experiment: Experiment, prediction: Prediction) -> int:
+    region = experiment.region_on(prediction)
+    assert region is not None
+    return int(region.sum())
+
+
 def test_strokes_are_kept_for_each_photo_and_can_be_taken_back(session: Session) -> None:
     one, other = (photo.prediction for photo in session.photos)
     experiment = stroked(session)
-    assert experiment.region_on(one).sum() == 27 * 27
+    assert painted_pixels(experiment, one) == 27 * 27
     assert experiment.region_on(other) is None
     experiment = stroked(session, selection=Selection(photo=1), experiment=experiment)
     experiment = stroked(session, experiment=experiment)
@@ -90,14 +98,14 @@ def test_every_patch_keeps_the_stage_that_it_was_taken_at(session: Session) -> N
     at_ece, at_end = Selection(stage="ece"), Selection(stage="final")
 
     experiment = what_if_changes.add_stroke(session, at_ece, Experiment(), pick)
-    assert experiment.region_on(prediction).sum() == 30 * 64
+    assert painted_pixels(experiment, prediction) == 30 * 64
     experiment = what_if_changes.add_stroke(session, at_end, experiment, dot)
-    assert experiment.region_on(prediction).sum() == 30 * 64 + 1, "painted at another stage meanwhile"
+    assert painted_pixels(experiment, prediction) == 30 * 64 + 1, "painted at another stage meanwhile"
     experiment = what_if_changes.undo_stroke(session, at_end, experiment)
-    assert experiment.region_on(prediction).sum() == 30 * 64
+    assert painted_pixels(experiment, prediction) == 30 * 64
     experiment = what_if_changes.clear_strokes(session, at_end, experiment)
     experiment = what_if_changes.add_stroke(session, at_end, experiment, pick)
-    assert experiment.region_on(prediction).sum() == 10 * 64
+    assert painted_pixels(experiment, prediction) == 10 * 64
 
 
 def test_a_forged_stroke_becomes_a_toast(session: Session) -> None:
@@ -245,6 +253,7 @@ def test_the_change_of_the_selected_class_s_similarity_is_shown(session: Session
     assert np.abs(change).max() > 0.05, "so that there is something to be seen"
     page = render_result(off, session, where, predictor=predictor)
     assert f"Similarity to {where.class_name}: {change.min():+.2g} … {change.max():+.2g}" in page
+    assert where.class_name is not None
     without = what_if_changes.leave_out(session, where, off, [where.class_name])
     assert "Similarity to" not in render_result(without, session, where, predictor=predictor)
 
@@ -290,7 +299,11 @@ def test_there_is_to_choose_what_the_session_has(session: Session, registry: Mod
 
 
 def test_weights_of_one_kind_of_embeddings_say_why_there_is_no_other(tmp_path: Path) -> None:
-    for kind, said in (("explicit", "Learned class embeddings"), ("learned", "Explicit class embeddings")):
+    kinds: tuple[tuple[Embeddings, str], ...] = (
+        ("explicit", "Learned class embeddings"),
+        ("learned", "Explicit class embeddings"),
+    )
+    for kind, said in kinds:
         save_model(small_model(config=ModelConfig(embed_dim=8, embeddings=kind)), tmp_path / kind)
         registry = ModelRegistry(tmp_path / kind, runs=tmp_path / "runs")
         note = what_if_forms.render_parts(new_session(registry), registry=registry)[-1]
