@@ -48,8 +48,9 @@ def load_model(weights: str | Path) -> Network:
     for name in CHECKPOINT_FILES:
         if not (folder / name).is_file():
             raise UserError(
+                "file-missing",
                 f"Expected config.json and model.safetensors in {folder}, but {name} is missing; "
-                "give the folder of a complete checkpoint."
+                "give the folder of a complete checkpoint.",
             )
     network, config = _read_config(folder / "config.json")
     model = network(**config)
@@ -98,8 +99,9 @@ def copy_weights(source: Network, model: Network) -> None:
     missing = [name for name in wanted if name not in tensors and name not in class_tensors]
     if misfits or missing:
         raise UserError(
+            "tensor-mismatch",
             f"Expected weights of the configured architecture to start from, but {len(misfits + missing)} tensors "
-            f"do not fit (first: {(misfits + missing)[0]}); give the model options that they were trained with."
+            f"do not fit (first: {(misfits + missing)[0]}); give the model options that they were trained with.",
         )
     model.load_state_dict(wanted | tensors)
 
@@ -114,15 +116,17 @@ def _find_folder(weights: str | Path) -> Path:
     is_hub_id = isinstance(weights, str) and weights.count("/") == 1 and not weights.startswith((".", "/", "~"))
     if not is_hub_id:
         raise UserError(
+            "weights-not-found",
             f"Expected weights by name ({', '.join(shipped_weights()) or 'none shipped'}), folder or Hub id, "
-            f"got {str(weights)!r}; choose one of them."
+            f"got {str(weights)!r}; choose one of them.",
         )
     try:
         return Path(snapshot_download(str(weights), allow_patterns=list(CHECKPOINT_FILES)))
     except (OSError, HFValidationError) as error:
         raise UserError(
+            "weights-not-found",
             f"Expected {str(weights)!r} to be a folder here or a model on the Hugging Face Hub, but neither answers; "
-            "check the spelling and the network."
+            "check the spelling and the network.",
         ) from error
 
 
@@ -131,9 +135,12 @@ def _read_config(path: Path) -> tuple[type[Network], dict[str, Any]]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"Expected JSON in {path}, but it is damaged; restore the file.") from error
+        raise UserError("invalid-config", f"Expected JSON in {path}, but it is damaged; restore the file.") from error
     if not isinstance(config, dict) or "class_names" not in config:
-        raise UserError(f"Expected an ECENet config in {path}, but it names no classes; give an ECENet checkpoint.")
+        raise UserError(
+            "invalid-config",
+            f"Expected an ECENet config in {path}, but it names no classes; give an ECENet checkpoint.",
+        )
 
     architecture = config.pop("architecture", "ecenet")  # the first checkpoints name none
     network: type[Network]
@@ -143,7 +150,10 @@ def _read_config(path: Path) -> tuple[type[Network], dict[str, Any]]:
     elif architecture == "segvit":
         network, settings = SegViT, SegViTConfig
     else:
-        raise UserError(f"Expected architecture in {path} to be ecenet or segvit, got {architecture!r}; correct it.")
+        raise UserError(
+            "invalid-config",
+            f"Expected architecture in {path} to be ecenet or segvit, got {architecture!r}; correct it.",
+        )
     arguments = inspect.signature(network).parameters.values()
     known = {argument.name for argument in arguments} - {"pretrained"}
     needed = {argument.name for argument in arguments if argument.default is inspect.Parameter.empty}
@@ -151,24 +161,33 @@ def _read_config(path: Path) -> tuple[type[Network], dict[str, Any]]:
     if unknown or missing:
         problem = f"{unknown[0]!r} is unknown" if unknown else f"{missing[0]!r} is missing"
         raise UserError(
-            f"Expected {network.__name__}'s {len(known)} settings in {path}, but {problem}; correct the file."
+            "invalid-config",
+            f"Expected {network.__name__}'s {len(known)} settings in {path}, but {problem}; correct the file.",
         )
 
     settings(**{field.name: config[field.name] for field in fields(settings) if field.name in config})
     names, colors = config["class_names"], config["class_colors"]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise UserError(f"Expected class_names in {path} to be a list of names, got {names!r}; correct the file.")
+        raise UserError(
+            "invalid-config", f"Expected class_names in {path} to be a list of names, got {names!r}; correct the file."
+        )
     if not isinstance(colors, list) or len(colors) != len(names) or not all(_is_triple(color) for color in colors):
         raise UserError(
+            "invalid-config",
             f"Expected class_colors in {path} to hold three numbers for each of the {len(names)} classes, "
-            f"got {colors!r}; correct the file."
+            f"got {colors!r}; correct the file.",
         )
     for name in ("image_mean", "image_std"):
         if not _is_triple(config[name]):
-            raise UserError(f"Expected {name} in {path} to be three numbers, got {config[name]!r}; correct the file.")
+            raise UserError(
+                "invalid-config",
+                f"Expected {name} in {path} to be three numbers, got {config[name]!r}; correct the file.",
+            )
     size = config.get("image_size")
     if size is not None and (type(size) is not int or size < 1):
-        raise UserError(f"Expected image_size in {path} to be pixels or null, got {size!r}; correct the file.")
+        raise UserError(
+            "invalid-config", f"Expected image_size in {path} to be pixels or null, got {size!r}; correct the file."
+        )
     return network, config
 
 

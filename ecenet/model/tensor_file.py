@@ -27,7 +27,8 @@ def read_tensors(
         loaded = {key.removeprefix(prefix): tensor for key, tensor in load(path.read_bytes()).items()}
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy or download it again."
+            "file-damaged",
+            f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy or download it again.",
         ) from error
     missing = [key for key in wanted if key not in loaded]
     misfits = [key for key in wanted if key in loaded and loaded[key].shape != wanted[key].shape]
@@ -35,8 +36,9 @@ def read_tensors(
     problems = missing + misfits + extra
     if problems:
         raise UserError(
+            "tensor-mismatch",
             f"Expected the {len(wanted)} tensors of the configured network in {path}, but {len(missing)} are missing, "
             f"{len(misfits)} have another shape and {len(extra)} do not belong (first: {problems[0]}); "
-            "give the file and the config of one network."
+            "give the file and the config of one network.",
         )
     return {key: loaded[key] for key in wanted}

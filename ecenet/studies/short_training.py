@@ -44,7 +44,9 @@ def check_ecenet(config: TrainConfig, purpose: str) -> None:
     UserError: the settings are of another architecture, with which there is nothing to do for that purpose.
     """
     if config.architecture != "ecenet":
-        raise UserError(f"Expected ECENet to {purpose}, got {config.architecture}; leave --architecture out.")
+        raise UserError(
+            "conflicting-options", f"Expected ECENet to {purpose}, got {config.architecture}; leave --architecture out."
+        )
 
 
 def shared_settings(config: TrainConfig, data: LabelledSplit) -> dict[str, Any]:

@@ -149,4 +149,6 @@ class TrainConfig:
             rules.append((name, 0 <= getattr(self, name) < float("inf"), "0 or more"))
         for name, fits, wanted in rules:
             if not fits:
-                raise UserError(f"Expected {name} to be {wanted}, got {getattr(self, name)}; correct the option.")
+                raise UserError(
+                    "out-of-range", f"Expected {name} to be {wanted}, got {getattr(self, name)}; correct the option."
+                )

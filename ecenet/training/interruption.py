@@ -54,6 +54,7 @@ def too_large(config: TrainConfig, *, processes: int) -> UserError:
         else f"lower --crop-size below {config.crop_size}"
     )
     return UserError(
+        "out-of-memory",
         f"Expected a device that holds {at_once} crops of {config.crop_size}×{config.crop_size} at once, "
-        f"but its memory is full; {remedy}."
+        f"but its memory is full; {remedy}.",
     )

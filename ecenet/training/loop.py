@@ -75,8 +75,9 @@ def train(config: TrainConfig) -> Evaluation:
     divisor = accelerator.num_processes * config.accumulate
     if config.batch_size % divisor:
         raise UserError(
+            "conflicting-options",
             f"Expected batch_size to be a multiple of processes × accumulate = {divisor}, got {config.batch_size}; "
-            f"choose {-(-config.batch_size // divisor) * divisor}."
+            f"choose {-(-config.batch_size // divisor) * divisor}.",
         )
 
     torch.manual_seed(config.seed)
@@ -183,8 +184,9 @@ def fit(
             if not torch.isfinite(figures[0]):
                 names = ", ".join(train_data.images[key.image].name for key in sampler.batch(step))
                 raise UserError(
+                    "loss-not-finite",
                     f"Expected a finite loss, got {figures[0].item()} at step {step} from {names}; "
-                    "look at these files, or lower lr in a new --out."
+                    "look at these files, or lower lr in a new --out.",
                 )
             accelerator.clip_grad_norm_(learners(optimizer), config.clip_grad)
             optimizer.step()

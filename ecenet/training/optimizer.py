@@ -58,8 +58,9 @@ def _layer_groups(backbone: nn.Module, *, lr: float, weight_decay: float, layer_
     network = getattr(network, "model", network)  # timm wraps a ViT whose features it gathers
     if not hasattr(network, "group_matcher"):
         raise UserError(
+            "unsuitable-backbone",
             f"Expected a backbone whose layers timm can tell apart for layer_decay {layer_decay}, such as a ViT, "
-            f"got {type(network).__name__}; leave layer_decay at 1."
+            f"got {type(network).__name__}; leave layer_decay at 1.",
         )
     exempt = network.no_weight_decay() if hasattr(network, "no_weight_decay") else ()
     return [

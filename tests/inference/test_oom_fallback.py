@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from ecenet.analysis.diagnostics.faithfulness import score_map
 from ecenet.analysis.interventions.painting import paint_class
 from ecenet.app.state.session import Session, add_photos
-from ecenet.common.errors import UserError
 from ecenet.inference.oom_fallback import LOADED_ON_CPU, ON_CPU, SMALLER, SteadyPredictor
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.model.ecenet import ECENet
 from ecenet.model.edits import HeadEdits
 from tests.support.helpers import noise_image, small_model
+from tests.support.refusals import assert_names, refused
 
 SIDE = 256
 NO_ROOM = "CUDA out of memory. Tried to allocate 2.00 GiB"
@@ -162,11 +162,10 @@ def test_a_lack_of_all_memory_is_one_sentence_and_costs_no_other_photo(tmp_path:
         noise_image(*size).save(path)
     session, problems = add_photos(Session(), paths, predictor=predictor)
     assert [photo.name for photo in session.photos] == ["high"]
-    assert problems == [
-        "Expected memory for this photo, but the machine has none left; take a smaller photo, or try again once less "
-        "is running."
-    ]
-    with pytest.raises(UserError, match="Expected memory"):
+    (problem,) = problems
+    assert_names(problem, "memory", "smaller photo")
+    assert "\n" not in problem
+    with refused("out-of-memory", "memory"):
         predictor.extract_features(noise_image(128, 90))
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ecenet.common.errors import UserError
 from ecenet.studies.results import StudyResults, spread
+from tests.support.refusals import refused
 
 
 def test_what_was_saved_is_there_again(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_what_was_saved_is_there_again(tmp_path: Path) -> None:
     first.rows["whole"] = {"0": 0.5}
     first.save()
     assert StudyResults(path, {"steps": 2}).rows == {"whole": {"0": 0.5}}
-    with pytest.raises(UserError, match=r"Expected the settings of the results in .*study\.json, got others"):
+    with refused("changed-settings", path, "--out"):
         StudyResults(path, {"steps": 3})
 
 
@@ -26,7 +26,7 @@ def test_results_that_are_older_than_a_setting_go_on_without_it(tmp_path: Path) 
     older.save()
     now = {"steps": 2, "architecture": "ecenet", "jaccard_weight": 0.0}
     assert StudyResults(path, now).rows == {"whole": {"0": 0.5}}
-    with pytest.raises(UserError, match="got others"):
+    with refused("changed-settings", path, "--out"):
         StudyResults(path, {**now, "jaccard_weight": 0.5})
 
 
@@ -34,7 +34,7 @@ def test_results_that_are_older_than_a_setting_go_on_without_it(tmp_path: Path) 
 def test_another_file_is_told_so(tmp_path: Path, content: str) -> None:
     path = tmp_path / "study.json"
     path.write_text(content)
-    with pytest.raises(UserError, match=r"Expected results of a study in .*, got something else; choose another --out"):
+    with refused("wrong-file", path, "--out"):
         StudyResults(path, {})
     assert path.read_text() == content, "whatever it is, it stays"
 

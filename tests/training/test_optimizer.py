@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from ecenet.common.errors import UserError
 from ecenet.model.ecenet import ECENet
 from ecenet.training.config import ModelConfig
 from ecenet.training.optimizer import (
@@ -20,6 +19,7 @@ from ecenet.training.optimizer import (
     set_learning_rates,
 )
 from tests.support.helpers import small_model
+from tests.support.refusals import refused
 
 
 def optimizer_for(model: ECENet, **options: float) -> torch.optim.AdamW:
@@ -107,7 +107,7 @@ def test_layers_further_from_the_head_learn_more_slowly() -> None:
 
 
 def test_a_backbone_without_named_layers_has_no_layer_decay() -> None:
-    with pytest.raises(UserError, match="such as a ViT, got EfficientNetFeatures; leave layer_decay at 1"):
+    with refused("unsuitable-backbone", "layer_decay 0.5", "EfficientNetFeatures", "layer_decay at 1"):
         optimizer_for(small_model(), layer_decay=0.5)
 
 

@@ -38,13 +38,15 @@ def paint_backbone_class(
         UserError: no name; no region, an empty one or one of another photo's size; or nothing is left unpainted.
     """
     if not name.strip():
-        raise UserError("Expected a name for the class, got an empty one; enter one.")
+        raise UserError("missing-value", "Expected a name for the class, got an empty one; enter one.")
     if not regions:
-        raise UserError("Expected at least one painted region, got none; paint over some of a photo.")
+        raise UserError("missing-value", "Expected at least one painted region, got none; paint over some of a photo.")
     thing = [(features.tensors[-1], region) for features, region in regions]
     rest = [(feature, ~region) for feature, region in thing if not region.all()]
     if not rest:
-        raise UserError("Expected some of a photo to stay unpainted, to tell the class from; paint less.")
+        raise UserError(
+            "empty-region", "Expected some of a photo to stay unpainted, to tell the class from; paint less."
+        )
     cells = [
         region_weights(region, size=features.image.size, grid=(feature.shape[-2], feature.shape[-1]))
         for (features, region), (feature, _) in zip(regions, thing, strict=True)
@@ -106,8 +108,11 @@ def with_backbone_classes(prediction: Prediction, classes: Sequence[PaintedClass
         if one.embeddings.shape != (2, deepest.shape[1]):
             came = "×".join(map(str, one.embeddings.shape))
             raise UserError(
+                "wrong-weights",
                 f"Expected prototypes of 2×{deepest.shape[1]} numbers for the class {one.name!r}, got {came}; "
-                "paint it again with these weights."
+                "paint it again with these weights.",
+                expected=deepest.shape[1],
+                got=one.embeddings.shape,
             )
     prototypes = torch.from_numpy(np.concatenate([one.embeddings for one in classes])).to(deepest.device)
     cosines = cosine_maps(deepest, prototypes)

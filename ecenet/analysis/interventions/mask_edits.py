@@ -100,7 +100,7 @@ class StageMask:
     def _mixed(self, target: np.ndarray, certainty: float) -> np.ndarray:
         """(K, h, w) target whose cells sum to at most 1: the rest stays as it is, and so do cells' sums."""
         if not 0 <= certainty <= 1:
-            raise UserError(f"Expected a certainty of 0 … 1, got {certainty}; choose a number between.")
+            raise UserError("out-of-range", f"Expected a certainty of 0 … 1, got {certainty}; choose a number between.")
         kept = 1 - certainty * target.sum(axis=0).clip(0, 1)
         mixed = kept * self.probabilities + certainty * target
         return (mixed / mixed.sum(axis=0)).astype(np.float32)
@@ -109,8 +109,9 @@ class StageMask:
         for k in classes:
             if not 0 <= k < len(self.class_names):
                 raise UserError(
+                    "unknown-choice",
                     f"Expected a class of 0 … {len(self.class_names) - 1} ({self.class_names[0]} … "
-                    f"{self.class_names[-1]}), got {k}; choose one of these."
+                    f"{self.class_names[-1]}), got {k}; choose one of these.",
                 )
 
 
@@ -124,7 +125,7 @@ def stage_mask(prediction: Prediction, stage: str) -> StageMask:
     """
     if stage not in prediction.stages or stage == "final":
         names = ", ".join(name for name in prediction.stages if name != "final")
-        raise UserError(f"Expected a stage among {names}, got {stage!r}; choose one of them.")
+        raise UserError("unknown-choice", f"Expected a stage among {names}, got {stage!r}; choose one of them.")
     logits = prediction.stages[stage].mask_logits
     return StageMask(
         stage=stage,

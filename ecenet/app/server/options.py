@@ -71,7 +71,7 @@ class Options:
             ("memory-gb", self.memory_gb, 0.1),
         ):
             if not value >= least:
-                raise UserError(f"Expected --{name} to be at least {least}, got {value}; correct it.")
+                raise UserError("out-of-range", f"Expected --{name} to be at least {least}, got {value}; correct it.")
         if self.mcp:
             check_mcp()
 

@@ -29,7 +29,10 @@ def check_mcp() -> None:
     UserError: what MCP takes is not installed.
     """
     if importlib.util.find_spec("mcp") is None:
-        raise UserError("Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.")
+        raise UserError(
+            "package-missing",
+            "Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.",
+        )
 
 
 def serve(

@@ -21,9 +21,9 @@ from ecenet.analysis.embeddings.projection import (
     project,
 )
 from ecenet.analysis.embeddings.umap_worker import FitRequest, KeptFits, PlaceRequest, UmapWorker
-from ecenet.common.errors import UserError
 from tests.support.fitters import FailingFitter, ScriptedFitter
 from tests.support.predictions import make_prediction
+from tests.support.refusals import refused
 
 PCA = ProjectionOptions(method="PCA")
 UMAP = ProjectionOptions()
@@ -131,21 +131,21 @@ def test_a_method_that_fails_leaves_a_picture_and_its_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "refusal"),
     [
-        {"method": "MDS"},
-        {"dimensions": 4},
-        {"neighbors": 1},
-        {"neighbors": None},
-        {"min_dist": float("nan")},
-        {"min_dist": 1.5},
-        {"perplexity": True},
-        {"seed": -1},
-        {"seed": "0"},
+        ({"method": "MDS"}, ("unknown-choice", "UMAP, t-SNE or PCA", "'MDS'")),
+        ({"dimensions": 4}, ("unknown-choice", "2 or 3 dimensions", "'4'")),
+        ({"neighbors": 1}, ("out-of-range", "neighbors", "2 … 200", "'1'")),
+        ({"neighbors": None}, ("out-of-range", "neighbors", "2 … 200", "'None'")),
+        ({"min_dist": float("nan")}, ("out-of-range", "min dist", "0 … 1", "'nan'")),
+        ({"min_dist": 1.5}, ("out-of-range", "min dist", "0 … 1", "'1.5'")),
+        ({"perplexity": True}, ("out-of-range", "perplexity", "2 … 200", "'True'")),
+        ({"seed": -1}, ("out-of-range", "seed", f"0 … {2**31 - 1}", "'-1'")),
+        ({"seed": "0"}, ("out-of-range", "seed", f"0 … {2**31 - 1}", "'0'")),
     ],
 )
-def test_options_out_of_range_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="Expected"):
+def test_options_out_of_range_are_refused(change: dict[str, Any], refusal: tuple[Any, ...]) -> None:
+    with refused(*refusal):
         ProjectionOptions(**change).checked()
     from_the_page: dict[str, Any] = {"seed": 3.0, "neighbors": 4.0}
     assert ProjectionOptions(**from_the_page).checked() == ProjectionOptions(seed=3, neighbors=4)

@@ -29,6 +29,7 @@ from ecenet.common.errors import UserError
 from ecenet.common.logs import configure_logging, log_event
 from ecenet.inference.predictor import Predictor
 from tests.support.fitters import ScriptedFitter
+from tests.support.refusals import assert_names
 from tests.support.serving import Served, patient_client
 
 ENDPOINTS = "ecenet.app.api.photo.PhotoEndpoints"
@@ -167,11 +168,13 @@ def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, jo
         "seen": "448x304",
         "head_only": False,
     }
-    assert unreadable.items() >= {"event": "refused", "during": f"{ENDPOINTS}.segment", "kind": "UserError"}.items()
+    refusal = {"event": "refused", "during": f"{ENDPOINTS}.segment", "kind": "UserError", "code": "wrong-file"}
+    assert unreadable.items() >= refusal.items()
     assert unreadable["where"].startswith("ecenet/data/image_file.py ")
     assert again["event"] == "prediction"
-    assert (unknown["during"], unknown["where"]) == (
+    assert (unknown["during"], unknown["code"], unknown["where"]) == (
         f"{ENDPOINTS}.similarity",
+        "unknown-choice",
         "ecenet/inference/prediction.py class_index",
     )
 
@@ -226,12 +229,14 @@ def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health,
     try:
         client = patient_client(page.local_url)
         assert client.predict(api_name="/count") == 1
-        with pytest.raises(AppError, match="your photos are still here"):
+        with pytest.raises(AppError) as caught:
             client.predict(api_name="/fail")
         assert client.predict(api_name="/count") == 2
     finally:
         page.close(verbose=False)
-    assert [(line["event"], line["during"]) for line in journal.lines()] == [("failed", full_name(fail))]
+    (failed,) = journal.lines()
+    assert (failed["event"], failed["during"]) == ("failed", full_name(fail))
+    assert_names(str(caught.value), failed["reference"])
 
 
 def test_messages_are_for_those_who_ask_for_them(journal: Journal) -> None:
@@ -242,7 +247,7 @@ def test_messages_are_for_those_who_ask_for_them(journal: Journal) -> None:
             try:
                 raise KeyError(SECRET)
             except KeyError as error:
-                raise UserError(SECRET) from error
+                raise UserError("invalid-value", SECRET) from error
         except UserError as error:
             log_event(logging.getLogger("ecenet.x"), "failed", level="error", error=error)
         logging.getLogger("PIL.Image").warning("read %s", SECRET)

@@ -104,7 +104,7 @@ def save_last(session: Session, experiment: Experiment, *, registry: ModelRegist
     """
     classes = experiment.of(session).scenario.classes
     if not classes:
-        raise UserError("Expected a painted class, but there is none yet; paint one first.")
+        raise UserError("not-there-yet", "Expected a painted class, but there is none yet; paint one first.")
     with download.new_file(f"{download.file_stem(classes[-1].name)}.safetensors") as path:
         save_class(classes[-1], path)
     return path
@@ -140,10 +140,12 @@ def change_mask(
             mask = mask.swapped(chosen, second)
         case "truth":
             if photo.true_mask is None:
-                raise UserError("Expected a ground truth, but this photo has none; upload one in the Pixel tab.")
+                raise UserError(
+                    "not-there-yet", "Expected a ground truth, but this photo has none; upload one in the Pixel tab."
+                )
             mask = mask.with_truth(photo.true_mask)
         case _:
-            raise UserError(f"Expected an action of the list, got {str(action)[:40]!r}; choose one.")
+            raise UserError("unknown-choice", f"Expected an action of the list, got {str(action)[:40]!r}; choose one.")
     if mask.enlarged:
         gr.Info(f"What you painted is smaller than a cell of {stage_title(stage)}: it stands for all of that cell.")
     return experiment.with_masks(prediction, {**experiment.scenario_for(prediction).masks, stage: mask})
@@ -185,7 +187,10 @@ def move_embedding(
     """
     photo = session.required_photo(selection)
     if not (type(source) is int and 0 <= source < len(session.photos)):
-        raise UserError(f"Expected a photo to take the embedding from, got {str(source)[:40]}; choose one of yours.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected a photo to take the embedding from, got {str(source)[:40]}; choose one of yours.",
+        )
     given = session.photos[source].prediction
     moved = Transplant(
         source=given,
