@@ -3,17 +3,34 @@
 
 import io
 import sys
+from pathlib import Path
 
 import tyro
 
 from ecenet.cli.benchmarks import BenchmarkPage, BenchmarkPeers
 from ecenet.cli.convert import Convert
-from ecenet.cli.core import Benchmark, BenchmarkTraining, BenchmarkViews, Embed, Evaluate, Predict, Recipes, Runs, Ship
+from ecenet.cli.core import (
+    App,
+    Benchmark,
+    BenchmarkTraining,
+    BenchmarkViews,
+    Embed,
+    Evaluate,
+    Predict,
+    Recipes,
+    Runs,
+    Ship,
+)
 from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.common.errors import UserError
 from ecenet.common.version import version_line
 from ecenet.training.command import Train
 from ecenet.training.presets import with_preset
+
+
+def program_name() -> str:
+    """As it was called: `ecenet` where the package is installed, else `python -m ecenet`."""
+    return "ecenet" if Path(sys.argv[0]).stem == "ecenet" else "python -m ecenet"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command = tyro.cli(
             Predict
+            | App
             | Evaluate
             | Embed
             | Train
@@ -45,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             | Fewshot
             | Knockout
             | Convert,
-            prog="python -m ecenet",
+            prog=program_name(),
             description=__doc__,
             args=with_preset(arguments),
         )

@@ -1,16 +1,29 @@
 """One dataclass a command; its fields are the options, `run` calls the library."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
 
+from ecenet.app.server.options import Options
 from ecenet.common.errors import UserError
 from ecenet.data.read import Layout
 from ecenet.training.config import HALF, Precision, TrainConfig
+
+
+@dataclass(frozen=True)
+class App:
+    """Serve the explorer, as `python app.py` does."""
+
+    options: tyro.conf.OmitArgPrefixes[Options] = field(default_factory=Options)
+
+    def run(self) -> None:
+        from ecenet.app.start import start
+
+        start(self.options)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from ecenet.model.network import Network, architecture_of
 from ecenet.model.segvit import SegViT
 from ecenet.model.tensor_file import read_tensors
 
-WEIGHTS_DIR = Path(__file__).resolve().parents[2] / "weights"
-"""Checkpoints that ship with the project."""
+_CHECKOUT, _PACKAGE = Path(__file__).resolve().parents[2] / "weights", Path(__file__).resolve().parents[1] / "shipped"
+WEIGHTS_DIR = _PACKAGE if _PACKAGE.is_dir() else _CHECKOUT
+"""Checkpoints that ship with the project: in `weights/` of a checkout, within the package where that is installed."""
 
 CHECKPOINT_FILES = ("config.json", "model.safetensors")
 

@@ -141,7 +141,7 @@ def upload(page: Page, path: Path) -> None:
 
 
 def paint(page: Page, *points: tuple[float, float]) -> None:
-    """On the easel, along points in shares of the photo's width and height."""
+    """On the canvas, along points in shares of the photo's width and height."""
     box = page.locator("#easel canvas").bounding_box()
     assert box is not None
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
@@ -153,7 +153,7 @@ def paint(page: Page, *points: tuple[float, float]) -> None:
 
 
 def covered(page: Page) -> float:
-    """The painted share of the easel's photo."""
+    """The painted share of the canvas's photo."""
     share: float = page.locator("#easel canvas").evaluate(COVERED)
     return share
 

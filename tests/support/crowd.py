@@ -154,7 +154,7 @@ class Crowd:
         for found in set(NAMED.findall(text)):
             self.ledger.look(owner, int(found), f"a name from {where}")
         photo = JPEG.search(text)
-        if photo and ("the photo" in text or '\\"help\\"' in text):  # the Segment tab's and the easel's, without a mask
+        if photo and ("the photo" in text or '\\"help\\"' in text):  # Segment's and the canvas's, without a mask
             self.ledger.look(owner, owner_of(base64.b64decode(photo[1]), owner), f"a picture from {where}")
 
     async def visit(self, owner: int) -> None:

@@ -10,13 +10,12 @@ from gradio.queueing import Queue
 
 from ecenet.app.server.session_store import held_bytes
 from ecenet.app.state.events import MODEL_QUEUE
+from ecenet.app.state.limits import MAX_WAITING
 
 SMALL_AT_ONCE = 2
 """Runs of one function that needs no model: so nobody waits there for somebody else's larger photo."""
 THREADS = 2 + (os.cpu_count() or 1)
 """Functions that run at once, all in all: many more, and the server itself would wait seconds for its turn."""
-QUEUE = 100
-"""Events that may wait for the model."""
 UNREAD = 100
 """Answers of one session that may wait to be read, or made."""
 UNREAD_BYTES = 16 << 20
@@ -34,7 +33,7 @@ class VisitorQueue(Queue):
         limit: how many events may wait for the model.
     """
 
-    def __init__(self, page: gr.Blocks, *, limit: int = QUEUE) -> None:
+    def __init__(self, page: gr.Blocks, *, limit: int = MAX_WAITING) -> None:
         super().__init__(
             live_updates=True,
             concurrency_count=page.max_threads,

@@ -1,20 +1,18 @@
 """From a laid-out page to a server: who may wait, what is kept, MCP, /health, and how it ends."""
 
-import importlib.util
 import os
 import sys
 from functools import partial
 
 from ecenet.app.server.blocks import REFUSALS, Page
-from ecenet.app.server.event_queue import QUEUE, THREADS, VisitorQueue
+from ecenet.app.server.event_queue import THREADS, VisitorQueue
 from ecenet.app.server.health import Health, health_route
 from ecenet.app.server.middleware import request_filters
-from ecenet.app.server.session_store import Retention, kept_sessions
+from ecenet.app.server.session_store import kept_sessions
 from ecenet.app.server.shutdown import serve_until_signal
 from ecenet.app.server.theme import page_theme
-from ecenet.app.state.limits import Limits
+from ecenet.app.state.limits import MAX_WAITING, Limits, Retention
 from ecenet.app.static_files import STATIC, read_static
-from ecenet.common.errors import UserError
 from ecenet.common.logs import adopt_uvicorn
 from ecenet.common.threads import give_numpy_one_thread
 
@@ -22,17 +20,6 @@ NO_SHARE_LINK = (
     "Expected Gradio's service to open a share link, but it cannot be reached; the app is served at its own address "
     "alone, without training."
 )
-
-
-def check_mcp() -> None:
-    """Raises:
-    UserError: what MCP takes is not installed.
-    """
-    if importlib.util.find_spec("mcp") is None:
-        raise UserError(
-            "package-missing",
-            "Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.",
-        )
 
 
 def serve(
@@ -43,7 +30,7 @@ def serve(
     port: int | None,
     limits: Limits,
     retention: Retention | None = None,
-    queue: int = QUEUE,
+    queue: int = MAX_WAITING,
     share: bool = False,
     mcp: bool = False,
     wait: bool = True,

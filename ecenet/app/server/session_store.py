@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, is_dataclass
+from dataclasses import is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,25 +24,10 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from torch import Tensor
 
+from ecenet.app.state.limits import Retention
 from ecenet.common.logs import log_event
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Retention:
-    """Of all sessions together."""
-
-    seconds: float = 3600
-    """A session is forgotten when nobody has used it for so long; its files live twice as long."""
-    memory: int = 2 << 30
-    """Bytes in memory; what goes beyond waits on disk until it is used."""
-    empty_seconds: float = 60
-    """How long a session is kept that holds nothing: every call of the API makes one."""
-    resting_seconds: float = 5
-    """Nobody's session is put on disk sooner after its last event."""
-    every: float = 10
-    """Seconds between two looks at it."""
 
 
 class Sessions(StateHolder):

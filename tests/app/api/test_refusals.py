@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app import build_app
-from ecenet.app.server.options import Options, start
+from ecenet.app.server.options import Options
+from ecenet.app.start import serve_app
 from ecenet.app.state.limits import Limits
 from ecenet.app.uploads.files import NOT_UPLOADED
 from ecenet.inference import weights
@@ -164,7 +164,7 @@ def test_without_its_extra_mcp_is_refused_before_anything_is_loaded(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit) as ended:
-        start(Options(mcp=True), build_app)
+        serve_app(Options(mcp=True))
     assert ended.value.code == 2
     assert "pip install 'gradio[mcp]'" in capsys.readouterr().err
 

@@ -22,10 +22,10 @@ from ecenet.app.server import session_store as sessions
 from ecenet.app.server.blocks import Page
 from ecenet.app.server.event_queue import UNCOUNTED, UNREAD_BYTES, VisitorQueue
 from ecenet.app.server.serve import serve
-from ecenet.app.server.session_store import Retention, Sessions, delete_files, held_bytes
+from ecenet.app.server.session_store import Sessions, delete_files, held_bytes
 from ecenet.app.state.events import HIDDEN, MODEL_QUEUE
 from ecenet.app.state.experiment import Experiment
-from ecenet.app.state.limits import Limits
+from ecenet.app.state.limits import Limits, Retention
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.widgets.download import new_file
 from ecenet.inference.predictor import Predictor

@@ -10,11 +10,11 @@ import pytest
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from app import build_app
 from ecenet.app.api.photo import PhotoEndpoints
-from ecenet.app.server.options import Options, start
+from ecenet.app.server.options import Options
 from ecenet.app.sidebar import photos
 from ecenet.app.sidebar import session_file as bundle
+from ecenet.app.start import serve_app
 from ecenet.app.state.limits import Limits
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
@@ -47,7 +47,7 @@ def test_nonsense_is_refused(wrong: dict[str, int], capsys: pytest.CaptureFixtur
     with refused("out-of-range", f"--max-{next(iter(wrong))}", *wrong.values()):
         Limits(**wrong)
     with pytest.raises(SystemExit) as ended:
-        start(Options(**{f"max_{name}": value for name, value in wrong.items()}), build_app)  # type: ignore[arg-type]
+        serve_app(Options(**{f"max_{name}": value for name, value in wrong.items()}))  # type: ignore[arg-type]
     assert ended.value.code == 2
     assert_names(capsys.readouterr().err, f"--max-{next(iter(wrong))}", *wrong.values())
 

@@ -10,9 +10,9 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from app import build_app
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.app.error_toasts import show_errors
+from ecenet.app.layout import build_app
 from ecenet.app.sidebar import photos
 from ecenet.app.state.limits import Limits
 from ecenet.app.state.model_registry import ModelRegistry

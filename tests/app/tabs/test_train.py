@@ -8,9 +8,9 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from app import build_app
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.analysis.plots.training import MAX_POINTS, loss_curves, miou_curves, separation_curves, thinned
+from ecenet.app.layout import build_app
 from ecenet.app.server.options import Options, is_public
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.tabs.train import render as run_view

@@ -119,9 +119,9 @@ def test_a_forged_stroke_becomes_a_toast(session: Session) -> None:
         what_if_changes.add_stroke(Session(), HERE, Experiment(), sent(BOX))
 
 
-def test_the_easel_shows_the_photo_and_what_is_painted(session: Session) -> None:
-    easel = what_if.render_canvas(session, HERE, stroked(session))
-    about = json.loads(easel.value)
+def test_the_canvas_shows_the_photo_and_what_is_painted(session: Session) -> None:
+    canvas = what_if.render_canvas(session, HERE, stroked(session))
+    about = json.loads(canvas.value)
     assert (about["width"], about["height"], about["name"]) == (64, 48, "photo0")
     region = np.zeros((4, 6), dtype=bool)
     region[1, 2] = True
