@@ -1,6 +1,7 @@
 """Any picture a user may hold → an upright 8-bit RGB image, or one sentence that says why not."""
 
 from collections.abc import Callable, Iterator
+from typing import overload
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -16,8 +17,22 @@ BAND_PIXELS = 1 << 18
 """So many are converted at a time: what lies between a large image and its RGB would take several times its memory."""
 
 
-def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Open, check and normalise an image.
+class RGBImage(Image.Image):
+    """A picture that has been normalised: upright, 8-bit RGB, not transparent.
+
+    `load_image` makes it, and takes it again as it is, so that a photo is converted once on its way to the network,
+    however many functions accept any source. Pillow's methods return plain images, which would be converted anew. It is
+    not to be changed, since predictions keep it.
+    """
+
+    def __init__(self, image: Image.Image) -> None:
+        """Share the pixels of an image that is normalised and that nobody else will change."""
+        super().__init__()
+        vars(self).update(vars(image))
+
+
+def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> RGBImage:
+    """Open, check and normalise an image; one that is normalised already is only checked, and returned itself.
 
     Applies EXIF orientation; composes transparency over white; takes the first frame of an animation (of a PIL image
     the frame it stands at); scales 16-bit and float values to 8 bits; converts greyscale, palette and CMYK to RGB.
@@ -26,19 +41,18 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Im
         source: path, encoded bytes, PIL image, or array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8, uint16,
             bool, or float in 0 … 1. It is left as it is.
         max_pixels: largest H·W to accept; of formats whose decoders keep several copies (WebP, AVIF) 0.6 of that.
-    Returns: RGB image.
     Raises:
         UserError: not an image, damaged, empty, too small, too large, or made of absurdly many parts.
     """
     if isinstance(source, np.ndarray):
-        return _to_rgb(_from_array(source, max_pixels=max_pixels))
+        return RGBImage(_to_rgb(_from_array(source, max_pixels=max_pixels)))
     if isinstance(source, Image.Image):
         check_size(source.size, "the image", max_pixels=max_pixels)
-        return _upright(*_decode(source, "the image"))
+        return source if isinstance(source, RGBImage) else RGBImage(_upright(*_decode(source, "the image")))
     with open_file(source) as file:
         label = label_of(source)
         # In one expression: nothing then holds the stored pixels while the RGB is turned.
-        return _upright(*_decode(open_image(file, label, max_pixels=max_pixels), label))
+        return RGBImage(_upright(*_decode(open_image(file, label, max_pixels=max_pixels), label)))
 
 
 def image_size(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -179,10 +193,19 @@ def _from_array(array: np.ndarray, *, max_pixels: int) -> Image.Image:
     return Image.fromarray(array)
 
 
+@overload
+def thumbnail(image: RGBImage, *, max_side: int) -> RGBImage: ...
+
+
+@overload
+def thumbnail(image: Image.Image, *, max_side: int) -> Image.Image: ...
+
+
 def thumbnail(image: Image.Image, *, max_side: int) -> Image.Image:
     """The image itself where its longest side is at most `max_side` pixels, else a copy scaled down to it."""
     if max(image.size) <= max_side:
         return image
     factor = max_side / max(image.size)
     width, height = (max(1, round(side * factor)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+    small = image.resize((width, height), Image.Resampling.LANCZOS)
+    return RGBImage(small) if isinstance(image, RGBImage) else small

@@ -9,7 +9,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ecenet.common.errors import UserError
-from ecenet.data.images import MAX_PIXELS, image_size, load_image, load_stored
+from ecenet.data.images import MAX_PIXELS, RGBImage, image_size, load_image, load_stored
 from ecenet.data.labels import IGNORE_INDEX, LabelSet
 
 
@@ -28,8 +28,8 @@ class LabelledSplit:
     def __len__(self) -> int:
         return len(self.images)
 
-    def load(self, index: int, *, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, np.ndarray]:
-        """RGB image and its (H, W) uint8 mask.
+    def load(self, index: int, *, max_pixels: int = MAX_PIXELS) -> tuple[RGBImage, np.ndarray]:
+        """The image and its (H, W) uint8 mask.
 
         Args:
             max_pixels: largest image to accept.

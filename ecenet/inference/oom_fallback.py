@@ -14,11 +14,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
-from ecenet.data.images import ImageSource, load_image
+from ecenet.data.images import ImageSource, RGBImage, load_image
 from ecenet.inference.prediction import ImageFeatures, Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.model.edits import HeadEdits
@@ -87,7 +86,7 @@ class SteadyPredictor(Predictor):
             features = self._marked(self.on_cpu.extract_features(image), ON_CPU)
             return self.on_cpu.predict_features(features, start=start)
 
-    def _predict_here(self, image: Image.Image, size: tuple[int, int], *, remark: str, start: float) -> Prediction:
+    def _predict_here(self, image: RGBImage, size: tuple[int, int], *, remark: str, start: float) -> Prediction:
         features = self._marked(super().extract_features(image, working_size=size), remark)
         return super().predict_features(features, start=start)
 

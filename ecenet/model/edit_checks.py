@@ -43,12 +43,6 @@ def check_edits(edits: HeadEdits, facts: HeadFacts) -> None:
     Raises:
         UserError: names the first such edit.
     """
-    if edits.learned and facts.parts.explicit:
-        raise UserError(
-            "unsupported-by-weights",
-            "Expected weights with learned embeddings, got weights whose embeddings are explicit; "
-            "choose weights whose config says embeddings: learned.",
-        )
     if not edits.diverse and not facts.parts.reconstruction:
         raise UserError(
             "unsupported-by-weights",

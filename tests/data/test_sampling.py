@@ -173,6 +173,17 @@ def test_pasted_samples_have_a_donor_that_holds_the_class_and_rare_classes_come_
     assert np.abs(shares - weights / weights.sum()).max() < 0.04
 
 
+@pytest.mark.parametrize(("power", "expected"), [(0.0, [1, 1, 1]), (0.5, [5**0.5, 1, 1]), (1.0, [5, 1, 1])])
+def test_classes_are_drawn_with_a_power_of_their_image_count(power: float, expected: list[float]) -> None:
+    """Class 0 is in all five images, class 1 and 3 in one each, class 2 in none."""
+    sampler = StepSampler(presence=PRESENCE, batch_size=2, first_step=0, last_step=4000, seed=0, class_sampling=power)
+    by_class = [batch[1].image for batch in sampler]  # every second image is drawn by class
+    shares = np.bincount(by_class, minlength=5) / len(by_class)
+    weights = np.array(expected) / sum(expected)
+    of_images = weights[0] / 5 + np.array([0, weights[1], weights[2], 0, 0])
+    assert np.abs(shares - of_images).max() < 0.025
+
+
 def test_parts_of_a_batch_are_the_whole_batch() -> None:
     def sampler(part: int, parts: int) -> StepSampler:
         return StepSampler(presence=PRESENCE, batch_size=6, first_step=3, last_step=5, seed=0, part=part, parts=parts)

@@ -7,7 +7,6 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +101,7 @@ def test_every_name_and_shape_of_the_published_sizes_has_its_place_and_costs_wha
     labels = convert.find_labels(published, None)
     with torch.device("meta"):
         model = SegViT(
-            **asdict(config),
+            config,
             class_names=labels.class_names,
             class_colors=labels.class_colors,
             image_mean=[0.5] * 3,
@@ -235,8 +234,7 @@ model = dict(backbone=dict(out_indices=[1, 2, 3]), decode_head=dict(num_heads=4)
     path = write_checkpoint(tmp_path / "theirs.pth", theirs, config=text, CLASSES=["x", "y", "z"])
     model = convert_segvit(path, tmp_path / "a").model
     assert (model.image_mean, model.image_std) == ([0.2, 0.4, 0.0], [1.0, 0.1, 0.2])
-    settings: Any = model._hub_mixin_config
-    assert settings["num_heads"] == 4
+    assert model.settings.num_heads == 4
     assert model.class_names == ["x", "y", "z"]
     assert len(blocks_of(model)) == 4, "those behind the last stage are not needed"
 

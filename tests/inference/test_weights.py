@@ -3,6 +3,7 @@
 import json
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ecenet.common.error_codes import ErrorCode
+from ecenet.common.errors import UserError
 from ecenet.inference import weights
 from ecenet.inference.weights import load_model, save_model, shipped_weights
 from ecenet.model.backbone import load_backbone_file
+from ecenet.model.config import ModelConfig
 from ecenet.model.ecenet import ECENet
+from ecenet.model.network import Network
+from ecenet.model.segvit import SegViT
 from ecenet.training.checkpoint import save_weights
-from tests.support.helpers import small_model
+from tests.support.helpers import small_model, small_segvit
 from tests.support.refusals import assert_names, refused
 
 MakeModel = Callable[..., ECENet]
@@ -109,6 +114,56 @@ def test_ablations_survive_the_round_trip(
     save_model(model, tmp_path / "ablation")
     with torch.no_grad():
         assert torch.equal(load_model(tmp_path / "ablation")(images).logits, model(images).logits)
+
+
+LEGACY: dict[str, Any] = {"taper": False, "summed_masks": False, "stand_ins": False, "dropout": 0.0}
+
+
+@pytest.mark.parametrize("load", [load_model, ECENet.from_pretrained])
+def test_a_config_that_lacks_later_settings_is_of_a_network_that_was_built_before_them(
+    make_model: MakeModel, tmp_path: Path, images: Tensor, load: Callable[[Path], ECENet]
+) -> None:
+    model = make_model(**LEGACY)
+    save_model(model, tmp_path)
+    edit_config(tmp_path, **dict.fromkeys([*LEGACY, "architecture", "image_size", "recipe"]))
+    loaded = load(tmp_path)
+    assert loaded.settings == replace(ModelConfig(embed_dim=16), **LEGACY)
+    assert (loaded.image_size, loaded.recipe) == (None, {})
+    with torch.no_grad():
+        assert torch.equal(loaded(images).logits, model(images).logits)
+
+
+def test_a_segvit_config_that_lacks_later_settings_has_no_stand_ins(tmp_path: Path) -> None:
+    save_model(small_segvit(embeddings="explicit", stand_ins=False, dropout=0.1), tmp_path)
+    edit_config(tmp_path, stand_ins=None, dropout=None)
+    settings = load_model(tmp_path).settings
+    assert (settings.stand_ins, settings.dropout) == (False, 0.1)
+
+
+@pytest.mark.parametrize("make", [small_model, small_segvit])
+def test_the_hubs_methods_write_and_read_the_same_files(make: Callable[[], Network], tmp_path: Path) -> None:
+    model = make().eval()
+    model.recipe = {"miou": 0.5}
+    model.save_pretrained(tmp_path / "hub")
+    save_model(model, tmp_path / "ours")
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "hub" / name).read_bytes() == (tmp_path / "ours" / name).read_bytes(), name
+    images = torch.randn(1, 3, 64, 64)
+    for loaded in (load_model(tmp_path / "hub"), type(model).from_pretrained(tmp_path / "hub")):
+        assert (loaded.settings, loaded.recipe, loaded.class_names) == (model.settings, model.recipe, model.class_names)
+        with torch.no_grad():
+            assert torch.equal(loaded(images).logits, model(images).logits)
+
+
+def test_the_hubs_reader_refuses_what_is_not_the_networks(checkpoint: Path) -> None:
+    with pytest.raises(UserError, match="Expected weights of SegViT"):
+        SegViT.from_pretrained(checkpoint)
+    edit_config(checkpoint, widgets=3)
+    with pytest.raises(UserError, match="'widgets' is unknown"):
+        ECENet.from_pretrained(checkpoint)
+    (checkpoint / "config.json").unlink()
+    with pytest.raises(UserError, match=r"Expected config\.json"):
+        ECENet.from_pretrained(checkpoint)
 
 
 def test_shipped_weights_go_by_name(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,6 @@ UNIFORM = torch.full((2, 4, 4, 6), 0.25)
         (at("stage4", gate=torch.ones(2, 5, 16)), ("out-of-range", "gate", "2×4×16", "2×5×16")),
         (HeadEdits(gate=-0.1), ("out-of-range", "gate", "0 … 1", "-0.1 … -0.1")),
         (HeadEdits(gate=float("nan")), ("out-of-range", "gate", "0 … 1", "nan … nan")),
-        (HeadEdits(learned=True), ("unsupported-by-weights", "embeddings: learned")),
         (HeadEdits(without=(4,)), ("unknown-choice", "0 … 3", 4)),
         (HeadEdits(without=(0, 1, 2, 3)), ("conflicting-options", "class")),
         (

@@ -159,12 +159,6 @@ def test_without_the_diverse_branch_features_are_what_the_intrinsic_one_alone_ma
     assert differing(run(tiny_model, kept), output)[0] == "ece.features"
 
 
-def test_learned_embeddings_stay_what_they_are(make_model: MakeModel, images: Tensor) -> None:
-    model = make_model(embeddings="learned")
-    kept = model.backbone(images)
-    assert differing(run(model, kept), run(model, kept, HeadEdits(learned=True))) == []
-
-
 def test_edits_move_to_a_device_with_all_their_tensors() -> None:
     edits = HeadEdits(
         stages={"stage4": StageEdits(mask=torch.ones(1), embeddings={1: torch.ones(2)}, gate=torch.ones(1))},

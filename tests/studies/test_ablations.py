@@ -1,7 +1,7 @@
 """Ablations: what each row trains, that work is kept, and what the table says."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,8 @@ import pytest
 from ecenet.studies.ablation_plot import ablation_figure
 from ecenet.studies.ablations import VARIANTS, ablate, ablation_table
 from ecenet.training.config import TrainConfig
-from tests.support.helpers import SMALL_SEGVIT, tiny_training, write_folder
+from ecenet.training.settings import options
+from tests.support.helpers import SMALL_SEGVIT, changed, tiny_training, write_folder
 from tests.support.refusals import refused
 
 
@@ -28,25 +29,23 @@ def test_each_variant_differs_from_the_whole_in_one_setting(config: TrainConfig)
         if name == "whole":
             continue
         varied = variant.applied(config, seed=config.seed)
-        changed = {k: v for k, v in asdict(varied).items() if v != asdict(config)[k]}
-        inside = changed.pop("model", {})
-        changed |= {k: v for k, v in inside.items() if v != asdict(config.model)[k]}
-        assert len(changed) == 1, name
-        settings.append(tuple(changed.items()))
+        different = options(varied).items() - options(config).items()
+        assert len(different) == 1, name
+        settings.append(tuple(different))
     assert len(set(settings)) == len(ours) - 1, "no row twice"
 
 
 def test_segvit_is_trained_plain_and_with_what_the_paper_puts_into_it(config: TrainConfig) -> None:
     small = replace(SMALL_SEGVIT, num_layers=1)
-    config = replace(config, backbone_weights=Path("mobilenet.safetensors"), segvit=small)
+    config = changed(config, backbone_weights=Path("mobilenet.safetensors"), segvit=small)
     names = ["segvit", "segvit-explicit", "segvit-updater"]
     plain, explicit, updated = (VARIANTS[name].applied(config, seed=3) for name in names)
     assert plain.network == small
     assert explicit.network == replace(small, embeddings="explicit")
     assert updated.network == replace(small, embeddings="explicit", updater="gated")
-    assert all(one.backbone_weights is None and one.seed == 3 for one in (plain, explicit, updated))
+    assert all(one.start.backbone_weights is None and one.seed == 3 for one in (plain, explicit, updated))
 
-    config = replace(config, backbone_weights=None)
+    config = changed(config, backbone_weights=None)
     results = ablate(config, variants=["segvit", "segvit-updater"], seeds=[0])
     gain = 100 * (results["segvit-updater"]["0"]["final"] - results["segvit"]["0"]["final"])
     first, second = ablation_table(results).splitlines()[2:]
@@ -75,7 +74,7 @@ def test_what_is_done_is_kept_and_the_rest_goes_on(config: TrainConfig) -> None:
     assert list(added_later.layout.yaxis.categoryarray) == summaries, "the whole on top"
 
     with refused("changed-settings", path, "--out"):
-        ablate(replace(config, lr=0.5), variants=["whole"], seeds=[0])
+        ablate(changed(config, lr=0.5), variants=["whole"], seeds=[0])
 
 
 def test_the_seed_decides_everything(config: TrainConfig, tmp_path: Path) -> None:

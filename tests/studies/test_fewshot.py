@@ -13,6 +13,7 @@ from ecenet.__main__ import main
 from ecenet.analysis.interventions.painting import paint_class
 from ecenet.analysis.interventions.prototypes import cosine_maps, mean_prototype
 from ecenet.data.folder import read_folder
+from ecenet.data.images import RGBImage
 from ecenet.data.labels import read_labels
 from ecenet.inference.prediction import ImageFeatures
 from ecenet.inference.predictor import Predictor
@@ -60,7 +61,7 @@ def left_half(width: int, height: int) -> np.ndarray:
 def hand_made(*columns: list[float], size: int = 8) -> ImageFeatures:
     """Features whose one stage is a row of cells, each of such a vector."""
     cells = torch.tensor(columns, dtype=torch.float32).T[None, :, None, :]
-    return ImageFeatures(Image.new("RGB", (size * len(columns), size)), (size, size * len(columns)), [cells])
+    return ImageFeatures(RGBImage(Image.new("RGB", (size * len(columns), size))), (size, size * len(columns)), [cells])
 
 
 def test_a_prototype_is_the_mean_of_the_photos_means() -> None:

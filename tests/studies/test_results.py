@@ -1,9 +1,11 @@
 """Results of studies: what is kept goes on, what is foreign is told so."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from ecenet.common.errors import UserError
 from ecenet.studies.results import StudyResults, spread
 from tests.support.refusals import refused
 
@@ -28,6 +30,19 @@ def test_results_that_are_older_than_a_setting_go_on_without_it(tmp_path: Path) 
     assert StudyResults(path, now).rows == {"whole": {"0": 0.5}}
     with refused("changed-settings", path, "--out"):
         StudyResults(path, {**now, "jaccard_weight": 0.5})
+
+
+def test_results_of_trainings_that_ignored_settings_go_on_with_what_they_really_did(tmp_path: Path) -> None:
+    said = {"steps": 2, "frozen_steps": 3000, "frozen_stages": 1, "precision": "fp32"}
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps({"settings": said, "results": {"whole": {"0": 0.5}}}))
+    with pytest.raises(UserError, match="got others"):
+        StudyResults(path, said)
+    did = said | {"frozen_steps": 0, "frozen_stages": 0, "precision": "auto"}
+    results = StudyResults(path, did)
+    assert results.rows == {"whole": {"0": 0.5}}
+    results.save()
+    assert StudyResults(path, did).rows == results.rows
 
 
 @pytest.mark.parametrize("content", ["", '{"settings": ', "[]", "7", '{"fpn": {"miou": 0.5}}', "\0"])

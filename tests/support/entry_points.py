@@ -19,7 +19,7 @@ PATIENCE = 120
 """Seconds on the clock after which an upload is given up that takes no processor time either."""
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
 FILE_KINDS = ("session", "truth", "region", "bank", "class")
-"""Doors besides that for photos."""
+"""Entry points besides that for photos."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +49,22 @@ class Outcome:
         return f"{self.megabytes:.0f} MB" if self.megabytes > MEGABYTES else ""
 
 
-class Doors:
+class EntryPoints:
     """The process behind; started with the first upload, and anew where one has ended it."""
 
     def __init__(self) -> None:
         self._child: SpawnProcess | None = None
         self._pipe: Connection | None = None
 
-    def open(self, door: str, path: Path) -> Outcome:
+    def open(self, entry_point: str, path: Path) -> Outcome:
         """Args:
-        door: photo, or one of `FILE_KINDS`.
+        entry_point: photo, or one of `FILE_KINDS`.
         """
         child, pipe = self._started()
         start, kind = time.perf_counter(), "killed"
         try:
             cpu = _processor_seconds(child.pid)
-            pipe.send((door, str(path)))
+            pipe.send((entry_point, str(path)))
             while not pipe.poll(0.1):
                 late = time.perf_counter() - start > PATIENCE
                 if late or _processor_seconds(child.pid) - cpu > SECONDS:
@@ -110,10 +110,10 @@ def _serve(pipe: Connection) -> None:
     idle = _memory("VmRSS")
     pipe.send("ready")
     while True:
-        door, path = pipe.recv()
+        entry_point, path = pipe.recv()
         Path("/proc/self/clear_refs").write_text("5")  # the highest memory is that of now
         start, cpu = time.perf_counter(), time.process_time()
-        kind, text = _try(openers[door], path)
+        kind, text = _try(openers[entry_point], path)
         pipe.send(
             {
                 "kind": kind,

@@ -16,6 +16,7 @@ from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model
 from ecenet.model.network import Network
 from ecenet.model.outputs import ECENetOutput
+from ecenet.training.config import LossConfig
 from ecenet.training.loop import train
 from ecenet.training.losses import segmentation_losses
 from ecenet.training.run_folder import read_metrics
@@ -53,7 +54,7 @@ def model(request: pytest.FixtureRequest) -> Network:
     images, labels = picture()
     for _ in range(60):
         optimizer.zero_grad()
-        segmentation_losses(network(images), labels, stage_weight=0.3, diversity_weight=0.1).total.backward()
+        segmentation_losses(network(images), labels, LossConfig()).total.backward()
         optimizer.step()
     return network.eval()
 
@@ -127,7 +128,9 @@ import os, signal, sys
 sys.path.insert(0, "..")
 from pathlib import Path, PosixPath
 import ecenet.training.loop
-from ecenet.training.config import ModelConfig, SegViTConfig, TrainConfig
+from ecenet.training.config import (
+    DataConfig, LossConfig, ModelConfig, OptimizerConfig, SegViTConfig, StartConfig, TrainConfig
+)
 
 save = ecenet.training.loop.save_checkpoint
 

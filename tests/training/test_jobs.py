@@ -209,7 +209,7 @@ def test_fields_stand_after_the_preset_and_further_options_last(data: Path) -> N
     words = command_words(asked, out=Path("runs/mine"))
     assert words[:3] == ["train", "--preset", "camvid-mobilenetv2"]
     config = check_settings(words)
-    assert (config.steps, config.lr, config.pretrained, config.image_size) == (7, 2e-3, False, 480)
+    assert (config.steps, config.optimizer.lr, config.start.pretrained, config.data.image_size) == (7, 2e-3, False, 480)
 
 
 def test_a_moved_run_is_not_resumed_elsewhere(root: Path, data: Path, tmp_path: Path) -> None:

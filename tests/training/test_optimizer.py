@@ -1,7 +1,9 @@
 """The parts of training that can be worked out by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ecenet.model.ecenet import ECENet
-from ecenet.training.config import ModelConfig
+from ecenet.training.config import ModelConfig, OptimizerConfig
 from ecenet.training.optimizer import (
     freeze_batch_norm,
     leading_stages,
@@ -22,8 +24,9 @@ from tests.support.helpers import small_model
 from tests.support.refusals import refused
 
 
-def optimizer_for(model: ECENet, **options: float) -> torch.optim.AdamW:
-    return make_optimizer(model, model.backbone, **{"lr": 1e-2, "backbone_lr": 1e-4, "weight_decay": 0.1} | options)
+def optimizer_for(model: ECENet, **options: Any) -> torch.optim.AdamW:
+    config = OptimizerConfig(lr=1e-2, backbone_lr=1e-4, weight_decay=0.1)
+    return make_optimizer(model, model.backbone.network, replace(config, **options))
 
 
 def test_the_average_forgets_its_random_start_and_then_slows_down() -> None:
@@ -56,14 +59,16 @@ def test_the_average_takes_statistics_too_and_counters_as_they_are() -> None:
 
 
 def test_the_learning_rate_rises_linearly_and_falls_to_zero() -> None:
-    factors = [learning_rate_factor(step, steps=10, warmup_steps=4, schedule="poly") for step in range(11)]
+    config = OptimizerConfig(warmup_steps=4, schedule="poly")
+    factors = [learning_rate_factor(step, config, steps=10) for step in range(11)]
     assert factors[:4] == pytest.approx([(s + 1) / 4 * (1 - s / 10) ** 0.9 for s in range(4)])
     assert factors[4:] == pytest.approx([(1 - s / 10) ** 0.9 for s in range(4, 11)])
     assert factors[10] == 0
 
 
 def test_the_cosine_has_its_half_in_the_middle() -> None:
-    factors = [learning_rate_factor(step, steps=10, warmup_steps=0, schedule="cosine") for step in (0, 5, 10)]
+    config = OptimizerConfig(warmup_steps=0, schedule="cosine")
+    factors = [learning_rate_factor(step, config, steps=10) for step in (0, 5, 10)]
     assert factors == pytest.approx([1, 0.5, 0])
 
 
@@ -128,13 +133,16 @@ def test_a_backbone_without_named_layers_has_no_layer_decay() -> None:
 )
 def test_leading_stages_end_with_the_first_feature(model: Callable[[], ECENet], last: str, next_one: str) -> None:
     built = model()
-    frozen = {id(parameter) for parameter in leading_stages(built, 1)}
-    names = [name for name, p in built.backbone.network.named_parameters() if id(p) in frozen]
+    network = built.backbone.network
+    features: Any = network.feature_info
+    indices = tuple(features.out_indices)
+    frozen = {id(parameter) for parameter in leading_stages(network, 1, out_indices=indices)}
+    names = [name for name, p in network.named_parameters() if id(p) in frozen]
     assert any(name.startswith(last) for name in names)
     assert not any(name.startswith(next_one) for name in names)
     first = next(iter(dict(built.backbone.network.named_parameters())))
     assert first in names
-    assert leading_stages(built, 0) == []
+    assert leading_stages(network, 0, out_indices=indices) == []
 
 
 def test_only_batch_norms_are_frozen() -> None:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from ecenet.training.config import TrainConfig
 from ecenet.training.loop import train
 from ecenet.training.run_folder import is_running, list_runs, locked, read_metrics, summarise_run
 from ecenet.training.snapshots import class_separation
-from tests.support.helpers import tiny_training, write_folder
+from tests.support.helpers import changed, tiny_training, write_folder
 from tests.support.refusals import refused
 
 
@@ -120,7 +119,7 @@ with locked(Path({str(tmp_path)!r})):
 def test_a_checkpoint_of_another_kind_is_refused(config: TrainConfig, tmp_path: Path) -> None:
     torch.save({"state_dict": {"conv.weight": torch.zeros(3)}}, tmp_path / "last.pt")
     with refused("wrong-file", tmp_path / "last.pt", "--out"):
-        train(replace(config, out=tmp_path))
+        train(changed(config, out=tmp_path))
 
 
 def test_separation_is_high_where_classes_lie_apart() -> None:

@@ -7,7 +7,6 @@ from inspect import signature
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from gradio.data_classes import FileData
-from PIL import Image
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ecenet.app.api.schemas import About
@@ -16,6 +15,7 @@ from ecenet.app.state.model_registry import ModelRegistry, name_of
 from ecenet.app.state.session import read_photo
 from ecenet.common.errors import UserError
 from ecenet.common.files import json_finite
+from ecenet.data.images import RGBImage
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 
@@ -30,7 +30,7 @@ class Opened(NamedTuple):
     predictor: Predictor
     about: About
 
-    def read(self, photo: FileData) -> Image.Image:
+    def read(self, photo: FileData) -> RGBImage:
         """Raises:
         UserError: it is no usable image.
         """

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from gradio.data_classes import FileData
@@ -11,7 +10,7 @@ from gradio.data_classes import FileData
 from ecenet.analysis.diagnostics.comparison import compare, describe_changes
 from ecenet.analysis.diagnostics.ground_truth import read_truth
 from ecenet.analysis.interventions.backbone_class import paint_any_class
-from ecenet.analysis.interventions.mask_edits import StageMask, stage_mask
+from ecenet.analysis.interventions.mask_edits import StageMask, edit_mask, stage_mask
 from ecenet.analysis.interventions.painted_class import PAINTED_COLORS, PaintedClass, load_class, save_class, with_class
 from ecenet.analysis.interventions.regions import read_region
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, Transplant, predict_scenario
@@ -28,7 +27,6 @@ from ecenet.inference.prediction import Prediction
 
 MAX_PARTS = 20
 """Examples, painted classes or edits of one call: others wait for the model, too."""
-T = TypeVar("T")
 
 
 class WhatIfEndpoint:
@@ -169,23 +167,16 @@ def _edited(edits: Sequence[MaskEdit], before: Prediction, opened: Opened) -> di
 
 
 def _changed(mask: StageMask, edit: MaskEdit, before: Prediction, opened: Opened) -> StageMask:
-    """One more edit. Erasing without a region is everywhere."""
-    action, region = edit["action"], edit.get("region")
-    if action == "replace":
-        return mask.with_truth(_label_map(_required(edit.get("label_map"), "label_map", action), before, opened))
-    chosen = before.class_index(_required(edit.get("class_name"), "class_name", action))
-    if action == "swap":
-        return mask.swapped(chosen, before.class_index(_required(edit.get("other"), "other", action)))
-    if action == "erase" and region is None:
-        return mask.erased(np.ones(before.label_map.shape, dtype=bool), class_index=chosen)
-    painted = _region(_required(region, "region", action), before.image.size, opened)
-    return mask.painted(painted, class_index=chosen) if action == "paint" else mask.erased(painted, class_index=chosen)
-
-
-def _required(value: T | None, key: str, action: str) -> T:
-    if value is None:
-        raise UserError("missing-value", f"Expected {key} for the action {action}, got none; add it to the edit.")
-    return value
+    class_name, other = edit.get("class_name"), edit.get("other")
+    region, label_map = edit.get("region"), edit.get("label_map")
+    return edit_mask(
+        mask,
+        edit["action"],
+        class_index=None if class_name is None else before.class_index(class_name),
+        other=None if other is None else before.class_index(other),
+        region=None if region is None else _region(region, before.image.size, opened),
+        label_map=None if label_map is None else _label_map(label_map, before, opened),
+    )
 
 
 def _region(file: FileData, size: tuple[int, int], opened: Opened) -> np.ndarray:

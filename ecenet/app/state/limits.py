@@ -58,4 +58,4 @@ class Retention:
     resting_seconds: float = 5
     """Nobody's session is put on disk sooner after its last event."""
     every: float = 10
-    """Seconds between two looks at it."""
+    """Seconds between two checks."""

@@ -42,7 +42,7 @@ def choose_class(selection: Selection, class_name: object) -> Selection:
 
 @show_errors
 def choose_photo(session: Session, selection: Selection, event: gr.EventData) -> Selection:
-    """The photo whose picture was clicked, `{"index": …}`; of the one that is looked at, the pixel stays.
+    """The photo whose picture was clicked, `{"index": …}`; of the selected one, the pixel stays.
 
     Raises:
         gr.Error: the session has no such photo.
@@ -56,7 +56,7 @@ def choose_photo(session: Session, selection: Selection, event: gr.EventData) ->
     photo = session.photos[index]
     if photo is session.photo(selection):
         return replace(selection, photo=index, reference=None)
-    return selection.look_at_photo(index, photo.prediction)
+    return selection.with_photo(index, photo.prediction)
 
 
 @show_errors

@@ -1,4 +1,4 @@
-"""What a visitor looks at: one photo, stage, class and pixel, which every view follows."""
+"""What a visitor has selected: one photo, stage, class and pixel, which every view follows."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -31,13 +31,13 @@ class Selection:
     pixel: tuple[int, int] | None = None
     """(x, y) in the photo."""
     reference: int | None = None
-    """Number of the reference image whose embedding is looked at on the map, instead of the photo's own."""
+    """Number of the reference image whose embedding is selected on the map, instead of the photo's own."""
     revision: int = 0
     """Counts the changes of the session: who listens to the selection hears of those, too."""
     truths: int = 0
     """Counts the ground truths that were given and taken away, which only few views show."""
 
-    def look_at_photo(self, index: int, prediction: Prediction) -> "Selection":
+    def with_photo(self, index: int, prediction: Prediction) -> "Selection":
         """Another photo: the stage stays, the class where that photo has it at any stage, the pixel goes."""
         areas = [stage.area for stage in prediction.stages.values()]
         present = {prediction.class_names[k] for k in np.flatnonzero(np.max(areas, axis=0) > MIN_AREA)}
@@ -55,11 +55,11 @@ class Selection:
             case "selection":
                 return self
 
-    def look_again(self) -> "Selection":
+    def revised(self) -> "Selection":
         """After the session has changed: the same place in it."""
         return replace(self, reference=None, revision=self.revision + 1)
 
-    def judge_again(self) -> "Selection":
+    def with_other_truth(self) -> "Selection":
         """After a photo's ground truth has changed."""
         return replace(self, truths=self.truths + 1)
 

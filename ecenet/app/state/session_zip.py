@@ -15,7 +15,7 @@ from PIL import Image
 
 from ecenet.app.state.limits import Limits
 from ecenet.common.errors import UserError
-from ecenet.data.images import load_image
+from ecenet.data.images import RGBImage, load_image
 from ecenet.inference.export import export_prediction, unique_names
 from ecenet.inference.prediction import Prediction
 
@@ -44,8 +44,7 @@ class SavedPhoto(NamedTuple):
     """A photo out of the zip."""
 
     name: str
-    image: Image.Image
-    """RGB."""
+    image: RGBImage
     truth: bytes | None
     """The file of its ground truth, unread."""
 

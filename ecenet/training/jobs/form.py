@@ -2,20 +2,19 @@
 
 import difflib
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 from ecenet.common.errors import UserError
 from ecenet.data.read import Layout, read_data
-from ecenet.model.config import ModelConfig, SegViTConfig
 from ecenet.training.command import Train
-from ecenet.training.config import TrainConfig
+from ecenet.training.config import DataConfig, TrainConfig
 from ecenet.training.presets import find_recipe, with_preset
+from ecenet.training.settings import options
 
-OPTIONS = {field.name for kind in (TrainConfig, ModelConfig) for field in fields(kind)} - {"model", "segvit"}
-OPTIONS |= {f"segvit.{field.name}" for field in fields(SegViTConfig)}
+OPTIONS = set(options(TrainConfig(DataConfig(Path("data")), Path("out"))))
 ASKED_FOR = {"data", "out", "layout", "preset"}
 """Options that the form has fields for and that no further option may replace."""
 
@@ -106,14 +105,15 @@ def check_settings(words: list[str], *, directory: Path | None = None) -> TrainC
     """
     config = _parse(words)
     here = directory or Path()
-    if config.backbone_weights is not None and not (here / config.backbone_weights).is_file():
+    weights, data = config.start.backbone_weights, config.data
+    if weights is not None and not (here / weights).is_file():
         raise UserError(
             "wrong-file",
-            f"Expected backbone weights in a safetensors file, but {config.backbone_weights} is none; "
+            f"Expected backbone weights in a safetensors file, but {weights} is none; "
             "correct the path or leave it empty.",
         )
-    for split in (config.train_split, config.val_split):
-        read_data(here / config.data, split, layout=config.layout)
+    for split in (data.train_split, data.val_split):
+        read_data(here / data.folder, split, layout=data.layout)
     return config
 
 

@@ -35,7 +35,7 @@ ENDPOINTS = "ecenet.app.api.photo.PhotoEndpoints"
 SECRET = "the visitor's holiday"
 
 
-class LogStream:
+class CapturedLog:
     """Lines written since the last look."""
 
     def __init__(self) -> None:
@@ -52,11 +52,11 @@ class LogStream:
 
 
 @pytest.fixture
-def log() -> Iterator[LogStream]:
+def log() -> Iterator[CapturedLog]:
     """The app's, as JSON at the level `info`; afterwards logging is as it was."""
     root, ours = logging.getLogger(), logging.getLogger("ecenet")
     before = root.handlers[:], root.level, ours.level
-    log = LogStream()
+    log = CapturedLog()
     configure_logging("info", "json", stream=log.stream)
     yield log
     root.handlers[:] = before[0]
@@ -69,7 +69,7 @@ def log() -> Iterator[LogStream]:
 def health(predictor: Predictor) -> Health:
     """That tries the model whenever it is asked."""
     umap: Any = ScriptedFitter()
-    return Health(predictor, umap=umap, try_every=0)
+    return Health(predictor, umap=umap, probe_every=0)
 
 
 def test_health_tells_what_answers_and_nothing_else(api: Served) -> None:
@@ -92,7 +92,7 @@ def test_health_tells_what_answers_and_nothing_else(api: Served) -> None:
 
 
 def test_health_fails_while_the_model_does_and_recovers_with_it(
-    health: Health, predictor: Predictor, monkeypatch: pytest.MonkeyPatch, log: LogStream
+    health: Health, predictor: Predictor, monkeypatch: pytest.MonkeyPatch, log: CapturedLog
 ) -> None:
     assert health.answers()
 
@@ -138,12 +138,12 @@ def test_a_model_that_never_ends_is_taken_for_broken_after_a_while(
 
 def test_a_model_is_not_tried_for_everybody_who_asks(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     umap: Any = ScriptedFitter()
-    health = Health(predictor, umap=umap, try_every=3600)
+    health = Health(predictor, umap=umap, probe_every=3600)
     monkeypatch.setattr(predictor.model, "forward_head", None)
     assert health.answers()
 
 
-def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, log: LogStream) -> None:
+def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, log: CapturedLog) -> None:
     name = f"{SECRET}.jpg"
     (api.folder / name).write_bytes((api.folder / "photo.jpg").read_bytes())
     (api.folder / f"no {name}").write_bytes(b"no picture")
@@ -179,7 +179,7 @@ def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, lo
 
 
 def test_a_photo_among_several_that_cannot_be_used_is_told_too(
-    predictor: Predictor, tmp_path: Path, log: LogStream
+    predictor: Predictor, tmp_path: Path, log: CapturedLog
 ) -> None:
     (tmp_path / f"{SECRET}.png").write_bytes(b"no image")
     add_photos(Session(), [str(tmp_path / f"{SECRET}.png")], predictor=predictor)
@@ -189,7 +189,7 @@ def test_a_photo_among_several_that_cannot_be_used_is_told_too(
 
 
 def test_what_fails_becomes_one_sentence_whose_reference_the_journal_has(
-    api: Served, log: LogStream, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    api: Served, log: CapturedLog, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*args: object) -> None:
         raise RuntimeError(f"/srv/app/{SECRET}")
@@ -211,7 +211,7 @@ def test_what_fails_becomes_one_sentence_whose_reference_the_journal_has(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health, log: LogStream) -> None:
+def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health, log: CapturedLog) -> None:
     """On a page of two events, none of which knows of errors."""
 
     def count(number: int) -> tuple[int, int]:
@@ -238,7 +238,7 @@ def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health,
     assert_names(str(caught.value), failed["reference"])
 
 
-def test_messages_are_for_those_who_ask_for_them(log: LogStream) -> None:
+def test_messages_are_for_those_who_ask_for_them(log: CapturedLog) -> None:
     """They may quote anything: those of errors, and all of what other libraries say."""
 
     def say() -> None:
@@ -264,7 +264,7 @@ def test_messages_are_for_those_who_ask_for_them(log: LogStream) -> None:
     assert theirs["message"] == f"read {SECRET}"
 
 
-def test_the_level_holds_back_and_text_is_one_line_an_event(log: LogStream) -> None:
+def test_the_level_holds_back_and_text_is_one_line_an_event(log: CapturedLog) -> None:
     configure_logging("warning", "text", stream=log.stream)
     logger = logging.getLogger("ecenet.x")
     log_event(logger, "prediction", milliseconds=3)

@@ -43,7 +43,7 @@ def test_routes_that_the_page_has_no_use_for_are_closed(api: Served) -> None:
 
 
 def pages(listens_at: str, *, own_pages_only: bool) -> TestClient:
-    """What the guard lets through."""
+    """What the request filter lets through."""
 
     def answer(request: Request) -> PlainTextResponse:
         return PlainTextResponse("let through")

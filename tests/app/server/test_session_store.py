@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from gradio_client.utils import QueueError
 
-from ecenet.app.server import session_store as sessions
+from ecenet.app.server import session_store
 from ecenet.app.server.blocks import Page
 from ecenet.app.server.event_queue import UNCOUNTED, UNREAD_BYTES, VisitorQueue
 from ecenet.app.server.serve import serve
@@ -149,14 +149,14 @@ def test_memory_and_files_of_a_session_go_after_its_time(quick: SmallPage, tmp_p
 def test_after_an_error_of_its_own_the_tidying_goes_on(
     quick: SmallPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real, failures = sessions.delete_files, [RuntimeError("once"), RuntimeError("twice")]
+    real, failures = session_store.delete_files, [RuntimeError("once"), RuntimeError("twice")]
 
     def fail_twice(*arguments: Any) -> None:
         if failures:
             raise failures.pop()
         real(*arguments)
 
-    monkeypatch.setattr(sessions, "delete_files", fail_twice)
+    monkeypatch.setattr(session_store, "delete_files", fail_twice)
     asyncio.run(click(quick, "a", "fill", "make"))
     quick.wait_until(lambda: "a" not in quick.sessions and not list((tmp_path / "cache").rglob("*.txt")))
     assert not failures

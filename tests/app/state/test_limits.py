@@ -1,4 +1,4 @@
-"""What may be uploaded is set at the start, shown on the page, and holds at every door."""
+"""What may be uploaded is set at the start, shown on the page, and holds at every entry point."""
 
 import json
 from dataclasses import astuple
@@ -12,14 +12,13 @@ from PIL import Image
 
 from ecenet.app.api.photo import PhotoEndpoints
 from ecenet.app.server.options import Options
-from ecenet.app.sidebar import photos
-from ecenet.app.sidebar import session_file as bundle
+from ecenet.app.sidebar import photos, session_file
 from ecenet.app.start import serve_app
 from ecenet.app.state.limits import Limits
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import add_photo, add_photos, new_session
-from ecenet.app.tabs import ground_truth as truth
+from ecenet.app.tabs import ground_truth
 from ecenet.inference.weights import save_model
 from tests.support.fitters import ScriptedFitter
 from tests.support.helpers import noise_image, small_model
@@ -77,7 +76,7 @@ def test_photos_and_truths_are_held_to_them(registry: ModelRegistry, tmp_path: P
     assert len(add_photo(session, small, predictor=predictor).photos) == 2
     Image.fromarray(np.zeros((200, 200), np.uint8)).save(tmp_path / "truth.png")
     with toasted("image-too-large", "0.01 megapixels", "truth.png", limit=10_000):
-        truth.add_truth(session, Selection(), str(tmp_path / "truth.png"))
+        ground_truth.add_truth(session, Selection(), str(tmp_path / "truth.png"))
 
 
 def test_saved_sessions_are_held_to_them(registry: ModelRegistry, tmp_path: Path) -> None:
@@ -85,13 +84,13 @@ def test_saved_sessions_are_held_to_them(registry: ModelRegistry, tmp_path: Path
     predictor, session = generous.open(generous.initial), new_session(generous)
     for number in range(3):
         session = add_photo(session, write(tmp_path, 70 + number, 80), predictor=predictor)
-    saved = bundle.save_session(session, Selection(), None, registry=generous, fitter=ScriptedFitter())
-    assert len(bundle.open_session(saved, registry=generous).session.photos) == 3
+    saved = session_file.save_session(session, Selection(), None, registry=generous, fitter=ScriptedFitter())
+    assert len(session_file.open_session(saved, registry=generous).session.photos) == 3
     with refused("too-many", "2 photos", saved.name, 3, limit=2):
-        bundle.open_session(saved, registry=registry)
+        session_file.open_session(saved, registry=registry)
     together = ModelRegistry(tmp_path / "own", runs=tmp_path / "runs", limits=Limits(pixels=10_000))
     with refused("image-too-large", "0.01 megapixels", limit=10_000):  # each alone would do
-        bundle.open_session(saved, registry=together)
+        session_file.open_session(saved, registry=together)
 
 
 def test_calls_of_the_api_are_held_to_them(

@@ -13,7 +13,7 @@ from ecenet.analysis.diagnostics.bank_statistics import stage_confusion
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, new_session
-from ecenet.app.tabs.evaluate import tab as dataset
+from ecenet.app.tabs.evaluate import tab as evaluate
 from ecenet.app.tabs.evaluate.images import Listing, image_cards, image_names, open_data, open_image
 from ecenet.common.errors import UserError
 from ecenet.data.folder import read_folder
@@ -43,11 +43,11 @@ def registry(tmp_path: Path) -> ModelRegistry:
 
 
 def cell(registry: ModelRegistry, session: Session, opened: EmbeddingBank | None, **data: Any) -> Listing:
-    return dataset.cell_listing(session, Selection(), opened, data, registry=registry)
+    return evaluate.cell_listing(session, Selection(), opened, data, registry=registry)
 
 
 def test_without_a_bank_it_says_how_to_make_one(registry: ModelRegistry) -> None:
-    about, *rest = dataset.render(new_session(registry), Selection(), None, registry=registry)
+    about, *rest = evaluate.render(new_session(registry), Selection(), None, registry=registry)
     assert "python -m ecenet embed" in about
     assert rest == ["", None, ""]
 
@@ -58,7 +58,7 @@ def test_a_bank_beside_the_weights_is_shown_and_says_what_it_is(
     trained_on = replace(bank, about=bank.about | {"split": "train"})
     write_bank(trained_on, tmp_path / "own" / "bank.parquet")
     session = new_session(registry)
-    about, matrix, worst, spreads = dataset.render(session, Selection(stage="stage2"), None, registry=registry)
+    about, matrix, worst, spreads = evaluate.render(session, Selection(stage="stage2"), None, registry=registry)
     assert "4 images" in about
     assert "trained on them" in about
     confusion = stage_confusion(bank, "stage2")
@@ -74,10 +74,10 @@ def test_a_bank_beside_the_weights_is_shown_and_says_what_it_is(
     assert image_names(worst, bank=bank).count("<li>") == 4
     assert all(name in spreads for name in CLASS_NAMES if name in re.findall(r"</span>(\w+)", spreads))
 
-    about, *_ = dataset.render(session, Selection(), bank, registry=registry)
+    about, *_ = evaluate.render(session, Selection(), bank, registry=registry)
     assert "trained on them" not in about, "what the visitor opened comes first"
     save_model(small_model(seed=1), tmp_path / "own")
-    about, *_ = dataset.render(session, Selection(), bank, registry=registry)
+    about, *_ = evaluate.render(session, Selection(), bank, registry=registry)
     assert "no bank" in about, "both are of other weights"
 
 

@@ -14,8 +14,7 @@ from ecenet.analysis.diagnostics.ground_truth import Truth, compare_with_truth, 
 from ecenet.analysis.diagnostics.pixel_probe import probe_pixel
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
-from ecenet.app.tabs import ground_truth as truth
-from ecenet.app.tabs import pixel
+from ecenet.app.tabs import ground_truth, pixel
 from ecenet.inference.prediction import Prediction
 from tests.support.predictions import CLASS_NAMES, STAGES, make_prediction
 from tests.support.refusals import refused
@@ -173,24 +172,24 @@ def test_a_truth_stays_with_its_photo(tmp_path: Path) -> None:
         Photo("b", make_prediction(FINAL))
     )
     first, second = Selection(), Selection(photo=1)
-    session = truth.add_truth(
+    session = ground_truth.add_truth(
         session, first, str(write(tmp_path / "mask.png", FINAL.repeat(8, axis=0).repeat(8, axis=1)))
     )
-    clear, page, bars, ious = truth.render(session, first)
+    clear, page, bars, ious = ground_truth.render(session, first)
     assert (clear.visible, bars.visible, ious.visible) == (True, True, True)
     assert "<td>Coarse (ECE)</td><td>75.0%</td><td></td><td></td>" in page
     assert "<td>Stage 4</td><td>100.0%</td><td>2</td><td>0</td><td>100.0</td>" in page
-    clear, page, bars, _ = truth.render(session, second)
+    clear, page, bars, _ = ground_truth.render(session, second)
     assert (clear.visible, bars.visible) == (False, False)
     assert "8-bit PNG" in page
-    assert truth.render(session, first)[0].visible is True
-    assert truth.render(truth.remove_truth(session, first), first)[0].visible is False
+    assert ground_truth.render(session, first)[0].visible is True
+    assert ground_truth.render(ground_truth.remove_truth(session, first), first)[0].visible is False
 
 
 def test_a_truth_waits_for_the_model_whose_classes_it_has() -> None:
     photo = Photo("a", make_prediction(FINAL), truth=Truth(FINAL, ("sky", "grass", "cat")))
     assert photo.true_mask is None
-    clear, page, _, _ = truth.render(Session().with_photo(photo), Selection())
+    clear, page, _, _ = ground_truth.render(Session().with_photo(photo), Selection())
     assert clear.visible is False
     assert "another model" in page
     known = Truth(FINAL, tuple(CLASS_NAMES))

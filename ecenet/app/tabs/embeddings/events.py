@@ -70,13 +70,13 @@ def _rows(points: list[object], current: EmbeddingMap) -> np.ndarray:
     return np.array(sorted(rows), dtype=int)
 
 
-def look_at_point(selection: Selection, current: EmbeddingMap, row: int) -> Selection:
+def select_point(selection: Selection, current: EmbeddingMap, row: int) -> Selection:
     """The selection moved to a point's photo, stage and class; of a reference point, whose photo is not here, to
-    its stage and class, with the point itself looked at on the map."""
+    its stage and class, with the point itself selected on the map."""
     image, points = int(current.points.image[row]), current.points
     reference = image - len(current.predictions) if current.is_reference[row] else None
     if image != selection.photo and reference is None:
-        selection = selection.look_at_photo(image, current.predictions[image])
+        selection = selection.with_photo(image, current.predictions[image])
     class_name = current.predictions[0].class_names[int(points.class_index[row])]
     return replace(selection, stage=str(points.stage[row]), class_name=class_name, reference=reference)
 

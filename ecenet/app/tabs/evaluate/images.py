@@ -115,7 +115,7 @@ def open_image(
     prediction = predictor.predict(thumbnail(photo, max_side=MAX_PHOTO_SIDE))
     truth = Truth(resize_labels(mask, size=prediction.image.size), tuple(prediction.class_names))
     session = session.with_photo(Photo(Path(bank.images[image]).stem, prediction, truth=truth))
-    selection = session.look_at_newest(selection)
+    selection = session.select_newest(selection)
     if listing.cell is not None:
         selection = replace(selection, class_name=prediction.class_names[listing.cell[1]])
     return session, selection

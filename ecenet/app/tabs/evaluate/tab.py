@@ -132,7 +132,7 @@ def build(
     drawn.after(matrix.cell(open_cell, where, listing, **EACH).success, show_progress="minimal")
 
     @show_errors
-    def look_at_image(
+    def select_image(
         session: Session,
         selection: Selection,
         opened: EmbeddingBank | None,
@@ -158,7 +158,7 @@ def build(
         )
         return added, looked_at, gr.Tabs(selected="segment"), "segment"
 
-    images.card(look_at_image, [*where, listing, folder, layout], [session, selection, tabs, shown_tab], **MODEL_EACH)
+    images.card(select_image, [*where, listing, folder, layout], [session, selection, tabs, shown_tab], **MODEL_EACH)
     return view
 
 
