@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ecenet.common.errors import UserError
 from ecenet.data.images import RGBImage, image_size, load_image, thumbnail
 from tests.support.helpers import encode, gradient
+from tests.support.refusals import refused
 
 WHITE, RED, BLACK = (255, 255, 255), (255, 0, 0), (0, 0, 0)
 
@@ -190,7 +190,7 @@ def test_what_has_been_normalised_is_returned_itself(tmp_path: Path) -> None:
         loaded = load_image(source)
         assert type(loaded) is RGBImage
         assert load_image(loaded) is loaded
-    with pytest.raises(UserError, match="32×24"):
+    with refused("image-too-large", "32×24", limit=32 * 24 - 1):
         load_image(loaded, max_pixels=32 * 24 - 1)
 
 

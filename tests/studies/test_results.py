@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from ecenet.common.errors import UserError
 from ecenet.studies.results import StudyResults, spread
 from tests.support.refusals import refused
 
@@ -36,7 +35,7 @@ def test_results_of_trainings_that_ignored_settings_go_on_with_what_they_really_
     said = {"steps": 2, "frozen_steps": 3000, "frozen_stages": 1, "precision": "fp32"}
     path = tmp_path / "study.json"
     path.write_text(json.dumps({"settings": said, "results": {"whole": {"0": 0.5}}}))
-    with pytest.raises(UserError, match="got others"):
+    with refused("changed-settings", path, "--out"):
         StudyResults(path, said)
     did = said | {"frozen_steps": 0, "frozen_stages": 0, "precision": "auto"}
     results = StudyResults(path, did)
