@@ -53,7 +53,10 @@ class Convert:
         from ecenet.inference.convert.segvit import convert_segvit
 
         if self.backbone is not None or self.backbone_weights is not None:
-            raise UserError("Expected --backbone and --backbone-weights for ecenet only, got segvit; leave them out.")
+            raise UserError(
+                "conflicting-options",
+                "Expected --backbone and --backbone-weights for ecenet only, got segvit; leave them out.",
+            )
         converted = convert_segvit(
             self.file,
             self.out,
@@ -72,7 +75,10 @@ class Convert:
         from ecenet.inference.convert.release import convert_release
 
         if self.num_heads is not None:
-            raise UserError("Expected --num-heads for segvit only, got ecenet, whose tensors tell it; leave it out.")
+            raise UserError(
+                "conflicting-options",
+                "Expected --num-heads for segvit only, got ecenet, whose tensors tell it; leave it out.",
+            )
         model = convert_release(
             self.file,
             self.out,

@@ -27,6 +27,7 @@ def as_ecenet(model: Network) -> ECENet:
     """
     if not isinstance(model, ECENet):
         raise UserError(
-            f"Expected weights of an ECENet to paint classes for, got {model.parts.closed}; choose other weights."
+            "unsupported-by-weights",
+            f"Expected weights of an ECENet to paint classes for, got {model.parts.closed}; choose other weights.",
         )
     return model

@@ -10,8 +10,8 @@ class StageOutput(NamedTuple):
 
     `ece` is the coarse mask of Explicit Class Extraction, `stageL` … `stage1` are the SAU stages from
     deep to shallow, `final` is the aggregated prediction. In the authors' release `ece` is the deepest stage, which has
-    no attention; `final` has the summed masks as similarity. SegViT answers with the same, its attention-to-mask stages in
-    the place of SAU's, and without `ece` where its embeddings are learned.
+    no attention, and `final` has the summed masks as similarity. SegViT answers with the same, its attention-to-mask
+    stages in the place of SAU's, and without `ece` where its embeddings are learned.
     """
 
     features: Tensor
@@ -27,8 +27,8 @@ class StageOutput(NamedTuple):
     embeddings_after: Tensor
     """(B, K, D) class embeddings that leave the stage."""
     gate: Tensor | None
-    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence; in the authors' release 1 adds all of
-    the evidence, 0 none. None where nothing is gated."""
+    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence; in the authors' release 1 adds all
+    of the evidence, 0 none. None where nothing is gated."""
     class_logits: Tensor | None = None
     """(B, K, K + 1) unnormalised: which class a SegViT stage takes each embedding for, the last for one that the image
     does not hold. None elsewhere."""

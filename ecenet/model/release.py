@@ -10,7 +10,7 @@ from ecenet.common.errors import UserError
 from ecenet.model.backbone import Backbone, build_backbone
 from ecenet.model.config import ReleaseConfig
 from ecenet.model.ecenet import resize
-from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
+from ecenet.model.edit_checks import HeadParts
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
@@ -229,21 +229,12 @@ class ECENetRelease(
         features = backbone_features if self.pyramid is None else self.pyramid(backbone_features)
         if self.feature_norms is not None:
             features = [norm(feature) for norm, feature in zip(self.feature_norms, features, strict=True)]
-        if edits is None:
-            return self.head(features)
-        check_edits(edits, self._facts(features))
-        return self.head(features, edits)
+        return self.head(features, self._checked(edits, features))
 
-    def _facts(self, features: list[Tensor]) -> HeadFacts:
-        """What edits of this pass must fit."""
-        grids = [(feature.shape[-2], feature.shape[-1]) for feature in features]
-        return HeadFacts(
-            batch=len(features[0]),
-            num_classes=self.num_classes,
-            embed_dim=self.embed_dim,
-            grids=dict(zip(self.stage_names, [*reversed(grids), grids[0]], strict=True)),
-            parts=PARTS,
-        )
+    def _grids(self, backbone_features: list[Tensor]) -> list[tuple[int, int]]:
+        """Of the four stages, a plain ViT's pyramid behind it."""
+        grids = [(feature.shape[-2], feature.shape[-1]) for feature in backbone_features]
+        return [*reversed(grids), grids[0]]
 
 
 def needs_pyramid(backbone: Backbone, *, name: str) -> bool:
@@ -258,14 +249,16 @@ def needs_pyramid(backbone: Backbone, *, name: str) -> bool:
     four = len(strides) == STAGES and all(2 * fine == coarse for fine, coarse in pairwise(strides))
     if not plain and not four:
         raise UserError(
+            "unsuitable-backbone",
             f"Expected a backbone with four stages for ecenet-release, each at half the resolution of the one before, "
             f"or a plain ViT with patches of 16 pixels, got {name} with strides {', '.join(map(str, strides))}; "
-            "choose other out_indices or another backbone."
+            "choose other out_indices or another backbone.",
         )
     odd = [width for width in channels if width % 4]
     if odd:
         raise UserError(
+            "unsuitable-backbone",
             f"Expected a backbone whose channels are multiples of 4, got {name} with {', '.join(map(str, channels))}; "
-            "choose another."
+            "choose another.",
         )
     return plain

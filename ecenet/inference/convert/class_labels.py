@@ -26,8 +26,9 @@ def find_labels(published: Published, *, count: int, classes: Path | None) -> La
         labels = read_labels(classes)
         if labels.num_classes != count:
             raise UserError(
+                "wrong-classes",
                 f"Expected the {count} classes of {published.file} in {classes}, got {labels.num_classes}; "
-                "list them all, in the order that it was trained with."
+                "list them all, in the order that it was trained with.",
             )
         return labels
     known = _data_set(count)
@@ -40,8 +41,9 @@ def find_labels(published: Published, *, count: int, classes: Path | None) -> La
         return LabelSet(published.file, own, [list(color) for color in distinct_colors(count)])
     if known is None:
         raise UserError(
+            "missing-value",
             f"Expected a checkpoint of 59, 60, 150 or 171 classes, whose names are known, got {count} in "
-            f"{published.file}; give them as --classes FILE, a classes.json."
+            f"{published.file}; give them as --classes FILE, a classes.json.",
         )
     return known
 

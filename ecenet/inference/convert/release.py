@@ -80,9 +80,10 @@ def convert_release(
     channels = [one.weight.shape[1] for one in model.head.lateral]
     if channels != sizes.channels:
         raise UserError(
+            "unsuitable-backbone",
             f"Expected a backbone whose four stages have {', '.join(map(str, sizes.channels))} channels, as "
             f"{published.file} was trained with, got {config.backbone} with {', '.join(map(str, channels))}; "
-            "give it as --backbone NAME, with --out-indices."
+            "give it as --backbone NAME, with --out-indices.",
         )
     head = {name: one for name, one in published.tensors.items() if name not in inside}
     model.head.load_state_dict(translate_head(head, wanted=model.head.state_dict(), file=published.file))
@@ -106,8 +107,9 @@ def _load_backbone(model: ECENetRelease, tensors: dict[str, Tensor], *, file: Pu
     if not tensors:
         first = list(backbone_sources(wanted, tensors).values())[:3]
         raise UserError(
+            "tensor-mismatch",
             f"Expected the backbone's tensors in {file.file}, but it holds a head alone: {len(wanted)} are missing "
-            f"({', '.join(first)}, …); give a whole checkpoint, or the trained backbone as --backbone-weights FILE."
+            f"({', '.join(first)}, …); give a whole checkpoint, or the trained backbone as --backbone-weights FILE.",
         )
     found = fitting(tensors, backbone_sources(wanted, tensors), wanted=wanted, file=file.file)
     named = {name if name.startswith("feature_norms.") else f"backbone.{name}": one for name, one in found.items()}

@@ -46,13 +46,15 @@ def read_release(path: Path) -> Published:
             published = Published(path.name, load(path.read_bytes()), {}, [])
         except (OSError, SafetensorError) as error:
             raise UserError(
-                f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy it again."
+                "file-damaged",
+                f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy it again.",
             ) from error
     elif path.suffix in (".ckpt", ".mindir") and path.is_file() and path.read_bytes()[:2] != b"PK":
         raise UserError(
+            "wrong-file",
             f"Expected PyTorch or safetensors, got MindSpore's own format in {path}; export it where MindSpore is "
             "installed: {name: parameter.asnumpy() for name, parameter in mindspore.load_checkpoint(FILE).items()} "
-            "saved by safetensors.numpy.save_file."
+            "saved by safetensors.numpy.save_file.",
         )
     else:
         published = read_published(path)
@@ -75,9 +77,10 @@ def head_sizes(tensors: Mapping[str, Tensor], *, file: str) -> Sizes:
     missing = [name for name in telling if name not in named or named[name].ndim != 4]
     if missing:
         raise UserError(
+            "wrong-file",
             f"Expected the tensors of ECENet's release in {file}, but {len(missing)} that tell its sizes are missing "
             f"({', '.join(missing[:3])}); its first tensor is {next(iter(tensors), 'none')}. "
-            "Give a checkpoint of the release, with its own names."
+            "Give a checkpoint of the release, with its own names.",
         )
     num_classes, embed_dim = named["conv_seg.weight"].shape[:2]
     return Sizes(
@@ -199,7 +202,8 @@ def fitting(
     ]
     if problems:
         raise UserError(
+            "tensor-mismatch",
             f"Expected the {len(sources)} tensors of ECENet's release with such a backbone in {file}, but there are "
-            f"{' and '.join(problems)}; give a checkpoint of one whole network."
+            f"{' and '.join(problems)}; give a checkpoint of one whole network.",
         )
     return {name: tensor for name, tensor in wanted.items() if name.endswith(COUNTER)} | found

@@ -42,6 +42,11 @@ ACTIONS: list[tuple[str, Action]] = [
 ]
 
 
+GATE_KEEPS = "1 keeps embeddings, 0 takes the mask's evidence."
+GATE_ADDS = "1 adds all of the mask's evidence to the embeddings, 0 none."
+"""What a forced gate does in our updater, and in that of the authors' release."""
+
+
 class Tools(NamedTuple):
     tool: gr.Radio
     radius: gr.Slider
