@@ -30,6 +30,11 @@ class StagePrediction:
     """(K,) share of the image, sums to 1."""
     mean_confidence: np.ndarray
     """(K,) mean confidence over the class's pixels; NaN where it has none."""
+    masks: np.ndarray | None = None
+    """(Q, h, w) float32, unnormalised, of SegViT: the label map comes from these, each brought to the image's size and
+    then combined by `class_shares`. None where it comes from `mask_logits`."""
+    class_shares: np.ndarray | None = None
+    """(Q, K) float32 in 0 … 1; None where `masks` is."""
 
     def present(self, *, min_area: float = 0.0) -> list[int]:
         """Classes that cover more than `min_area` of the image, largest first."""

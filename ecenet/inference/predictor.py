@@ -222,7 +222,11 @@ def _summarise(stages: dict[str, StageOutput], *, size: tuple[int, int]) -> dict
 
 def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) -> StagePrediction:
     """First image of the batch, as arrays; `size` is the image's (width, height)."""
-    labels, confidence = (one.cpu() for one in classify_pixels(stage.mask_logits[0], detail_size(size)))
+    if stage.masks is None or stage.class_shares is None:
+        classified = classify_pixels(stage.mask_logits[0], detail_size(size))
+    else:
+        classified = classify_pixels(stage.masks[0], detail_size(size), class_shares=stage.class_shares[0])
+    labels, confidence = (one.cpu() for one in classified)
     num_classes = stage.mask_logits.shape[1]
     # In float64: a float32 sum over millions of pixels would drop what each adds.
     counts = labels.flatten().bincount(minlength=num_classes).numpy()
@@ -241,6 +245,8 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) ->
         gate=None if stage.gate is None else _array(stage.gate),
         area=counts / counts.sum(),
         mean_confidence=mean_confidence,
+        masks=None if stage.masks is None else _array(stage.masks),
+        class_shares=None if stage.class_shares is None else _array(stage.class_shares),
     )
 
 

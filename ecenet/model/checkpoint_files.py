@@ -16,7 +16,12 @@ from ecenet.model.config import Architecture, ModelConfig, NetworkConfig, Releas
 LEGACY_ECENET: Mapping[str, Any] = {"taper": False, "summed_masks": False, "stand_ins": False, "dropout": 0.0}
 """What the absence of a setting means: files that lack it were written before it existed, when networks were built so.
 These are no defaults of new models, which `ModelConfig` holds."""
-LEGACY_SEGVIT: Mapping[str, Any] = {"stand_ins": False, "dropout": 0.1}
+LEGACY_SEGVIT: Mapping[str, Any] = {
+    "stand_ins": False,
+    "dropout": 0.1,
+    "drop_path": 0.0,
+    "position_antialias": True,
+}
 """The same for SegViT, whose defaults `SegViTConfig` holds."""
 
 REQUIRED = ("class_names", "class_colors", "image_mean", "image_std")

@@ -188,6 +188,11 @@ class SegViTConfig:
     """Layers of each stage."""
     dropout: float = 0.1
     """Within the head, in training."""
+    drop_path: float = 0.0
+    """Stochastic depth of the ViT in training."""
+    position_antialias: bool = True
+    """Whether position embeddings are smoothed where they are interpolated to a smaller grid, as timm does. Checkpoints
+    of SegViT's authors were trained without."""
     embeddings: Embeddings = "learned"
     """learned: K content-blind vectors (SegViT). explicit: they come from ECE's masks (ECENet)."""
     stand_ins: bool = True
@@ -209,6 +214,8 @@ class SegViTConfig:
             ("num_heads", (int,), "at least 1"),
             ("num_layers", (int,), "at least 1"),
             ("dropout", (int, float), "at least 0 and below 1"),
+            ("drop_path", (int, float), "at least 0 and below 1"),
+            ("position_antialias", (bool,), "true or false"),
             ("pool_grids", (list, tuple), "a list of side lengths"),
             ("stand_ins", (bool,), "true or false"),
         )
@@ -226,6 +233,7 @@ class SegViTConfig:
                 "change one of them.",
             )
         _check_dropout(self.dropout)
+        _check_dropout(self.drop_path, name="drop_path")
         if any(grid < 1 for grid in self.pool_grids):
             raise UserError(
                 "invalid-config", f"Expected pool_grids of at least 1, got {self.pool_grids}; correct the config."

@@ -32,6 +32,11 @@ class StageOutput(NamedTuple):
     class_logits: Tensor | None = None
     """(B, K, K + 1) unnormalised: which class a SegViT stage takes each embedding for, the last for one that the image
     does not hold. None elsewhere."""
+    masks: Tensor | None = None
+    """(B, Q, h, w) unnormalised, of SegViT: the masks that with `class_shares` make labels at an image's size, where
+    each is brought to it first. None elsewhere, and where a given mask stands for the prediction."""
+    class_shares: Tensor | None = None
+    """(B, Q, K) in [0, 1], which class each of them is taken for; None where `masks` is."""
 
 
 class ECENetOutput(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ecenet.model.attention_to_mask import AttentionToMask, semantic_logits
+from ecenet.model.attention_to_mask import AttentionToMask, class_shares, semantic_logits
 from ecenet.model.backbone import build_plain_vit
 from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.config import SegViTConfig
@@ -66,6 +66,8 @@ class SegViT(
             out_indices=settings.out_indices,
             position_side=settings.position_side,
             pretrained=pretrained,
+            drop_path=settings.drop_path,
+            antialias=settings.position_antialias,
         )
         embed_dim = settings.embed_dim
         self.project = nn.ModuleList(
@@ -151,14 +153,27 @@ class SegViT(
                 embeddings, gate = self.update[level - 1](
                     embeddings, features[level - 1], mask_logits, gate=edits.gate_at(name)
                 )
+            predicts = edit.mask is None
             stages[name] = StageOutput(
-                features[level - 1], similarity, mask_logits, before, embeddings, gate, class_logits
+                features=features[level - 1],
+                similarity=similarity,
+                mask_logits=mask_logits,
+                embeddings_before=before,
+                embeddings_after=embeddings,
+                gate=gate,
+                class_logits=class_logits,
+                masks=masks if predicts else None,
+                class_shares=class_shares(class_logits, without=edits.without) if predicts else None,
             )
 
         assert masks is not None, "a backbone has at least one stage"
         embeddings = replaced_rows(embeddings, edits.at("final").embeddings)
-        logits = silenced(semantic_logits(self.classify(embeddings), masks), edits.without)
-        stages["final"] = StageOutput(features[0], masks, logits, embeddings, embeddings, None)
+        class_logits = self.classify(embeddings)
+        logits = silenced(semantic_logits(class_logits, masks), edits.without)
+        shares = class_shares(class_logits, without=edits.without)
+        stages["final"] = StageOutput(
+            features[0], masks, logits, embeddings, embeddings, None, masks=masks, class_shares=shares
+        )
         return ECENetOutput(logits, stages, diversity=logits.new_zeros(()))
 
     def _project(self, level: int, feature: Tensor) -> Tensor:

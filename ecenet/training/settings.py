@@ -46,7 +46,7 @@ def _training_options(config: TrainConfig) -> dict[str, Any]:
     """All but those that a model is built from."""
     ungrouped = {name: value for name, value in _values(config).items() if not is_dataclass(value)}
     groups = _values(config.data) | _values(config.start) | _values(config.optimizer) | _values(config.loss)
-    return {"data": groups.pop("folder"), **ungrouped, **groups}
+    return {"data": groups.pop("folder"), "loss": groups.pop("terms"), **ungrouped, **groups}
 
 
 def _values(group: Any) -> dict[str, Any]:

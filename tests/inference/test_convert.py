@@ -71,7 +71,8 @@ def test_a_converted_checkpoint_says_what_it_is(converted: Path) -> None:
     assert config["class_names"] == sorted(published_labels("pascal_context").class_names)
     assert config["class_names"][:5] == ["aeroplane", "bag", "bed", "bedclothes", "bench"]
     card = (converted / "README.md").read_text()
-    for part in ("2210.05844", "academic use", f"--window {SIDE}", "--layout pascal-context-59"):
+    assert config["position_antialias"] is False
+    for part in ("2210.05844", "academic use", f"--window {SIDE}", "stride", "overlap by half", "averaged"):
         assert part in card
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ecenet.model.release import summed_masks
 from ecenet.model.release_parts import diversity_map
+from ecenet.training.matched_losses import deep_masks
 from tests.support.release_fixture import fixture_head, fixture_part
 
 TOLERANCE = 1e-5
@@ -31,7 +31,6 @@ def computed() -> dict[str, Tensor]:
         "summed_masks": final.similarity,
         "logits": output.logits,
     }
-    masks = [coarse.mask_logits]
     for level in range(len(features) - 2, -1, -1):
         stage = output.stages[f"stage{level + 1}"]
         assert stage.gate is not None
@@ -42,9 +41,7 @@ def computed() -> dict[str, Tensor]:
             f"embeddings.{level}": stage.embeddings_after,
             f"gate.{level}": stage.gate,
         }
-        masks.insert(0, stage.mask_logits)
-    # All masks but the shallowest, on its grid, as training takes them.
-    found["deep_masks"] = summed_masks(masks) - masks[0]
+    found["deep_masks"] = deep_masks(output)
     return found
 
 
