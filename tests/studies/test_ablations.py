@@ -91,6 +91,13 @@ def test_an_unknown_variant_is_named(config: TrainConfig) -> None:
         ablate(config, variants=["gate"], seeds=[0])
 
 
+def test_settings_that_a_later_row_cannot_have_are_told_before_the_first_is_trained(config: TrainConfig) -> None:
+    frozen = changed(config, frozen_stages=4, segvit=SMALL_SEGVIT)  # which has two
+    with pytest.raises(UserError, match="Expected frozen_stages to be at most the number of stages, got 4"):
+        ablate(frozen, variants=["whole", "segvit"], seeds=[0])
+    assert not config.out.exists()
+
+
 def test_there_is_nothing_to_leave_out_of_another_architecture(config: TrainConfig) -> None:
     with pytest.raises(UserError, match="Expected ECENet to leave parts out of, got segvit; leave --architecture out"):
         ablate(replace(config, architecture="segvit"), variants=["whole"], seeds=[0])
