@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecenet.model.attention_to_mask import combined_masks
 from ecenet.model.ecenet import resize
+from ecenet.model.layers.attention_to_mask import combined_masks
 from ecenet.model.outputs import StageOutput
 
 MAX_DETAIL_SIDE = 1600

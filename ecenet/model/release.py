@@ -12,9 +12,7 @@ from ecenet.model.config import ReleaseConfig
 from ecenet.model.ecenet import resize
 from ecenet.model.edit_checks import HeadParts
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
-from ecenet.model.outputs import ECENetOutput, StageOutput
-from ecenet.model.pixel_classifier import PixelClassifier
-from ecenet.model.release_parts import (
+from ecenet.model.layers.release_parts import (
     ChannelNorm,
     GatedAddition,
     MaskExtraction,
@@ -23,7 +21,9 @@ from ecenet.model.release_parts import (
     ReleaseStage,
     position_diversity_loss,
 )
-from ecenet.model.vit_pyramid import STRIDES, ViTPyramid
+from ecenet.model.layers.vit_pyramid import STRIDES, ViTPyramid
+from ecenet.model.outputs import ECENetOutput, StageOutput
+from ecenet.model.pixel_classifier import PixelClassifier
 
 STAGES = 4
 PARTS = HeadParts(

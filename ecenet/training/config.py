@@ -12,7 +12,7 @@ from typing import Annotated, Literal, get_args
 import tyro
 
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 from ecenet.model.config import Architecture, ModelConfig, NetworkConfig, ReleaseConfig, SegViTConfig
 
 LossTerms = Literal["ecenet", "release", "segvit"]
@@ -137,7 +137,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What is minimised; `ecenet/training/losses.py` has the terms."""
+    """What is minimised; `ecenet/training/losses/segmentation.py` has the terms."""
 
     terms: Annotated[LossTerms, tyro.conf.arg(name="loss")] = "ecenet"
     """ecenet: cross-entropy of the final map, and the loss of each stage (ours). release: cross-entropy, the two mask

@@ -11,9 +11,7 @@ from torch import Tensor
 from ecenet.common.error_codes import ErrorCode
 from ecenet.model.config import ReleaseConfig
 from ecenet.model.edits import AddedClass, HeadEdits
-from ecenet.model.outputs import ECENetOutput
-from ecenet.model.release import ECENetRelease
-from ecenet.model.release_parts import (
+from ecenet.model.layers.release_parts import (
     GatedAddition,
     MaskExtraction,
     NegatedAttention,
@@ -21,7 +19,9 @@ from ecenet.model.release_parts import (
     mask_grid,
     position_diversity_loss,
 )
-from ecenet.model.vit_pyramid import ViTPyramid
+from ecenet.model.layers.vit_pyramid import ViTPyramid
+from ecenet.model.outputs import ECENetOutput
+from ecenet.model.release import ECENetRelease
 from tests.support.edited import at, differing, run
 from tests.support.helpers import SMALL_RELEASE, small_release
 from tests.support.refusals import refused

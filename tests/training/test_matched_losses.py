@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.training.config import DataConfig, LossConfig, TrainConfig
-from ecenet.training.losses import cross_entropy, segmentation_losses
-from ecenet.training.matched_losses import (
+from ecenet.training.losses.matched import (
     class_cross_entropy,
     deep_masks,
     held_masks,
@@ -20,6 +19,7 @@ from ecenet.training.matched_losses import (
     release_mask_loss,
     segvit_loss,
 )
+from ecenet.training.losses.segmentation import cross_entropy, segmentation_losses
 from tests.support.helpers import EXPLICIT, small_release, small_segvit
 from tests.support.refusals import refused
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from ecenet.common.errors import UserError
 from ecenet.data.colors import distinct_colors
 from ecenet.data.labels import LabelSet, read_labels
-from ecenet.data.pairing import published_labels
-from ecenet.data.pascal_context import with_background
+from ecenet.data.layouts.pairing import published_labels
+from ecenet.data.layouts.pascal_context import with_background
 from ecenet.inference.convert.mmseg_file import Published
 
 

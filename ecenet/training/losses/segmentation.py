@@ -16,8 +16,8 @@ from ecenet.data.labels import IGNORE_INDEX
 from ecenet.model.ecenet import resize
 from ecenet.model.outputs import ECENetOutput
 from ecenet.training.config import LossConfig
-from ecenet.training.contrastive import stage_contrast
-from ecenet.training.matched_losses import release_mask_loss, segvit_loss
+from ecenet.training.losses.contrastive import stage_contrast
+from ecenet.training.losses.matched import release_mask_loss, segvit_loss
 
 FOCAL_POWER = 2.0
 FOCAL_BALANCE = 0.25
@@ -53,7 +53,7 @@ def segmentation_losses(
 
     That masks of stages are supervised and that diversity is a loss is the paper's; the terms and weights are ours.
     SegViT's stages have its authors' loss instead, but for what `matched_loss` says; what the final logits add to that
-    is ours. With the terms "release" and "segvit" it is the losses of `ecenet/training/matched_losses.py`.
+    is ours. With the terms "release" and "segvit" it is the losses of `ecenet/training/losses/matched.py`.
 
     Args:
         output: of a batch. Of another decoder, whose answer is (B, K, h, w) logits alone, only the losses that need no

@@ -3,7 +3,7 @@
 Every embedding answers for its own class, so nothing has to be matched: of a batch's masks those count whose class
 their image holds. They are compared at the labels' size, where cells without a label count as outside of every mask.
 
-All are sums over images divided by what the whole batch shares, see `ecenet/training/losses.py`.
+All are sums over images divided by what the whole batch shares, see `ecenet/training/losses/segmentation.py`.
 """
 
 from typing import NamedTuple
