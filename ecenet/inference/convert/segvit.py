@@ -34,6 +34,8 @@ STATED = {
     ("vit_large_patch16_384", 59): Stated("PASCAL-Context (59 classes)", 64.1, 65.3),
 }
 """(backbone, classes) → what the authors' README says of it."""
+STRIDES = {512: 341, 480: 320, 640: 608}
+"""Side of the authors' windows → their stride, in pixels."""
 LAYOUTS = {150: "ade20k", 59: "pascal-context-59", 60: "pascal-context-60"}
 
 
@@ -110,6 +112,13 @@ def model_card(model: SegViT, labels: LabelSet, *, file: str) -> str:
     command = f"python -m ecenet evaluate --weights FOLDER --data DATA --window {side}"
     if layout is not None:
         command += f" --layout {layout}"
+    order = ""
+    if layout in ("pascal-context-59", "pascal-context-60"):
+        command += " --map classes-map.json"
+        order = (
+            "\nThe classes are in mmsegmentation's order, those of that layout in the publisher's: first write the map "
+            f"from names\nto names, `python -m ecenet map FOLDER DATA --layout {layout} --out classes-map.json`."
+        )
     return f"""# SegViT on {labels.name}
 
 Converted from `{file}` by `python -m ecenet convert segvit`: {settings.backbone}, stages from blocks
@@ -123,7 +132,10 @@ after asking them. The data set and the backbone's pretrained weights have terms
 
 **Figures.** {figures}
 
-To measure them: `{command}`.
-The authors bring an image's shortest side to {side} pixels and average windows of {side}; here the longest side is
-brought to {model.image_size} and windows overlap by half, so figures may differ a little.
+To measure them: `{command}`.{order}
+The authors bring an image's shortest side to {side} pixels and look through windows of {side} at a stride of
+{STRIDES.get(side, "two thirds of that")}; they add up the windows' shares as they are, which do not sum to 1 over classes.
+Here the longest side is brought to {model.image_size}, windows are spread evenly so that they overlap by half or more,
+and each window's shares are normalised to probabilities before they are averaged, so figures may differ a little. As
+theirs do, masks are combined at the image's size, and position embeddings are resized without antialiasing.
 """
