@@ -157,7 +157,7 @@ def backbone_sources(wanted: Iterable[str], theirs: Collection[str]) -> dict[str
     """Our name of every tensor of the backbone, and of norms behind it → the name that the file has, timm's or
     Microsoft's Swin's; timm's where it has neither."""
     found: dict[str, str] = {}
-    for ours in wanted:
+    for ours in (name for name in wanted if not name.endswith(COUNTER)):
         timms = ours.removeprefix("network.").replace("feature_norms.", "norm")
         # In Microsoft's Swin a stage ends with the merging of patches, in timm's it begins with it.
         merging = re.sub(r"^layers_(\d)\.downsample\.", lambda part: f"layers.{int(part[1]) - 1}.downsample.", timms)

@@ -119,6 +119,7 @@ def model_card(model: SegViT, labels: LabelSet, *, file: str) -> str:
             "\nThe classes are in mmsegmentation's order, those of that layout in the publisher's: first write the map "
             f"from names\nto names, `python -m ecenet map FOLDER DATA --layout {layout} --out classes-map.json`."
         )
+    stride = STRIDES.get(side, "two thirds of that")
     return f"""# SegViT on {labels.name}
 
 Converted from `{file}` by `python -m ecenet convert segvit`: {settings.backbone}, stages from blocks
@@ -133,9 +134,9 @@ after asking them. The data set and the backbone's pretrained weights have terms
 **Figures.** {figures}
 
 To measure them: `{command}`.{order}
-The authors bring an image's shortest side to {side} pixels and look through windows of {side} at a stride of
-{STRIDES.get(side, "two thirds of that")}; they add up the windows' shares as they are, which do not sum to 1 over classes.
-Here the longest side is brought to {model.image_size}, windows are spread evenly so that they overlap by half or more,
-and each window's shares are normalised to probabilities before they are averaged, so figures may differ a little. As
-theirs do, masks are combined at the image's size, and position embeddings are resized without antialiasing.
+The authors bring an image's shortest side to {side} pixels and look through windows of {side} at a stride of {stride};
+they average the windows' shares as they are, which need not sum to 1 over classes. Here the longest side is brought to
+{model.image_size}, windows are spread evenly and overlap by half or more, and each window's shares are normalised to
+probabilities before they are averaged, so figures may differ a little. As theirs, masks are combined at the image's
+size, and position embeddings are resized without antialiasing.
 """

@@ -96,8 +96,8 @@ class MaskExtraction(nn.Module):
 
     def forward(self, mask_logits: Tensor) -> Tensor:
         """(B, K, h, w) → (B, K, D)."""
-        with torch.autocast(mask_logits.device.type, enabled=False):  # means over thousands of cells want fp32
-            pooled = [F.adaptive_avg_pool2d(mask_logits.float(), side).flatten(2) for side in self.grids]
+        cells = mask_logits.float()  # means over thousands of cells want fp32, whatever the autocast
+        pooled = [F.adaptive_avg_pool2d(cells, side).flatten(2) for side in self.grids]
         return self.project(torch.cat(pooled, dim=2))
 
 
