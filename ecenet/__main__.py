@@ -9,6 +9,7 @@ import tyro
 from ecenet.cli.benchmarks import BenchmarkPage, BenchmarkPeers
 from ecenet.cli.convert import Convert
 from ecenet.cli.core import Benchmark, BenchmarkTraining, BenchmarkViews, Embed, Evaluate, Predict, Recipes, Runs, Ship
+from ecenet.cli.labels import Calibrate, Map
 from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.common.errors import UserError
 from ecenet.common.version import version_line
@@ -44,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
             | Consistency
             | Fewshot
             | Knockout
-            | Convert,
+            | Convert
+            | Map
+            | Calibrate,
             prog="python -m ecenet",
             description=__doc__,
             args=with_preset(arguments),

@@ -107,7 +107,7 @@ def _look(
     with predictor.autocast():
         output: ECENetOutput = predictor.model(images)
     for name, stage in output.stages.items():
-        yield name, resize(stage.mask_logits.float(), size)[0].softmax(dim=0)
+        yield name, (resize(stage.mask_logits.float(), size)[0] / predictor.model.temperature).softmax(dim=0)
 
 
 def _look_through_windows(

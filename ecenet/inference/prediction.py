@@ -30,6 +30,16 @@ class StagePrediction:
     """(K,) share of the image, sums to 1."""
     mean_confidence: np.ndarray
     """(K,) mean confidence over the class's pixels; NaN where it has none."""
+    temperature: float = 1.0
+    """What `mask_logits` were divided by for the confidences: the weights' own, 1 where they were not calibrated."""
+
+    @property
+    def confidence_logits(self) -> np.ndarray:
+        """(K, h, w) float32 logits whose softmax has the probabilities that people are told; `mask_logits` divided by
+        the temperature."""
+        if self.temperature == 1:
+            return self.mask_logits
+        return self.mask_logits / np.float32(self.temperature)
 
     def present(self, *, min_area: float = 0.0) -> list[int]:
         """Classes that cover more than `min_area` of the image, largest first."""

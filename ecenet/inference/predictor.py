@@ -144,7 +144,7 @@ class Predictor:
         prediction = Prediction(
             class_names=names,
             class_colors=[*model.class_colors, *(list(one.color) for one in added)],
-            stages=_summarise(wanted, size=features.image.size),
+            stages=_summarise(wanted, size=features.image.size, temperature=model.temperature),
             features=features,
             seconds=time.perf_counter() - start,
         )
@@ -207,13 +207,16 @@ def check_names(names: list[str]) -> None:
 
 
 @torch.inference_mode()
-def _summarise(stages: dict[str, StageOutput], *, size: tuple[int, int]) -> dict[str, StagePrediction]:
-    return {name: _summarise_stage(name, stage, size=size) for name, stage in stages.items()}
+def _summarise(
+    stages: dict[str, StageOutput], *, size: tuple[int, int], temperature: float
+) -> dict[str, StagePrediction]:
+    return {name: _summarise_stage(name, stage, size=size, temperature=temperature) for name, stage in stages.items()}
 
 
-def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) -> StagePrediction:
+def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int], temperature: float) -> StagePrediction:
     """First image of the batch, as arrays; `size` is the image's (width, height)."""
-    labels, confidence = (one.cpu() for one in classify_pixels(stage.mask_logits[0], detail_size(size)))
+    classified = classify_pixels(stage.mask_logits[0], detail_size(size), temperature=temperature)
+    labels, confidence = (one.cpu() for one in classified)
     num_classes = stage.mask_logits.shape[1]
     # In float64: a float32 sum over millions of pixels would drop what each adds.
     counts = labels.flatten().bincount(minlength=num_classes).numpy()
@@ -232,6 +235,7 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) ->
         gate=None if stage.gate is None else _array(stage.gate),
         area=counts / counts.sum(),
         mean_confidence=mean_confidence,
+        temperature=temperature,
     )
 
 

@@ -30,7 +30,7 @@ def repeat_to(detail: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return detail[rows[:, None], columns]
 
 
-def classify_pixels(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def classify_pixels(logits: Tensor, size: tuple[int, int], *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
     """The most probable class of every pixel, where logits are interpolated bilinearly.
 
     On a CPU a few rows at a time, in the same memory: a whole photo's logits of all classes would be tens to hundreds
@@ -39,11 +39,12 @@ def classify_pixels(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tens
     Args:
         logits: (K, h, w).
         size: (H, W).
+        temperature: what logits are divided by for the confidences; the classes do not depend on it.
     Returns: (H, W) uint8 class indices, and (H, W) float32 confidences 0 … 1, the highest probability of a softmax.
     """
     logits = logits.float()
     if logits.device.type != "cpu":
-        return _most_probable(resize(logits[None], size)[0].clone())
+        return _most_probable(resize(logits[None], size)[0].clone(), temperature)
     height, width = size
     weights = bilinear_weights(logits.shape[1], height)
     used = weights > 0
@@ -57,7 +58,7 @@ def classify_pixels(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tens
         rows = slice(first[top], last[bottom - 1] + 1)
         across = resize(logits[None, :, rows], (rows.stop - rows.start, width))[0]
         band = torch.matmul(weights[top:bottom, rows], across, out=memory[:, : bottom - top])
-        labels[top:bottom], confidence[top:bottom] = _most_probable(band)
+        labels[top:bottom], confidence[top:bottom] = _most_probable(band, temperature)
     return labels, confidence
 
 
@@ -67,8 +68,11 @@ def bilinear_weights(cells: int, pixels: int) -> Tensor:
     return resize(torch.eye(cells)[None, None], (pixels, cells))[0, 0]
 
 
-def _most_probable(logits: Tensor) -> tuple[Tensor, Tensor]:
+def _most_probable(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """(K, H, W), which it overwrites → (H, W) uint8 and (H, W)."""
     top, labels = logits.max(dim=0)
+    below = logits.sub_(top)
+    if temperature != 1:
+        below.div_(temperature)
     # A third of the time that logsumexp takes.
-    return labels.to(torch.uint8), logits.sub_(top).exp_().sum(dim=0).reciprocal_()
+    return labels.to(torch.uint8), below.exp_().sum(dim=0).reciprocal_()

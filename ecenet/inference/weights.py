@@ -13,7 +13,8 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
-from ecenet.common.errors import UserError
+from ecenet.common.errors import UserError, disk_errors
+from ecenet.common.files import replaced
 from ecenet.model.config import ModelConfig, SegViTConfig
 from ecenet.model.ecenet import ECENet
 from ecenet.model.network import Network, architecture_of
@@ -64,19 +65,46 @@ def save_model(model: Network, folder: Path, *, half: bool = False) -> None:
     stored = copy.deepcopy(model).half() if half else model
     config = model._hub_mixin_config
     assert isinstance(config, dict), "the model's keyword arguments"
-    # These two may have changed since the model was built.
-    changed = {"recipe": model.recipe, "image_size": model.image_size}
+    # These may have changed since the model was built.
+    changed: dict[str, Any] = {"recipe": model.recipe, "image_size": model.image_size}
+    if model.temperature != 1:
+        changed["temperature"] = model.temperature
     stored.save_pretrained(folder, config={"architecture": architecture_of(model), **config, **changed})
     # safetensors makes files that nobody but their owner can read: neither colleagues nor a container's user.
     shutil.copymode(folder / "config.json", folder / "model.safetensors")
 
 
+def write_temperature(weights: str | Path, temperature: float) -> Path:
+    """Put a temperature into the `config.json` of a checkpoint in a folder, and nothing else.
+
+    Returns: the file.
+    Raises:
+        UserError: there is no such folder, the weights are the Hub's, or the file cannot be written.
+    """
+    shipped, folder = WEIGHTS_DIR / str(weights), Path(weights)
+    path = (shipped if (shipped / "config.json").is_file() else folder) / "config.json"
+    if not path.is_file():
+        raise UserError(
+            f"Expected weights in a folder here to write their temperature to, got {str(weights)!r}; "
+            "download the checkpoint first and give its folder."
+        )
+    _read_config(path)
+    # In the order of the file that save_pretrained writes, which sorts the keys.
+    config = json.loads(path.read_text(encoding="utf-8")) | {"temperature": temperature}
+    with disk_errors(path), replaced(path) as partial:
+        partial.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
+    return path
+
+
 def weights_hash(model: Network) -> str:
-    """Twelve hexadecimal digits that change with any number in the model: what results were made with."""
+    """Twelve hexadecimal digits that change with any number in the model, its temperature among them: what results
+    were made with."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    if model.temperature != 1:
+        digest.update(f"temperature {model.temperature}".encode())  # confidences are made with it
     return digest.hexdigest()[:12]
 
 
@@ -169,6 +197,12 @@ def _read_config(path: Path) -> tuple[type[Network], dict[str, Any]]:
     size = config.get("image_size")
     if size is not None and (type(size) is not int or size < 1):
         raise UserError(f"Expected image_size in {path} to be pixels or null, got {size!r}; correct the file.")
+    temperature = config.get("temperature", 1.0)
+    if type(temperature) not in (int, float) or not 0 < temperature < float("inf"):
+        raise UserError(
+            f"Expected temperature in {path} to be a number above 0, got {temperature!r}; correct the file, or remove "
+            "the line and run `python -m ecenet calibrate`."
+        )
     return network, config
 
 

@@ -45,7 +45,7 @@ def probe_pixel(prediction: Prediction, x: int, y: int) -> PixelProbe:
     The stages' logits are interpolated for this pixel alone, in the way that the predictor does it for all.
     """
     size = prediction.image.size
-    logits = [_value_at(stage.mask_logits, x, y, size=size) for stage in prediction.stages.values()]
+    logits = [_value_at(stage.confidence_logits, x, y, size=size) for stage in prediction.stages.values()]
     return PixelProbe(
         x=x,
         y=y,
