@@ -203,11 +203,11 @@ def render(
 def render_quality(session: Session, opened: EmbeddingBank | None, *, registry: ModelRegistry) -> gr.Plot:
     """Lines over the stages: whether the embeddings of the bank keep their class; nothing where there is no bank."""
     source = source_of(session, opened, registry=registry)
-    return gr.Plot(visible=False) if source is None else gr.Plot(_quality_figure(source.bank), visible=True)
+    return gr.Plot(visible=False) if source is None else gr.Plot(quality_figure(source.bank), visible=True)
 
 
 @lru_cache(maxsize=4)
-def _quality_figure(bank: EmbeddingBank) -> go.Figure:
+def quality_figure(bank: EmbeddingBank) -> go.Figure:
     """Of a bank; once, since a large one takes seconds."""
     quality = bank_quality(bank)
     return quality_curves(
