@@ -74,7 +74,7 @@ def test_shuffled_labels_are_chance() -> None:
     found = stage_quality(embedding, shuffled, photos)
     assert found.purity == pytest.approx(0.25, abs=0.07)
     assert found.linear == pytest.approx(0.25, abs=0.07)
-    assert found.silhouette == pytest.approx(0, abs=0.02)
+    assert found.silhouette == pytest.approx(0, abs=0.05)
     assert found == stage_quality(embedding, shuffled, photos), "the same every time"
 
 

@@ -10,7 +10,9 @@ from ecenet.evaluation.metrics import intersection_over_union, mean_iou
 def confusions(*, photos: int = 30, classes: int = 3, seed: int = 0) -> np.ndarray:
     """(N, K, K) of photos that differ."""
     rng = np.random.default_rng(seed)
-    return rng.integers(0, 50, (photos, classes, classes)) + rng.integers(0, 200, (photos, 1, 1)) * np.eye(classes, int)
+    return rng.integers(0, 50, (photos, classes, classes)) + rng.integers(0, 200, (photos, 1, 1)) * np.eye(
+        classes, dtype=int
+    )
 
 
 def counts_of(found: np.ndarray) -> np.ndarray:

@@ -80,5 +80,7 @@ def worst_images(bank: EmbeddingBank, stage: str, *, count: int) -> list[tuple[i
 def cell_images(bank: EmbeddingBank, stage: str, *, truth: int, predicted: int, count: int) -> list[tuple[int, int]]:
     """(image, pixels) behind one cell of the confusion matrix, most pixels first."""
     rows = np.flatnonzero((bank.stage == stage) & (bank.class_index == predicted) & (bank.truth[:, truth] > 0))
-    order = rows[np.argsort(-bank.truth[rows, truth], kind="stable")[:count]]
-    return [(int(bank.image[row]), int(bank.truth[row, truth])) for row in order]
+    # With a class map several rows of an image may be of one class.
+    images, positions = np.unique(bank.image[rows], return_inverse=True)
+    pixels = np.bincount(positions, weights=bank.truth[rows, truth], minlength=len(images)).astype(np.int64)
+    return [(int(images[i]), int(pixels[i])) for i in np.argsort(-pixels, kind="stable")[:count]]
