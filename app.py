@@ -1,4 +1,4 @@
-"""ECENet Explorer: `python app.py`, then open http://127.0.0.1:7860. This file only lays out the page."""
+"""ECENet Explorer: `python app.py`, then open http://127.0.0.1:7860. `ecenet/app/layout.py` lays out the page."""
 
 import signal
 
@@ -6,103 +6,10 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     # What follows takes seconds to import; Ctrl-C then ends that without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from pathlib import Path
-
-import gradio as gr
 import tyro
 
-from ecenet.analysis.embeddings.umap_worker import UmapWorker
-from ecenet.app.api.register import build as build_api
-from ecenet.app.server.blocks import Page
-from ecenet.app.server.options import Options, start
-from ecenet.app.server.shutdown import stop_on_signal
-from ecenet.app.sidebar import model_picker as models
-from ecenet.app.sidebar import photos
-from ecenet.app.sidebar import session_file as bundle
-from ecenet.app.sidebar import url as link
-from ecenet.app.state.events import Subscription, follow
-from ecenet.app.state.model_registry import ModelRegistry
-from ecenet.app.state.selection import Selection
-from ecenet.app.state.session import new_session
-from ecenet.app.tabs import compare, pixel, segment, similarity
-from ecenet.app.tabs.embeddings import tab as embeddings
-from ecenet.app.tabs.evaluate import tab as dataset
-from ecenet.app.tabs.train import tab as train
-from ecenet.app.tabs.what_if import tab as what_if
-from ecenet.common.version import version_line
-
-INTRODUCTION = """# ECENet Explorer
-Upload a photo and watch a segmentation network make up its mind. [ECENet](https://arxiv.org/abs/2308.12894) draws a
-coarse mask, turns each class's region into an **explicit class embedding**, and lets embeddings and masks refine each
-other from the deepest stage to the finest."""
-FOOTER = "{version} · [the paper](https://arxiv.org/abs/2308.12894)"
-
-
-def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -> Page:
-    """The page: model and photos on the left, one tab a question on the right.
-
-    Args:
-        runs: folder of the runs that the Train tab starts and shows; None switches the tab off.
-    """
-    with Page(
-        private=runs is not None,
-        max_bytes=registry.limits.bytes,
-        title="ECENet Explorer",
-        analytics_enabled=False,
-        fill_width=True,
-    ) as app:
-        fresh = new_session(registry)
-        session = gr.State(fresh)
-        selection = gr.State(Selection())
-        shown_tab = gr.State("segment")
-        projected = gr.State(None)  # the Class embeddings' map
-        gr.Markdown(INTRODUCTION)
-        with gr.Row():
-            with gr.Column(scale=1, min_width=260):
-                model_list = models.build(session, selection, registry=registry)
-                sidebar = [
-                    photos.build(session, selection, registry=registry),
-                    bundle.build(session, selection, projected, registry=registry, umap=umap),
-                ]
-            drawn: dict[str, list[Subscription]] = {}
-            with gr.Column(scale=4, min_width=340), gr.Tabs(elem_id="tabs") as tabs:
-                with gr.Tab("Segment", id="segment"):
-                    drawn["segment"] = segment.build(session, selection, stage_names=fresh.stage_names)
-                with gr.Tab("Similarity", id="similarity"):
-                    drawn["similarity"] = similarity.build(session, selection, registry=registry)
-                with gr.Tab("Pixel", id="pixel"):
-                    drawn["pixel"] = pixel.build(session, selection)
-                with gr.Tab("Class embeddings", id="class-embeddings"):
-                    drawn["class-embeddings"] = embeddings.build(
-                        session, selection, projected, umap=umap, registry=registry
-                    )
-                with gr.Tab("What if", id="what-if"):
-                    drawn["what-if"] = what_if.build(session, selection, registry=registry)
-                with gr.Tab("Compare", id="compare"):
-                    drawn["compare"] = compare.build(session, selection, registry=registry)
-                with gr.Tab("Evaluate", id="evaluate"):
-                    evaluation = dataset.build(
-                        session, selection, shown_tab, tabs=tabs, registry=registry, local_files=runs is not None
-                    )
-                    drawn["evaluate"] = [evaluation]
-                with gr.Tab("Train", id="train") as train_tab:
-                    if runs is None:
-                        train.build_closed()
-                    else:
-                        training = train.build(runs=runs)
-        sidebar.append(link.build(session, selection, shown_tab, tabs=tabs, app=app, registry=registry))
-        follow(selection, shown_tab, sidebar=sidebar, tabs=drawn)
-        model_list.after(app.load)
-        if runs is not None:
-            for event in (app.load, train_tab.select):
-                training.view.after(event)
-            model_list.after(training.finished.change)
-        build_api(registry=registry)
-        gr.Markdown(FOOTER.format(version=version_line()), elem_id="version", elem_classes="ece-note")
-    return app
-
+from ecenet.app.server.options import Options
+from ecenet.app.start import start
 
 if __name__ == "__main__":
-    options = tyro.cli(Options)
-    with stop_on_signal():
-        start(options, build_app)
+    start(tyro.cli(Options))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ecenet.inference.predictor import Predictor
     from ecenet.model.edits import HeadEdits
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 """The only place that says it: pyproject.toml, the page's footer, /health and the log read it here."""
 
 # Torch's threads spin for about a millisecond when they wait for each other. Beside another busy process every wait

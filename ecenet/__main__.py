@@ -3,18 +3,35 @@
 
 import io
 import sys
+from pathlib import Path
 
 import tyro
 
 from ecenet.cli.benchmarks import BenchmarkPage, BenchmarkPeers
 from ecenet.cli.convert import Convert
-from ecenet.cli.core import Benchmark, BenchmarkTraining, BenchmarkViews, Embed, Evaluate, Predict, Recipes, Runs, Ship
+from ecenet.cli.core import (
+    App,
+    Benchmark,
+    BenchmarkTraining,
+    BenchmarkViews,
+    Embed,
+    Evaluate,
+    Predict,
+    Recipes,
+    Runs,
+    Ship,
+)
 from ecenet.cli.labels import Calibrate, Map
 from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.common.errors import UserError
 from ecenet.common.version import version_line
 from ecenet.training.command import Train
 from ecenet.training.presets import with_preset
+
+
+def program_name() -> str:
+    """As it was called: `ecenet` where the package is installed, else `python -m ecenet`."""
+    return "ecenet" if Path(sys.argv[0]).stem == "ecenet" else "python -m ecenet"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command = tyro.cli(
             Predict
+            | App
             | Evaluate
             | Embed
             | Train
@@ -48,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             | Convert
             | Map
             | Calibrate,
-            prog="python -m ecenet",
+            prog=program_name(),
             description=__doc__,
             args=with_preset(arguments),
         )

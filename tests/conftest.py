@@ -11,12 +11,12 @@ from torch import Tensor
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
-from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.ecenet import ECENet
 from ecenet.training.config import ModelConfig
-from tests.support.browsing import address, asked, browser, page, runs  # noqa: F401
 from tests.support.helpers import noise_image, small_model
-from tests.support.serving import api  # noqa: F401
-from tests.support.visitors import visitor  # noqa: F401
+from tests.support.web.browsing import address, asked, browser, page, runs  # noqa: F401
+from tests.support.web.serving import api  # noqa: F401
+from tests.support.web.visitors import visitor  # noqa: F401
 
 # On tensors this small threads mostly wait for each other, on a busy machine for long.
 torch.set_num_threads(1)
@@ -33,7 +33,7 @@ def make_model() -> Callable[..., ECENet]:
     def make(**overrides: Any) -> ECENet:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            model = build_model(
+            model = ECENet(
                 replace(TINY, **overrides),
                 class_names=CLASS_NAMES,
                 class_colors=CLASS_COLORS,

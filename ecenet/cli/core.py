@@ -1,20 +1,33 @@
 """One dataclass a command; its fields are the options, `run` calls the library."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tqdm import tqdm
 
+from ecenet.app.server.options import Options
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 from ecenet.training.config import HALF, Precision, TrainConfig
 
 if TYPE_CHECKING:
     from ecenet.data.split import LabelledSplit
     from ecenet.evaluation.class_map import ClassMap
+
+
+@dataclass(frozen=True)
+class App:
+    """Serve the explorer, as `python app.py` does."""
+
+    options: tyro.conf.OmitArgPrefixes[Options] = field(default_factory=Options)
+
+    def run(self) -> None:
+        from ecenet.app.start import start
+
+        start(self.options)
 
 
 @dataclass(frozen=True)
@@ -35,9 +48,14 @@ class Predict:
         from ecenet.inference.oom_fallback import SteadyPredictor
 
         if not self.images:
-            raise UserError("Expected at least one photo, got none; name image files after the command.")
+            raise UserError(
+                "missing-value", "Expected at least one photo, got none; name image files after the command."
+            )
         if not 0 <= self.opacity <= 1:
-            raise UserError(f"Expected --opacity between 0 and 1, got {self.opacity}; choose a number in that range.")
+            raise UserError(
+                "out-of-range",
+                f"Expected --opacity between 0 and 1, got {self.opacity}; choose a number in that range.",
+            )
         predictor = SteadyPredictor.from_weights(self.weights)
         make_folder(self.out)
         summaries: list[dict[str, object]] = []
@@ -53,7 +71,7 @@ class Predict:
         (self.out / "summary.json").write_text(json.dumps({"weights": self.weights, "images": summaries}, indent=1))
         print(f"Wrote {len(summaries) - len(errors)} of {len(summaries)} photos to {self.out}")
         if errors:
-            raise UserError("\n".join(errors))
+            raise UserError("several-problems", "\n".join(errors))
 
 
 @dataclass(frozen=True)
@@ -92,7 +110,7 @@ class Evaluate:
 
     def run(self) -> None:
         from ecenet.common.distributed import shared_work
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.evaluation.embedding_quality import quality_table
         from ecenet.evaluation.evaluate import evaluate
         from ecenet.evaluation.tta import Averaging
@@ -168,7 +186,7 @@ class Ship:
     """Of a run: weights of the best validation, of the last step, or the mean of both."""
 
     def run(self) -> None:
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.training.publish import figures_table, ship, weights_in
 
         data = read_data(self.data, self.split, layout=self.layout)
@@ -204,7 +222,7 @@ class Embed:
 
     def run(self) -> None:
         from ecenet.common.distributed import shared_work
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.evaluation.bank import bank_quality, bank_summary, embed_split
         from ecenet.evaluation.bank_parquet import write_bank
         from ecenet.evaluation.embedding_quality import quality_table
@@ -300,7 +318,8 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"Expected a folder to write to, but {folder} cannot be one ({error.strerror}); choose another path."
+            "not-writable",
+            f"Expected a folder to write to, but {folder} cannot be one ({error.strerror}); choose another path.",
         ) from error
 
 

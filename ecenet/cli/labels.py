@@ -8,7 +8,7 @@ from pathlib import Path
 import tyro
 
 from ecenet.cli.core import class_map_of, write_text
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Map:
     """File to write the map to; it is printed without it. Read and correct it: names can mislead."""
 
     def run(self) -> None:
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.evaluation.propose_map import propose_map
         from ecenet.inference.weights import load_model
 
@@ -65,7 +65,7 @@ class Calibrate:
     """File to write the figures to; they are printed as well."""
 
     def run(self) -> None:
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.evaluation.temperature import calibrate, calibration_summary
         from ecenet.inference.predictor import Predictor
         from ecenet.inference.weights import write_temperature

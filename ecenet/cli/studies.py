@@ -9,7 +9,7 @@ import tyro
 
 from ecenet.cli.core import write_text
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 from ecenet.studies.options import Decoder, FewShotOptions, WarningOptions
 from ecenet.training.config import TrainConfig
 
@@ -30,7 +30,9 @@ class Compare:
         from ecenet.studies.decoders import compare, comparison_table
 
         if not self.seeds or not self.decoders:
-            raise UserError("Expected at least one decoder and one seed, got none; name some after the option.")
+            raise UserError(
+                "missing-value", "Expected at least one decoder and one seed, got none; name some after the option."
+            )
         print(comparison_table(compare(self.config, decoders=self.decoders, seeds=self.seeds)))
 
 
@@ -54,7 +56,7 @@ class Ablate:
         from ecenet.studies.ablations import VARIANTS, ablate, ablation_table
 
         if not self.seeds:
-            raise UserError("Expected at least one seed, got none; name numbers after --seeds.")
+            raise UserError("missing-value", "Expected at least one seed, got none; name numbers after --seeds.")
         results = ablate(self.config, variants=self.variants or tuple(VARIANTS), seeds=self.seeds)
         print(ablation_table(results))
         if self.html is not None:
@@ -78,7 +80,8 @@ class Consistency:
     def run(self) -> None:
         from ecenet.analysis.diagnostics.mask_warnings import warning_json
         from ecenet.evaluation.bank_parquet import read_bank
-        from ecenet.studies.failure_warning import confidence_warning, figures_json, score_warnings, warnings_table
+        from ecenet.studies.failure_warning import figures_json, score_warnings, warnings_table
+        from ecenet.studies.warning_thresholds import confidence_warning
 
         reference = read_bank(self.bank, own_classes=True)
         bank = read_bank(self.val, weights=reference.about["weights_hash"], own_classes=True)
@@ -107,7 +110,7 @@ class Knockout:
     """File to write the figures to; the table is printed as well."""
 
     def run(self) -> None:
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.inference.predictor import Predictor
         from ecenet.studies.knockouts import knock_out_table, knock_outs_json, score_knock_outs
 
@@ -139,7 +142,7 @@ class Fewshot:
     """File to write the figures to; the table is printed as well."""
 
     def run(self) -> None:
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.inference.predictor import Predictor
         from ecenet.studies.fewshot import few_shot, few_shot_table
 

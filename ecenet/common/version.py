@@ -12,10 +12,13 @@ def commit() -> str | None:
     has no checkout: there `ECENET_COMMIT` tells it."""
     if told := os.environ.get("ECENET_COMMIT"):
         return told
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():  # an installed package may lie within somebody else's checkout
+        return None
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--exclude=*"],
-            cwd=Path(__file__).parent,
+            cwd=root,
             capture_output=True,
             text=True,
             timeout=10,

@@ -29,13 +29,14 @@ class SampleKey(NamedTuple):
 class StepSampler(Sampler[list[SampleKey]]):
     """Batches for the steps `first_step` … `last_step`; each batch depends on the seed and its step alone.
 
-    Half of the images are drawn evenly, half by class: a class is drawn with the square root of its image count
-    as weight, then an image that holds it. Rare classes come more often without being learnt by heart.
+    Half of the images are drawn evenly, half by class: a class is drawn with a power of its image count as weight, by
+    default the square root, then an image that holds it. Rare classes come more often without being learnt by heart.
 
     Args:
         presence: (images, K) bool, which image holds which class.
         batch_size: of the whole step, over all processes.
         paste: share of samples with a donor. Its class is drawn with the inverse square root of its pixels as weight.
+        class_sampling: that power; 0 draws all classes alike, 1 in proportion to their images.
         pixels: (K,) labelled pixels of each class.
         part: which of `parts` equal parts of each batch to yield, one a process.
     """
@@ -49,13 +50,15 @@ class StepSampler(Sampler[list[SampleKey]]):
         last_step: int,
         seed: int,
         paste: float = 0.0,
+        class_sampling: float = 0.5,
         pixels: np.ndarray | None = None,
         part: int = 0,
         parts: int = 1,
     ) -> None:
         self.members = [np.flatnonzero(column) for column in presence.T]
         counts = np.array([len(indices) for indices in self.members], dtype=float)
-        self.class_weights = np.sqrt(counts) / np.sqrt(counts).sum()
+        powers = np.where(counts > 0, np.maximum(counts, 1) ** class_sampling, 0)
+        self.class_weights = powers / powers.sum()
         self.images = len(presence)
         self.batch_size = batch_size
         self.steps = range(first_step, last_step)

@@ -70,11 +70,13 @@ def read_class_map(path: Path, *, weights_names: Sequence[str], data_names: Sequ
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(
-            f"Expected a class map in {path}, but there is no such file; `python -m ecenet map` proposes one."
+            "file-missing",
+            f"Expected a class map in {path}, but there is no such file; `python -m ecenet map` proposes one.",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(
-            f"Expected JSON in {path}, but it cannot be read ({' '.join(str(error).split())[:120]}); correct the file."
+            "file-damaged",
+            f"Expected JSON in {path}, but it cannot be read ({' '.join(str(error).split())[:120]}); correct the file.",
         ) from error
     return make_class_map(content, weights_names=weights_names, data_names=data_names, source=path.name)
 
@@ -107,8 +109,9 @@ def _parsed(content: object, source: str) -> tuple[dict[str, str], str | None]:
         if isinstance(classes, dict) and texts and (rest is None or isinstance(rest, str)):
             return dict(classes), rest
     raise UserError(
+        "wrong-file",
         f'Expected {{"classes": {{"class of the weights": "class of the data", …}}, "rest": "class of the data" or '
-        f"null}} in {source}, but it holds something else; correct the file."
+        f"null}} in {source}, but it holds something else; correct the file.",
     )
 
 
@@ -122,6 +125,7 @@ def _check_known(names: Sequence[str] | Mapping[str, str], *, known: Sequence[st
         mistakes.append(f"{name[:60]!r}{f' (did you mean {near[0]!r}?)' if near else ''}")
     more = f" and {len(unknown) - MAX_MISTAKES} more" if len(unknown) > MAX_MISTAKES else ""
     raise UserError(
+        "wrong-classes",
         f"Expected {source} to name classes that {whose} ({', '.join(known[:4])}, …), got {', '.join(mistakes)}{more}; "
-        "correct the file."
+        "correct the file.",
     )

@@ -71,8 +71,9 @@ def calibrate(
     logits, targets = np.concatenate(found), np.concatenate(truths)
     if not len(targets):
         raise UserError(
+            "not-enough-data",
             f"Expected labelled pixels of classes that the weights know in {data.root}, but {data.split} has none; "
-            "choose another split."
+            "choose another split.",
         )
     temperature = round(fit_temperature(logits, targets, counts_as=counts_as), 4)
     return Calibration(

@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
+from ecenet.common.distributed import this_process
 from ecenet.common.errors import UserError
 from ecenet.evaluation.evaluate import evaluate
-from ecenet.inference.predictor import Predictor
 from ecenet.model.ecenet import ECENet
 from ecenet.model.segvit import SegViT
 from ecenet.studies.results import StudyResults, spread
-from ecenet.studies.short_training import Candidate, check_ecenet, shared_settings, train_candidate
+from ecenet.studies.short_training import Candidate, check_study, shared_settings, train_candidate
 from ecenet.training.config import TrainConfig
-from ecenet.training.setup import new_model, read_splits
+from ecenet.training.setup import new_model, new_predictor, read_splits
 
 RESULTS_FILE = "ablation.json"
 
@@ -27,8 +27,8 @@ class Variant:
     summary: str
     model: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `ModelConfig` that differ from the whole."""
-    training: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of `TrainConfig` that differ."""
+    loss: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `LossConfig` that differ."""
     segvit: Mapping[str, Any] | None = None
     """Fields of `SegViTConfig` that differ from plain SegViT, where the row is one of SegViT."""
 
@@ -41,9 +41,10 @@ class Variant:
         """The settings of its training. SegViT's plain ViT cannot have another backbone's file: its weights are timm's,
         or random without `pretrained`."""
         if self.segvit is not None:
-            segvit = replace(config.segvit, **self.segvit)
-            return replace(config, seed=seed, architecture="segvit", segvit=segvit, backbone_weights=None)
-        return replace(config, seed=seed, model=replace(config.model, **self.model), **self.training)
+            segvit, start = replace(config.segvit, **self.segvit), replace(config.start, backbone_weights=None)
+            return replace(config, seed=seed, architecture="segvit", segvit=segvit, start=start)
+        model, loss = replace(config.model, **self.model), replace(config.loss, **self.loss)
+        return replace(config, seed=seed, model=model, loss=loss)
 
 
 VARIANTS: dict[str, Variant] = {
@@ -78,17 +79,22 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
     made at any time.
 
     Raises:
-        UserError: as for `train`; another architecture than ECENet; an unknown variant; the folder holds results of
+        UserError: as for `train`; settings that `check_study` refuses; an unknown variant; the folder holds results of
             other settings.
     """
-    check_ecenet(config, "leave parts out of")
+    check_study(config, "leave parts out of")
     unknown = [name for name in variants if name not in VARIANTS]
     if unknown:
-        raise UserError(f"Expected variants among {', '.join(VARIANTS)}, got {unknown[0]!r}; choose from these.")
-    train_data, val_data, pixels = read_splits(config)
+        raise UserError(
+            "unknown-choice", f"Expected variants among {', '.join(VARIANTS)}, got {unknown[0]!r}; choose from these."
+        )
+    for name in variants:
+        VARIANTS[name].applied(config, seed=config.seed)  # settings that one of them cannot have are told at once
+    train_data, val_data, pixels = read_splits(config.data)
     settings = shared_settings(config, train_data)
     settings["segvit"] = json.loads(json.dumps(asdict(config.segvit)))
     results = StudyResults(config.out / RESULTS_FILE, settings)
+    device = this_process().device
     for seed in seeds:
         for name in variants:
             if str(seed) in results.rows.get(name, {}):
@@ -96,11 +102,13 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
             varied = VARIANTS[name].applied(config, seed=seed)
             torch.manual_seed(seed)  # of what the head starts from
             model = new_model(varied, train_data)
-            candidate = Candidate(model, model.backbone)
+            candidate = Candidate(model, model.backbone.network)
+            preparation = new_predictor(varied, model, device=device)
             title = f"{name}, seed {seed}"
-            network = train_candidate(candidate, varied, train_data, pixels, Predictor(model), title=title)
+            network = train_candidate(candidate, varied, train_data, pixels, preparation, title=title)
             assert isinstance(network, ECENet | SegViT), "it is what was given"
-            results.rows.setdefault(name, {})[str(seed)] = evaluate(Predictor(network), val_data).stages
+            scored = new_predictor(varied, network, device=device)
+            results.rows.setdefault(name, {})[str(seed)] = evaluate(scored, val_data).stages
             results.save()
     return {name: results.rows[name] for name in variants}
 

@@ -11,6 +11,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
+from ecenet.common.distributed import this_process
+from ecenet.common.errors import UserError
 from ecenet.data.images import image_size, load_image
 from ecenet.data.split import LabelledSplit
 from ecenet.inference.predictor import Predictor
@@ -19,9 +21,9 @@ from ecenet.studies.benchmarks.single import count_gigaflops, interleaved
 from ecenet.studies.benchmarks.smp import build_smp
 from ecenet.studies.options import Decoder
 from ecenet.studies.results import StudyResults, spread
-from ecenet.studies.short_training import Candidate, check_ecenet, score_network, shared_settings, train_candidate
+from ecenet.studies.short_training import Candidate, check_study, score_network, shared_settings, train_candidate
 from ecenet.training.config import TrainConfig
-from ecenet.training.setup import new_model, read_splits
+from ecenet.training.setup import new_model, new_predictor, read_splits
 
 RESULTS_FILE = "compare.json"
 
@@ -46,13 +48,19 @@ def compare(
     one run, interleaved.
 
     Raises:
-        UserError: as for `train`; another architecture than ECENet; the folder holds results of other settings;
-            `segmentation_models_pytorch` is not installed.
+        UserError: as for `train`; settings that `check_study` refuses; weights to start from, which only ECENet has;
+            the folder holds results of other settings; `segmentation_models_pytorch` is not installed.
     """
-    check_ecenet(config, "compare with other decoders")
-    train_data, val_data, pixels = read_splits(config)
+    check_study(config, "compare with other decoders")
+    if config.start.start_from is not None:
+        raise UserError(
+            "conflicting-options",
+            "Expected all decoders to start from the same backbone, got --start-from, which only ECENet can; "
+            "leave it out, or give --backbone-weights.",
+        )
+    train_data, val_data, pixels = read_splits(config.data)
     results = StudyResults(config.out / RESULTS_FILE, shared_settings(config, train_data))
-    preparation = Predictor(new_model(config, train_data))
+    preparation = new_predictor(config, new_model(config, train_data), device=this_process().device)
     preparation.model.backbone.size_divisor = 32  # what all of them can take
     # What cannot be built is told before anything is trained.
     untrained = {name: make_candidate(name, config, train_data).network for name in decoders}
@@ -88,18 +96,18 @@ def make_candidate(name: Decoder, config: TrainConfig, data: LabelledSplit) -> C
     torch.manual_seed(config.seed)
     if name == "ecenet":
         model = new_model(config, data)
-        return Candidate(model, model.backbone)
+        return Candidate(model, model.backbone.network)
     same_padding = config.model.same_padding and "mobilenetv2" in config.model.backbone
     network = build_smp(
         name,
         backbone=config.model.backbone,
         classes=data.labels.num_classes,
-        pretrained=config.pretrained and config.backbone_weights is None,
+        pretrained=config.start.pretrained and config.start.backbone_weights is None,
         timm_options={"pad_type": "same"} if same_padding else {},
     )
-    if config.backbone_weights is not None:
-        load_backbone_file(network.encoder.model, config.backbone_weights)
-    return Candidate(network, network.encoder)
+    if config.start.backbone_weights is not None:
+        load_backbone_file(network.encoder.model, config.start.backbone_weights)
+    return Candidate(network, network.encoder.model)
 
 
 def gigaflops(network: nn.Module, preparation: Predictor, data: LabelledSplit) -> float:

@@ -10,6 +10,19 @@ from ecenet.common.errors import UserError
 from ecenet.common.files import write_json
 from ecenet.training.config import LATER_SETTINGS
 
+FORMAT = 2
+IGNORED_BEFORE = {
+    "frozen_steps": 0,
+    "frozen_stages": 0,
+    "frozen_batch_norm": True,
+    "layer_decay": 1.0,
+    "accumulate": 1,
+    "precision": "auto",
+    "compile": False,
+}
+"""How studies trained whatever these settings said, until they shared the loop of `train`: what is kept in a file
+without a format came about like this."""
+
 
 class StudyResults:
     """A file of results that goes on where a study was stopped.
@@ -29,17 +42,22 @@ class StudyResults:
             return
         try:
             kept = json.loads(path.read_text())
-            same = LATER_SETTINGS | kept["settings"] == LATER_SETTINGS | settings
+            then = LATER_SETTINGS | kept["settings"]
+            if "format" not in kept:
+                then |= {name: value for name, value in IGNORED_BEFORE.items() if name in then}
+            same = then == LATER_SETTINGS | settings
             self.rows = kept["results"]
         except (ValueError, TypeError, KeyError):
             raise UserError(
-                f"Expected results of a study in {path}, got something else; choose another --out."
+                "wrong-file", f"Expected results of a study in {path}, got something else; choose another --out."
             ) from None
         if not same:
-            raise UserError(f"Expected the settings of the results in {path}, got others; choose another --out.")
+            raise UserError(
+                "changed-settings", f"Expected the settings of the results in {path}, got others; choose another --out."
+            )
 
     def save(self) -> None:
-        write_json(self._path, {"settings": self._settings, "results": self.rows})
+        write_json(self._path, {"format": FORMAT, "settings": self._settings, "results": self.rows})
 
 
 def spread(values: Sequence[float], *, sign: str = "") -> str:

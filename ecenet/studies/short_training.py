@@ -5,30 +5,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from ecenet.common.distributed import this_process
 from ecenet.common.errors import UserError
-from ecenet.data.split import LabelledSplit, class_presence
+from ecenet.data.split import LabelledSplit
 from ecenet.evaluation.metrics import confusion_matrix, mean_iou
 from ecenet.inference.predictor import Predictor
 from ecenet.model.ecenet import resize
 from ecenet.model.outputs import ECENetOutput
 from ecenet.training.config import TrainConfig
-from ecenet.training.losses import cross_entropy
-from ecenet.training.optimizer import (
-    freeze_batch_norm,
-    learners,
-    learning_rate_factor,
-    make_optimizer,
-    moving_average,
-    set_learning_rates,
-)
-from ecenet.training.setup import configured_losses, lasting_settings, make_batches, make_class_weights, make_sampler
+from ecenet.training.settings import lasting_settings
+from ecenet.training.setup import new_accelerator, new_batches
+from ecenet.training.step import new_learner, optimisation_step
 
 
 class Candidate(NamedTuple):
-    """A network of any decoder, which answers with logits or an `ECENetOutput`, and the part that is its backbone."""
+    """A network of any decoder, which answers with logits or an `ECENetOutput`, and timm's network within it."""
 
     network: nn.Module
     backbone: nn.Module
@@ -39,12 +32,32 @@ def logits_of(output: Tensor | ECENetOutput) -> Tensor:
     return output if isinstance(output, Tensor) else output.logits
 
 
-def check_ecenet(config: TrainConfig, purpose: str) -> None:
-    """Raises:
-    UserError: the settings are of another architecture, with which there is nothing to do for that purpose.
+def check_study(config: TrainConfig, purpose: str) -> None:
+    """A study honours every setting of a training, or refuses it here, before anything is trained.
+
+    Raises:
+        UserError: the settings are of another architecture, with which there is nothing to do for that purpose; they
+            ask for what short trainings do not have; several processes were started.
     """
     if config.architecture != "ecenet":
-        raise UserError(f"Expected ECENet to {purpose}, got {config.architecture}; leave --architecture out.")
+        raise UserError(
+            "conflicting-options", f"Expected ECENet to {purpose}, got {config.architecture}; leave --architecture out."
+        )
+    for option, asked, lacking in (
+        ("--tensorboard", config.tensorboard, "keep no log"),
+        ("--validate-every", config.validate_every is not None, "are scored at their end"),
+        ("--save-every", config.save_every != TrainConfig.save_every, "are not resumed within a training"),
+    ):
+        if asked:
+            raise UserError(
+                "conflicting-options",
+                f"Expected settings of a short training, got {option}, but those of a study {lacking}; leave it out.",
+            )
+    processes = this_process().num_processes
+    if processes > 1:
+        raise UserError(
+            "conflicting-options", f"Expected one process for a study, got {processes}; start it without a launcher."
+        )
 
 
 def shared_settings(config: TrainConfig, data: LabelledSplit) -> dict[str, Any]:
@@ -65,48 +78,18 @@ def train_candidate(
 ) -> nn.Module:
     """The settings of `config` for any decoder; ECENet has the losses that only it can have, too.
 
-    Two settings are left out: every backbone learns from the first step on, in all its stages.
-
     Args:
         pixels: (images, K) labelled pixels of each class.
-        preparation: normalises images and chooses device and precision.
+        preparation: normalises images and chooses the precision.
     Returns: the network with averaged weights.
     """
-    device = preparation.device
-    network = candidate.network.to(device).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(
-        network,
-        candidate.backbone,
-        lr=config.lr,
-        backbone_lr=config.backbone_lr,
-        weight_decay=config.weight_decay,
+    accelerator = new_accelerator(config)
+    learner = new_learner(
+        config, candidate.network, candidate.backbone, preparation=preparation, pixels=pixels, accelerator=accelerator
     )
-    averaged = AveragedModel(network, multi_avg_fn=moving_average(config.ema), use_buffers=True)
-    weights = make_class_weights(config, pixels, device=device)
-    sampler = make_sampler(config, class_presence(data, pixels), pixels)
-    batches = make_batches(config, data, sampler, device=device)
-    for step, (images, labels) in enumerate(tqdm(batches, total=config.steps, desc=title, unit="step")):
-        labels = labels.to(device)
-        network.train()
-        freeze_batch_norm(candidate.backbone)
-        factor = learning_rate_factor(
-            step, steps=config.steps, warmup_steps=config.warmup_steps, schedule=config.schedule
-        )
-        set_learning_rates(optimizer, factor)
-        with preparation.autocast():
-            images = preparation.normalise(images.to(device))
-            output = network(images)
-        if isinstance(output, Tensor):
-            logits = resize(output, labels.shape[-2:])
-            loss = cross_entropy(logits, labels, class_weights=weights, hard_pixels=config.hard_pixels)
-        else:
-            loss = configured_losses(config, output, labels, class_weights=weights).total
-        loss.backward()
-        nn.utils.clip_grad_norm_(learners(optimizer), config.clip_grad)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        averaged.update_parameters(network)
-    return averaged.module.eval()
+    for batch in tqdm(new_batches(config, data, pixels, accelerator), total=config.steps, desc=title, unit="step"):
+        optimisation_step(learner, batch, config)
+    return learner.averaged.module.eval()
 
 
 @torch.inference_mode()

@@ -1,4 +1,9 @@
-"""The settings of a training: a frozen dataclass whose fields explain themselves on the command line."""
+"""The settings of a training: frozen dataclasses, a group for each concern, whose fields explain themselves on the
+command line.
+
+The command line has no groups: every field is an option of its own name (`--lr`, `--crop-size`), but for SegViT's,
+which have a prefix (`--segvit.embed-dim`).
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 from ecenet.model.config import Architecture, ModelConfig, SegViTConfig
 
 StageLoss = Literal["cross_entropy", "dice_focal"]
@@ -16,39 +21,38 @@ Precision = Literal["auto", "bf16", "fp32"]
 HALF: dict[Precision, bool | None] = {"auto": None, "bf16": True, "fp32": False}
 """Of each precision, for `Predictor`."""
 
-LATER_SETTINGS = {"architecture": "ecenet", "jaccard_weight": 0.0}
+LATER_SETTINGS = {"architecture": "ecenet", "jaccard_weight": 0.0, "contrast_weight": 0.0, "class_sampling": 0.5}
 """Settings that came after the first runs and studies, with what those had that began without them."""
+
+Rule = tuple[str, bool, str]
+"""A field's name, whether its value can be used, and what was expected of it."""
+
+
+def _check(
+    settings: object, rules: list[Rule], *, at_least_0: tuple[str, ...] = (), at_least_1: tuple[str, ...] = ()
+) -> None:
+    """Raises:
+    UserError: names the first field whose value cannot be used.
+    """
+    rules = rules + [(name, getattr(settings, name) >= 1, "at least 1") for name in at_least_1]
+    rules += [(name, 0 <= getattr(settings, name) < float("inf"), "0 or more") for name in at_least_0]
+    for name, fits, wanted in rules:
+        if not fits:
+            raise UserError(
+                "out-of-range", f"Expected {name} to be {wanted}, got {getattr(settings, name)}; correct the option."
+            )
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """One training run. Everything that decides its result."""
+class DataConfig:
+    """Which photos are trained on and validated, and how batches are made of them."""
 
-    data: Path
+    folder: Annotated[Path, tyro.conf.arg(name="data")]
     """Folder of the data set."""
-    out: Path
-    """Run folder; an existing run in it is resumed."""
     layout: Layout = "folder"
     """How the data lies there: `images/<split>`, `masks/<split>` and `classes.json`, or as its publisher has it."""
     train_split: str = "train"
     val_split: str = "val"
-
-    start_from: str | None = None
-    """Weights to go on from (name, folder or Hub id); with other classes, all but the layer that tells them apart."""
-    backbone_weights: Path | None = None
-    """safetensors file for the backbone, timm's or a checkpoint's `model.safetensors`; without it timm's pretrained
-    weights are downloaded."""
-    pretrained: bool = True
-    """Whether to fetch timm's weights where no file is given."""
-    architecture: Architecture = "ecenet"
-    """What is trained: ECENet, built from the options of `model`, or SegViT, from those of `segvit`."""
-    model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
-    segvit: SegViTConfig = field(default_factory=SegViTConfig)
-    image_mean: tuple[float, float, float] | None = None
-    """Of RGB values in 0 … 1; by default what timm's weights expect, or 0.5 where the backbone comes otherwise."""
-    image_std: tuple[float, float, float] | None = None
-    """As `image_mean`."""
-
     image_size: int = 512
     """Longest side in pixels at which images are trained on (before scaling) and predicted."""
     crop_size: int = 384
@@ -59,12 +63,47 @@ class TrainConfig:
     """Strength of the jitter of brightness, contrast, saturation and hue, 0 … 1."""
     paste: float = 0.0
     """Share of samples that get a rare class's region of another image pasted over them."""
+    class_sampling: float = 0.5
+    """Half of the images are drawn by class: a class with its image count to this power as weight. 0 draws all classes
+    alike."""
+    workers: int = 1
+    """Processes that load images."""
 
-    steps: int = 6000
-    batch_size: int = 8
-    """Images a step, over all processes and parts."""
-    accumulate: int = 1
-    """Parts in which each process works through its share of a batch: more need less memory."""
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        rules: list[Rule] = [
+            ("crop_size", self.crop_size > 0 and self.crop_size % 32 == 0, "a positive multiple of 32"),
+            ("scale", 0 < low <= high, "two positive numbers, the smaller first"),
+            ("color", 0 <= self.color <= 1, "between 0 and 1"),
+            ("paste", 0 <= self.paste <= 1, "between 0 and 1"),
+        ]
+        _check(self, rules, at_least_0=("class_sampling", "workers"), at_least_1=("image_size",))
+
+
+@dataclass(frozen=True)
+class StartConfig:
+    """What the weights and the normalisation of images start from."""
+
+    start_from: str | None = None
+    """Weights to go on from (name, folder or Hub id); with other classes, all but the layer that tells them apart."""
+    backbone_weights: Path | None = None
+    """safetensors file for the backbone, timm's or a checkpoint's `model.safetensors`; without it timm's pretrained
+    weights are downloaded."""
+    pretrained: bool = True
+    """Whether to fetch timm's weights where no file is given."""
+    image_mean: tuple[float, float, float] | None = None
+    """Of RGB values in 0 … 1; by default what timm's weights expect, or 0.5 where the backbone comes otherwise."""
+    image_std: tuple[float, float, float] | None = None
+    """As `image_mean`."""
+
+    def __post_init__(self) -> None:
+        _check(self, [("image_std", self.image_std is None or min(self.image_std) > 0, "positive")])
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How weights move: learning rates and their course, what rests, and the moving average."""
+
     lr: float = 1e-3
     """Peak learning rate of the head (AdamW)."""
     backbone_lr: float = 4e-5
@@ -85,6 +124,19 @@ class TrainConfig:
     ema: float = 0.999
     """Decay of the averaged weights, which are what is validated and saved."""
 
+    def __post_init__(self) -> None:
+        rules: list[Rule] = [
+            ("layer_decay", 0 < self.layer_decay <= 1, "above 0 and at most 1"),
+            ("clip_grad", self.clip_grad > 0, "positive"),
+            ("ema", 0 <= self.ema < 1, "at least 0 and below 1"),
+        ]
+        _check(self, rules, at_least_0=("lr", "backbone_lr", "weight_decay", "warmup_steps", "frozen_steps"))
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is minimised; `ecenet/training/losses/segmentation.py` has the terms."""
+
     stage_weight: float = 0.3
     """λ_s: weight of each stage's loss."""
     stage_loss: StageLoss = "cross_entropy"
@@ -96,10 +148,44 @@ class TrainConfig:
     """λ_p: weight of the loss on which classes an image holds."""
     jaccard_weight: float = 0.0
     """λ_j: weight of the loss on each class's IoU in the final map (Lovász-softmax)."""
+    contrast_weight: float = 0.0
+    """λ_c: weight of the supervised contrastive loss on every stage's class embeddings, over the images that are
+    worked through at once."""
     class_balance: float = 0.0
     """Class weights ∝ pixel frequency^−this: 0 weighs all pixels alike, 1 all classes."""
     hard_pixels: float = 1.0
     """Share of each image's pixels, the hardest, that the final cross-entropy counts (OHEM)."""
+
+    def __post_init__(self) -> None:
+        weights = ("stage_weight", "diversity_weight", "presence_weight", "jaccard_weight", "contrast_weight")
+        hard_pixels = ("hard_pixels", 0 < self.hard_pixels <= 1, "above 0 and at most 1")
+        _check(self, [hard_pixels], at_least_0=(*weights, "class_balance"))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. Everything that decides its result.
+
+    Every group, and this, refuses by a `UserError` what no run can use, and names the setting.
+    """
+
+    data: Annotated[DataConfig, tyro.conf.arg(name="")]
+    out: Path
+    """Run folder; an existing run in it is resumed."""
+
+    start: Annotated[StartConfig, tyro.conf.arg(name="")] = field(default_factory=StartConfig)
+    architecture: Architecture = "ecenet"
+    """What is trained: ECENet, built from the options of `model`, or SegViT, from those of `segvit`."""
+    model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
+    segvit: SegViTConfig = field(default_factory=SegViTConfig)
+
+    steps: int = 6000
+    batch_size: int = 8
+    """Images a step, over all processes and parts."""
+    accumulate: int = 1
+    """Parts in which each process works through its share of a batch: more need less memory."""
+    optimizer: Annotated[OptimizerConfig, tyro.conf.arg(name="")] = field(default_factory=OptimizerConfig)
+    loss: Annotated[LossConfig, tyro.conf.arg(name="")] = field(default_factory=LossConfig)
 
     precision: Precision = "auto"
     """auto: bf16 where the hardware computes it natively."""
@@ -110,8 +196,6 @@ class TrainConfig:
     """Steps between checkpoints."""
     validate_every: int | None = None
     """Steps between validations; once an epoch by default."""
-    workers: int = 1
-    """Processes that load images."""
     tensorboard: bool = False
     """Also log for TensorBoard, which must be installed."""
 
@@ -121,32 +205,8 @@ class TrainConfig:
         return self.segvit if self.architecture == "segvit" else self.model
 
     def __post_init__(self) -> None:
-        """Refuse what no run can use.
-
-        Raises:
-            UserError: names the first such setting.
-        """
-        low, high = self.scale
-        rules = [
-            ("crop_size", self.crop_size > 0 and self.crop_size % 32 == 0, "a positive multiple of 32"),
-            ("scale", 0 < low <= high, "two positive numbers, the smaller first"),
-            ("image_std", self.image_std is None or min(self.image_std) > 0, "positive"),
-            ("ema", 0 <= self.ema < 1, "at least 0 and below 1"),
-            ("layer_decay", 0 < self.layer_decay <= 1, "above 0 and at most 1"),
-            ("hard_pixels", 0 < self.hard_pixels <= 1, "above 0 and at most 1"),
-            ("clip_grad", self.clip_grad > 0, "positive"),
-            ("color", 0 <= self.color <= 1, "between 0 and 1"),
-            ("paste", 0 <= self.paste <= 1, "between 0 and 1"),
-            ("frozen_stages", 0 <= self.frozen_stages <= len(self.network.out_indices), "at most the number of stages"),
-            ("validate_every", self.validate_every is None or self.validate_every >= 1, "at least 1"),
-        ]
-        for name in ("image_size", "steps", "batch_size", "accumulate", "save_every"):
-            rules.append((name, getattr(self, name) >= 1, "at least 1"))
-        for name in (
-            *("lr", "backbone_lr", "weight_decay", "warmup_steps", "frozen_steps", "workers", "seed"),
-            *("stage_weight", "diversity_weight", "presence_weight", "jaccard_weight", "class_balance"),
-        ):
-            rules.append((name, 0 <= getattr(self, name) < float("inf"), "0 or more"))
-        for name, fits, wanted in rules:
-            if not fits:
-                raise UserError(f"Expected {name} to be {wanted}, got {getattr(self, name)}; correct the option.")
+        fits = 0 <= self.optimizer.frozen_stages <= len(self.network.out_indices)
+        _check(self.optimizer, [("frozen_stages", fits, "at most the number of stages")])
+        validations = ("validate_every", self.validate_every is None or self.validate_every >= 1, "at least 1")
+        counts = ("steps", "batch_size", "accumulate", "save_every")
+        _check(self, [validations], at_least_0=("seed",), at_least_1=counts)

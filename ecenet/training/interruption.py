@@ -45,15 +45,15 @@ def warned(progress: Any, *, unless: bool) -> Iterator[None]:
 def too_large(config: TrainConfig, *, processes: int) -> UserError:
     """What to say when the device's memory does not hold a part of the batch."""
     at_once = config.batch_size // (processes * config.accumulate)
-    share = config.batch_size // processes
+    share, side = config.batch_size // processes, config.data.crop_size
     # The next finer split that comes out even.
     smaller = next((parts for parts in range(config.accumulate + 1, share + 1) if share % parts == 0), None)
     remedy = (
         f"add --accumulate {smaller}, which takes {share // smaller} at once and changes no result"
         if smaller
-        else f"lower --crop-size below {config.crop_size}"
+        else f"lower --crop-size below {side}"
     )
     return UserError(
-        f"Expected a device that holds {at_once} crops of {config.crop_size}×{config.crop_size} at once, "
-        f"but its memory is full; {remedy}."
+        "out-of-memory",
+        f"Expected a device that holds {at_once} crops of {side}×{side} at once, but its memory is full; {remedy}.",
     )

@@ -22,7 +22,7 @@ class Recipe:
     needs: str
     """What to give besides the preset."""
     options: Mapping[str, Any]
-    """Fields of `TrainConfig` and its `ModelConfig`."""
+    """By their names on the command line, with `_` for `-`."""
 
     @property
     def command(self) -> str:
@@ -193,7 +193,7 @@ def find_recipe(name: str) -> Recipe:
     names = [recipe.name for recipe in RECIPES]
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]}?" if close else "choose one of them."
-    raise UserError(f"Expected a preset ({', '.join(names)}), got {name!r}; {hint}")
+    raise UserError("unknown-choice", f"Expected a preset ({', '.join(names)}), got {name!r}; {hint}")
 
 
 def with_preset(arguments: Sequence[str]) -> list[str]:
@@ -211,12 +211,14 @@ def with_preset(arguments: Sequence[str]) -> list[str]:
 
 
 def option_words(options: Mapping[str, Any]) -> list[str]:
-    """`{"crop_size": 352}` → `["--crop-size", "352"]`."""
+    """`{"crop_size": 352}` → `["--crop-size", "352"]`; of a group's options, `{"segvit.stand_ins": False}` →
+    `["--segvit.no-stand-ins"]`."""
     words: list[str] = []
     for name, value in options.items():
         flag = name.replace("_", "-")
         if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
+            group, dot, own = flag.rpartition(".")
+            words.append(f"--{flag}" if value else f"--{group}{dot}no-{own}")
         elif isinstance(value, (tuple, list)):
             words += [f"--{flag}", *map(str, value)]
         else:

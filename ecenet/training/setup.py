@@ -1,24 +1,25 @@
-"""What a training starts from: its model, batches and losses as the settings have them, and what a run must keep."""
+"""What a training starts from: its data, model and batches, as the settings have them."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 
+from ecenet.common.distributed import only_cpu
+from ecenet.common.errors import UserError
+from ecenet.data.layouts.read import read_data
 from ecenet.data.loading import Batch, training_batches
-from ecenet.data.read import read_data
 from ecenet.data.sampling import StepSampler, TrainingSamples
-from ecenet.data.split import LabelledSplit, class_pixels
+from ecenet.data.split import LabelledSplit, class_pixels, class_presence
+from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import copy_weights, load_model
 from ecenet.model.backbone import load_backbone_file, timm_normalisation
 from ecenet.model.network import Network, build_network
-from ecenet.model.outputs import ECENetOutput
-from ecenet.training.config import TrainConfig
-from ecenet.training.losses import Losses, balanced_class_weights, segmentation_losses
+from ecenet.training.config import HALF, DataConfig, TrainConfig
+from ecenet.training.settings import recipe_settings
 
 
 class Splits(NamedTuple):
@@ -30,7 +31,7 @@ class Splits(NamedTuple):
     """(images, K) labelled pixels of each class in `train`."""
 
 
-def read_splits(config: TrainConfig) -> Splits:
+def read_splits(config: DataConfig) -> Splits:
     """Both splits, every mask read once.
 
     Raises:
@@ -38,17 +39,41 @@ def read_splits(config: TrainConfig) -> Splits:
             validation.
     """
     train, val = (
-        read_data(config.data, split, layout=config.layout) for split in (config.train_split, config.val_split)
+        read_data(config.folder, split, layout=config.layout) for split in (config.train_split, config.val_split)
     )
     pixels = class_pixels(train)
     class_pixels(val)
     return Splits(train, val, pixels)
 
 
+def new_accelerator(config: TrainConfig) -> Accelerator:
+    """Devices, and the other processes where a launcher started several.
+
+    Raises:
+        UserError: a batch cannot be shared evenly among processes and parts.
+    """
+    accelerator = Accelerator(
+        cpu=only_cpu(),
+        log_with="tensorboard" if config.tensorboard else None,
+        project_dir=config.out,
+        # While the backbone is frozen, its weights have no gradient to wait for.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=config.optimizer.frozen_steps > 0)],
+    )
+    divisor = accelerator.num_processes * config.accumulate
+    if config.batch_size % divisor:
+        raise UserError(
+            "conflicting-options",
+            f"Expected batch_size to be a multiple of processes × accumulate = {divisor}, got {config.batch_size}; "
+            f"choose {-(-config.batch_size // divisor) * divisor}.",
+        )
+    return accelerator
+
+
 def new_model(config: TrainConfig, data: LabelledSplit) -> Network:
     """A model for the data's classes, its backbone pretrained, or all of it taken from other weights."""
-    source = load_model(config.start_from) if config.start_from is not None else None
-    from_timm = config.pretrained and config.backbone_weights is None and source is None
+    start = config.start
+    source = load_model(start.start_from) if start.start_from is not None else None
+    from_timm = start.pretrained and start.backbone_weights is None and source is None
     mean, std = timm_normalisation(config.network.backbone) if from_timm else ([0.5] * 3, [0.5] * 3)
     if source is not None:
         mean, std = source.image_mean, source.image_std
@@ -56,95 +81,50 @@ def new_model(config: TrainConfig, data: LabelledSplit) -> Network:
         config.network,
         class_names=data.labels.class_names,
         class_colors=data.labels.class_colors,
-        image_mean=list(config.image_mean or mean),
-        image_std=list(config.image_std or std),
-        image_size=config.image_size,
-        recipe={"data": data.labels.name, "train": jsonable(config)},
+        image_mean=list(start.image_mean or mean),
+        image_std=list(start.image_std or std),
+        image_size=config.data.image_size,
+        recipe={"data": data.labels.name, "train": recipe_settings(config)},
         pretrained=from_timm,
     )
-    if config.backbone_weights is not None:
-        load_backbone_file(model.backbone.network, config.backbone_weights)
+    if start.backbone_weights is not None:
+        load_backbone_file(model.backbone.network, start.backbone_weights)
     if source is not None:
         copy_weights(source, model)
     return model
 
 
-def make_sampler(
-    config: TrainConfig,
-    presence: np.ndarray,
-    pixels: np.ndarray,
-    *,
-    first_step: int = 0,
-    part: int = 0,
-    parts: int = 1,
-) -> StepSampler:
-    """Every step that is left; `presence` and `pixels` are (images, K), the rest as for `StepSampler`."""
-    return StepSampler(
-        presence=presence,
+def new_predictor(config: TrainConfig, model: Network, *, device: torch.device) -> Predictor:
+    """Images and precision for training and validation alike."""
+    return Predictor(model, device=device, half=HALF[config.precision])
+
+
+def new_batches(
+    config: TrainConfig, data: LabelledSplit, pixels: np.ndarray, accelerator: Accelerator, *, first_step: int = 0
+) -> Iterator[Batch]:
+    """This process's part of every step that is left, augmented; errors as for `training_batches`.
+
+    Args:
+        pixels: (images, K) labelled pixels of each class.
+    """
+    settings = config.data
+    sampler = StepSampler(
+        presence=class_presence(data, pixels),
         batch_size=config.batch_size,
         first_step=first_step,
         last_step=config.steps,
         seed=config.seed,
-        paste=config.paste,
+        paste=settings.paste,
+        class_sampling=settings.class_sampling,
         pixels=pixels.sum(axis=0),
-        part=part,
-        parts=parts,
+        part=accelerator.process_index,
+        parts=accelerator.num_processes,
     )
-
-
-def make_batches(
-    config: TrainConfig, data: LabelledSplit, sampler: StepSampler, *, device: torch.device
-) -> Iterator[Batch]:
-    """The sampler's batches, augmented; errors as for `training_batches`."""
     samples = TrainingSamples(
-        data, crop_size=config.crop_size, image_size=config.image_size, scale=config.scale, color=config.color
+        data,
+        crop_size=settings.crop_size,
+        image_size=settings.image_size,
+        scale=settings.scale,
+        color=settings.color,
     )
-    return training_batches(samples, sampler, workers=config.workers, pin_memory=device.type == "cuda")
-
-
-def make_class_weights(config: TrainConfig, pixels: np.ndarray, *, device: torch.device) -> Tensor:
-    """(K,) weights of the cross-entropies; `pixels` is (images, K)."""
-    return balanced_class_weights(torch.from_numpy(pixels.sum(axis=0)), balance=config.class_balance).to(device)
-
-
-def configured_losses(
-    config: TrainConfig,
-    output: ECENetOutput,
-    labels: Tensor,
-    *,
-    class_weights: Tensor,
-    labelled_share: Tensor | None = None,
-) -> Losses:
-    """`segmentation_losses` with the weights and kinds of `config`."""
-    return segmentation_losses(
-        output,
-        labels,
-        stage_weight=config.stage_weight,
-        stage_loss=config.stage_loss,
-        diversity_weight=config.diversity_weight,
-        presence_weight=config.presence_weight,
-        jaccard_weight=config.jaccard_weight,
-        hard_pixels=config.hard_pixels,
-        class_weights=class_weights,
-        labelled_share=labelled_share,
-    )
-
-
-def jsonable(config: TrainConfig) -> dict[str, object]:
-    """The settings for `config.json`, without the paths of one machine."""
-    settings = asdict(config)
-    settings["backbone_weights"] = config.backbone_weights.name if config.backbone_weights else None
-    if config.start_from is not None and Path(config.start_from).is_dir():
-        settings["start_from"] = Path(config.start_from).name
-    for key in ("data", "out", "architecture", "model", "segvit"):
-        settings.pop(key)
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
-
-
-def lasting_settings(config: TrainConfig, *, class_names: list[str]) -> dict[str, Any]:
-    """What a resumed run must share with its start; of the data only the folder's name, so that it may move."""
-    model = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config.network).items()}
-    named = {"architecture": config.architecture, "data": config.data.resolve().name, "class_names": class_names}
-    settings = jsonable(config) | model | named
-    free = ("workers", "save_every", "validate_every", "tensorboard")
-    return {key: value for key, value in settings.items() if key not in free}
+    return training_batches(samples, sampler, workers=settings.workers, pin_memory=accelerator.device.type == "cuda")

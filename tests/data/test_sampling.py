@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.data.sampling import SampleKey, StepSampler, TrainingSamples
 from tests.support.helpers import write_classes, write_folder, write_pair
 
@@ -79,14 +79,21 @@ def test_a_sample_has_the_crops_size_and_plain_tensors(tmp_path: Path) -> None:
     assert (labels.shape, labels.dtype) == ((48, 48), torch.int64)
 
 
+def numpy_state() -> np.ndarray:
+    """A copy of the words that the global generator goes on from."""
+    state = np.random.get_state()
+    assert isinstance(state, tuple)
+    return state[1].copy()
+
+
 def test_the_global_generators_are_left_as_they_are(tmp_path: Path) -> None:
     data = samples(write_folder(tmp_path, splits=("train",), images=1))
     torch.manual_seed(5)
     np.random.seed(5)
-    before, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()
+    before, before_numpy = torch.get_rng_state(), numpy_state()
     data[SampleKey(0, 3)]
     assert torch.equal(torch.get_rng_state(), before)
-    assert np.array_equal(np.random.get_state()[1], before_numpy)
+    assert np.array_equal(numpy_state(), before_numpy)
 
 
 def test_image_and_mask_stay_aligned_and_padding_is_ignored(tmp_path: Path) -> None:
@@ -164,6 +171,17 @@ def test_pasted_samples_have_a_donor_that_holds_the_class_and_rare_classes_come_
     shares = np.bincount([key.donor_class for key in pasted], minlength=4) / len(pasted)
     weights = np.array([1 / 100, 1 / 10, 0, 1 / 20])
     assert np.abs(shares - weights / weights.sum()).max() < 0.04
+
+
+@pytest.mark.parametrize(("power", "expected"), [(0.0, [1, 1, 1]), (0.5, [5**0.5, 1, 1]), (1.0, [5, 1, 1])])
+def test_classes_are_drawn_with_a_power_of_their_image_count(power: float, expected: list[float]) -> None:
+    """Class 0 is in all five images, class 1 and 3 in one each, class 2 in none."""
+    sampler = StepSampler(presence=PRESENCE, batch_size=2, first_step=0, last_step=4000, seed=0, class_sampling=power)
+    by_class = [batch[1].image for batch in sampler]  # every second image is drawn by class
+    shares = np.bincount(by_class, minlength=5) / len(by_class)
+    weights = np.array(expected) / sum(expected)
+    of_images = weights[0] / 5 + np.array([0, weights[1], weights[2], 0, 0])
+    assert np.abs(shares - of_images).max() < 0.025
 
 
 def test_parts_of_a_batch_are_the_whole_batch() -> None:

@@ -13,8 +13,7 @@ import torch
 from ecenet.__main__ import main
 from ecenet.analysis.diagnostics.bank_statistics import stage_mious
 from ecenet.common.distributed import launcher
-from ecenet.common.errors import UserError
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation import embedding_quality
 from ecenet.evaluation.bank import EmbeddingBank, bank_class_map, bank_quality, embed_split
 from ecenet.evaluation.bank_parquet import COLUMNS, read_bank, write_bank
@@ -26,6 +25,7 @@ from ecenet.inference.weights import load_model, save_model, weights_hash
 from tests.support.helpers import CLASS_NAMES, small_model, write_classes, write_folder
 from tests.support.predictions import make_prediction
 from tests.support.processes import finish, start
+from tests.support.refusals import refused
 
 PREDICTED = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 TRUE = np.array([[0, 0, 1, 255], [0, 2, 1, 1]], dtype=np.uint8)
@@ -90,16 +90,18 @@ def test_half_precision_is_near_and_smaller(bank: EmbeddingBank, tmp_path: Path)
 def test_a_bank_of_other_weights_and_other_files_are_refused(bank: EmbeddingBank, tmp_path: Path) -> None:
     path = tmp_path / "bank.parquet"
     write_bank(bank, path)
-    with pytest.raises(UserError, match="made with others"):
+    with refused(
+        "wrong-weights", "bank.parquet", expected=weights_hash(small_model(seed=1)), got=bank.about["weights_hash"]
+    ):
         read_bank(path, weights=weights_hash(small_model(seed=1)))
     pd.DataFrame({"image": ["a"]}).to_parquet(tmp_path / "foreign.parquet")
-    with pytest.raises(UserError, match="is another one"):
+    with refused("wrong-file", "foreign.parquet", "python -m ecenet embed"):
         read_bank(tmp_path / "foreign.parquet")
     (tmp_path / "cut.parquet").write_bytes(path.read_bytes()[:-50])
     nested = pq.read_table(path).replace_schema_metadata({"ecenet": "[" * 100_000})
     pq.write_table(nested, tmp_path / "nested.parquet")
     for name in ("cut.parquet", "nested.parquet", "missing.parquet"):
-        with pytest.raises(UserError, match="cannot be read"):
+        with refused("file-damaged", name, "python -m ecenet embed"):
             read_bank(tmp_path / name)
 
 
@@ -148,10 +150,10 @@ def test_a_bank_can_hold_the_classes_that_the_weights_are_mapped_to(tmp_path: Pa
     again = read_bank(tmp_path / "bank.parquet")
     assert again.about == bank.about
     assert np.array_equal(again.truth, bank.truth)
-    with pytest.raises(UserError, match="only the Evaluate tab"):
+    with refused("wrong-classes", "bank.parquet", "--map"):
         read_bank(tmp_path / "bank.parquet", own_classes=True)
     assert bank_class_map(mapped_bank(root, content), weights_names=CLASS_NAMES).content == content
-    with pytest.raises(UserError, match="weights know"):
+    with refused("wrong-classes", "grass"):
         bank_class_map(bank, weights_names=["sky", "cat", "dog"])
 
 
@@ -171,7 +173,7 @@ def test_a_forged_class_map_is_refused(bank: EmbeddingBank, tmp_path: Path) -> N
     for forged in ({}, [], {"classes": {"sky": 1}, "rest": None}, {"classes": {}, "rest": "sea"}, {"classes": 3}):
         about = bank.about | {"class_map": forged}
         write_bank(replace(bank, about=about), tmp_path / "bank.parquet")
-        with pytest.raises(UserError, match="cannot be read"):
+        with refused("file-damaged", "bank.parquet"):
             read_bank(tmp_path / "bank.parquet")
 
 
@@ -183,5 +185,5 @@ def test_images_can_go_by_number(data: Path) -> None:
 def test_a_limit_spreads_over_the_images(data: Path) -> None:
     predictor, split = Predictor(small_model()), read_folder(data, "val")
     assert embed_split(predictor, split, limit=2).images == ["images/val/0.png", "images/val/2.png"]
-    with pytest.raises(UserError, match="at least 1"):
+    with refused("out-of-range", "--limit", 1, 0):
         embed_split(predictor, split, limit=0)

@@ -1,16 +1,17 @@
 """Ablations: what each row trains, that work is kept, and what the table says."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ecenet.common.errors import UserError
 from ecenet.studies.ablation_plot import ablation_figure
 from ecenet.studies.ablations import VARIANTS, ablate, ablation_table
 from ecenet.training.config import TrainConfig
-from tests.support.helpers import SMALL_SEGVIT, tiny_training, write_folder
+from ecenet.training.settings import options
+from tests.support.helpers import SMALL_SEGVIT, changed, tiny_training, write_folder
+from tests.support.refusals import refused
 
 
 @pytest.fixture
@@ -28,31 +29,29 @@ def test_each_variant_differs_from_the_whole_in_one_setting(config: TrainConfig)
         if name == "whole":
             continue
         varied = variant.applied(config, seed=config.seed)
-        changed = {k: v for k, v in asdict(varied).items() if v != asdict(config)[k]}
-        inside = changed.pop("model", {})
-        changed |= {k: v for k, v in inside.items() if v != asdict(config.model)[k]}
-        assert len(changed) == 1, name
-        settings.append(tuple(changed.items()))
+        different = options(varied).items() - options(config).items()
+        assert len(different) == 1, name
+        settings.append(tuple(different))
     assert len(set(settings)) == len(ours) - 1, "no row twice"
 
 
 def test_segvit_is_trained_plain_and_with_what_the_paper_puts_into_it(config: TrainConfig) -> None:
     small = replace(SMALL_SEGVIT, num_layers=1)
-    config = replace(config, backbone_weights=Path("mobilenet.safetensors"), segvit=small)
+    config = changed(config, backbone_weights=Path("mobilenet.safetensors"), segvit=small)
     names = ["segvit", "segvit-explicit", "segvit-updater"]
     plain, explicit, updated = (VARIANTS[name].applied(config, seed=3) for name in names)
     assert plain.network == small
     assert explicit.network == replace(small, embeddings="explicit")
     assert updated.network == replace(small, embeddings="explicit", updater="gated")
-    assert all(one.backbone_weights is None and one.seed == 3 for one in (plain, explicit, updated))
+    assert all(one.start.backbone_weights is None and one.seed == 3 for one in (plain, explicit, updated))
 
-    config = replace(config, backbone_weights=None)
+    config = changed(config, backbone_weights=None)
     results = ablate(config, variants=["segvit", "segvit-updater"], seeds=[0])
     gain = 100 * (results["segvit-updater"]["0"]["final"] - results["segvit"]["0"]["final"])
     first, second = ablation_table(results).splitlines()[2:]
     assert first.startswith(f"| {VARIANTS['segvit'].summary} |  | "), "it draws no coarse mask"
     assert second.endswith(f"| {gain:+.1f} | 1 |"), "against plain SegViT"
-    with pytest.raises(UserError, match="got others; choose another --out"):
+    with refused("changed-settings", "ablation.json", "--out"):
         ablate(replace(config, segvit=replace(small, num_layers=2)), variants=["segvit"], seeds=[0])
 
 
@@ -74,10 +73,8 @@ def test_what_is_done_is_kept_and_the_rest_goes_on(config: TrainConfig) -> None:
     summaries = [VARIANTS[name].summary for name in ("whole", "mean")]
     assert list(added_later.layout.yaxis.categoryarray) == summaries, "the whole on top"
 
-    with pytest.raises(
-        UserError, match=r"Expected the settings of the results in .*, got others; choose another --out"
-    ):
-        ablate(replace(config, lr=0.5), variants=["whole"], seeds=[0])
+    with refused("changed-settings", path, "--out"):
+        ablate(changed(config, lr=0.5), variants=["whole"], seeds=[0])
 
 
 def test_the_seed_decides_everything(config: TrainConfig, tmp_path: Path) -> None:
@@ -88,12 +85,19 @@ def test_the_seed_decides_everything(config: TrainConfig, tmp_path: Path) -> Non
 
 
 def test_an_unknown_variant_is_named(config: TrainConfig) -> None:
-    with pytest.raises(UserError, match=r"Expected variants among whole, learned, .*, got 'gate'; choose"):
+    with refused("unknown-choice", "whole, learned", "'gate'"):
         ablate(config, variants=["gate"], seeds=[0])
 
 
+def test_settings_that_a_later_row_cannot_have_are_told_before_the_first_is_trained(config: TrainConfig) -> None:
+    frozen = changed(config, frozen_stages=4, segvit=SMALL_SEGVIT)  # which has two
+    with refused("out-of-range", "frozen_stages", "4"):
+        ablate(frozen, variants=["whole", "segvit"], seeds=[0])
+    assert not config.out.exists()
+
+
 def test_there_is_nothing_to_leave_out_of_another_architecture(config: TrainConfig) -> None:
-    with pytest.raises(UserError, match="Expected ECENet to leave parts out of, got segvit; leave --architecture out"):
+    with refused("conflicting-options", "ECENet", "segvit", "--architecture"):
         ablate(replace(config, architecture="segvit"), variants=["whole"], seeds=[0])
 
 

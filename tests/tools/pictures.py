@@ -22,7 +22,7 @@ from ecenet.data.images import thumbnail
 from ecenet.inference.overlay import overlay, side_by_side
 from ecenet.inference.predictor import Predictor
 from ecenet.studies.ablation_plot import ablation_figure
-from tests.support.browsing import ROOT, paint, served_app, started_browser, wait_for_cover
+from tests.support.web.browsing import ROOT, paint, served_app, started_browser, wait_for_cover
 
 ASSETS = ROOT / "assets"
 WIDTH, HEIGHT, MARGIN = 1280, 900, 12
@@ -219,8 +219,7 @@ def capture(page: Page, parts: list[Locator]) -> bytes:
     left, top = (max(0, min(box[axis] for box in boxes) - MARGIN) for axis in ("x", "y"))
     right = min(WIDTH, max(box["x"] + box["width"] for box in boxes) + MARGIN)
     bottom = max(box["y"] + box["height"] for box in boxes) + MARGIN
-    clip = {"x": left, "y": top, "width": right - left, "height": bottom - top}
-    return page.screenshot(full_page=True, clip=clip)
+    return page.screenshot(full_page=True, clip={"x": left, "y": top, "width": right - left, "height": bottom - top})
 
 
 def save(content: bytes, name: str) -> None:

@@ -1,8 +1,8 @@
 """Training: what it leaves behind, what resuming restores, what is refused."""
 
 import json
+import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-import ecenet.training.loop
+import ecenet.training.step
 from ecenet.common.errors import UserError
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model
 from ecenet.training.config import ModelConfig, TrainConfig
 from ecenet.training.loop import train
 from ecenet.training.setup import new_model
-from tests.support.helpers import tiny_training, write_classes, write_folder
+from tests.support.helpers import changed, tiny_training, write_classes, write_folder
+from tests.support.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def assert_equal(ours: Any, theirs: Any) -> None:
 
 def initial_weights(config: TrainConfig) -> dict[str, Tensor]:
     torch.manual_seed(config.seed)
-    return new_model(config, read_folder(config.data, config.train_split)).state_dict()
+    return new_model(config, read_folder(config.data.folder, config.data.train_split)).state_dict()
 
 
 def test_a_run_leaves_a_model_and_its_validations(config: TrainConfig, whole: Path) -> None:
@@ -78,9 +79,9 @@ def test_a_run_leaves_a_model_and_its_validations(config: TrainConfig, whole: Pa
     assert model.class_names == ["sky", "grass", "cat"]
     assert model.image_size == 64
     assert model.recipe["train"]["steps"] == 6
-    result = evaluate(Predictor(model), read_folder(config.data, "val")).to_json()
+    result = evaluate(Predictor(model), read_folder(config.data.folder, "val")).to_json()
     times = {"seconds_per_image": 0}
-    confusion = result.pop("confusion")  # too long for a log line
+    confusion: Any = result.pop("confusion")  # too long for a log line
     assert sum(map(sum, confusion)) == 2 * 62 * 62, "all pixels but the frame"
     assert {**result, **times} == {**entries[-1]["val"], **times}
 
@@ -94,14 +95,14 @@ def test_the_saved_model_is_the_average_not_the_last_weights(whole: Path) -> Non
 def test_a_killed_and_resumed_run_ends_bit_for_bit_like_a_whole_one(
     config: TrainConfig, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def kill_at_step_5(step: int, **options: Any) -> float:
+    def kill_at_step_5(step: int, *options: Any, **more: Any) -> float:
         if step == 5:
             raise KeyboardInterrupt
-        return learning_rate_factor(step, **options)
+        return learning_rate_factor(step, *options, **more)
 
-    learning_rate_factor = ecenet.training.loop.learning_rate_factor
-    killed = replace(config, out=tmp_path / "run")
-    monkeypatch.setattr(ecenet.training.loop, "learning_rate_factor", kill_at_step_5)
+    learning_rate_factor = ecenet.training.step.learning_rate_factor
+    killed = changed(config, out=tmp_path / "run")
+    monkeypatch.setattr(ecenet.training.step, "learning_rate_factor", kill_at_step_5)
     with pytest.raises(KeyboardInterrupt):
         train(killed)
     monkeypatch.undo()
@@ -112,7 +113,7 @@ def test_a_killed_and_resumed_run_ends_bit_for_bit_like_a_whole_one(
 
     # What does not touch the result may change meanwhile, the global generator included.
     torch.manual_seed(99)
-    train(replace(killed, workers=1, save_every=2))
+    train(changed(killed, workers=1, save_every=2))
     assert_equal(checkpoint(killed.out), checkpoint(whole))
     assert_equal(load_model(killed.out / "model").state_dict(), load_model(whole / "model").state_dict())
     assert [entry["step"] for entry in metrics(killed.out)] == [2, 4, 6]
@@ -122,7 +123,7 @@ def test_a_killed_and_resumed_run_ends_bit_for_bit_like_a_whole_one(
 def test_a_complete_run_is_only_scored_again(config: TrainConfig, whole: Path, tmp_path: Path) -> None:
     run = shutil.copytree(whole, tmp_path / "run")
     shutil.rmtree(run / "model")
-    again = train(replace(config, out=run)).to_json()
+    again = train(changed(config, out=run)).to_json()
     again.pop("confusion")
     assert {**again, "seconds_per_image": 0} == {**metrics(whole)[-1]["val"], "seconds_per_image": 0}
     assert (run / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
@@ -136,17 +137,17 @@ def test_a_damaged_checkpoint_is_refused_and_left(
     data = (whole / "last.pt").read_bytes()
     content = {"torn": data[: len(data) // 2], "empty": b"", "other": b"no checkpoint"}[damage]
     (tmp_path / "last.pt").write_bytes(content)
-    with pytest.raises(UserError, match="damaged") as caught:
-        train(replace(config, out=tmp_path))
+    with refused("file-damaged", tmp_path / "last.pt", "--out") as caught:
+        train(changed(config, out=tmp_path))
     assert "\n" not in str(caught.value)
     assert (tmp_path / "last.pt").read_bytes() == content
 
 
 def test_a_run_is_not_resumed_with_other_settings(config: TrainConfig, whole: Path) -> None:
     before = (whole / "last.pt").read_bytes()
-    changed = replace(config, seed=1, lr=0.5, scale=(1.0, 2.0), model=ModelConfig(embed_dim=16))
+    other = changed(config, seed=1, lr=0.5, scale=(1.0, 2.0), model=ModelConfig(embed_dim=16))
     with pytest.raises(UserError) as caught:
-        train(changed)
+        train(other)
     named = str(caught.value)
     for expected in ("seed 0 → 1", "lr 0.001 → 0.5", "scale [0.5, 1.75] → [1.0, 2.0]", "embed_dim 8 → 16"):
         assert expected in named
@@ -155,11 +156,11 @@ def test_a_run_is_not_resumed_with_other_settings(config: TrainConfig, whole: Pa
 
 
 def test_a_run_may_be_resumed_after_its_data_moved(config: TrainConfig, whole: Path, tmp_path: Path) -> None:
-    moved = shutil.copytree(config.data, tmp_path / "elsewhere" / config.data.name)
+    moved = shutil.copytree(config.data.folder, tmp_path / "elsewhere" / config.data.folder.name)
     run = shutil.copytree(whole, tmp_path / "run")
-    train(replace(config, data=moved, out=run))
-    with pytest.raises(UserError, match=r"data \S+ → renamed"):
-        train(replace(config, data=shutil.copytree(moved, tmp_path / "renamed"), out=run))
+    train(changed(config, data=moved, out=run))
+    with refused("changed-settings", run, f"data {config.data.folder.name} → renamed", "--out"):
+        train(changed(config, data=shutil.copytree(moved, tmp_path / "renamed"), out=run))
 
 
 def test_a_run_that_began_before_an_option_came_is_resumed_without_it(
@@ -167,23 +168,26 @@ def test_a_run_that_began_before_an_option_came_is_resumed_without_it(
 ) -> None:
     run = shutil.copytree(whole, tmp_path / "run")
     older = checkpoint(run)
-    del older["settings"]["jaccard_weight"]
+    for name in ("jaccard_weight", "contrast_weight", "class_sampling"):
+        del older["settings"][name]
     torch.save(older, run / "last.pt")
-    with pytest.raises(UserError, match=r"jaccard_weight 0\.0 → 0\.5"):
-        train(replace(config, out=run, jaccard_weight=0.5))
-    train(replace(config, out=run))
+    with refused("changed-settings", run, "jaccard_weight 0.0 → 0.5", "--out"):
+        train(changed(config, out=run, jaccard_weight=0.5))
+    with refused("changed-settings", run, "class_sampling 0.5 → 0.25", "contrast_weight 0.0 → 0.3", "--out"):
+        train(changed(config, out=run, class_sampling=0.25, contrast_weight=0.3))
+    train(changed(config, out=run))
 
 
 def test_a_run_is_not_resumed_with_other_classes(config: TrainConfig, whole: Path, tmp_path: Path) -> None:
-    changed = shutil.copytree(config.data, tmp_path / config.data.name)
-    write_classes(changed, names=["sky", "grass", "dog"])
+    renamed = shutil.copytree(config.data.folder, tmp_path / config.data.folder.name)
+    write_classes(renamed, names=["sky", "grass", "dog"])
     run = shutil.copytree(whole, tmp_path / "run")
-    with pytest.raises(UserError, match=r"class_names \['sky', 'grass', 'cat'\] → \['sky', 'grass', 'dog'\]"):
-        train(replace(config, data=changed, out=run))
+    with refused("changed-settings", run, "class_names ['sky', 'grass', 'cat'] → ['sky', 'grass', 'dog']"):
+        train(changed(config, data=renamed, out=run))
 
 
 def test_a_learning_rate_of_zero_leaves_every_weight_as_it_was(config: TrainConfig, tmp_path: Path) -> None:
-    still = replace(config, out=tmp_path, lr=0, backbone_lr=0, frozen_steps=1, steps=2, weight_decay=0.5)
+    still = changed(config, out=tmp_path, lr=0, backbone_lr=0, frozen_steps=1, steps=2, weight_decay=0.5)
     train(still)
     initial = initial_weights(still)
     assert_equal(checkpoint(tmp_path)["model"], initial)
@@ -214,7 +218,7 @@ def changed_parts(config: TrainConfig) -> set[str]:
 def test_the_backbone_and_its_statistics_rest_until_they_may_learn(
     config: TrainConfig, tmp_path: Path, frozen_steps: int, frozen_batch_norm: bool, expected: set[str]
 ) -> None:
-    changes = replace(
+    changes = changed(
         config,
         out=tmp_path,
         steps=2,
@@ -227,24 +231,30 @@ def test_the_backbone_and_its_statistics_rest_until_they_may_learn(
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_its_images(config: TrainConfig, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"finite loss, got nan at step \d from \d\.png, \d\.png; look at these files"):
-        train(replace(config, out=tmp_path, lr=1e30, warmup_steps=0))
+    with refused("loss-not-finite", "nan", "lr", "--out") as caught:
+        train(changed(config, out=tmp_path, lr=1e30, warmup_steps=0))
+    assert re.search(r" step \d .* \d\.png, \d\.png\b", str(caught.value))
 
 
 @pytest.mark.parametrize(
     ("batch_size", "accumulate", "remedy"),
     [
-        (8, 1, "add --accumulate 2, which takes 4 at once"),
-        (12, 4, "add --accumulate 6, which takes 2 at once"),
-        (2, 2, "lower --crop-size below 32"),
+        (8, 1, ("--accumulate 2", 4)),
+        (12, 4, ("--accumulate 6", 2)),
+        (2, 2, ("--crop-size", 32)),
     ],
 )
 def test_a_device_that_is_too_small_is_told_which_parts_to_try(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int, accumulate: int, remedy: str
+    config: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    batch_size: int,
+    accumulate: int,
+    remedy: tuple[object, ...],
 ) -> None:
     def full(*args: object, **kwargs: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(ecenet.training.loop, "configured_losses", full)
-    with pytest.raises(UserError, match=f"holds {batch_size // accumulate} crops of 32×32 at once.*{remedy}"):
-        train(replace(config, out=tmp_path, batch_size=batch_size, accumulate=accumulate))
+    monkeypatch.setattr(ecenet.training.step, "segmentation_losses", full)
+    with refused("out-of-memory", batch_size // accumulate, "32×32", *remedy):
+        train(changed(config, out=tmp_path, batch_size=batch_size, accumulate=accumulate))

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ecenet.training.losses import (
+from ecenet.training.config import LossConfig, StageLoss
+from ecenet.training.losses.segmentation import (
     balanced_class_weights,
     class_presence_loss,
     cross_entropy,
@@ -117,7 +118,7 @@ def test_lovasz_softmax_is_a_mean_over_images() -> None:
 
 
 @pytest.mark.parametrize("stage_loss", ["cross_entropy", "dice_focal"])
-def test_parts_of_a_batch_add_up_to_the_whole(stage_loss: str) -> None:
+def test_parts_of_a_batch_add_up_to_the_whole(stage_loss: StageLoss) -> None:
     """The share of labelled pixels belongs to the batch: a part with few must not weigh more."""
     model = small_model().train()
     model.backbone.eval()
@@ -125,14 +126,14 @@ def test_parts_of_a_batch_add_up_to_the_whole(stage_loss: str) -> None:
     images, labels = torch.randn(4, 3, 64, 64), torch.randint(3, (4, 64, 64))
     labels[0, :60] = 255
     labels[1, :, :20] = 255
-    options = {
-        **{"stage_weight": 0.3, "diversity_weight": 0.1, "presence_weight": 0.2, "hard_pixels": 0.5},
-        **{"jaccard_weight": 0.4, "stage_loss": stage_loss, "class_weights": torch.tensor([0.5, 1.0, 2.0])},
-    }
-    whole = segmentation_losses(model(images), labels, **options)
+    config = LossConfig(presence_weight=0.2, jaccard_weight=0.4, hard_pixels=0.5, stage_loss=stage_loss)
+    weights = torch.tensor([0.5, 1.0, 2.0])
+    whole = segmentation_losses(model(images), labels, config, class_weights=weights)
     share = share_labelled(labels)
     parts = [
-        segmentation_losses(model(images[i : i + 2]), labels[i : i + 2], labelled_share=share, **options)
+        segmentation_losses(
+            model(images[i : i + 2]), labels[i : i + 2], config, class_weights=weights, labelled_share=share
+        )
         for i in (0, 2)
     ]
     for name, value in whole._asdict().items():
@@ -143,12 +144,31 @@ def test_parts_of_a_batch_add_up_to_the_whole(stage_loss: str) -> None:
     torch.testing.assert_close(whole.total, parts_of_total + 0.1 * whole.diversity)
 
 
+def test_of_another_decoders_logits_the_losses_that_need_no_more_are_computed() -> None:
+    torch.manual_seed(0)
+    output, labels = small_model()(torch.randn(2, 3, 64, 64)), torch.randint(3, (2, 64, 64))
+    config = LossConfig(presence_weight=0.2, jaccard_weight=0.4, contrast_weight=1.0, hard_pixels=0.5)
+    ours = segmentation_losses(output, labels, config)
+    others = segmentation_losses(output.logits, labels, config)
+    assert (others.final, others.presence, others.jaccard) == (ours.final, ours.presence, ours.jaccard)
+    assert others.stages == others.diversity == others.contrast == 0
+    torch.testing.assert_close(others.total, ours.final + 0.2 * ours.presence + 0.4 * ours.jaccard)
+
+
 @pytest.mark.parametrize(
-    "option", [{"stage_loss": "dice_focal"}, {"presence_weight": 1.0}, {"jaccard_weight": 1.0}, {"hard_pixels": 0.3}]
+    "config",
+    [
+        LossConfig(stage_loss="dice_focal"),
+        LossConfig(presence_weight=1.0),
+        LossConfig(jaccard_weight=1.0),
+        LossConfig(contrast_weight=1.0),
+        LossConfig(hard_pixels=0.3),
+    ],
+    ids=str,
 )
-def test_every_loss_reaches_the_mask_head(option: dict[str, object]) -> None:
+def test_every_loss_reaches_the_mask_head(config: LossConfig) -> None:
     model = small_model().train()
     output = model(torch.randn(2, 3, 64, 64))
     labels = torch.randint(3, (2, 64, 64))
-    segmentation_losses(output, labels, stage_weight=0.3, diversity_weight=0.1, **option).total.backward()
+    segmentation_losses(output, labels, config).total.backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())

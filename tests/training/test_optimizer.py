@@ -1,16 +1,17 @@
 """The parts of training that can be worked out by hand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from ecenet.common.errors import UserError
 from ecenet.model.ecenet import ECENet
-from ecenet.training.config import ModelConfig
+from ecenet.training.config import ModelConfig, OptimizerConfig
 from ecenet.training.optimizer import (
     freeze_batch_norm,
     leading_stages,
@@ -20,10 +21,12 @@ from ecenet.training.optimizer import (
     set_learning_rates,
 )
 from tests.support.helpers import small_model
+from tests.support.refusals import refused
 
 
-def optimizer_for(model: ECENet, **options: float) -> torch.optim.AdamW:
-    return make_optimizer(model, model.backbone, **{"lr": 1e-2, "backbone_lr": 1e-4, "weight_decay": 0.1} | options)
+def optimizer_for(model: ECENet, **options: Any) -> torch.optim.AdamW:
+    config = OptimizerConfig(lr=1e-2, backbone_lr=1e-4, weight_decay=0.1)
+    return make_optimizer(model, model.backbone.network, replace(config, **options))
 
 
 def test_the_average_forgets_its_random_start_and_then_slows_down() -> None:
@@ -33,14 +36,14 @@ def test_the_average_forgets_its_random_start_and_then_slows_down() -> None:
     def update(value: float) -> float:
         nn.init.constant_(model.weight, value)
         averaged.update_parameters(model)
-        return averaged.module.weight.item()
+        return averaged.module.get_parameter("weight").item()
 
     assert update(1.0) == 1.0, "the first weights are taken as they are"
     decay = 2 / 11  # (1 + n) / (10 + n) after n = 1 update
     assert update(2.0) == pytest.approx(decay * 1.0 + (1 - decay) * 2.0)
-    before, decay = averaged.module.weight.item(), 3 / 12
+    before, decay = averaged.module.get_parameter("weight").item(), 3 / 12
     assert update(5.0) == pytest.approx(decay * before + (1 - decay) * 5.0)
-    before, decay = averaged.module.weight.item(), 0.3  # 4 / 13 would be more than the limit
+    before, decay = averaged.module.get_parameter("weight").item(), 0.3  # 4 / 13 would be more than the limit
     assert update(-1.0) == pytest.approx(decay * before + (1 - decay) * -1.0)
 
 
@@ -50,20 +53,22 @@ def test_the_average_takes_statistics_too_and_counters_as_they_are() -> None:
     averaged.update_parameters(model)
     model(torch.tensor([[1.0, 2.0], [3.0, 6.0]]))
     averaged.update_parameters(model)
-    expected = 9 / 11 * model.running_mean  # from 0, with a decay of 2 / 11
+    expected = 9 / 11 * model.get_buffer("running_mean")  # from 0, with a decay of 2 / 11
     torch.testing.assert_close(averaged.module.running_mean, expected)
     assert averaged.module.num_batches_tracked == model.num_batches_tracked == 1
 
 
 def test_the_learning_rate_rises_linearly_and_falls_to_zero() -> None:
-    factors = [learning_rate_factor(step, steps=10, warmup_steps=4, schedule="poly") for step in range(11)]
+    config = OptimizerConfig(warmup_steps=4, schedule="poly")
+    factors = [learning_rate_factor(step, config, steps=10) for step in range(11)]
     assert factors[:4] == pytest.approx([(s + 1) / 4 * (1 - s / 10) ** 0.9 for s in range(4)])
     assert factors[4:] == pytest.approx([(1 - s / 10) ** 0.9 for s in range(4, 11)])
     assert factors[10] == 0
 
 
 def test_the_cosine_has_its_half_in_the_middle() -> None:
-    factors = [learning_rate_factor(step, steps=10, warmup_steps=0, schedule="cosine") for step in (0, 5, 10)]
+    config = OptimizerConfig(warmup_steps=0, schedule="cosine")
+    factors = [learning_rate_factor(step, config, steps=10) for step in (0, 5, 10)]
     assert factors == pytest.approx([1, 0.5, 0])
 
 
@@ -107,7 +112,7 @@ def test_layers_further_from_the_head_learn_more_slowly() -> None:
 
 
 def test_a_backbone_without_named_layers_has_no_layer_decay() -> None:
-    with pytest.raises(UserError, match="such as a ViT, got EfficientNetFeatures; leave layer_decay at 1"):
+    with refused("unsuitable-backbone", "layer_decay 0.5", "EfficientNetFeatures", "layer_decay at 1"):
         optimizer_for(small_model(), layer_decay=0.5)
 
 
@@ -128,16 +133,20 @@ def test_a_backbone_without_named_layers_has_no_layer_decay() -> None:
 )
 def test_leading_stages_end_with_the_first_feature(model: Callable[[], ECENet], last: str, next_one: str) -> None:
     built = model()
-    frozen = {id(parameter) for parameter in leading_stages(built, 1)}
-    names = [name for name, p in built.backbone.network.named_parameters() if id(p) in frozen]
+    network = built.backbone.network
+    features: Any = network.feature_info
+    indices = tuple(features.out_indices)
+    frozen = {id(parameter) for parameter in leading_stages(network, 1, out_indices=indices)}
+    names = [name for name, p in network.named_parameters() if id(p) in frozen]
     assert any(name.startswith(last) for name in names)
     assert not any(name.startswith(next_one) for name in names)
     first = next(iter(dict(built.backbone.network.named_parameters())))
     assert first in names
-    assert leading_stages(built, 0) == []
+    assert leading_stages(network, 0, out_indices=indices) == []
 
 
 def test_only_batch_norms_are_frozen() -> None:
-    module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.5))).train()
+    norm, dropout = nn.BatchNorm2d(1), nn.Dropout(0.5)
+    module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Sequential(norm, dropout)).train()
     freeze_batch_norm(module)
-    assert [child.training for child in (module[0], module[1][0], module[1][1])] == [True, False, True]
+    assert [child.training for child in (module[0], norm, dropout)] == [True, False, True]

@@ -21,6 +21,7 @@ LOSS_TITLES = {
     "presence": "Presence",
     "jaccard": "IoU (Lovász)",
     "diversity": "Diversity",
+    "contrast": "Contrast",
 }
 
 

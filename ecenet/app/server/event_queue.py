@@ -10,13 +10,12 @@ from gradio.queueing import Queue
 
 from ecenet.app.server.session_store import held_bytes
 from ecenet.app.state.events import MODEL_QUEUE
+from ecenet.app.state.limits import MAX_WAITING
 
 SMALL_AT_ONCE = 2
 """Runs of one function that needs no model: so nobody waits there for somebody else's larger photo."""
 THREADS = 2 + (os.cpu_count() or 1)
 """Functions that run at once, all in all: many more, and the server itself would wait seconds for its turn."""
-QUEUE = 100
-"""Events that may wait for the model."""
 UNREAD = 100
 """Answers of one session that may wait to be read, or made."""
 UNREAD_BYTES = 16 << 20
@@ -28,13 +27,19 @@ REMEMBERED_EVENTS = 100
 
 
 class VisitorQueue(Queue):
-    """Gradio's queue, which would count small work, too, and refuse without a number.
+    """Gradio's queue, with a limit of its own for what waits for the model.
+
+    Why it overrides Gradio's (6.31): `max_size` counts the events of all functions, so that a full queue for the model
+    would also refuse a click that needs none; the refusal does not say how many are ahead; and nothing limits the
+    answers that a session asks for and never reads. It would be needless if `Blocks.queue()` took a limit for each
+    `concurrency_id`, and one for the unread answers of a session. What it relies on: tests/app/server/
+    test_gradio_contract.py.
 
     Args:
         limit: how many events may wait for the model.
     """
 
-    def __init__(self, page: gr.Blocks, *, limit: int = QUEUE) -> None:
+    def __init__(self, page: gr.Blocks, *, limit: int = MAX_WAITING) -> None:
         super().__init__(
             live_updates=True,
             concurrency_count=page.max_threads,
@@ -44,9 +49,11 @@ class VisitorQueue(Queue):
             default_concurrency_limit=SMALL_AT_ONCE,
         )
         self._limit = limit
-        self.sleep_when_free = 0.01  # Gradio looks a thousand times a second, also while all wait for the model
-        # Gradio makes a table of all events that it remembers, after each of them: with ten thousand that takes longer
-        # than most events.
+        # By default Gradio (6.31) polls a thousand times a second, also while all wait for the model, and makes a table
+        # of all events that it remembers, up to ten thousand, after each of them, which takes longer than most events.
+        # Needless once the queue waits for a signal, and once statistics that nobody may read
+        # (`enable_monitoring=False`) are not computed.
+        self.sleep_when_free = 0.01
         self.ANALYTICS_MAX_EVENTS = self.ANAYLTICS_CACHE_FREQUENCY = REMEMBERED_EVENTS
 
     async def push(
@@ -55,7 +62,8 @@ class VisitorQueue(Queue):
         refusal = self._refusal(body)
         if refusal is None:
             return await super().push(body, request, username)
-        # A page shows the sentence of an error, but one of its own when the queue is full; clients know that state.
+        # Gradio's page (6.31) shows the sentence of an error, but one of its own when the queue is full (status 503),
+        # which programs take for a reason to try again. A page is told by its Origin header.
         return False, refusal, "error" if "origin" in request.headers else "queue_full"
 
     def _refusal(self, body: PredictBodyInternal) -> str | None:

@@ -1,28 +1,14 @@
-"""What whoever starts the app may choose, and how it starts."""
+"""What whoever starts the app may choose; made without heavy imports, since the command line shows it."""
 
-import contextlib
-import logging
-import os
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from ecenet.analysis.embeddings.umap_worker import UmapWorker
-from ecenet.app.server.blocks import Page
-from ecenet.app.server.event_queue import QUEUE
-from ecenet.app.server.health import Health
-from ecenet.app.server.serve import check_mcp, serve
-from ecenet.app.server.session_store import Retention
-from ecenet.app.server.shutdown import own_files
-from ecenet.app.state.limits import Limits
-from ecenet.app.state.model_registry import ModelRegistry
+from ecenet.app.state.limits import MAX_WAITING, Limits, Retention
 from ecenet.common.errors import UserError
-from ecenet.common.logs import LogFormat, LogLevel, configure_logging, log_event
-from ecenet.common.version import commit
+from ecenet.common.logs import LogFormat, LogLevel
 from ecenet.training.run_folder import RUNS_DIR
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,7 +36,7 @@ class Options:
     """Of one image; of WebP and AVIF, which take more memory, 0.6 of it."""
     max_photos: int = Limits.photos
     """Of one visitor's session."""
-    queue: int = QUEUE
+    queue: int = MAX_WAITING
     """Events that may wait for the model; who comes later is asked to try again."""
     session_minutes: float = Retention.seconds / 60
     """Visitors' photos are forgotten when nobody has used them for so long."""
@@ -71,7 +57,7 @@ class Options:
             ("memory-gb", self.memory_gb, 0.1),
         ):
             if not value >= least:
-                raise UserError(f"Expected --{name} to be at least {least}, got {value}; correct it.")
+                raise UserError("out-of-range", f"Expected --{name} to be at least {least}, got {value}; correct it.")
         if self.mcp:
             check_mcp()
 
@@ -86,39 +72,12 @@ def is_public(options: Options, environment: Mapping[str, str]) -> bool:
     return options.public or "SPACE_ID" in environment or is_shared(options, environment)
 
 
-def start(options: Options, build: Callable[..., Page]) -> None:
-    """Serve the page until somebody ends the app; with code 2 where the options cannot be used.
-
-    Args:
-        build: lays out the page, as `app.build_app` does.
+def check_mcp() -> None:
+    """Raises:
+    UserError: what MCP takes is not installed.
     """
-    try:
-        options.check()
-        limits = Limits(options.max_megabytes, options.max_pixels, options.max_photos)
-        configure_logging(options.log_level, options.log_format)
-        registry = ModelRegistry(options.weights, runs=options.runs, limits=limits)
-        predictor = registry.open(registry.initial)
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(2)
-    predictor.warm_up()
-    public = is_public(options, os.environ)
-    host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    if not public and host not in ("127.0.0.1", "localhost", "::1"):
-        print(f"Whoever reaches {host} can train here and read this machine's folders; --public switches that off.")
-    with own_files(), contextlib.closing(UmapWorker()) as umap:
-        page = build(registry, umap=umap, runs=None if public else options.runs)
-        health = Health(predictor, umap=umap)
-        told = {"queue": options.queue, **asdict(limits)}
-        log_event(_logger, "start", **health.about(), commit=commit(), public=public, mcp=options.mcp, limits=told)
-        serve(
-            page,
-            health=health,
-            host=host,
-            port=options.port,
-            limits=limits,
-            retention=Retention(seconds=60 * options.session_minutes, memory=int(options.memory_gb * 2**30)),
-            queue=options.queue,
-            share=is_shared(options, os.environ),
-            mcp=options.mcp,
+    if importlib.util.find_spec("mcp") is None:
+        raise UserError(
+            "package-missing",
+            "Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.",
         )

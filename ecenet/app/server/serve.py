@@ -1,20 +1,18 @@
 """From a laid-out page to a server: who may wait, what is kept, MCP, /health, and how it ends."""
 
-import importlib.util
 import os
 import sys
 from functools import partial
 
 from ecenet.app.server.blocks import REFUSALS, Page
-from ecenet.app.server.event_queue import QUEUE, THREADS, VisitorQueue
+from ecenet.app.server.event_queue import THREADS, VisitorQueue
 from ecenet.app.server.health import Health, health_route
 from ecenet.app.server.middleware import request_filters
-from ecenet.app.server.session_store import Retention, kept_sessions
+from ecenet.app.server.session_store import kept_sessions
 from ecenet.app.server.shutdown import serve_until_signal
 from ecenet.app.server.theme import page_theme
-from ecenet.app.state.limits import Limits
+from ecenet.app.state.limits import MAX_WAITING, Limits, Retention
 from ecenet.app.static_files import STATIC, read_static
-from ecenet.common.errors import UserError
 from ecenet.common.logs import adopt_uvicorn
 from ecenet.common.threads import give_numpy_one_thread
 
@@ -22,14 +20,6 @@ NO_SHARE_LINK = (
     "Expected Gradio's service to open a share link, but it cannot be reached; the app is served at its own address "
     "alone, without training."
 )
-
-
-def check_mcp() -> None:
-    """Raises:
-    UserError: what MCP takes is not installed.
-    """
-    if importlib.util.find_spec("mcp") is None:
-        raise UserError("Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.")
 
 
 def serve(
@@ -40,7 +30,7 @@ def serve(
     port: int | None,
     limits: Limits,
     retention: Retention | None = None,
-    queue: int = QUEUE,
+    queue: int = MAX_WAITING,
     share: bool = False,
     mcp: bool = False,
     wait: bool = True,
@@ -61,6 +51,7 @@ def serve(
     give_numpy_one_thread()
     os.environ.setdefault("GRADIO_RUN_HISTORY", "false")  # or browsers keep what visitors send, photos too
     sys.setswitchinterval(0.001)  # what computes lets the server answer sooner than it does by default
+    # `Blocks.queue()` (6.31) makes a queue of Gradio's own class only; `launch` takes the one that is there.
     visitors = page._queue = VisitorQueue(page, limit=queue)
     page.launch(
         server_name=host,
@@ -81,7 +72,9 @@ def serve(
             "routes": [health_route(health, waiting=visitors.__len__, queue=queue)] if health else [],
         },
         prevent_thread_lock=True,
-        _frontend=False,  # or Gradio gives up when a busy machine takes three seconds for the first page
+        # Without it Gradio (6.31) asks for its own page once, and gives up when a busy machine takes three seconds for
+        # that. Needless once that time can be chosen.
+        _frontend=False,
     )
     adopt_uvicorn()
     if share and not page.share_url:

@@ -1,4 +1,4 @@
-"""What one visitor may upload. Whoever starts the app sets it; the app shows it."""
+"""What visitors may upload, and for how long and in how much memory it is kept. Whoever starts the app sets it."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,8 @@ from ecenet.data.images import MAX_PIXELS
 
 MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow itself opens nothing larger."""
+MAX_WAITING = 100
+"""Events that may wait for the model."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Limits:
             ("photos", self.photos, 1, 1000),
         ):
             if not least <= value <= most:
-                raise UserError(f"Expected --max-{name} of {least} … {most}, got {value}; correct it.")
+                raise UserError("out-of-range", f"Expected --max-{name} of {least} … {most}, got {value}; correct it.")
 
     @property
     def bytes(self) -> int:
@@ -41,3 +43,19 @@ class Limits:
     def __str__(self) -> str:
         photos = "1 photo" if self.photos == 1 else f"Up to {self.photos} photos"
         return f"{photos}, {self.megabytes} MB and {self.pixels / 1e6:.3g} megapixels each"
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Of all sessions together."""
+
+    seconds: float = 3600
+    """A session is forgotten when nobody has used it for so long; its files live twice as long."""
+    memory: int = 2 << 30
+    """Bytes in memory; what goes beyond waits on disk until it is used."""
+    empty_seconds: float = 60
+    """How long a session is kept that holds nothing: every call of the API makes one."""
+    resting_seconds: float = 5
+    """Nobody's session is put on disk sooner after its last event."""
+    every: float = 10
+    """Seconds between two checks."""

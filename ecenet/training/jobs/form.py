@@ -2,20 +2,19 @@
 
 import difflib
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout, read_data
-from ecenet.model.config import ModelConfig, SegViTConfig
+from ecenet.data.layouts.read import Layout, read_data
 from ecenet.training.command import Train
-from ecenet.training.config import TrainConfig
+from ecenet.training.config import DataConfig, TrainConfig
 from ecenet.training.presets import find_recipe, with_preset
+from ecenet.training.settings import options
 
-OPTIONS = {field.name for kind in (TrainConfig, ModelConfig) for field in fields(kind)} - {"model", "segvit"}
-OPTIONS |= {f"segvit.{field.name}" for field in fields(SegViTConfig)}
+OPTIONS = set(options(TrainConfig(DataConfig(Path("data")), Path("out"))))
 ASKED_FOR = {"data", "out", "layout", "preset"}
 """Options that the form has fields for and that no further option may replace."""
 
@@ -43,7 +42,9 @@ def command_words(request: RunRequest, *, out: Path) -> list[str]:
         UserError: a field that needs no data to be found wrong.
     """
     if not request.data.strip():
-        raise UserError("Expected the folder of a labelled data set, got nothing; fill in the data folder.")
+        raise UserError(
+            "missing-value", "Expected the folder of a labelled data set, got nothing; fill in the data folder."
+        )
     words = ["train"]
     if request.preset:
         words += ["--preset", find_recipe(request.preset).name]
@@ -68,22 +69,28 @@ def option_groups(text: str) -> list[list[str]]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise UserError(f"Expected further options with closed quotes, got {text[:80]!r}; correct them.") from error
+        raise UserError(
+            "invalid-value", f"Expected further options with closed quotes, got {text[:80]!r}; correct them."
+        ) from error
     groups: list[list[str]] = []
     for word in words:
         if not word.startswith("--"):
             if not groups:
-                raise UserError(f"Expected further options to begin with --name, got {word!r}; correct them.")
+                raise UserError(
+                    "invalid-value", f"Expected further options to begin with --name, got {word!r}; correct them."
+                )
             groups[-1].append(word)
             continue
         flag = word.partition("=")[0]
         name = flag[2:].replace("-", "_")
         if name in ASKED_FOR:
-            raise UserError(f"Expected {flag} in its own field, got it among further options; move it there.")
+            raise UserError(
+                "conflicting-options", f"Expected {flag} in its own field, got it among further options; move it there."
+            )
         if name not in OPTIONS and name.removeprefix("no_") not in OPTIONS:
             close = difflib.get_close_matches(name, sorted(OPTIONS - ASKED_FOR), n=1)
             hint = f"did you mean --{close[0].replace('_', '-')}?" if close else "`train --help` lists them all."
-            raise UserError(f"Expected options of `python -m ecenet train`, got {flag}; {hint}")
+            raise UserError("unknown-option", f"Expected options of `python -m ecenet train`, got {flag}; {hint}")
         groups.append([word])
     return groups
 
@@ -98,13 +105,15 @@ def check_settings(words: list[str], *, directory: Path | None = None) -> TrainC
     """
     config = _parse(words)
     here = directory or Path()
-    if config.backbone_weights is not None and not (here / config.backbone_weights).is_file():
+    weights, data = config.start.backbone_weights, config.data
+    if weights is not None and not (here / weights).is_file():
         raise UserError(
-            f"Expected backbone weights in a safetensors file, but {config.backbone_weights} is none; "
-            "correct the path or leave it empty."
+            "wrong-file",
+            f"Expected backbone weights in a safetensors file, but {weights} is none; "
+            "correct the path or leave it empty.",
         )
-    for split in (config.train_split, config.val_split):
-        read_data(here / config.data, split, layout=config.layout)
+    for split in (data.train_split, data.val_split):
+        read_data(here / data.folder, split, layout=data.layout)
     return config
 
 
@@ -121,10 +130,13 @@ def _parse(words: list[str]) -> TrainConfig:
             _config(["train", "--data", "d", "--out", "o", *group])
         except SystemExit:
             raise UserError(
+                "invalid-value",
                 f"Expected options that `python -m ecenet train` takes, got {shlex.join(group)!r}; "
-                "correct it, `train --help` tells how."
+                "correct it, `train --help` tells how.",
             ) from None
-    raise UserError(f"Expected options that fit together, got {shlex.join(words)!r}; correct them.")
+    raise UserError(
+        "conflicting-options", f"Expected options that fit together, got {shlex.join(words)!r}; correct them."
+    )
 
 
 def _config(words: list[str]) -> TrainConfig:

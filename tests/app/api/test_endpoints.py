@@ -21,7 +21,7 @@ from ecenet.analysis.interventions.painting import paint_class
 from ecenet.app.api import photo
 from ecenet.evaluation.bank_parquet import read_bank
 from ecenet.inference.weights import WEIGHTS_DIR
-from tests.support.serving import README_ADDRESS, Served, readme_examples
+from tests.support.web.serving import README_ADDRESS, Served, readme_examples
 
 ENDPOINTS = {"/segment", "/similarity", "/embed", "/consistency", "/faithfulness", "/what_if"}
 STAGES = ["ece", "stage4", "stage3", "stage2", "stage1", "final"]
@@ -135,6 +135,7 @@ def test_consistency(api: Served, namespace: dict[str, Any], monkeypatch: pytest
     names = api.prediction.class_names
     assert [one["class"] for one in report["classes"]] == [names[row.class_index] for row in rows]
     for one, row in zip(report["classes"], rows, strict=True):
+        assert row.rival is not None
         assert one["rival"] == names[row.rival]
         assert (one["distance"], one["rival_distance"]) == pytest.approx((row.distance, row.rival_distance))
         assert one["warned"] == (one["confidence"] < report["warning"]["threshold"])

@@ -16,15 +16,16 @@ import pytest
 import tyro
 from gradio import route_utils
 
-import app
 import ecenet
 from ecenet.__main__ import main
 from ecenet.app.server.blocks import Page
-from ecenet.app.server.options import Options, is_public, is_shared, start
+from ecenet.app.server.options import Options, is_public, is_shared
 from ecenet.app.server.serve import serve
+from ecenet.app.start import serve_app
 from ecenet.app.state.limits import Limits
 from ecenet.common.version import commit, version_line
-from tests.support.serving import Served
+from tests.support.refusals import assert_names
+from tests.support.web.serving import Served
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,9 +40,11 @@ def test_a_share_link_is_public_however_it_is_asked_for() -> None:
 
 def test_a_queue_for_nobody_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        start(Options(queue=0), app.build_app)
+        serve_app(Options(queue=0))
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "Error: Expected --queue to be at least 1, got 0; correct it.\n"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: ")
+    assert_names(line, "--queue", 1, 0)
 
 
 def test_there_is_one_version_and_the_page_shows_it(
@@ -118,16 +121,16 @@ def test_what_the_container_holds_makes_the_page(tmp_path: Path) -> None:
         else:
             shutil.copy(found, copy)
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("app.py", "requirements.txt", "LICENSE", "assets", "ecenet", "weights")
+        *("app.py", "requirements.txt", "LICENSE", "ecenet", "weights")
     }
     code = """
-import app
+from ecenet.app.layout import build_app
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.app.state.model_registry import ModelRegistry
 umap = UmapWorker()
-app.build_app(ModelRegistry("voc13"), umap=umap, runs=None)
+build_app(ModelRegistry("voc13"), umap=umap, runs=None)
 umap.close()
-print(app.__file__)
+print(build_app.__code__.co_filename)
 """
     built = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert built.stdout.split() == [str(tmp_path / "app.py")], built.stderr
+    assert built.stdout.split() == [str(tmp_path / "ecenet" / "app" / "layout.py")], built.stderr

@@ -15,7 +15,7 @@ from ecenet.app.widgets.pictures import marked_photo
 from ecenet.common.errors import UserError
 from ecenet.data.images import thumbnail
 from ecenet.data.labels import IGNORE_INDEX
-from ecenet.data.read import Layout, read_data
+from ecenet.data.layouts.read import Layout, read_data
 from ecenet.data.split import LabelledSplit
 from ecenet.evaluation.bank import EmbeddingBank, bank_class_map, bank_image
 from ecenet.inference.overlay import resize_labels
@@ -113,16 +113,17 @@ def open_image(
     """
     if "class_map" in bank.about:
         raise UserError(
+            "wrong-classes",
             "Expected a bank of the weights' own classes to open its images with their ground truth, but this one was "
-            "made with a class map; open the photo itself in the sidebar."
+            "made with a class map; open the photo itself in the sidebar.",
         )
     if not (type(image) is int and image in [index for index, _ in listing.rows]):
-        raise UserError(f"Expected an image of the list, got {str(image)[:60]}; click one.")
+        raise UserError("unknown-choice", f"Expected an image of the list, got {str(image)[:60]}; click one.")
     photo, mask = bank_image(bank, data, image, max_pixels=predictor.max_pixels)
     prediction = predictor.predict(thumbnail(photo, max_side=MAX_PHOTO_SIDE))
     truth = Truth(resize_labels(mask, size=prediction.image.size), tuple(prediction.class_names))
     session = session.with_photo(Photo(Path(bank.images[image]).stem, prediction, truth=truth))
-    selection = session.look_at_newest(selection)
+    selection = session.select_newest(selection)
     if listing.cell is not None:
         selection = replace(selection, class_name=prediction.class_names[listing.cell[1]])
     return session, selection

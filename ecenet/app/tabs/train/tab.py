@@ -12,7 +12,7 @@ from ecenet.app.state.events import LATEST, Subscription
 from ecenet.app.tabs.train import render as run_view
 from ecenet.app.widgets.data_fields import data_fields
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 from ecenet.training.jobs.form import RunRequest
 from ecenet.training.jobs.launcher import resume_run, start_run, stop_run
 from ecenet.training.jobs.status import RunReport, run_reports, sample_pictures
@@ -171,7 +171,10 @@ def _number(text: str, field: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise UserError(f"Expected {field} to be a whole number above 0, got {text[:20]!r}; correct it or clear it.")
+        raise UserError(
+            "invalid-value",
+            f"Expected {field} to be a whole number above 0, got {text[:20]!r}; correct it or clear it.",
+        )
     return int(text)
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecenet.inference.weights import WEIGHTS_DIR
-from tests.support.bombs import COLOUR_ALPHA, FULL, png, png_16_bit
+from tests.support.hostile.bombs import COLOUR_ALPHA, FULL, png, png_16_bit
 
 
 def zip_entries() -> bytes:
@@ -112,4 +112,4 @@ FILE_BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "truth at limit": ("truth", truth_at_limit),
     "region at limit": ("region", region_at_limit),
 }
-"""By the door that they come by."""
+"""By the entry point that they come by."""

@@ -1,7 +1,9 @@
-"""What training minimises: final cross-entropy + λ_s Σ stage losses + λ_p presence + λ_j Jaccard + λ_d diversity.
+"""What training minimises: final cross-entropy + λ_s Σ stage losses + λ_p presence + λ_j Jaccard + λ_d diversity
++ λ_c contrast.
 
-Every term is a sum over images divided by something that the whole batch shares, so that a batch split over
-processes or accumulated in parts has the same loss and the same gradient.
+Every term but the last is a sum over images divided by something that the whole batch shares, so that a batch split
+over processes or accumulated in parts has the same loss and the same gradient. The contrast compares images with each
+other, in each part those of that part alone.
 """
 
 from typing import NamedTuple
@@ -13,7 +15,8 @@ from torch import Tensor
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.model.ecenet import resize
 from ecenet.model.outputs import ECENetOutput
-from ecenet.training.config import StageLoss
+from ecenet.training.config import LossConfig
+from ecenet.training.losses.contrastive import stage_contrast
 
 FOCAL_POWER = 2.0
 FOCAL_BALANCE = 0.25
@@ -33,18 +36,14 @@ class Losses(NamedTuple):
     presence: Tensor
     jaccard: Tensor
     diversity: Tensor
+    contrast: Tensor
 
 
 def segmentation_losses(
-    output: ECENetOutput,
+    output: ECENetOutput | Tensor,
     labels: Tensor,
+    config: LossConfig,
     *,
-    stage_weight: float,
-    diversity_weight: float,
-    presence_weight: float = 0.0,
-    jaccard_weight: float = 0.0,
-    stage_loss: StageLoss = "cross_entropy",
-    hard_pixels: float = 1.0,
     class_weights: Tensor | None = None,
     labelled_share: Tensor | None = None,
 ) -> Losses:
@@ -54,45 +53,65 @@ def segmentation_losses(
     SegViT's stages have its authors' loss instead, see `matched_loss`; what the final logits add to that is ours.
 
     Args:
-        output: of a batch.
+        output: of a batch. Of another decoder, whose answer is (B, K, h, w) logits alone, only the losses that need no
+            more are computed; the others are 0.
         labels: (B, H, W) int64 class indices, 255 = ignore.
-        hard_pixels: share of each image's pixels, the hardest, that the final cross-entropy counts.
         class_weights: (K,) of the cross-entropies; 1 for all by default.
         labelled_share: () share of pixels with a label in the whole batch of which this is a part; measured here by
             default.
     """
     if labelled_share is None:
         labelled_share = share_labelled(labels)
+    logits = output if isinstance(output, Tensor) else output.logits
     final = cross_entropy(
-        resize(output.logits, labels.shape[-2:]),
+        resize(logits, labels.shape[-2:]),
         labels,
         class_weights=class_weights,
         labelled_share=labelled_share,
-        hard_pixels=hard_pixels,
+        hard_pixels=config.hard_pixels,
     )
-    stages, summed_masks = final.new_zeros(()), final.new_zeros(())
+    stages = diversity = contrast = zero = final.new_zeros(())
+    if isinstance(output, ECENetOutput):
+        stages = _stage_losses(output, labels, config, class_weights=class_weights, labelled_share=labelled_share)
+        diversity = output.diversity
+        contrast = stage_contrast(output, labels) if config.contrast_weight else zero
+    presence = class_presence_loss(logits, labels) if config.presence_weight else zero
+    jaccard = lovasz_softmax(logits, labels) if config.jaccard_weight else zero
+    total = final + config.stage_weight * stages + config.presence_weight * presence + config.jaccard_weight * jaccard
+    total = total + config.diversity_weight * diversity
+    if config.contrast_weight:
+        total = total + config.contrast_weight * contrast
+    return Losses(total, final, stages, presence, jaccard, diversity, contrast)
+
+
+def _stage_losses(
+    output: ECENetOutput,
+    labels: Tensor,
+    config: LossConfig,
+    *,
+    class_weights: Tensor | None,
+    labelled_share: Tensor,
+) -> Tensor:
+    """Sum over all stages but `final`. Returns: ()."""
+    losses, summed_masks = labelled_share.new_zeros(()), labelled_share.new_zeros(())
     for name, stage in output.stages.items():
         if name == "final":
             continue
         if stage.class_logits is not None:
             summed_masks = summed_masks + stage.similarity
-            stages = stages + matched_loss(stage.class_logits, summed_masks, labels)
+            losses = losses + matched_loss(stage.class_logits, summed_masks, labels)
             continue
         targets = subsample(labels, stage.mask_logits.shape[-2:])
-        stages = stages + cross_entropy(
+        losses = losses + cross_entropy(
             stage.mask_logits,
             targets,
             class_weights=class_weights,
             labelled_share=labelled_share,
-            focal_power=FOCAL_POWER if stage_loss == "dice_focal" else 0.0,
+            focal_power=FOCAL_POWER if config.stage_loss == "dice_focal" else 0.0,
         )
-        if stage_loss == "dice_focal":
-            stages = stages + dice(stage.mask_logits, targets)
-    presence = class_presence_loss(output.logits, labels) if presence_weight else final.new_zeros(())
-    jaccard = lovasz_softmax(output.logits, labels) if jaccard_weight else final.new_zeros(())
-    total = final + stage_weight * stages + presence_weight * presence + jaccard_weight * jaccard
-    total = total + diversity_weight * output.diversity
-    return Losses(total, final, stages, presence, jaccard, output.diversity)
+        if config.stage_loss == "dice_focal":
+            losses = losses + dice(stage.mask_logits, targets)
+    return losses
 
 
 def share_labelled(labels: Tensor) -> Tensor:

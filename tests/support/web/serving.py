@@ -20,7 +20,7 @@ from tests.support.fitters import ScriptedFitter
 if TYPE_CHECKING:
     from gradio_client import Client
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 README_ADDRESS = "http://127.0.0.1:7860"
 FILE = {"meta": {"_type": "gradio.FileData"}}
 """What marks a dictionary as a file."""
@@ -57,7 +57,7 @@ def patient_client(address: str, **options: Any) -> "Client":
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     # Here, since Gradio takes seconds to import, and every test's fixtures come by this file.
-    from app import build_app
+    from ecenet.app.layout import build_app
     from ecenet.app.server.health import Health
     from ecenet.app.server.serve import serve
     from ecenet.app.state.model_registry import ModelRegistry

@@ -1,6 +1,7 @@
 """A real server and a real Chromium, shared by all browser tests and the README's pictures. Screenshots are kept in
 `artifacts/`."""
 
+import json
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from ecenet.training.jobs.status import process_id, run_reports
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ARTIFACTS = ROOT / "artifacts"
 PHOTOS = Path(skimage.data.__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -128,7 +129,7 @@ def asked(page: Page) -> list[str]:
     sent: list[str] = []
 
     def note(request: Request) -> None:
-        if "/queue/join" in request.url and request.post_data_json["trigger_id"] in own:
+        if "/queue/join" in request.url and json.loads(request.post_data or "")["trigger_id"] in own:
             sent.append(str(request.post_data))
 
     page.on("request", note)
@@ -140,7 +141,7 @@ def upload(page: Page, path: Path) -> None:
 
 
 def paint(page: Page, *points: tuple[float, float]) -> None:
-    """On the easel, along points in shares of the photo's width and height."""
+    """On the canvas, along points in shares of the photo's width and height."""
     box = page.locator("#easel canvas").bounding_box()
     assert box is not None
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
@@ -152,7 +153,7 @@ def paint(page: Page, *points: tuple[float, float]) -> None:
 
 
 def covered(page: Page) -> float:
-    """The painted share of the easel's photo."""
+    """The painted share of the canvas's photo."""
     share: float = page.locator("#easel canvas").evaluate(COVERED)
     return share
 

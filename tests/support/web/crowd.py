@@ -22,8 +22,8 @@ import numpy as np
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from tests.support.serving import patient_client
-from tests.support.visitor import API, BUSY, Answer, Visitor
+from tests.support.web.serving import patient_client
+from tests.support.web.visitor import API, BUSY, Answer, Visitor
 
 LEVELS = (16, 90, 165, 240)
 """Of the squares in a picture's corner that tell whose it is."""
@@ -96,7 +96,8 @@ def owner_of(content: bytes, owner: int) -> int:
     image = Image.open(io.BytesIO(content)).convert("L")
     scale = image.width / size_of(owner)[0]
     places = [(int((place + 0.5) * SQUARE * scale), int(0.5 * SQUARE * scale)) for place in range(3)]
-    digits = [int(np.argmin([abs(int(image.getpixel(place)) - level) for level in LEVELS])) for place in places]
+    grey = np.asarray(image).astype(int)
+    digits = [int(np.argmin([abs(grey[y, x] - level) for level in LEVELS])) for x, y in places]
     return sum(digit * 4**place for place, digit in enumerate(digits))
 
 
@@ -153,7 +154,7 @@ class Crowd:
         for found in set(NAMED.findall(text)):
             self.ledger.look(owner, int(found), f"a name from {where}")
         photo = JPEG.search(text)
-        if photo and ("the photo" in text or '\\"help\\"' in text):  # the Segment tab's and the easel's, without a mask
+        if photo and ("the photo" in text or '\\"help\\"' in text):  # Segment's and the canvas's, without a mask
             self.ledger.look(owner, owner_of(base64.b64decode(photo[1]), owner), f"a picture from {where}")
 
     async def visit(self, owner: int) -> None:
