@@ -11,7 +11,7 @@ from torch import Tensor
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
-from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.ecenet import ECENet
 from ecenet.training.config import ModelConfig
 from tests.support.browsing import address, asked, browser, page, runs  # noqa: F401
 from tests.support.helpers import noise_image, small_model
@@ -33,7 +33,7 @@ def make_model() -> Callable[..., ECENet]:
     def make(**overrides: Any) -> ECENet:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            model = build_model(
+            model = ECENet(
                 replace(TINY, **overrides),
                 class_names=CLASS_NAMES,
                 class_colors=CLASS_COLORS,

@@ -7,17 +7,14 @@ import gradio as gr
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.app.api.register import build as build_api
 from ecenet.app.server.blocks import Page
-from ecenet.app.sidebar import model_picker as models
-from ecenet.app.sidebar import photos
-from ecenet.app.sidebar import session_file as bundle
-from ecenet.app.sidebar import url as link
+from ecenet.app.sidebar import model_picker, photos, session_file, url
 from ecenet.app.state.events import Subscription, follow
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import new_session
 from ecenet.app.tabs import compare, pixel, segment, similarity
 from ecenet.app.tabs.embeddings import tab as embeddings
-from ecenet.app.tabs.evaluate import tab as dataset
+from ecenet.app.tabs.evaluate import tab as evaluate
 from ecenet.app.tabs.train import tab as train
 from ecenet.app.tabs.what_if import tab as what_if
 from ecenet.common.version import version_line
@@ -50,10 +47,10 @@ def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
-                model_list = models.build(session, selection, registry=registry)
+                model_list = model_picker.build(session, selection, registry=registry)
                 sidebar = [
                     photos.build(session, selection, registry=registry),
-                    bundle.build(session, selection, projected, registry=registry, umap=umap),
+                    session_file.build(session, selection, projected, registry=registry, umap=umap),
                 ]
             drawn: dict[str, list[Subscription]] = {}
             with gr.Column(scale=4, min_width=340), gr.Tabs(elem_id="tabs") as tabs:
@@ -72,7 +69,7 @@ def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -
                 with gr.Tab("Compare", id="compare"):
                     drawn["compare"] = compare.build(session, selection, registry=registry)
                 with gr.Tab("Evaluate", id="evaluate"):
-                    evaluation = dataset.build(
+                    evaluation = evaluate.build(
                         session, selection, shown_tab, tabs=tabs, registry=registry, local_files=runs is not None
                     )
                     drawn["evaluate"] = [evaluation]
@@ -81,7 +78,7 @@ def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -
                         train.build_closed()
                     else:
                         training = train.build(runs=runs)
-        sidebar.append(link.build(session, selection, shown_tab, tabs=tabs, app=app, registry=registry))
+        sidebar.append(url.build(session, selection, shown_tab, tabs=tabs, app=app, registry=registry))
         follow(selection, shown_tab, sidebar=sidebar, tabs=drawn)
         model_list.after(app.load)
         if runs is not None:

@@ -62,7 +62,11 @@ def configure_logging(level: LogLevel, form: LogFormat, *, stream: TextIO | None
 
 
 def adopt_uvicorn() -> None:
-    """Let the server's own complaints become lines like the others; it sets up its loggers when it starts."""
+    """Let the server's own complaints become lines like the others; to be called once it has started.
+
+    Gradio (6.31) starts uvicorn with uvicorn's own logging configuration, which it offers no way to choose: that gives
+    the three loggers handlers and formats of their own. Needless once `launch` takes a `log_config`.
+    """
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True

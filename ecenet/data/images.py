@@ -1,6 +1,7 @@
 """Any picture a user may hold → an upright 8-bit RGB image, or one sentence that says why not."""
 
 from collections.abc import Callable, Iterator
+from typing import overload
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -16,8 +17,22 @@ BAND_PIXELS = 1 << 18
 """So many are converted at a time: what lies between a large image and its RGB would take several times its memory."""
 
 
-def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Open, check and normalise an image.
+class RGBImage(Image.Image):
+    """A picture that has been normalised: upright, 8-bit RGB, not transparent.
+
+    `load_image` makes it, and takes it again as it is, so that a photo is converted once on its way to the network,
+    however many functions accept any source. Pillow's methods return plain images, which would be converted anew. It is
+    not to be changed, since predictions keep it.
+    """
+
+    def __init__(self, image: Image.Image) -> None:
+        """Share the pixels of an image that is normalised and that nobody else will change."""
+        super().__init__()
+        vars(self).update(vars(image))
+
+
+def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> RGBImage:
+    """Open, check and normalise an image; one that is normalised already is only checked, and returned itself.
 
     Applies EXIF orientation; composes transparency over white; takes the first frame of an animation (of a PIL image
     the frame it stands at); scales 16-bit and float values to 8 bits; converts greyscale, palette and CMYK to RGB.
@@ -26,19 +41,18 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Im
         source: path, encoded bytes, PIL image, or array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8, uint16,
             bool, or float in 0 … 1. It is left as it is.
         max_pixels: largest H·W to accept; of formats whose decoders keep several copies (WebP, AVIF) 0.6 of that.
-    Returns: RGB image.
     Raises:
         UserError: not an image, damaged, empty, too small, too large, or made of absurdly many parts.
     """
     if isinstance(source, np.ndarray):
-        return _to_rgb(_from_array(source, max_pixels=max_pixels))
+        return RGBImage(_to_rgb(_from_array(source, max_pixels=max_pixels)))
     if isinstance(source, Image.Image):
         check_size(source.size, "the image", max_pixels=max_pixels)
-        return _upright(*_decode(source, "the image"))
+        return source if isinstance(source, RGBImage) else RGBImage(_upright(*_decode(source, "the image")))
     with open_file(source) as file:
         label = label_of(source)
         # In one expression: nothing then holds the stored pixels while the RGB is turned.
-        return _upright(*_decode(open_image(file, label, max_pixels=max_pixels), label))
+        return RGBImage(_upright(*_decode(open_image(file, label, max_pixels=max_pixels), label)))
 
 
 def image_size(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -100,7 +114,8 @@ def _upright(image: Image.Image, orientation: object) -> Image.Image:
 
 def _damaged(label: str) -> UserError:
     return UserError(
-        f"Expected a complete image file, but {label} is truncated or damaged; export or download it again."
+        "file-damaged",
+        f"Expected a complete image file, but {label} is truncated or damaged; export or download it again.",
     )
 
 
@@ -155,7 +170,8 @@ def _from_array(array: np.ndarray, *, max_pixels: int) -> Image.Image:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or array.size == 0:
         raise UserError(
-            f"Expected an array of shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}; move channels last."
+            "invalid-value",
+            f"Expected an array of shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}; move channels last.",
         )
     check_size((array.shape[1], array.shape[0]), "the array", max_pixels=max_pixels)
     if array.dtype == np.bool_:
@@ -165,13 +181,24 @@ def _from_array(array: np.ndarray, *, max_pixels: int) -> Image.Image:
     elif np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
             raise UserError(
+                "out-of-range",
                 f"Expected float values between 0 and 1, got {array.min():g} to {array.max():g}; "
-                "divide by the range or pass uint8."
+                "divide by the range or pass uint8.",
             )
         array = (array * 255).round().astype(np.uint8)
     elif array.dtype != np.uint8:
-        raise UserError(f"Expected uint8, uint16, bool or float values, got {array.dtype}; convert the array.")
+        raise UserError(
+            "invalid-value", f"Expected uint8, uint16, bool or float values, got {array.dtype}; convert the array."
+        )
     return Image.fromarray(array)
+
+
+@overload
+def thumbnail(image: RGBImage, *, max_side: int) -> RGBImage: ...
+
+
+@overload
+def thumbnail(image: Image.Image, *, max_side: int) -> Image.Image: ...
 
 
 def thumbnail(image: Image.Image, *, max_side: int) -> Image.Image:
@@ -180,4 +207,5 @@ def thumbnail(image: Image.Image, *, max_side: int) -> Image.Image:
         return image
     factor = max_side / max(image.size)
     width, height = (max(1, round(side * factor)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+    small = image.resize((width, height), Image.Resampling.LANCZOS)
+    return RGBImage(small) if isinstance(image, RGBImage) else small

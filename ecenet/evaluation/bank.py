@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from accelerate.utils import gather_object
-from PIL import Image
 from tqdm import tqdm
 
 from ecenet.common.distributed import this_process
 from ecenet.common.errors import UserError
-from ecenet.data.images import MAX_PIXELS
+from ecenet.data.images import MAX_PIXELS, RGBImage
 from ecenet.data.split import LabelledSplit
 from ecenet.evaluation.evaluate import check_labels, picked_images
 from ecenet.evaluation.metrics import confusion_matrix
@@ -140,8 +139,8 @@ def _relative(path: Path, root: Path) -> str:
 
 def bank_image(
     bank: EmbeddingBank, data: LabelledSplit, image: int, *, max_pixels: int = MAX_PIXELS
-) -> tuple[Image.Image, np.ndarray]:
-    """An image of the bank out of the data that it was made from: RGB, and its (H, W) uint8 mask.
+) -> tuple[RGBImage, np.ndarray]:
+    """An image of the bank out of the data that it was made from, and its (H, W) uint8 mask.
 
     Args:
         image: index into `bank.images`.
@@ -154,8 +153,9 @@ def bank_image(
     anonymous = bank.images[image] == _anonymous(data, image)
     if path is None or not (anonymous or _relative(path, data.root) == bank.images[image]):
         raise UserError(
+            "wrong-data",
             f"Expected the {len(bank.images)} images that the bank was made from, {bank.images[image]} among them, "
-            f"got {len(data)} others in {data.root}; choose the bank's own data and layout."
+            f"got {len(data)} others in {data.root}; choose the bank's own data and layout.",
         )
     return data.load(int(picked[image]), max_pixels=max_pixels)
 

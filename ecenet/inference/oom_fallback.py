@@ -14,11 +14,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
-from ecenet.data.images import ImageSource, load_image
+from ecenet.data.images import ImageSource, RGBImage, load_image
 from ecenet.inference.prediction import ImageFeatures, Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.model.edits import HeadEdits
@@ -87,7 +86,7 @@ class SteadyPredictor(Predictor):
             features = self._marked(self.on_cpu.extract_features(image), ON_CPU)
             return self.on_cpu.predict_features(features, start=start)
 
-    def _predict_here(self, image: Image.Image, size: tuple[int, int], *, remark: str, start: float) -> Prediction:
+    def _predict_here(self, image: RGBImage, size: tuple[int, int], *, remark: str, start: float) -> Prediction:
         features = self._marked(super().extract_features(image, working_size=size), remark)
         return super().predict_features(features, start=start)
 
@@ -120,7 +119,8 @@ class SteadyPredictor(Predictor):
     def run(self, work: Callable[[Predictor, Sequence[ImageFeatures]], T], features: Sequence[ImageFeatures]) -> T:
         if any(one.weights not in ("", self.weights_hash) for one in features):
             raise UserError(
-                "Expected a photo that these weights have segmented, but their files have changed since; add it again."
+                "outdated-page",
+                "Expected a photo that these weights have segmented, but their files have changed since; add it again.",
             )
         with memory_errors():
             if all(one.tensors[0].device.type == self.device.type for one in features):
@@ -178,6 +178,7 @@ def memory_errors() -> Iterator[None]:
         if not full:
             raise
         raise UserError(
+            "out-of-memory",
             "Expected memory for this photo, but the machine has none left; take a smaller photo, or try again once "
-            "less is running."
+            "less is running.",
         ) from error

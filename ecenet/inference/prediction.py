@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from ecenet.common.errors import UserError
+from ecenet.data.images import RGBImage
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class StagePrediction:
 class ImageFeatures:
     """An image after the backbone: whatever comes later reruns only the head."""
 
-    image: Image.Image
-    """RGB, upright, its own size."""
+    image: RGBImage
+    """At its own size."""
     working_size: tuple[int, int]
     """(height, width) that the network saw."""
     tensors: list[Tensor]
@@ -66,7 +66,7 @@ class Prediction:
     """Time from image to prediction."""
 
     @property
-    def image(self) -> Image.Image:
+    def image(self) -> RGBImage:
         return self.features.image
 
     @property
@@ -91,8 +91,9 @@ class Prediction:
         """
         if not (isinstance(name, str) and name in self.class_names):
             raise UserError(
+                "unknown-choice",
                 f"Expected a class that the weights know ({', '.join(self.class_names)}), got {str(name)[:60]!r}; "
-                "choose one of these."
+                "choose one of these.",
             )
         return self.class_names.index(name)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ecenet.common.errors import UserError
 from ecenet.common.logs import log_event
-from ecenet.data.images import MAX_PIXELS, ImageSource, load_image
+from ecenet.data.images import MAX_PIXELS, ImageSource, RGBImage, load_image
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.inference.prediction import ImageFeatures, Prediction, StagePrediction
 from ecenet.inference.upsample import classify_pixels, detail_size, repeat_to
@@ -45,7 +45,7 @@ class Predictor:
         optimised: make the model quicker for good (`ecenet.model.fuse`): where nobody else trains or stores it.
     """
 
-    BLANK = Image.new("RGB", (480, 360))
+    BLANK = RGBImage(Image.new("RGB", (480, 360)))
 
     def __init__(
         self,
@@ -87,6 +87,8 @@ class Predictor:
     def predict(self, source: ImageSource) -> Prediction:
         """Segment one image at every stage.
 
+        Args:
+            source: whatever `load_image` takes; what it has returned is not converted again.
         Raises:
             UserError: the source is no usable image.
         """
@@ -167,11 +169,11 @@ class Predictor:
         """
         return work(self, features)
 
-    def working_image(self, image: Image.Image, *, scale: float = 1.0) -> Tensor:
-        """RGB image → (1, 3, h, w) normalised float32, as the network sees it; `scale` as for `working_size`."""
+    def working_image(self, image: RGBImage, *, scale: float = 1.0) -> Tensor:
+        """(1, 3, h, w) normalised float32, as the network sees it; `scale` as for `working_size`."""
         return self._seen_at(image, self.working_size(image.size, scale=scale))
 
-    def _seen_at(self, image: Image.Image, size: tuple[int, int]) -> Tensor:
+    def _seen_at(self, image: RGBImage, size: tuple[int, int]) -> Tensor:
         resized = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
         return self.normalise(torch.from_numpy(np.array(resized)).to(self.device)[None].permute(0, 3, 1, 2))
 
@@ -201,9 +203,15 @@ def check_names(names: list[str]) -> None:
     """
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise UserError(f"Expected a name that no other class has, got {twice[0]!r}; choose another name.")
+        raise UserError(
+            "name-taken", f"Expected a name that no other class has, got {twice[0]!r}; choose another name."
+        )
     if len(names) > IGNORE_INDEX:
-        raise UserError(f"Expected at most {IGNORE_INDEX} classes together, got {len(names)}; add fewer.")
+        raise UserError(
+            "too-many",
+            f"Expected at most {IGNORE_INDEX} classes together, got {len(names)}; add fewer.",
+            limit=IGNORE_INDEX,
+        )
 
 
 @torch.inference_mode()

@@ -2,23 +2,17 @@
 
 import copy
 import hashlib
-import inspect
-import json
 import shutil
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
 from ecenet.common.errors import UserError
-from ecenet.model.config import ModelConfig, SegViTConfig
-from ecenet.model.ecenet import ECENet
-from ecenet.model.network import Network, architecture_of
+from ecenet.model.checkpoint_files import read_config, read_tensors
+from ecenet.model.network import Network, build_network
 from ecenet.model.segvit import SegViT
-from ecenet.model.tensor_file import read_tensors
 
 _CHECKOUT, _PACKAGE = Path(__file__).resolve().parents[2] / "weights", Path(__file__).resolve().parents[1] / "shipped"
 WEIGHTS_DIR = _PACKAGE if _PACKAGE.is_dir() else _CHECKOUT
@@ -49,11 +43,12 @@ def load_model(weights: str | Path) -> Network:
     for name in CHECKPOINT_FILES:
         if not (folder / name).is_file():
             raise UserError(
+                "file-missing",
                 f"Expected config.json and model.safetensors in {folder}, but {name} is missing; "
-                "give the folder of a complete checkpoint."
+                "give the folder of a complete checkpoint.",
             )
-    network, config = _read_config(folder / "config.json")
-    model = network(**config)
+    settings, about = read_config(folder / "config.json")
+    model = build_network(settings, **about)
     tensors = read_tensors(folder / "model.safetensors", wanted=model.state_dict(), extra_allowed=False)
     model.load_state_dict(tensors)
     return model.eval()
@@ -63,11 +58,7 @@ def save_model(model: Network, folder: Path, *, half: bool = False) -> None:
     """Write `config.json` and `model.safetensors`; fp16 with `half`, as shipped checkpoints are."""
     # A copy, since fp32 weights would not survive the way to fp16 and back.
     stored = copy.deepcopy(model).half() if half else model
-    config = model._hub_mixin_config
-    assert isinstance(config, dict), "the model's keyword arguments"
-    # These two may have changed since the model was built.
-    changed = {"recipe": model.recipe, "image_size": model.image_size}
-    stored.save_pretrained(folder, config={"architecture": architecture_of(model), **config, **changed})
+    stored.save_pretrained(folder)
     # safetensors makes files that nobody but their owner can read: neither colleagues nor a container's user.
     shutil.copymode(folder / "config.json", folder / "model.safetensors")
 
@@ -99,8 +90,9 @@ def copy_weights(source: Network, model: Network) -> None:
     missing = [name for name in wanted if name not in tensors and name not in class_tensors]
     if misfits or missing:
         raise UserError(
+            "tensor-mismatch",
             f"Expected weights of the configured architecture to start from, but {len(misfits + missing)} tensors "
-            f"do not fit (first: {(misfits + missing)[0]}); give the model options that they were trained with."
+            f"do not fit (first: {(misfits + missing)[0]}); give the model options that they were trained with.",
         )
     model.load_state_dict(wanted | tensors)
 
@@ -115,66 +107,18 @@ def _find_folder(weights: str | Path) -> Path:
     is_hub_id = isinstance(weights, str) and weights.count("/") == 1 and not weights.startswith((".", "/", "~"))
     if not is_hub_id:
         raise UserError(
+            "weights-not-found",
             f"Expected weights by name ({', '.join(shipped_weights()) or 'none shipped'}), folder or Hub id, "
-            f"got {str(weights)!r}; choose one of them."
+            f"got {str(weights)!r}; choose one of them.",
         )
     try:
         return Path(snapshot_download(str(weights), allow_patterns=list(CHECKPOINT_FILES)))
     except (OSError, HFValidationError) as error:
         raise UserError(
+            "weights-not-found",
             f"Expected {str(weights)!r} to be a folder here or a model on the Hugging Face Hub, but neither answers; "
-            "check the spelling and the network."
+            "check the spelling and the network.",
         ) from error
-
-
-def _read_config(path: Path) -> tuple[type[Network], dict[str, Any]]:
-    """Which model it is and its arguments, checked: people edit the file."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"Expected JSON in {path}, but it is damaged; restore the file.") from error
-    if not isinstance(config, dict) or "class_names" not in config:
-        raise UserError(f"Expected an ECENet config in {path}, but it names no classes; give an ECENet checkpoint.")
-
-    architecture = config.pop("architecture", "ecenet")  # the first checkpoints name none
-    network: type[Network]
-    settings: type[ModelConfig] | type[SegViTConfig]
-    if architecture == "ecenet":
-        network, settings = ECENet, ModelConfig
-    elif architecture == "segvit":
-        network, settings = SegViT, SegViTConfig
-    else:
-        raise UserError(f"Expected architecture in {path} to be ecenet or segvit, got {architecture!r}; correct it.")
-    arguments = inspect.signature(network).parameters.values()
-    known = {argument.name for argument in arguments} - {"pretrained"}
-    needed = {argument.name for argument in arguments if argument.default is inspect.Parameter.empty}
-    unknown, missing = sorted(config.keys() - known), sorted(needed - config.keys())
-    if unknown or missing:
-        problem = f"{unknown[0]!r} is unknown" if unknown else f"{missing[0]!r} is missing"
-        raise UserError(
-            f"Expected {network.__name__}'s {len(known)} settings in {path}, but {problem}; correct the file."
-        )
-
-    settings(**{field.name: config[field.name] for field in fields(settings) if field.name in config})
-    names, colors = config["class_names"], config["class_colors"]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise UserError(f"Expected class_names in {path} to be a list of names, got {names!r}; correct the file.")
-    if not isinstance(colors, list) or len(colors) != len(names) or not all(_is_triple(color) for color in colors):
-        raise UserError(
-            f"Expected class_colors in {path} to hold three numbers for each of the {len(names)} classes, "
-            f"got {colors!r}; correct the file."
-        )
-    for name in ("image_mean", "image_std"):
-        if not _is_triple(config[name]):
-            raise UserError(f"Expected {name} in {path} to be three numbers, got {config[name]!r}; correct the file.")
-    size = config.get("image_size")
-    if size is not None and (type(size) is not int or size < 1):
-        raise UserError(f"Expected image_size in {path} to be pixels or null, got {size!r}; correct the file.")
-    return network, config
-
-
-def _is_triple(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(type(number) in (int, float) for number in value)
 
 
 def best_device() -> torch.device:

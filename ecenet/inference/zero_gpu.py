@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ecenet.data.images import ImageSource, load_image
+from ecenet.data.images import ImageSource, RGBImage, load_image
 from ecenet.inference.oom_fallback import SteadyPredictor
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
@@ -63,7 +63,7 @@ def _open_lent(weights: str) -> Predictor:
     return _lent[weights]
 
 
-def _predict_lent(weights: str, image: ImageSource) -> Prediction:
+def _predict_lent(weights: str, image: RGBImage) -> Prediction:
     prediction = _open_lent(weights).predict(image)
     tensors = [tensor.cpu() for tensor in prediction.features.tensors]
     return replace(prediction, features=replace(prediction.features, tensors=tensors))

@@ -1,6 +1,5 @@
 """ECENet: mask → embedding → better features → better mask, from the deepest stage to the shallowest."""
 
-from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +10,9 @@ from torch import Tensor, nn
 
 from ecenet.model.backbone import build_backbone
 from ecenet.model.class_extraction import ClassExtraction
-from ecenet.model.config import Embeddings, Extraction, ModelConfig, Reconstruction, Updater
-from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
-from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
+from ecenet.model.config import ModelConfig
+from ecenet.model.edit_checks import HeadParts
+from ecenet.model.edits import HeadEdits, replaced_rows, silenced
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
 from ecenet.model.reconstruction import build_reconstruction, diversity_loss
@@ -29,10 +28,11 @@ class ECENet(
     """Semantic segmentation with explicit class embeddings (arXiv 2308.12894), as far as the paper is known.
 
     FR, ECE, SAU with its gated updater and the aggregation of enhanced stages with the summed masks are the paper's;
-    their layers are ours and are told apart in each module's docstring. All arguments travel in `config.json`;
-    `ModelConfig` documents the architecture's and holds their defaults.
+    their layers are ours and are told apart in each module's docstring. Settings, classes and normalisation travel in
+    `config.json`; head weights are random until a checkpoint's are loaded.
 
     Args:
+        settings: the architecture; it documents each setting and holds its default.
         class_names: K names, in the order of the output channels.
         class_colors: K RGB triples, 0 … 255.
         image_mean, image_std: normalisation of RGB values in 0 … 1.
@@ -41,33 +41,23 @@ class ECENet(
         pretrained: load timm's weights for the backbone. Never stored: a checkpoint brings its own.
     """
 
+    settings: ModelConfig
+    settings_type = ModelConfig
+
     def __init__(
         self,
+        settings: ModelConfig,
         *,
-        backbone: str,
-        out_indices: list[int],
-        output_stride: int | None,
-        same_padding: bool,
-        embed_dim: int,
-        ffn_ratio: float,
-        pool_grids: list[int],
-        embeddings: Embeddings,
-        reconstruction: Reconstruction,
-        extraction: Extraction,
-        updater: Updater,
         class_names: list[str],
         class_colors: list[list[int]],
         image_mean: list[float],
         image_std: list[float],
-        taper: bool = False,
-        summed_masks: bool = False,
-        stand_ins: bool = False,
-        dropout: float = 0.0,
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
         pretrained: bool = False,
     ) -> None:
         super().__init__(
+            settings,
             class_names=class_names,
             class_colors=class_colors,
             image_mean=image_mean,
@@ -78,34 +68,36 @@ class ECENet(
         num_classes = len(class_names)
 
         self.backbone = build_backbone(
-            name=backbone,
-            out_indices=tuple(out_indices),
-            output_stride=output_stride,
-            same_padding=same_padding,
+            name=settings.backbone,
+            out_indices=settings.out_indices,
+            output_stride=settings.output_stride,
+            same_padding=settings.same_padding,
             pretrained=pretrained,
         )
-        widths = [stage_width(embed_dim, stride) if taper else embed_dim for stride in self.backbone.strides]
-        self.dropout = nn.Dropout2d(dropout)
+        embed_dim = settings.embed_dim
+        strides = self.backbone.strides
+        widths = [stage_width(embed_dim, stride) if settings.taper else embed_dim for stride in strides]
+        self.dropout = nn.Dropout2d(settings.dropout)
         self.reconstruct = nn.ModuleList(
-            build_reconstruction(reconstruction, in_channels=channels, width=width)
+            build_reconstruction(settings.reconstruction, in_channels=channels, width=width)
             for channels, width in zip(self.backbone.channels, widths, strict=True)
         )
         self.extract = ClassExtraction(
             width=widths[-1],
             embed_dim=embed_dim,
             num_classes=num_classes,
-            pool_grids=tuple(pool_grids) if extraction == "pyramid" else (),
-            masks_only=embeddings == "learned",
-            stand_ins=stand_ins,
+            pool_grids=settings.pool_grids if settings.extraction == "pyramid" else (),
+            masks_only=settings.embeddings == "learned",
+            stand_ins=settings.stand_ins,
         )
-        if embeddings == "learned":
+        if settings.embeddings == "learned":
             self.learned_embeddings = nn.Parameter(torch.randn(num_classes, embed_dim))
         self.attend = nn.ModuleList(
-            SemanticsAttention(width=width, embed_dim=embed_dim, ffn_ratio=ffn_ratio) for width in widths
+            SemanticsAttention(width=width, embed_dim=embed_dim, ffn_ratio=settings.ffn_ratio) for width in widths
         )
         # The last update feeds nothing but `classify`: its bias, too, would add one number to all classes of a cell.
         self.update = nn.ModuleList(
-            EmbeddingUpdater(width=width, embed_dim=embed_dim, mode=updater, norm_bias=level > 0)
+            EmbeddingUpdater(width=width, embed_dim=embed_dim, mode=settings.updater, norm_bias=level > 0)
             for level, width in enumerate(widths)
         )
         # From each stage to the next finer one, where their widths differ.
@@ -115,11 +107,8 @@ class ECENet(
         self.fuse = nn.ModuleList(nn.Conv2d(width, widths[0], 1) for width in widths)
         self.fuse_norm = LayerNorm2d(widths[0])
         self.classify = nn.Linear(embed_dim, widths[0], bias=False)
-        self.explicit = embeddings == "explicit"
-        self.reconstruction = reconstruction != "off"
-        self.summed_masks = summed_masks
-        self.updater: Updater = updater
-        self.embed_dim = embed_dim
+        self.reconstruction = settings.reconstruction != "off"
+        self.summed_masks = settings.summed_masks
 
     @property
     def stage_names(self) -> list[str]:
@@ -133,11 +122,6 @@ class ECENet(
             explicit=self.explicit, new_classes=True, reconstruction=self.reconstruction, updater=self.updater
         )
 
-    def forward(self, images: Tensor) -> ECENetOutput:
-        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""
-        self.backbone.check_size(images)
-        return self.forward_head(self.backbone(images))
-
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
         """Everything after the backbone, for features that were kept.
 
@@ -147,10 +131,7 @@ class ECENet(
         Raises:
             UserError: the edits are not for these weights or these features.
         """
-        if edits is None:
-            edits = NO_EDITS
-        else:
-            check_edits(edits, self._facts(backbone_features))
+        edits = self._checked(edits, backbone_features)
         features, diversity = self._reconstruct(backbone_features, edits)
         stages: dict[str, StageOutput] = {}
 
@@ -218,29 +199,9 @@ class ECENet(
                 diversity = diversity + diversity_loss(intrinsic, diverse) / len(self.reconstruct)
         return features, diversity
 
-    def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
-        """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features."""
-        edit = edits.at("ece")
-        predicted = self.extract.predict_mask(features)
-        if self.explicit:
-            # Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
-            probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask[:, : self.num_classes]
-            embeddings = self.extract.embed(features, probabilities)
-        else:
-            embeddings = self.learned_embeddings.expand(predicted.shape[0], -1, -1)
-        coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)
-        return coarse, edits.joined_embeddings(replaced_rows(embeddings, edit.embeddings))
-
-    def _facts(self, backbone_features: list[Tensor]) -> HeadFacts:
-        """What edits of this pass must fit."""
+    def _grids(self, backbone_features: list[Tensor]) -> list[tuple[int, int]]:
         grids = [(feature.shape[-2], feature.shape[-1]) for feature in backbone_features]
-        return HeadFacts(
-            batch=len(backbone_features[0]),
-            num_classes=self.num_classes,
-            embed_dim=self.embed_dim,
-            grids=dict(zip(self.stage_names, [grids[-1], *reversed(grids), grids[0]], strict=True)),
-            parts=self.parts,
-        )
+        return [grids[-1], *reversed(grids), grids[0]]
 
 
 def stage_width(embed_dim: int, stride: int) -> int:
@@ -256,27 +217,3 @@ def resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     if maps.shape[-2:] == tuple(size):
         return maps
     return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
-
-
-def build_model(
-    config: ModelConfig,
-    *,
-    class_names: list[str],
-    class_colors: list[list[int]],
-    image_mean: list[float],
-    image_std: list[float],
-    image_size: int | None = None,
-    recipe: dict[str, Any] | None = None,
-    pretrained: bool = False,
-) -> ECENet:
-    """A new ECENet with random head weights."""
-    return ECENet(
-        **asdict(config),
-        class_names=class_names,
-        class_colors=class_colors,
-        image_mean=image_mean,
-        image_std=image_std,
-        image_size=image_size,
-        recipe=recipe,
-        pretrained=pretrained,
-    )

@@ -65,9 +65,6 @@ class HeadEdits:
     that was painted as a class would else lose to the class of the whole."""
     diverse: bool = True
     """Off: zeros in the place of Feature Reconstruction's diverse branch, at every stage."""
-    learned: bool = False
-    """Learned embeddings instead of explicit ones. No weights hold both kinds: it changes nothing where theirs are
-    learned and is refused where they are explicit."""
 
     def at(self, stage: str) -> StageEdits:
         return self.stages.get(stage, NO_STAGE_EDITS)

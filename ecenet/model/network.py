@@ -1,11 +1,10 @@
 """The two models of this package, which answer alike; whoever needs only one of them asks for it here."""
 
-from dataclasses import asdict
 from typing import Any
 
 from ecenet.common.errors import UserError
-from ecenet.model.config import Architecture, ModelConfig, SegViTConfig
-from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.config import ModelConfig, SegViTConfig
+from ecenet.model.ecenet import ECENet
 from ecenet.model.segvit import SegViT
 
 Network = ECENet | SegViT
@@ -13,13 +12,8 @@ Network = ECENet | SegViT
 
 
 def build_network(config: ModelConfig | SegViTConfig, **about: Any) -> Network:
-    """A new model with random head weights; `about` as for `build_model`."""
-    return SegViT(**asdict(config), **about) if isinstance(config, SegViTConfig) else build_model(config, **about)
-
-
-def architecture_of(model: Network) -> Architecture:
-    """What `config.json` calls it."""
-    return "segvit" if isinstance(model, SegViT) else "ecenet"
+    """A new model with random head weights; `about` are the keyword arguments of `ECENet`."""
+    return SegViT(config, **about) if isinstance(config, SegViTConfig) else ECENet(config, **about)
 
 
 def as_ecenet(model: Network) -> ECENet:
@@ -30,7 +24,8 @@ def as_ecenet(model: Network) -> ECENet:
     """
     if isinstance(model, SegViT):
         raise UserError(
+            "unsupported-by-weights",
             "Expected weights of an ECENet to paint classes for, got SegViT's, which names its own classes only; "
-            "choose other weights."
+            "choose other weights.",
         )
     return model

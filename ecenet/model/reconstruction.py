@@ -35,7 +35,10 @@ class FeatureReconstruction(nn.Module):
 
 class JoinedReconstruction(nn.Module):
     """Both branches in the room of one: each has D/2 channels, joined by a 1×1 convolution. Ours, too; measured to be
-    worse."""
+    worse.
+
+    No shipped weights use it; `ablate`'s variant `joined-fr` and the recipes of early runs do.
+    """
 
     def __init__(self, *, in_channels: int, width: int) -> None:
         super().__init__()

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from ecenet.model.attention_to_mask import AttentionToMask, semantic_logits
 from ecenet.model.backbone import build_plain_vit
 from ecenet.model.class_extraction import ClassExtraction
-from ecenet.model.config import Embeddings, Extraction, Updater
-from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
-from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
+from ecenet.model.config import SegViTConfig
+from ecenet.model.edit_checks import HeadParts
+from ecenet.model.edits import HeadEdits, replaced_rows, silenced
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
 from ecenet.model.semantics import EmbeddingUpdater
@@ -32,34 +32,26 @@ class SegViT(
     they go is ours: ECE's masks of the deepest features give the embeddings that stand for the learned ones, and after
     each stage the updater rewrites them with what lies under the stage's mask. They are trained by `matched_loss`.
 
-    All arguments travel in `config.json`; `SegViTConfig` documents the architecture's and holds their defaults, the
-    others are as for `ECENet`.
+    Settings, classes and normalisation travel in `config.json`; arguments are as for `ECENet`.
     """
+
+    settings: SegViTConfig
+    settings_type = SegViTConfig
 
     def __init__(
         self,
+        settings: SegViTConfig,
         *,
-        backbone: str,
-        out_indices: list[int],
-        position_side: int,
-        embed_dim: int,
-        num_heads: int,
-        num_layers: int,
-        embeddings: Embeddings,
-        pool_grids: list[int],
-        extraction: Extraction,
-        updater: Updater,
         class_names: list[str],
         class_colors: list[list[int]],
         image_mean: list[float],
         image_std: list[float],
-        dropout: float = 0.1,
-        stand_ins: bool = False,
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
         pretrained: bool = False,
     ) -> None:
         super().__init__(
+            settings,
             class_names=class_names,
             class_colors=class_colors,
             image_mean=image_mean,
@@ -70,34 +62,41 @@ class SegViT(
         num_classes = len(class_names)
 
         self.backbone = build_plain_vit(
-            name=backbone, out_indices=tuple(out_indices), position_side=position_side, pretrained=pretrained
+            name=settings.backbone,
+            out_indices=settings.out_indices,
+            position_side=settings.position_side,
+            pretrained=pretrained,
         )
+        embed_dim = settings.embed_dim
         self.project = nn.ModuleList(
             nn.Sequential(nn.Linear(channels, embed_dim), nn.LayerNorm(embed_dim))
             for channels in self.backbone.channels
         )
-        if embeddings == "learned":
+        if settings.embeddings == "learned":
             self.learned_embeddings = nn.Parameter(torch.randn(num_classes, embed_dim))
         else:
             self.extract = ClassExtraction(
                 width=embed_dim,
                 embed_dim=embed_dim,
                 num_classes=num_classes,
-                pool_grids=tuple(pool_grids) if extraction == "pyramid" else (),
+                pool_grids=settings.pool_grids if settings.extraction == "pyramid" else (),
                 masks_only=False,
-                stand_ins=stand_ins,
+                stand_ins=settings.stand_ins,
             )
         self.decode = nn.ModuleList(
-            AttentionToMask(embed_dim=embed_dim, num_heads=num_heads, num_layers=num_layers, dropout=dropout)
+            AttentionToMask(
+                embed_dim=embed_dim,
+                num_heads=settings.num_heads,
+                num_layers=settings.num_layers,
+                dropout=settings.dropout,
+            )
             for _ in self.backbone.channels
         )
         self.update = nn.ModuleList(
-            EmbeddingUpdater(width=embed_dim, embed_dim=embed_dim, mode=updater) for _ in self.backbone.channels
+            EmbeddingUpdater(width=embed_dim, embed_dim=embed_dim, mode=settings.updater)
+            for _ in self.backbone.channels
         )
         self.classify = nn.Linear(embed_dim, num_classes + 1)
-        self.explicit = embeddings == "explicit"
-        self.updater: Updater = updater
-        self.embed_dim = embed_dim
 
     @property
     def stage_names(self) -> list[str]:
@@ -110,11 +109,6 @@ class SegViT(
         """What edits can change."""
         return HeadParts(explicit=self.explicit, new_classes=False, reconstruction=False, updater=self.updater)
 
-    def forward(self, images: Tensor) -> ECENetOutput:
-        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""
-        self.backbone.check_size(images)
-        return self.forward_head(self.backbone(images))
-
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
         """Everything after the backbone, for features that were kept. As for `ECENet.forward_head`, but that
 
@@ -125,10 +119,7 @@ class SegViT(
         - with `attention` off the embeddings read nothing from the features, and a given mask of a stage behind `ece`
           changes what the updater pools, but not the sum of masks.
         """
-        if edits is None:
-            edits = NO_EDITS
-        else:
-            check_edits(edits, self._facts(backbone_features))
+        edits = self._checked(edits, backbone_features)
         features = [self._project(level, feature) for level, feature in enumerate(backbone_features)]
         stages: dict[str, StageOutput] = {}
 
@@ -169,23 +160,6 @@ class SegViT(
         tokens = self.project[level](feature.flatten(2).mT)
         return tokens.mT.unflatten(2, feature.shape[-2:])
 
-    def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
-        """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features, as ECENet has them."""
-        edit = edits.at("ece")
-        predicted = self.extract.predict_mask(features)
-        # As in ECENet, the mask answers to its own supervision alone.
-        probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask
-        embeddings = self.extract.embed(features, probabilities)
-        coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)
-        return coarse, replaced_rows(embeddings, edit.embeddings)
-
-    def _facts(self, backbone_features: list[Tensor]) -> HeadFacts:
-        """What edits of this pass must fit."""
+    def _grids(self, backbone_features: list[Tensor]) -> list[tuple[int, int]]:
         height, width = backbone_features[0].shape[-2:]
-        return HeadFacts(
-            batch=len(backbone_features[0]),
-            num_classes=self.num_classes,
-            embed_dim=self.embed_dim,
-            grids=dict.fromkeys(self.stage_names, (height, width)),
-            parts=self.parts,
-        )
+        return [(height, width)] * len(self.stage_names)

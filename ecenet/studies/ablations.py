@@ -85,7 +85,9 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
     check_study(config, "leave parts out of")
     unknown = [name for name in variants if name not in VARIANTS]
     if unknown:
-        raise UserError(f"Expected variants among {', '.join(VARIANTS)}, got {unknown[0]!r}; choose from these.")
+        raise UserError(
+            "unknown-choice", f"Expected variants among {', '.join(VARIANTS)}, got {unknown[0]!r}; choose from these."
+        )
     for name in variants:
         VARIANTS[name].applied(config, seed=config.seed)  # settings that one of them cannot have are told at once
     train_data, val_data, pixels = read_splits(config.data)

@@ -54,8 +54,9 @@ def compare(
     check_study(config, "compare with other decoders")
     if config.start.start_from is not None:
         raise UserError(
+            "conflicting-options",
             "Expected all decoders to start from the same backbone, got --start-from, which only ECENet can; "
-            "leave it out, or give --backbone-weights."
+            "leave it out, or give --backbone-weights.",
         )
     train_data, val_data, pixels = read_splits(config.data)
     results = StudyResults(config.out / RESULTS_FILE, shared_settings(config, train_data))

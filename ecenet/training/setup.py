@@ -62,8 +62,9 @@ def new_accelerator(config: TrainConfig) -> Accelerator:
     divisor = accelerator.num_processes * config.accumulate
     if config.batch_size % divisor:
         raise UserError(
+            "conflicting-options",
             f"Expected batch_size to be a multiple of processes × accumulate = {divisor}, got {config.batch_size}; "
-            f"choose {-(-config.batch_size // divisor) * divisor}."
+            f"choose {-(-config.batch_size // divisor) * divisor}.",
         )
     return accelerator
 

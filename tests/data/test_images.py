@@ -1,14 +1,17 @@
 """Whatever picture comes: an upright RGB image."""
 
+import copy
 import io
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ecenet.data.images import image_size, load_image, thumbnail
+from ecenet.data.images import RGBImage, image_size, load_image, thumbnail
 from tests.support.helpers import encode, gradient
+from tests.support.refusals import refused
 
 WHITE, RED, BLACK = (255, 255, 255), (255, 0, 0), (0, 0, 0)
 
@@ -119,7 +122,7 @@ def test_a_cmyk_jpeg_keeps_its_colours() -> None:
 def test_an_animation_gives_its_first_frame(kind: str) -> None:
     frames = [Image.new("RGB", (16, 16), color) for color in (RED, BLACK, WHITE)]
     data = encode(frames[0], kind, save_all=True, append_images=frames[1:], duration=50)
-    assert Image.open(io.BytesIO(data)).is_animated
+    assert getattr(Image.open(io.BytesIO(data)), "n_frames", 1) == 3
     assert np.abs(np.asarray(load_image(data)).astype(int) - np.array(RED)).max() <= 2
 
 
@@ -179,6 +182,31 @@ def test_every_accepted_array_gives_its_pixels(array: np.ndarray, expected: np.n
     before = array.copy()
     assert np.array_equal(np.asarray(load_image(array)), expected)
     assert np.array_equal(array, before)
+
+
+def test_what_has_been_normalised_is_returned_itself(tmp_path: Path) -> None:
+    gradient().save(tmp_path / "picture.png")
+    for source in (tmp_path / "picture.png", encode(gradient(), "PNG"), gradient(), np.asarray(gradient())):
+        loaded = load_image(source)
+        assert type(loaded) is RGBImage
+        assert load_image(loaded) is loaded
+    with refused("image-too-large", "32×24", limit=32 * 24 - 1):
+        load_image(loaded, max_pixels=32 * 24 - 1)
+
+
+def test_only_what_is_known_to_be_normalised_bears_the_type() -> None:
+    loaded = load_image(gradient())
+    for derived in (loaded.convert("RGBA"), loaded.resize((16, 12)), loaded.crop((0, 0, 16, 12)), loaded.copy()):
+        assert type(derived) is Image.Image
+    assert type(thumbnail(loaded, max_side=16)) is RGBImage
+    assert type(thumbnail(gradient(), max_side=16)) is Image.Image
+
+
+def test_a_normalised_image_is_copied_and_pickled_whole() -> None:
+    loaded = load_image(gradient())
+    for same in (copy.deepcopy(loaded), pickle.loads(pickle.dumps(loaded))):
+        assert type(same) is RGBImage
+        assert same == loaded
 
 
 def test_a_thumbnail_never_loses_a_side() -> None:

@@ -1,18 +1,20 @@
 """From an image of any shape to label maps, confidences and features of every stage."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from ecenet.common.errors import UserError
+from ecenet.data.images import load_image
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import MAX_WORKING_SIDE, Predictor, _summarise_stage
 from ecenet.inference.upsample import MAX_DETAIL_SIDE
 from ecenet.model.outputs import StageOutput
 from tests.support.helpers import CLASS_COLORS, CLASS_NAMES, PLAIN, noise_image, small_model
+from tests.support.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -202,11 +204,25 @@ def test_a_predictor_puts_the_model_in_evaluation_mode() -> None:
 
 
 def test_an_image_that_cannot_be_used_is_refused(predictor: Predictor) -> None:
-    with pytest.raises(UserError, match="4×4"):
+    with refused("image-too-small", "4×4", "8×8"):
         predictor.predict(Image.new("RGB", (4, 4)))
     limited = Predictor(predictor.model, device="cpu", max_pixels=100)
-    with pytest.raises(UserError, match="20×20"):
+    with refused("image-too-large", "20×20", limit=100):
         limited.predict(Image.new("RGB", (20, 20)))
+
+
+def test_every_kind_of_source_gives_the_same_prediction(predictor: Predictor, tmp_path: Path) -> None:
+    image = noise_image(40, 30)
+    image.save(tmp_path / "photo.png")
+    normalised = load_image(image)
+    expected = predictor.predict(normalised)
+    assert expected.image is normalised, "it is not converted again"
+    for source in (image, np.asarray(image), tmp_path / "photo.png", (tmp_path / "photo.png").read_bytes()):
+        found = predictor.predict(source)
+        assert found.image == normalised
+        for name, stage in expected.stages.items():
+            assert np.array_equal(found.stages[name].mask_logits, stage.mask_logits)
+            assert np.array_equal(found.stages[name].label_map, stage.label_map)
 
 
 def test_predictions_are_not_changed_by_later_ones(predictor: Predictor) -> None:

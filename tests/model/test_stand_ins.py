@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ecenet.inference.weights import copy_weights, load_model, save_model
 from ecenet.model.class_extraction import ClassExtraction
-from ecenet.model.ecenet import build_model
+from ecenet.model.ecenet import ECENet
 from ecenet.training.config import ModelConfig
 from tests.conftest import CLASS_COLORS, CLASS_NAMES
 from tests.support.helpers import small_model
@@ -70,7 +70,7 @@ def test_they_are_copied_where_classes_are_the_same(same: bool) -> None:
     source = small_model(config=ModelConfig(embed_dim=16, taper=False), seed=1)
     names, colors = (source.class_names, source.class_colors) if same else (CLASS_NAMES, CLASS_COLORS)
     mean = [0.5] * 3
-    model = build_model(
+    model = ECENet(
         ModelConfig(embed_dim=16, taper=False),
         class_names=names, class_colors=colors, image_mean=mean, image_std=mean,
     )  # fmt: skip

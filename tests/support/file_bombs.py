@@ -112,4 +112,4 @@ FILE_BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "truth at limit": ("truth", truth_at_limit),
     "region at limit": ("region", region_at_limit),
 }
-"""By the door that they come by."""
+"""By the entry point that they come by."""

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from ecenet.data.colors import seen_by_all
 from ecenet.model.config import SegViTConfig
-from ecenet.model.ecenet import ECENet, build_model
+from ecenet.model.ecenet import ECENet
 from ecenet.model.segvit import SegViT
 from ecenet.training.config import DataConfig, ModelConfig, StartConfig, TrainConfig
 
@@ -27,7 +27,7 @@ def small_model(*, image_size: int | None = 64, seed: int = 0, config: ModelConf
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_model(
+        return ECENet(
             config or ModelConfig(embed_dim=16, taper=False),
             class_names=CLASS_NAMES,
             class_colors=CLASS_COLORS,
@@ -49,7 +49,7 @@ SMALL_SEGVIT = SegViTConfig(
     num_layers=2,
     dropout=0.0,
 )
-EXPLICIT = {"embeddings": "explicit", "updater": "gated"}
+EXPLICIT: dict[str, Any] = {"embeddings": "explicit", "updater": "gated"}
 """What ECENet puts into a SegViT."""
 
 
@@ -58,7 +58,7 @@ def small_segvit(*, image_size: int | None = 64, seed: int = 0, **overrides: Any
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SegViT(
-            **asdict(replace(SMALL_SEGVIT, **overrides)),
+            replace(SMALL_SEGVIT, **overrides),
             class_names=CLASS_NAMES,
             class_colors=CLASS_COLORS,
             image_mean=[0.5, 0.5, 0.5],
@@ -73,7 +73,7 @@ def noise_image(width: int, height: int, *, seed: int = 0) -> Image.Image:
     return Image.fromarray(blocks).resize((width, height), Image.Resampling.NEAREST)
 
 
-def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -141,6 +141,6 @@ def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
 
 def least_distance(colors: Sequence[Sequence[int]]) -> float:
     """CIE Lab's, of the two that are most alike to the eyes that tell them apart worst."""
-    looks = seen_by_all(np.array(colors))
-    distances = np.linalg.norm(looks[:, :, None] - looks[:, None, :], axis=-1).min(axis=0)
+    seen = seen_by_all(np.array(colors))
+    distances = np.linalg.norm(seen[:, :, None] - seen[:, None, :], axis=-1).min(axis=0)
     return float(distances[np.triu_indices(len(colors), 1)].min())

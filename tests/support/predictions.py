@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from ecenet.data.images import RGBImage
 from ecenet.inference.prediction import ImageFeatures, Prediction, StagePrediction
 
 CLASS_NAMES = ["background", "dog", "cat"]
@@ -18,7 +19,7 @@ def make_prediction(label_map: np.ndarray, *, stages: dict[str, np.ndarray] | No
     """
     maps = {name: label_map for name in STAGES} | (stages or {})
     height, width = label_map.shape
-    image = Image.fromarray(np.full((height, width, 3), 128, dtype=np.uint8))
+    image = RGBImage(Image.fromarray(np.full((height, width, 3), 128, dtype=np.uint8)))
     return Prediction(
         class_names=CLASS_NAMES,
         class_colors=CLASS_COLORS,

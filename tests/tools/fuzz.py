@@ -12,12 +12,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tests.support.bombs import BOMBS
-from tests.support.entry_points import MEGABYTES, SECONDS, Doors, Outcome
+from tests.support.entry_points import MEGABYTES, SECONDS, EntryPoints, Outcome
 from tests.support.file_bombs import FILE_BOMBS
 from tests.support.mutants import file_mutant, image_mutant
 
 Upload = tuple[str, str, bytes]
-"""What it is called, the door that it comes by, the file."""
+"""What it is called, the entry point that it comes by, the file."""
 
 
 def mutants(count: int) -> Iterator[Upload]:
@@ -38,16 +38,16 @@ def bombs() -> Iterator[Upload]:
 
 
 def file_bombs() -> Iterator[Upload]:
-    for name, (door, make) in FILE_BOMBS.items():
-        yield name, door, make()
+    for name, (entry_point, make) in FILE_BOMBS.items():
+        yield name, entry_point, make()
 
 
-def run(title: str, uploads: Iterator[Upload], total: int, *, doors: Doors, path: Path) -> int:
+def run(title: str, uploads: Iterator[Upload], total: int, *, entry_points: EntryPoints, path: Path) -> int:
     """Open one after the other, print one line of figures. Returns the number of problems."""
     outcomes: dict[str, Outcome] = {}
-    for name, door, content in tqdm(uploads, total=total, desc=title, disable=not sys.stderr.isatty()):
+    for name, entry_point, content in tqdm(uploads, total=total, desc=title, disable=not sys.stderr.isatty()):
         path.write_bytes(content)
-        outcomes[name] = doors.open(door, path)
+        outcomes[name] = entry_points.open(entry_point, path)
         if problem := outcomes[name].problem():
             print(f"{name}: {problem}", flush=True)
     counts = Counter(one.kind for one in outcomes.values())
@@ -74,11 +74,11 @@ def main() -> int:
         ("mutated images", partial(mutants, options.mutants), options.mutants),
         ("mutated other files", partial(file_mutants, options.file_mutants), options.file_mutants),
     ]
-    doors, start, problems = Doors(), time.perf_counter(), 0
+    entry_points, start, problems = EntryPoints(), time.perf_counter(), 0
     with tempfile.TemporaryDirectory() as folder:
         for title, uploads, total in parts:
-            problems += run(title, uploads(), total, doors=doors, path=Path(folder) / "upload.bin")
-    doors.close()
+            problems += run(title, uploads(), total, entry_points=entry_points, path=Path(folder) / "upload.bin")
+    entry_points.close()
     print(f"{problems} problems, bars {SECONDS} s and {MEGABYTES} MB; {time.perf_counter() - start:.0f} s in all")
     return 1 if problems else 0
 

@@ -12,12 +12,12 @@ from PIL import Image
 
 from ecenet.__main__ import main
 from ecenet.analysis.embeddings.points import EmbeddingPoints
-from ecenet.common.errors import UserError
 from ecenet.training.config import TrainConfig
 from ecenet.training.loop import train
 from ecenet.training.run_folder import is_running, list_runs, locked, read_metrics, summarise_run
 from ecenet.training.snapshots import class_separation
 from tests.support.helpers import changed, tiny_training, write_folder
+from tests.support.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +65,9 @@ def test_pictures_and_embeddings_are_kept_for_replay(run: Path) -> None:
 def test_tensorboard_gets_the_same_figures(run: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    (folder,) = {path.parent for path in run.glob("tensorboard/**/events.*")} or {None}
-    assert folder is not None
+    folders = {path.parent for path in run.glob("tensorboard/**/events.*")}
+    assert len(folders) == 1
+    (folder,) = folders
     events = EventAccumulator(str(folder)).Reload()
     (total,) = events.Scalars("total")
     assert (total.step, total.value) == (20, pytest.approx(read_metrics(run)[1]["total"], abs=1e-5))
@@ -108,7 +109,7 @@ with locked(Path({str(tmp_path)!r})):
         assert other.stdout.readline() == "held\n"
         assert is_running(tmp_path)
         assert int((tmp_path / "pid").read_text()) == other.pid
-        with pytest.raises(UserError, match="another process is training"), locked(tmp_path):
+        with refused("run-busy", tmp_path, "--out"), locked(tmp_path):
             pass
     finally:
         other.kill()
@@ -120,7 +121,7 @@ with locked(Path({str(tmp_path)!r})):
 
 def test_a_checkpoint_of_another_kind_is_refused(config: TrainConfig, tmp_path: Path) -> None:
     torch.save({"state_dict": {"conv.weight": torch.zeros(3)}}, tmp_path / "last.pt")
-    with pytest.raises(UserError, match="of another kind; choose another --out or remove"):
+    with refused("wrong-file", tmp_path / "last.pt", "--out"):
         train(changed(config, out=tmp_path))
 
 

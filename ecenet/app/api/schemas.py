@@ -13,6 +13,7 @@ from typing_extensions import Required
 from typing_extensions import TypedDict as CheckedDict
 
 from ecenet.analysis.diagnostics.comparison import StageReport
+from ecenet.analysis.interventions.mask_edits import Action
 from ecenet.app.uploads.files import Upload
 from ecenet.inference.export import Summary
 
@@ -133,7 +134,7 @@ class MaskEdit(CheckedDict, total=False):
     """A change of one stage's mask."""
 
     stage: Required[str]
-    action: Required[Literal["paint", "erase", "swap", "replace"]]
+    action: Required[Action]
     class_name: str
     other: str
     region: Upload

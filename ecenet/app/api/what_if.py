@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from gradio.data_classes import FileData
@@ -11,8 +10,8 @@ from gradio.data_classes import FileData
 from ecenet.analysis.diagnostics.comparison import compare, describe_changes
 from ecenet.analysis.diagnostics.ground_truth import read_truth
 from ecenet.analysis.interventions.backbone_class import paint_any_class
-from ecenet.analysis.interventions.mask_edits import StageMask, stage_mask
-from ecenet.analysis.interventions.painted_class import PAINTED_COLORS, PaintedClass, load_class, save_class, with_class
+from ecenet.analysis.interventions.mask_edits import StageMask, edit_mask, stage_mask
+from ecenet.analysis.interventions.painted_class import PaintedClass, load_class, save_class, with_class
 from ecenet.analysis.interventions.regions import read_region
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, Transplant, predict_scenario
 from ecenet.app.api.endpoint import Opened, endpoint, open_weights
@@ -28,7 +27,6 @@ from ecenet.inference.prediction import Prediction
 
 MAX_PARTS = 20
 """Examples, painted classes or edits of one call: others wait for the model, too."""
-T = TypeVar("T")
 
 
 class WhatIfEndpoint:
@@ -88,7 +86,9 @@ class WhatIfEndpoint:
         """
         for name, given in (("examples", examples), ("painted_classes", painted_classes), ("edits", edits)):
             if given is not None and len(given) > MAX_PARTS:
-                raise UserError(f"Expected at most {MAX_PARTS} {name}, got {len(given)}; give fewer.")
+                raise UserError(
+                    "too-many", f"Expected at most {MAX_PARTS} {name}, got {len(given)}; give fewer.", limit=MAX_PARTS
+                )
         opened = open_weights(self.registry, weights)
         before = opened.predict(photo)
         classes = _loaded(painted_classes or [], opened)
@@ -151,8 +151,7 @@ def _painted(
     return paint_any_class(
         opened.predictor,
         regions,
-        name=name.strip(),
-        color=PAINTED_COLORS[0],
+        name=name,
         method=method,
         prototypes=prototypes,
     )
@@ -167,23 +166,16 @@ def _edited(edits: Sequence[MaskEdit], before: Prediction, opened: Opened) -> di
 
 
 def _changed(mask: StageMask, edit: MaskEdit, before: Prediction, opened: Opened) -> StageMask:
-    """One more edit. Erasing without a region is everywhere."""
-    action, region = edit["action"], edit.get("region")
-    if action == "replace":
-        return mask.with_truth(_label_map(_required(edit.get("label_map"), "label_map", action), before, opened))
-    chosen = before.class_index(_required(edit.get("class_name"), "class_name", action))
-    if action == "swap":
-        return mask.swapped(chosen, before.class_index(_required(edit.get("other"), "other", action)))
-    if action == "erase" and region is None:
-        return mask.erased(np.ones(before.label_map.shape, dtype=bool), class_index=chosen)
-    painted = _region(_required(region, "region", action), before.image.size, opened)
-    return mask.painted(painted, class_index=chosen) if action == "paint" else mask.erased(painted, class_index=chosen)
-
-
-def _required(value: T | None, key: str, action: str) -> T:
-    if value is None:
-        raise UserError(f"Expected {key} for the action {action}, got none; add it to the edit.")
-    return value
+    class_name, other = edit.get("class_name"), edit.get("other")
+    region, label_map = edit.get("region"), edit.get("label_map")
+    return edit_mask(
+        mask,
+        edit["action"],
+        class_index=None if class_name is None else before.class_index(class_name),
+        other=None if other is None else before.class_index(other),
+        region=None if region is None else _region(region, before.image.size, opened),
+        label_map=None if label_map is None else _label_map(label_map, before, opened),
+    )
 
 
 def _region(file: FileData, size: tuple[int, int], opened: Opened) -> np.ndarray:

@@ -27,6 +27,11 @@ class Page(gr.Blocks):
     """Says in one sentence what Gradio refuses before any of our functions is called: it would say nothing. And what
     fails in any of them, behind whatever event.
 
+    Why it overrides three methods of `gr.Blocks` (6.31): an error of Gradio's own checks reaches the page as "Error"
+    without a sentence, and there is no other place where all events and all endpoints of the API pass. It would be
+    needless if Gradio took a handler for errors of events, as FastAPI does for those of requests. What it relies on:
+    tests/app/server/test_gradio_contract.py.
+
     Args:
         private: whether it starts trainings and reads this machine's folders, so that no other site's page may use it.
         max_bytes: of a file that a client names by its address.
@@ -89,7 +94,8 @@ def _not_uploaded(request: Request, error: Exception) -> Response:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """What uploads that broke off have left: Gradio forgets it, and on a full disk it takes the room of others."""
+    """What uploads that broke off have left: Gradio (6.31) forgets their temporary files, and on a full disk these take
+    the room of others. Needless once its parser deletes what it could not finish."""
     for path in folder.glob("tmp*"):
         with contextlib.suppress(OSError):
             if path.is_file() and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:

@@ -27,7 +27,13 @@ REMEMBERED_EVENTS = 100
 
 
 class VisitorQueue(Queue):
-    """Gradio's queue, which would count small work, too, and refuse without a number.
+    """Gradio's queue, with a limit of its own for what waits for the model.
+
+    Why it overrides Gradio's (6.31): `max_size` counts the events of all functions, so that a full queue for the model
+    would also refuse a click that needs none; the refusal does not say how many are ahead; and nothing limits the
+    answers that a session asks for and never reads. It would be needless if `Blocks.queue()` took a limit for each
+    `concurrency_id`, and one for the unread answers of a session. What it relies on: tests/app/server/
+    test_gradio_contract.py.
 
     Args:
         limit: how many events may wait for the model.
@@ -43,9 +49,11 @@ class VisitorQueue(Queue):
             default_concurrency_limit=SMALL_AT_ONCE,
         )
         self._limit = limit
-        self.sleep_when_free = 0.01  # Gradio looks a thousand times a second, also while all wait for the model
-        # Gradio makes a table of all events that it remembers, after each of them: with ten thousand that takes longer
-        # than most events.
+        # By default Gradio (6.31) polls a thousand times a second, also while all wait for the model, and makes a table
+        # of all events that it remembers, up to ten thousand, after each of them, which takes longer than most events.
+        # Needless once the queue waits for a signal, and once statistics that nobody may read
+        # (`enable_monitoring=False`) are not computed.
+        self.sleep_when_free = 0.01
         self.ANALYTICS_MAX_EVENTS = self.ANAYLTICS_CACHE_FREQUENCY = REMEMBERED_EVENTS
 
     async def push(
@@ -54,7 +62,8 @@ class VisitorQueue(Queue):
         refusal = self._refusal(body)
         if refusal is None:
             return await super().push(body, request, username)
-        # A page shows the sentence of an error, but one of its own when the queue is full; clients know that state.
+        # Gradio's page (6.31) shows the sentence of an error, but one of its own when the queue is full (status 503),
+        # which programs take for a reason to try again. A page is told by its Origin header.
         return False, refusal, "error" if "origin" in request.headers else "queue_full"
 
     def _refusal(self, body: PredictBodyInternal) -> str | None:

@@ -15,51 +15,52 @@ from starlette.routing import Route
 from ecenet import __version__
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.common.logs import log_event
+from ecenet.data.images import load_image
 from ecenet.inference.predictor import Predictor
 
-TRIED_EVERY = 30.0
+PROBED_EVERY = 30.0
 """Seconds for which an answer of the model counts, however often somebody asks."""
 STUCK_AFTER = 60.0
 """Seconds after which a model that still computes is taken for one that never ends."""
-TRIAL = Image.new("RGB", (64, 64))
-TRIAL_SCALE = 0.25
+PROBE = load_image(Image.new("RGB", (64, 64)))
+PROBE_SCALE = 0.25
 """Of the weights' own size: a sixteenth of a prediction's work."""
 _logger = logging.getLogger(__name__)
 
 
 class Health:
-    """Of the model that the app was started with, tried now and then.
+    """Of the model that the app was started with, probed now and then.
 
     Args:
         predictor: one that has just answered.
-        try_every: seconds between trials, at least.
+        probe_every: seconds between probes, at least.
     """
 
-    def __init__(self, predictor: Predictor, *, umap: UmapWorker, try_every: float = TRIED_EVERY) -> None:
+    def __init__(self, predictor: Predictor, *, umap: UmapWorker, probe_every: float = PROBED_EVERY) -> None:
         self._predictor = predictor
         self._umap = umap
-        self._try_every = try_every
-        self._started = self._tried = time.monotonic()
+        self._probe_every = probe_every
+        self._started = self._probed = time.monotonic()
         self._answered = True
         self._one_at_a_time = threading.Lock()
 
     def answers(self) -> bool:
-        """Whether the model answers; a trial that is under way counts as the one before until it takes too long."""
+        """Whether the model answers; a probe that is under way counts as the one before until it takes too long."""
         if not self._one_at_a_time.acquire(blocking=False):
-            return self._answered and time.monotonic() - self._tried < STUCK_AFTER
+            return self._answered and time.monotonic() - self._probed < STUCK_AFTER
         try:
-            if time.monotonic() - self._tried >= self._try_every:
-                self._tried = time.monotonic()
-                self._answered = self._try()
+            if time.monotonic() - self._probed >= self._probe_every:
+                self._probed = time.monotonic()
+                self._answered = self._probe()
             return self._answered
         finally:
             self._one_at_a_time.release()
 
     @torch.inference_mode()
-    def _try(self) -> bool:
+    def _probe(self) -> bool:
         try:
             with self._predictor.autocast():
-                output = self._predictor.model(self._predictor.working_image(TRIAL, scale=TRIAL_SCALE))
+                output = self._predictor.model(self._predictor.working_image(PROBE, scale=PROBE_SCALE))
             return bool(output.logits.isfinite().all())
         except Exception as error:  # whatever a device may raise
             log_event(_logger, "model does not answer", level="error", error=error)

@@ -15,8 +15,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 UNUSED = re.compile(
     r"/(file[=/]\s*https?:|proxy=|process_recording|run-history|runs\b|deep_link|dev/|vibe-|undo-vibe-)", re.IGNORECASE
 )
-"""Of Gradio's routes below /gradio_api: those that download for a visitor, start ffmpeg, talk to the Hub or write
-files."""
+"""Of Gradio's routes below /gradio_api (6.31): those that download for a visitor, start ffmpeg, talk to the Hub or
+write files. No option of Gradio's leaves them out; tests/app/server/test_gradio_contract.py fails where it has new
+ones."""
 
 
 class RequestFilter:

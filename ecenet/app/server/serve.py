@@ -51,6 +51,7 @@ def serve(
     give_numpy_one_thread()
     os.environ.setdefault("GRADIO_RUN_HISTORY", "false")  # or browsers keep what visitors send, photos too
     sys.setswitchinterval(0.001)  # what computes lets the server answer sooner than it does by default
+    # `Blocks.queue()` (6.31) makes a queue of Gradio's own class only; `launch` takes the one that is there.
     visitors = page._queue = VisitorQueue(page, limit=queue)
     page.launch(
         server_name=host,
@@ -71,7 +72,9 @@ def serve(
             "routes": [health_route(health, waiting=visitors.__len__, queue=queue)] if health else [],
         },
         prevent_thread_lock=True,
-        _frontend=False,  # or Gradio gives up when a busy machine takes three seconds for the first page
+        # Without it Gradio (6.31) asks for its own page once, and gives up when a busy machine takes three seconds for
+        # that. Needless once that time can be chosen.
+        _frontend=False,
     )
     adopt_uvicorn()
     if share and not page.share_url:

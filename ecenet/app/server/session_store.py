@@ -32,7 +32,14 @@ _logger = logging.getLogger(__name__)
 
 class Sessions(StateHolder):
     """Gradio's sessions. While all hold more than the limit, those that were used longest ago wait on disk: whole, so
-    that nothing of a visitor's is lost for want of room. All but writing happens on the server's event loop."""
+    that nothing of a visitor's is lost for want of room. All but writing happens on the server's event loop.
+
+    Why it replaces Gradio's (6.31): `state_session_capacity` counts sessions, whatever they hold, and throws away what
+    is beyond; `time_to_live` of a `gr.State` counts from when that one was set, not from when its visitor was last
+    here, and ends it during an event; and a session of the API, which holds nothing, stays as long as any. It would be
+    needless if Gradio limited the bytes of all sessions and could put them on disk. What it relies on:
+    tests/app/server/test_gradio_contract.py.
+    """
 
     def __init__(self, page: gr.Blocks, retention: Retention) -> None:
         super().__init__()
@@ -44,7 +51,9 @@ class Sessions(StateHolder):
 
     def __getitem__(self, session_id: str) -> SessionState:
         state = super().__getitem__(session_id)
-        state.is_closed = False  # a lost connection looks like a closed tab, until the visitor goes on
+        # Gradio (6.31) marks a session whose connection ends as closed for good, and deletes its state in an hour,
+        # also where the visitor has come back. A lost connection looks the same.
+        state.is_closed = False
         file = self._file(session_id)
         if file.exists():
             state.state_data = pickle.loads(file.read_bytes())  # our own, from a folder that only we can write to
@@ -190,8 +199,11 @@ async def kept_sessions(app: App, retention: Retention) -> AsyncIterator[None]:
 
 
 def delete_files(folder: Path, kept: Iterable[str], seconds: float) -> None:
-    """Delete what was written longer ago, but for some. Gradio itself loses sight of the files of components that an
-    event has changed."""
+    """Delete what was written longer ago, but for some.
+
+    Instead of `delete_cache` of `gr.Blocks` (6.31), which knows files by their component's `temp_files`: it loses sight
+    of those of components that an event has changed, since these are copies that a session has.
+    """
     spared = {Path(one).resolve() for one in kept}
     for parent, folders, files in os.walk(folder.resolve(), topdown=False):
         for name in (*files, *folders):

@@ -85,6 +85,8 @@ def serve_until_signal(page: gr.Blocks) -> None:
             signal.pause()
     finally:
         logging.disable()  # of connections that are cut
+        # Gradio (6.31) starts uvicorn without a limit here, and an open page's heartbeat would hold it up for ever; the
+        # running server reads it when it ends. Needless once `launch` takes that option.
         page.server.config.timeout_graceful_shutdown = GRACE_SECONDS
         closing = threading.Thread(target=page.close, kwargs={"verbose": False}, daemon=True)
         closing.start()

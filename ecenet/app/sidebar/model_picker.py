@@ -24,7 +24,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Session, Selection, str]:
         track = partial(progress.tqdm, desc="Segmenting your photos again", unit="photos")
-        return choose_model(session, key, registry=registry, track=track), selection.look_again(), key
+        return choose_model(session, key, registry=registry, track=track), selection.revised(), key
 
     def refresh(session: Session) -> gr.Dropdown:
         return gr.Dropdown(model_entries(registry), value=session.model or registry.initial)

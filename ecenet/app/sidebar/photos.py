@@ -48,7 +48,8 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     """Lay out the panel."""
     examples = example_photos()
     photo = gr.Image(label="Photo", sources=["upload", "clipboard"], type="filepath", height=220, elem_id="photo-input")
-    # Gradio would open the file first, and fail with a message of its own: ours tells what to do.
+    # Gradio (6.31) opens the file first, also for `type="filepath"`, and fails with a message of its own: ours tells
+    # what to do. Needless once that type hands over the file as it came.
     photo.preprocess = _uploaded_path  # type: ignore[method-assign]
     several = gr.UploadButton(
         "Add several photos", file_count="multiple", file_types=["image"], size="sm", elem_id="several-photos"
@@ -68,7 +69,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         if not path:
             return session, selection
         session = add_photo(session, path, predictor=registry.open(session.model), example=example)
-        return session, session.look_at_newest(selection)
+        return session, session.select_newest(selection)
 
     @show_errors
     def add_several(
@@ -83,18 +84,20 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         added, problems = add_photos(session, paths, predictor=registry.open(session.model), track=track)
         for problem in problems:
             gr.Warning(problem)
-        return added, added.look_at_newest(selection) if added is not session else selection
+        return added, added.select_newest(selection) if added is not session else selection
 
     @show_errors
     def add_example(session: Session, selection: Selection, event: gr.EventData) -> tuple[Session, Selection]:
         index = event_data(event).get("index")
         if not (type(index) is int and 0 <= index < len(examples)):
-            raise UserError(f"Expected an example, 0 … {len(examples) - 1}, got {str(index)[:60]}; click one.")
+            raise UserError(
+                "unknown-choice", f"Expected an example, 0 … {len(examples) - 1}, got {str(index)[:60]}; click one."
+            )
         path, caption = examples[index]
         return add(session, selection, path, example=caption)
 
     def remove_all(session: Session, selection: Selection) -> tuple[Session, Selection]:
-        return session.without_photos(), selection.look_again()
+        return session.without_photos(), selection.revised()
 
     both = [session, selection]
     added = photo.upload(add, [*both, photo], both, show_progress_on=photo, **MODEL_EACH)

@@ -105,7 +105,7 @@ def warn_of_size(size: int, limits: Limits) -> None:
 def open_session(
     path: Path, *, registry: ModelRegistry, track: Callable[[Sequence[Any]], Iterable[Any]] = iter
 ) -> OpenedSession:
-    """Segment the photos of a saved session again, with the model that it was saved with, and look where it looked.
+    """Segment the photos of a saved session again, with the model that it was saved with, and restore its selection.
 
     Args:
         track: wraps the photos, to show how far it is.
@@ -126,5 +126,5 @@ def open_session(
     same = bundle.view.get("weights_hash") == predictor.weights_hash
     saved = bundle.view.get("selection")
     saved = saved if isinstance(saved, dict) else {}
-    selection = session.look(**{name: saved.get(name) for name in ("photo", "stage", "class_name", "pixel")})
+    selection = session.selection_of(**{name: saved.get(name) for name in ("photo", "stage", "class_name", "pixel")})
     return OpenedSession(session, selection, same)

@@ -1,4 +1,4 @@
-"""What is looked at, as the page's address: a link to an example photo opens the same view again."""
+"""What is selected, as the page's address: a link to an example photo opens the same view again."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo
 
-SHOW_ADDRESS = "address => { history.replaceState(null, '', address || location.pathname) }"
+SHOW_ADDRESS = "watch('value', () => history.replaceState(null, '', props.value || location.pathname));"
 
 
 def build(
@@ -26,8 +26,7 @@ def build(
     Args:
         tab: is kept at the id of the tab that is shown.
     """
-    address = gr.Textbox(visible="hidden", elem_id="address")
-    address.change(None, address, None, js=SHOW_ADDRESS)
+    address = gr.HTML("", html_template="", js_on_load=SHOW_ADDRESS, visible="hidden", elem_id="address")
 
     known = {one.id for one in tabs.children if isinstance(one, gr.Tab)}
 
@@ -68,7 +67,7 @@ def open_link(
         return session, selection
     session = add_photo(session, path, predictor=registry.open(session.model), example=link["photo"])
     numbers = re.fullmatch(r"(\d{1,5}),(\d{1,5})", link.get("pixel", ""))
-    named = session.look(
+    named = session.selection_of(
         photo=len(session.photos) - 1,
         stage=link.get("stage"),
         class_name=link.get("class"),

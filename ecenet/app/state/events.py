@@ -28,7 +28,10 @@ the other. An event that Gradio's page has put off would bring along what the on
 
 
 def event_data(event: gr.EventData) -> dict[str, Any]:
-    """What a browser sent along with an event; empty where that is no object. Nothing in it can be trusted."""
+    """What a browser sent along with an event; empty where that is no object. Nothing in it can be trusted.
+
+    `gr.EventData` (6.31) offers the entries as attributes only, and fails where there is no such entry or no object.
+    """
     return event._data if isinstance(event._data, dict) else {}
 
 
@@ -73,11 +76,11 @@ def follow(
     """
     views = [(None, view) for view in sidebar] + [(tab, view) for tab, group in tabs.items() for view in group]
     places = list(dict.fromkeys((tab, view.follows) for tab, view in views))
-    seen = {place: gr.State(None) for place in places}
+    followed = {place: gr.State(None) for place in places}
 
-    def look(selection: Selection, shown: str) -> list[Any]:
+    def changed(selection: Selection, shown: str) -> list[Any]:
         return [selection.followed(by) if tab in (None, shown) else gr.skip() for tab, by in places]
 
-    gr.on([selection.change, shown_tab.change], look, [selection, shown_tab], list(seen.values()), **LATEST)
+    gr.on([selection.change, shown_tab.change], changed, [selection, shown_tab], list(followed.values()), **LATEST)
     for tab, view in views:
-        view.after(seen[tab, view.follows].change, show_progress="minimal")
+        view.after(followed[tab, view.follows].change, show_progress="minimal")

@@ -34,7 +34,7 @@ class Limits:
             ("photos", self.photos, 1, 1000),
         ):
             if not least <= value <= most:
-                raise UserError(f"Expected --max-{name} of {least} … {most}, got {value}; correct it.")
+                raise UserError("out-of-range", f"Expected --max-{name} of {least} … {most}, got {value}; correct it.")
 
     @property
     def bytes(self) -> int:
@@ -58,4 +58,4 @@ class Retention:
     resting_seconds: float = 5
     """Nobody's session is put on disk sooner after its last event."""
     every: float = 10
-    """Seconds between two looks at it."""
+    """Seconds between two checks."""

@@ -45,7 +45,10 @@ class Loaded(NamedTuple):
 
 
 class ModelRegistry:
-    """Shipped weights and finished runs, by key. Threads may share it; each model is loaded once.
+    """Shipped weights and finished runs, by key. Threads may share it.
+
+    Each model is loaded once: whoever asks for one that is being loaded waits for it, and for nothing else. Reading the
+    list and opening models that are in memory wait for no load. A load that fails is tried again by the next to ask.
 
     A model that is loaded goes on where its files vanish or are damaged, and its label says so.
 
@@ -69,9 +72,12 @@ class ModelRegistry:
         self.limits = limits
         self._runs = runs
         self._max_loaded = max_loaded
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        """Of the fields below; held for moments only, never while files are read."""
         self._listed: dict[str, ModelChoice] = {}
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._load_locks: dict[str, threading.Lock] = {}
+        """By key; held while that model's weights are loaded."""
 
     def choices(self) -> list[ModelChoice]:
         """What there is now, shipped weights first, then runs, the newest first."""
@@ -86,16 +92,10 @@ class ModelRegistry:
                 found.append(ModelChoice(f"run:{name}", f"{name} (run{score})", best))
         with self._lock:
             known = {choice.key for choice in found}
-            found += [one.choice for one in self._loaded.values() if one.choice.key not in known]
+            loaded = dict(self._loaded)
+            found += [one.choice for one in loaded.values() if one.choice.key not in known]
             self._listed = {choice.key: choice for choice in found}
-            return [self._labelled(choice) for choice in found]
-
-    def _labelled(self, choice: ModelChoice) -> ModelChoice:
-        loaded = self._loaded.get(choice.key)
-        if loaded is None:
-            return choice
-        problem = "files are gone" if _stamp(choice.weights) is None else loaded.problem
-        return replace(choice, label=f"{choice.label} ({problem}; as loaded before)") if problem else choice
+        return [_labelled(choice, loaded.get(choice.key)) for choice in found]
 
     def open(self, key: object) -> Predictor:
         """The model behind a key, loaded where it is not yet, and anew where its files have changed for good.
@@ -103,19 +103,23 @@ class ModelRegistry:
         Raises:
             UserError: nothing of that key is in the registry, or its files are damaged and it was not loaded before.
         """
+        choice = self._find(key)
         with self._lock:
-            choice = self._find(key)
+            load_lock = self._load_locks.setdefault(choice.key, threading.Lock())
+        with load_lock:
             stamp = _stamp(choice.weights)
-            kept = self._loaded.get(choice.key)
+            with self._lock:
+                kept = self._loaded.get(choice.key)
             if kept is None:
                 kept = Loaded(choice, stamp, _load(choice, max_pixels=self.limits.pixels))
             elif stamp != kept.stamp:
                 kept = _loaded_anew(choice, stamp, kept, max_pixels=self.limits.pixels)
-            self._loaded[choice.key] = kept
-            self._loaded.move_to_end(choice.key)
-            while len(self._loaded) > self._max_loaded:
-                self._loaded.popitem(last=False)
-            return kept.predictor
+            with self._lock:
+                self._loaded[choice.key] = kept
+                self._loaded.move_to_end(choice.key)
+                while len(self._loaded) > self._max_loaded:
+                    self._loaded.popitem(last=False)
+        return kept.predictor
 
     def folder(self, key: object) -> Path | None:
         """Where the weights of a key lie; None for those of the Hub.
@@ -123,18 +127,29 @@ class ModelRegistry:
         Raises:
             UserError: nothing of that key is in the registry.
         """
-        with self._lock:
-            weights = Path(self._find(key).weights)
+        weights = Path(self._find(key).weights)
         return weights if weights.is_dir() else None
 
     def _find(self, key: object) -> ModelChoice:
         """Listing reads every run's log, so it is done only for a key that the last listing lacks."""
         for attempt in range(2):
-            if isinstance(key, str) and key in self._listed:
-                return self._listed[key]
+            with self._lock:
+                choice = self._listed.get(key) if isinstance(key, str) else None
+            if choice is not None:
+                return choice
             if attempt == 0:
                 self.choices()
-        raise UserError(f"Expected a model of the list, got {str(key)[:80]!r}; choose one of the list.")
+        raise UserError(
+            "unknown-choice", f"Expected a model of the list, got {str(key)[:80]!r}; choose one of the list."
+        )
+
+
+def _labelled(choice: ModelChoice, loaded: Loaded | None) -> ModelChoice:
+    """The choice, with what has become of its files in its label where it is loaded."""
+    if loaded is None:
+        return choice
+    problem = "files are gone" if _stamp(choice.weights) is None else loaded.problem
+    return replace(choice, label=f"{choice.label} ({problem}; as loaded before)") if problem else choice
 
 
 def _loaded_anew(choice: ModelChoice, stamp: Stamp | None, kept: Loaded, *, max_pixels: int) -> Loaded:
@@ -159,7 +174,7 @@ def _load(choice: ModelChoice, *, max_pixels: int) -> Predictor:
     try:
         return open_predictor(choice.weights, name=name_of(choice.key), max_pixels=max_pixels)
     except UserError as error:
-        raise UserError(str(error).replace(str(choice.weights), choice.label)) from error
+        raise error.retold(str(error).replace(str(choice.weights), choice.label)) from error
 
 
 def _shipped(name: str) -> ModelChoice:

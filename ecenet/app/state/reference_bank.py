@@ -35,17 +35,17 @@ def find_reference(registry: ModelRegistry, key: str, *, min_area: float) -> Ref
 
 def find_bank(registry: ModelRegistry, key: str) -> EmbeddingBank | None:
     """The bank of a model in the registry; None where it has none, or one that other weights made."""
-    found = _beside(registry, key, BANK)
+    found = _weights_file(registry, key, BANK)
     return None if found is None else _bank(*found, registry.open(key).weights_hash)
 
 
 def find_warning(registry: ModelRegistry, key: str) -> ConfidenceWarning | None:
     """When to warn of a model's masks; None where nobody has measured it, or with other weights."""
-    found = _beside(registry, key, WARNING)
+    found = _weights_file(registry, key, WARNING)
     return None if found is None else _warning(*found, registry.open(key).weights_hash)
 
 
-def _beside(registry: ModelRegistry, key: str, name: str) -> tuple[Path, int] | None:
+def _weights_file(registry: ModelRegistry, key: str, name: str) -> tuple[Path, int] | None:
     """A file in the folder of a model's weights, and when it was written; None where there is none."""
     folder = registry.folder(key)
     if folder is None:

@@ -1,4 +1,4 @@
-"""What a visitor looks at: one photo, stage, class and pixel, which every view follows."""
+"""What a visitor has selected: one photo, stage, class and pixel, which every view follows."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -31,13 +31,13 @@ class Selection:
     pixel: tuple[int, int] | None = None
     """(x, y) in the photo."""
     reference: int | None = None
-    """Number of the reference image whose embedding is looked at on the map, instead of the photo's own."""
+    """Number of the reference image whose embedding is selected on the map, instead of the photo's own."""
     revision: int = 0
     """Counts the changes of the session: who listens to the selection hears of those, too."""
     truths: int = 0
     """Counts the ground truths that were given and taken away, which only few views show."""
 
-    def look_at_photo(self, index: int, prediction: Prediction) -> "Selection":
+    def with_photo(self, index: int, prediction: Prediction) -> "Selection":
         """Another photo: the stage stays, the class where that photo has it at any stage, the pixel goes."""
         areas = [stage.area for stage in prediction.stages.values()]
         present = {prediction.class_names[k] for k in np.flatnonzero(np.max(areas, axis=0) > MIN_AREA)}
@@ -55,11 +55,11 @@ class Selection:
             case "selection":
                 return self
 
-    def look_again(self) -> "Selection":
+    def revised(self) -> "Selection":
         """After the session has changed: the same place in it."""
         return replace(self, reference=None, revision=self.revision + 1)
 
-    def judge_again(self) -> "Selection":
+    def with_other_truth(self) -> "Selection":
         """After a photo's ground truth has changed."""
         return replace(self, truths=self.truths + 1)
 
@@ -80,7 +80,9 @@ def class_of(prediction: Prediction, index: object) -> str:
     """
     count = len(prediction.class_names)
     if not (type(index) is int and 0 <= index < count):
-        raise UserError(f"Expected a class, 0 … {count - 1}, got {str(index)[:60]}; choose one that is shown.")
+        raise UserError(
+            "unknown-choice", f"Expected a class, 0 … {count - 1}, got {str(index)[:60]}; choose one that is shown."
+        )
     return prediction.class_names[index]
 
 
@@ -91,7 +93,10 @@ def stage_of(prediction: Prediction, name: object) -> str:
         UserError: the model has no such stage.
     """
     if not (isinstance(name, str) and name in prediction.stages):
-        raise UserError(f"Expected a stage, one of {', '.join(prediction.stages)}, got {str(name)[:60]}; choose one.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected a stage, one of {', '.join(prediction.stages)}, got {str(name)[:60]}; choose one.",
+        )
     return name
 
 
@@ -104,7 +109,8 @@ def pixel_of(prediction: Prediction, x: object, y: object) -> tuple[int, int]:
     width, height = prediction.image.size
     if not (type(x) is int and type(y) is int and 0 <= x < width and 0 <= y < height):
         raise UserError(
+            "out-of-range",
             f"Expected a pixel of the photo, x in 0 … {width - 1} and y in 0 … {height - 1}, got {str((x, y))[:60]}; "
-            "click on the photo."
+            "click on the photo.",
         )
     return x, y

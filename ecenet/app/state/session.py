@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ecenet.analysis.diagnostics.ground_truth import Truth
 from ecenet.app.error_reporting import log_refusal
@@ -17,7 +16,7 @@ from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.widgets.pixel_planes import StagePictures, stage_pictures
 from ecenet.app.widgets.thumbnails import Thumbnail
 from ecenet.common.errors import UserError
-from ecenet.data.images import load_image, thumbnail
+from ecenet.data.images import RGBImage, load_image, thumbnail
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 
@@ -77,7 +76,7 @@ class Session:
         """
         photo = self.photo(selection)
         if photo is None:
-            raise UserError("Expected a photo, but there is none yet; add one first.")
+            raise UserError("not-there-yet", "Expected a photo, but there is none yet; add one first.")
         return photo
 
     def stage(self, selection: Selection) -> str:
@@ -89,7 +88,7 @@ class Session:
         stage = self.stage(selection)
         return stage if stage != "final" else [name for name in self.stage_names if name != "final"][-1]
 
-    def look(self, *, photo: object, stage: object, class_name: object, pixel: object) -> Selection:
+    def selection_of(self, *, photo: object, stage: object, class_name: object, pixel: object) -> Selection:
         """The place that a link or a file names, as far as the session has it: anybody can write such a thing.
 
         Args:
@@ -99,22 +98,22 @@ class Session:
             photo=photo if type(photo) is int and 0 <= photo < len(self.photos) else 0,
             stage=stage if isinstance(stage, str) and stage in self.stage_names else "final",
         )
-        looked_at = self.photo(selection)
-        if looked_at is None:
+        photo_there = self.photo(selection)
+        if photo_there is None:
             return selection
-        if class_name in looked_at.prediction.class_names:
+        if class_name in photo_there.prediction.class_names:
             selection = replace(selection, class_name=str(class_name))
         if isinstance(pixel, list | tuple) and len(pixel) == 2:
             with contextlib.suppress(UserError):
-                selection = replace(selection, pixel=pixel_of(looked_at.prediction, *pixel))
+                selection = replace(selection, pixel=pixel_of(photo_there.prediction, *pixel))
         return selection
 
     def with_photo(self, photo: Photo) -> "Session":
         return replace(self, photos=(*self.photos, photo)[-self.limits.photos :])
 
-    def look_at_newest(self, selection: Selection) -> Selection:
+    def select_newest(self, selection: Selection) -> Selection:
         """The photo that came last; there must be one."""
-        return selection.look_at_photo(len(self.photos) - 1, self.photos[-1].prediction).look_again()
+        return selection.with_photo(len(self.photos) - 1, self.photos[-1].prediction).revised()
 
     def with_truth(self, selection: Selection, truth: Truth | None) -> "Session":
         """The selected photo's ground truth, or none.
@@ -145,8 +144,8 @@ def add_photo(session: Session, path: str, *, predictor: Predictor, example: str
     )
 
 
-def read_photo(path: str, *, max_pixels: int) -> Image.Image:
-    """The photo at `path`, RGB, at the size at which the app shows it.
+def read_photo(path: str, *, max_pixels: int) -> RGBImage:
+    """The photo at `path`, at the size at which the app shows it.
 
     Args:
         max_pixels: largest photo to accept.

@@ -1,9 +1,9 @@
 // The photo of the What if tab, to paint on. gr.HTML runs this once; `element`, `props`, `trigger` and `watch` are its.
 // A stroke is sent when it ends; the server answers with the whole region as a picture.
-const box = element.querySelector('.ece-easel');
-const view = element.closest('#easel');
-// Gradio would take a quoted name for an event, so the property's name must not stand in quotes.
-const [REGION] = Object.keys({ region: null });
+const box = element.querySelector('.ece-canvas');
+// Props: the painted region as a picture's address, and what the controls hold. gr.HTML takes quoted words for names of
+// events.
+const [REGION, TOOL, RADIUS] = Object.keys({ region: null, tool: null, radius: null });
 const TINT = 'rgba(255, 200, 0, 0.55)';
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const tools = { tool: 'brush', radius: 12 };
@@ -143,7 +143,7 @@ element.addEventListener('keydown', (event) => {
 });
 
 element.addEventListener('focusout', () => { if (canvas) place(null); });
-view.addEventListener('tools', ({ detail }) => Object.assign(tools, detail));
+watch([TOOL, RADIUS], () => Object.assign(tools, { tool: props.tool, radius: props.radius }));
 watch('value', setup);
 watch(REGION, showRegion);
 setup();

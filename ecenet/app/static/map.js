@@ -12,7 +12,7 @@ const config = {
   modeBarButtonsToRemove: ['resetScale2d'],
   doubleClick: false, // a quick second drag would be one
 };
-// Gradio would take a quoted name for an event, so the property's name must not stand in quotes.
+// A prop: the ring around the selected point. gr.HTML takes quoted words for names of events.
 const [RING] = Object.keys({ ring: null });
 // Gradio's own plots bring another Plotly, which takes over the name and would drop what listens to ours.
 const plotly = (window.ecenetPlotly ??= window.Plotly);
@@ -20,7 +20,7 @@ let map = null; // key of what is drawn
 let flat = true;
 let ringTrace = -1;
 let pending = true;
-let view = null; // the part of a flat map that is looked at: its key and the ranges of both axes
+let view = null; // the part of a flat map that is shown: its key and the ranges of both axes
 let work = Promise.resolve(); // one thing after the other, since Plotly draws in its own time
 
 const webgl = (() => {
@@ -79,8 +79,8 @@ const drawRing = () => {
     return plotly.relayout(box, { annotations: ring ? [frame] : [] });
   }
   const at = ring ? ring.at.map((value) => [[value]]) : [[[]], [[]], [[]]];
-  const look = { 'marker.size': ring ? ring.size + 10 : 10, 'marker.color': color };
-  return plotly.restyle(box, { x: at[0], y: at[1], z: at[2], ...look }, [ringTrace]);
+  const style = { 'marker.size': ring ? ring.size + 10 : 10, 'marker.color': color };
+  return plotly.restyle(box, { x: at[0], y: at[1], z: at[2], ...style }, [ringTrace]);
 };
 
 const draw = async () => {

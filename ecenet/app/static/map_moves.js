@@ -1,6 +1,7 @@
 // Moves a flat map like a picture: while the mouse drags or turns its wheel, what is drawn is shifted and scaled as it
 // is, and drawn anew once it rests. Plotly alone draws every point at every movement, which takes a crowd of them, or a
-// machine without a graphics card, longer than a movement lasts.
+// machine without a graphics card, longer than a movement lasts. It knows parts of Plotly 7.1 by their class names:
+// tests/app/server/test_gradio_contract.py looks whether they are still there. Needless once Plotly does the same.
 const RESTS_AFTER = 150; // milliseconds after the wheel's last turn
 const LEAST_MOVE = 3; // pixels; what moves less is a click
 

@@ -1,16 +1,20 @@
-// The picture of the Segment tab. gr.HTML runs this once, as the body of a function of `element`, `trigger` and `watch`.
-// It changes what is shown without asking the server: ecenet/app/widgets/pixel_planes.py has sent what every stage says of every pixel.
+// The picture of the Segment tab. gr.HTML runs this once, as the body of a function of `element`, `props`, `trigger` and
+// `watch`. It changes what is shown without asking the server: ecenet/app/widgets/pixel_planes.py has sent what every
+// stage says of every pixel, and the controls around the picture send their values as props.
 // Of each pixel there are TOP classes, then their probabilities, then the entropy, these in percent.
 const [TOP, ENTROPY, PLANES] = [3, 6, 7];
 const VEIL = 0xa0000000;
 const LINE = {light: 0xffffffff, dark: 0xff000000};
 const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
-const view = element.closest('#segment-view');
+// Props: what the controls hold, and the selected pixel as "x,y". gr.HTML takes quoted words for names of events.
+const [STAGE, MODE, BOUNDARIES, OPACITY, MARKER] = Object.keys({
+  stage: null, mode: null, boundaries: null, opacity: null, marker: null,
+});
 const find = (selector) => element.querySelector(selector);
 const findAll = (selector) => [...element.querySelectorAll(selector)];
 
-// `pixel` is selected, `cursor` is looked at; both are [x, y] in the photo or null. `highlight` is a class or null.
+// `pixel` is selected, `cursor` is pointed at; both are [x, y] in the photo or null. `highlight` is a class or null.
 const state = {
   stage: null, mode: 'classes', boundaries: false, opacity: null, pixel: null, cursor: null, keyboard: false,
   highlight: null,
@@ -154,7 +158,7 @@ function paintLines(shown) {
   });
 }
 
-// The pixel looked at
+// The pixel pointed at
 
 function place(item, pixel) {
   item.hidden = !pixel;
@@ -163,7 +167,7 @@ function place(item, pixel) {
   item.style.top = `${100 * (pixel[1] + 0.5) / size[1]}%`;
 }
 
-function look(pixel, {keyboard}) {
+function moveCursor(pixel, {keyboard}) {
   state.cursor = pixel;
   state.keyboard = keyboard;
   drawCursor();
@@ -236,28 +240,31 @@ function pixelUnder(event) {
 
 element.addEventListener('pointermove', (event) => {
   if (event.pointerType === 'touch' || !find('.ece-photo')) return;
-  if (isPhoto(event)) look(pixelUnder(event), {keyboard: false});
-  else if (!state.keyboard) look(null, {keyboard: false});
+  if (isPhoto(event)) moveCursor(pixelUnder(event), {keyboard: false});
+  else if (!state.keyboard) moveCursor(null, {keyboard: false});
 });
 
 element.addEventListener('pointerleave', (event) => {
   highlight(null);
-  if (event.pointerType !== 'touch' && !state.keyboard && find('.ece-photo')) look(null, {keyboard: false});
+  if (event.pointerType !== 'touch' && !state.keyboard && find('.ece-photo')) moveCursor(null, {keyboard: false});
 });
 
 element.addEventListener('click', (event) => {
+  const frame = event.target.closest('[data-frame]');
+  // A picture of the filmstrip is another button for what the picker, a control of Gradio's, holds.
+  if (frame) document.querySelectorAll('#stage-picker input')[findAll('[data-frame]').indexOf(frame)].click();
   if (!isPhoto(event)) return;
-  look(pixelUnder(event), {keyboard: false});
+  moveCursor(pixelUnder(event), {keyboard: false});
   select(state.cursor);
 });
 
 element.addEventListener('focusin', (event) => {
   if (!event.target.matches('.ece-photo:focus-visible')) return;
-  look(state.pixel ?? size.map((side) => Math.floor(side / 2)), {keyboard: true});
+  moveCursor(state.pixel ?? size.map((side) => Math.floor(side / 2)), {keyboard: true});
 });
 
 element.addEventListener('focusout', (event) => {
-  if (isPhoto(event)) look(null, {keyboard: false});
+  if (isPhoto(event)) moveCursor(null, {keyboard: false});
 });
 
 element.addEventListener('keydown', (event) => {
@@ -267,12 +274,12 @@ element.addEventListener('keydown', (event) => {
   if (step) {
     const grid = JSON.parse(maskOf(state.stage).dataset.grid);
     const cell = size.map((side, axis) => (event.shiftKey ? 1 : Math.max(1, Math.round(side / grid[axis]))));
-    look(clamp([now[0] + step[0] * cell[0], now[1] + step[1] * cell[1]]), {keyboard: true});
+    moveCursor(clamp([now[0] + step[0] * cell[0], now[1] + step[1] * cell[1]]), {keyboard: true});
   } else if (event.key === 'Enter' || event.key === ' ') {
-    look(now, {keyboard: true});
+    moveCursor(now, {keyboard: true});
     select(now);
   } else if (event.key === 'Escape') {
-    look(null, {keyboard: false});
+    moveCursor(null, {keyboard: false});
   } else {
     return;
   }
@@ -289,10 +296,14 @@ function highlight(row) {
   paintLines(layer(state.stage));
 }
 
-// The controls around the picture, and other views, tell what to show.
-view.addEventListener('show', ({detail}) => {
-  if ('pixel' in detail) detail.pixel = detail.pixel ? detail.pixel.split(',').map(Number) : null;
-  Object.assign(state, detail);
+for (const name of [STAGE, MODE, BOUNDARIES, OPACITY]) {
+  watch(name, () => {
+    state[name] = props[name];
+    draw();
+  });
+}
+watch(MARKER, () => {
+  state.pixel = props.marker ? props.marker.split(',').map(Number) : null;
   draw();
 });
 watch('value', setup);

@@ -2,6 +2,11 @@
 // page takes that stream for open until it has read so: for an event that the server accepts after it ended the stream,
 // but before the page knows, it opens no other and waits forever. Here, a stream whose end comes while answers are due is
 // followed by the next one, and the page sees a single stream.
+//
+// That is how Gradio 6.31 does it; it offers no other way in than `window.fetch`, which its page calls for both. It would
+// be needless if its page opened a stream whenever events are due when one ends, or if the server kept a session's stream
+// open. tests/app/server/test_gradio_contract.py looks for the parts of Gradio's page that this relies on, and
+// tests/app/browser/test_slow_network.py shows what happens without it.
 {
   const fetchPlainly = window.fetch;
   const joining = new Set(); // events on their way to the server

@@ -91,7 +91,7 @@ def _card(photo: Photo, *, index: int, stage: StagePrediction, pressed: bool) ->
 def find_other(
     session: Session, selection: Selection, key: str, other: Other | None, *, registry: ModelRegistry
 ) -> Other | None:
-    """What the picked model makes of the photo looked at; None without either.
+    """What the picked model makes of the selected photo; None without either.
 
     Raises:
         UserError: there is no such model, or it cannot be loaded.

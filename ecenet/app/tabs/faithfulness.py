@@ -28,7 +28,7 @@ HELP = (
 
 
 def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> Subscription:
-    """Lay out the button, the badge and the curves. Returns what takes them away when something else is looked at."""
+    """Lay out the button, the badge and the curves. Returns what takes them away when something else is selected."""
     ask = gr.Button("How far can the selected map be trusted?", size="sm", elem_id="judge-map")
     badge = gr.HTML(elem_id="map-badge")
     curves = gr.Plot(show_label=False, visible=False, elem_id="faithfulness-plot")

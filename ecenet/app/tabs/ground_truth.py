@@ -41,7 +41,7 @@ def build(session: gr.State, selection: gr.State) -> Subscription:
     ):
         view.after(changed.success)
         # An event of its own: the selection may have moved on while the file was read.
-        changed.success(Selection.judge_again, selection, selection, **LATEST)
+        changed.success(Selection.with_other_truth, selection, selection, **LATEST)
     return view
 
 
@@ -68,7 +68,7 @@ def remove_truth(session: Session, selection: Selection) -> Session:
 
 
 def render(session: Session, selection: Selection) -> tuple[gr.Button, str, gr.Plot, gr.Plot]:
-    """Scores of every stage of the photo looked at against its truth."""
+    """Scores of every stage of the selected photo against its truth."""
     photo = session.photo(selection)
     if photo is None or photo.true_mask is None:
         hidden = gr.Plot(None, visible=False)

@@ -11,7 +11,7 @@ from ecenet.app.state.events import EACH, LATEST, Subscription
 from ecenet.app.state.select_events import choose_pixel
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
-from ecenet.app.tabs import ground_truth as truth
+from ecenet.app.tabs import ground_truth
 from ecenet.app.widgets.markup import color_swatch, data_uri, empty_state, escape
 from ecenet.data.images import thumbnail
 from ecenet.inference.overlay import overlay
@@ -61,7 +61,7 @@ def build(session: gr.State, selection: gr.State) -> list[Subscription]:
         label="With pixels that never change", visible=False, container=False, elem_id="flow-whole", interactive=True
     )
     flow = gr.Plot(show_label=False, visible=False, elem_id="flow-plot")
-    scores = truth.build(session, selection)
+    scores = ground_truth.build(session, selection)
 
     both = [session, selection]
     stages.click(choose_pixel, both, selection, **EACH)
@@ -76,7 +76,7 @@ def build(session: gr.State, selection: gr.State) -> list[Subscription]:
 
 
 def render_decided(session: Session, selection: Selection) -> str:
-    """The map of the photo looked at."""
+    """The map of the selected photo."""
     return render_map(session.photo(selection))
 
 

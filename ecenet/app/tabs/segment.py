@@ -19,6 +19,7 @@ from ecenet.app.static_files import STATIC, read_static
 from ecenet.app.widgets.markup import color_swatch, data_uri, empty_state, escape
 from ecenet.app.widgets.pictures import figure
 from ecenet.app.widgets.pixel_planes import SMALL_SIDE
+from ecenet.app.widgets.props import send_props
 from ecenet.data.images import thumbnail
 from ecenet.inference.overlay import heat_colors, heat_gradient
 from ecenet.inference.prediction import Prediction, StagePrediction, stage_title
@@ -26,9 +27,6 @@ from ecenet.inference.prediction import Prediction, StagePrediction, stage_title
 FIRST_SIGHT = STATIC / "first-sight.jpg"
 """A cat, and her masks at three stages: to be seen before any photo has been segmented; `make pictures` makes it."""
 PICTURE = read_static("segment.js")
-TELL = """(value) =>
-    document.querySelector('#segment-view').dispatchEvent(new CustomEvent('show', {{detail: {{{what}: value}}}}))"""
-PICK_STAGE = "document.querySelectorAll('#stage-picker input')[{number}].click()"
 MODES = ["Classes", "Confidence", "Entropy", "Changed"]
 HOW_TO = (
     "The photo under its mask. Point at it to read the classes, click to select a pixel. On the keyboard, arrow keys "
@@ -61,9 +59,15 @@ def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str])
         boundaries = gr.Checkbox(label="Boundaries", elem_id="mask-boundaries", scale=1, min_width=220)
     view = gr.HTML(render_masks(None, "final", 0.6), js_on_load=PICTURE, elem_id="segment-view")
     marker = gr.HTML("", visible="hidden", elem_id="segment-marker")
-    for control, what in ((stage, "stage"), (mode, "mode"), (boundaries, "boundaries"), (marker, "pixel")):
-        control.change(None, control, None, js=TELL.format(what=what))
-    opacity.input(None, opacity, None, js=TELL.format(what="opacity"))
+    send_props(
+        view,
+        [stage.change, mode.change, boundaries.change, opacity.input, marker.change],
+        stage=stage,
+        mode=mode,
+        boundaries=boundaries,
+        opacity=opacity,
+        marker=marker,
+    )
     stage.input(choose_stage, [selection, stage], selection, **EACH)
     view.pixel(choose_pixel, [session, selection], selection, **EACH)
     return [
@@ -105,8 +109,7 @@ def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
     legends = "".join(_legend(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
     thumb = data_uri(thumbnail(prediction.image, max_side=SMALL_SIDE), file_format="JPEG")
     frames = "".join(
-        _frame(photo, item, number=number, thumb=thumb, pressed=name == stage)
-        for number, (name, item) in enumerate(prediction.stages.items())
+        _frame(photo, item, thumb=thumb, pressed=name == stage) for name, item in prediction.stages.items()
     )
     width, height = prediction.image.size
     colors = [f"rgb({red},{green},{blue})" for red, green, blue in prediction.class_colors]
@@ -165,11 +168,10 @@ def _mask(photo: Photo, stage: StagePrediction, *, shown: bool) -> str:
   data-planes="{pictures.planes}" src="{pictures.mask}" alt="{alt}"{hidden}>"""
 
 
-def _frame(photo: Photo, stage: StagePrediction, *, number: int, thumb: str, pressed: bool) -> str:
+def _frame(photo: Photo, stage: StagePrediction, *, thumb: str, pressed: bool) -> str:
     """One picture of the filmstrip, which is also a button for its stage."""
     return f"""
-<button type="button" class="ece-frame" data-frame="{stage.name}" aria-pressed="{str(pressed).lower()}"
-  onclick="{PICK_STAGE.format(number=number)}">
+<button type="button" class="ece-frame" data-frame="{stage.name}" aria-pressed="{str(pressed).lower()}">
   <span class="ece-stack"><img src="{thumb}" alt=""><img class="ece-mask"
     src="{photo.pictures[stage.name].small_mask}" alt=""></span>
   {stage_title(stage.name)}<small>{photo.prediction.agreement(stage.name):.0%} as final</small>

@@ -49,7 +49,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         chosen = gr.Dropdown([], label="Class (largest first)", elem_id="class-picker", interactive=True, min_width=160)
     maps = gr.HTML(empty(), elem_id="similarity-view", js_on_load=CLICK)
     gates = gr.HTML("", elem_id="gate-view", js_on_load=CLICK)
-    judged = faithfulness.build(session, selection, registry=registry)
+    scores = faithfulness.build(session, selection, registry=registry)
     download.build("Download the arrays (.npz)", save_arrays, [session, selection], elem_id="download-maps")
 
     view = Subscription(render, [session, selection, rows], [chosen, maps, gates])
@@ -57,11 +57,11 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     chosen.input(choose_class, [selection, chosen], selection, **EACH)
     for clicked in (maps.place, gates.place):
         clicked(choose_place, [session, selection], selection, **EACH)
-    return [view, judged]
+    return [view, scores]
 
 
 def render(session: Session, selection: Selection, rows: Rows) -> tuple[gr.Dropdown, str, str]:
-    """The classes of the photo looked at, largest first; the maps; the gates."""
+    """The classes of the selected photo, largest first; the maps; the gates."""
     photo = session.photo(selection)
     if photo is None:
         return gr.Dropdown(choices=[], value=None), empty(), ""

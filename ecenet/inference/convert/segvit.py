@@ -1,8 +1,8 @@
 """The checkpoints of SegViT's authors as checkpoints of this package, which every command and the app open."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ecenet.common.errors import UserError, disk_errors
 from ecenet.data.colors import distinct_colors
@@ -74,7 +74,7 @@ def convert_segvit(
     config = architecture(published, out_indices=out_indices, num_heads=num_heads)
     labels = find_labels(published, classes)
     model = SegViT(
-        **asdict(config),
+        config,
         class_names=labels.class_names,
         class_colors=labels.class_colors,
         image_mean=list(image_mean or _normalisation(published, "mean")),
@@ -102,8 +102,9 @@ def find_labels(published: Published, classes: Path | None) -> LabelSet:
         labels = read_labels(classes)
         if labels.num_classes != count:
             raise UserError(
+                "wrong-classes",
                 f"Expected the {count} classes of {published.file} in {classes}, got {labels.num_classes}; "
-                "list them all, in the order that it was trained with."
+                "list them all, in the order that it was trained with.",
             )
         return labels
     match count:
@@ -117,8 +118,9 @@ def find_labels(published: Published, classes: Path | None) -> LabelSet:
             return published_labels("coco_stuff")
     if len(published.class_names) != count:
         raise UserError(
+            "missing-value",
             f"Expected a checkpoint of 59, 60, 150 or 171 classes, whose names are known, got {count} in "
-            f"{published.file}; give them as --classes FILE, a classes.json."
+            f"{published.file}; give them as --classes FILE, a classes.json.",
         )
     return LabelSet(published.file, published.class_names, [list(color) for color in distinct_colors(count)])
 
@@ -133,22 +135,22 @@ def _normalisation(published: Published, name: str) -> list[float]:
 
 def model_card(model: SegViT, labels: LabelSet, *, file: str) -> str:
     """Where the weights are from, what their authors state, and how to measure them."""
-    config: Any = model._hub_mixin_config
-    row = STATED.get((config["backbone"], model.num_classes))
+    settings = model.settings
+    row = STATED.get((settings.backbone, model.num_classes))
     figures = "The authors' README has no figure for such a checkpoint."
     if row is not None:
         figures = (
             f"As the authors state, not measured here: {row.data}, mIoU {row.miou}, {row.averaged} averaged over\n"
             f"scales and mirror images. That `{file}` is their file was not checked."
         )
-    side, layout = config["position_side"], LAYOUTS.get(model.num_classes)
+    side, layout = settings.position_side, LAYOUTS.get(model.num_classes)
     command = f"python -m ecenet evaluate --weights FOLDER --data DATA --window {side}"
     if layout is not None:
         command += f" --layout {layout}"
     return f"""# SegViT on {labels.name}
 
-Converted from `{file}` by `python -m ecenet convert segvit`: {config["backbone"]}, stages from blocks
-{", ".join(map(str, config["out_indices"]))}, {model.num_classes} classes, trained on squares of {side} pixels.
+Converted from `{file}` by `python -m ecenet convert segvit`: {settings.backbone}, stages from blocks
+{", ".join(map(str, settings.out_indices))}, {model.num_classes} classes, trained on squares of {side} pixels.
 
 **Source.** Zhang et al., SegViT: Semantic Segmentation with Plain Vision Transformers, NeurIPS 2022,
 [arXiv 2210.05844](https://arxiv.org/abs/2210.05844); code and checkpoints: <https://github.com/zbwxp/SegVit>.

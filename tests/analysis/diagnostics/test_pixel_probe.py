@@ -7,6 +7,7 @@ import torch
 from ecenet.analysis.diagnostics.pixel_probe import probe_pixel
 from ecenet.analysis.diagnostics.stage_flow import decided_at, decided_shares, join_small, transitions
 from ecenet.analysis.plots import probe as figures
+from ecenet.data.images import RGBImage
 from ecenet.inference.prediction import ImageFeatures, Prediction
 from ecenet.inference.predictor import Predictor, _summarise_stage
 from ecenet.inference.upsample import MAX_DETAIL_SIDE
@@ -36,7 +37,7 @@ def random_prediction(width: int, height: int, *, classes: int = 4, seed: int = 
         class_names=[str(k) for k in range(classes)],
         class_colors=[[40 * k, 0, 0] for k in range(classes)],
         stages=stages,
-        features=ImageFeatures(image=noise_image(width, height), working_size=(32, 32), tensors=[]),
+        features=ImageFeatures(image=RGBImage(noise_image(width, height)), working_size=(32, 32), tensors=[]),
         seconds=0.0,
     )
 

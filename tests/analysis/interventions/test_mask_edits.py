@@ -1,15 +1,17 @@
 """Masks changed by hand, against numbers worked out on paper."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from ecenet.analysis.interventions.mask_edits import StageMask, stage_mask
-from ecenet.common.errors import UserError
+from ecenet.analysis.interventions.mask_edits import StageMask, edit_mask, stage_mask
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.model.edits import HeadEdits
 from tests.support.helpers import PLAIN, noise_image, small_model
 from tests.support.predictions import make_prediction
+from tests.support.refusals import refused
 
 STAGES = ["ece", "stage4", "stage3", "stage2", "stage1"]
 
@@ -47,7 +49,7 @@ def test_erasing_gives_a_classs_probability_to_the_runner_up(mask: StageMask) ->
     np.testing.assert_allclose(changed[:, 0, 1], [0.2, 0.5, 0.3], rtol=1e-6)
     everywhere = np.ones((4, 8), dtype=bool)
     changed = mask.erased(everywhere, class_index=2, certainty=1.0).probabilities
-    np.testing.assert_allclose(changed[:, 0], [[0.8, 0.2], [0.2, 0.8], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(changed[:, 0], [[0.8, 0.2], [0.2, 0.8], [0.0, 0.0]], rtol=1e-6)
 
 
 def test_swapping_exchanges_two_classes(mask: StageMask) -> None:
@@ -62,11 +64,57 @@ def test_the_truth_takes_the_predictions_place_where_it_is_labelled(mask: StageM
     truth[:, :4] = 1
     truth[:, 3] = 2
     truth[:, 4:6] = 0  # the right cell is labelled to a half
-    changed = mask.with_truth(truth, certainty=0.9).probabilities
+    changed = mask.replaced(truth, certainty=0.9).probabilities
     np.testing.assert_allclose(changed[:, 0, 0], [0.07, 0.02 + 0.675, 0.01 + 0.225], rtol=1e-6)
     np.testing.assert_allclose(changed[:, 0, 1], [0.55 * 0.2 + 0.45, 0.55 * 0.5, 0.55 * 0.3], rtol=1e-6)
-    nothing = mask.with_truth(np.full((4, 8), 255, dtype=np.uint8)).probabilities
+    nothing = mask.replaced(np.full((4, 8), 255, dtype=np.uint8)).probabilities
     np.testing.assert_allclose(nothing, mask.probabilities, rtol=1e-6)
+
+
+def test_every_action_is_the_edit_of_that_name(mask: StageMask) -> None:
+    labels = np.full((4, 8), 1, dtype=np.uint8)
+    for edited, expected in (
+        (edit_mask(mask, "paint", class_index=2, region=LEFT), mask.painted(LEFT, class_index=2)),
+        (edit_mask(mask, "erase", class_index=0, region=LEFT), mask.erased(LEFT, class_index=0)),
+        (edit_mask(mask, "swap", class_index=0, other=2), mask.swapped(0, 2)),
+        (edit_mask(mask, "replace", label_map=labels), mask.replaced(labels)),
+    ):
+        np.testing.assert_array_equal(edited.probabilities, expected.probabilities)
+        assert not np.array_equal(edited.probabilities, mask.probabilities)
+
+
+def test_without_a_region_a_class_is_erased_all_over_the_photo(mask: StageMask) -> None:
+    changed = edit_mask(mask, "erase", class_index=2).probabilities
+    np.testing.assert_allclose(changed[:, 0], [[0.7 + 0.099, 0.2], [0.2, 0.5 + 0.297], [0.001, 0.003]], rtol=1e-5)
+    with refused("empty-region"):
+        edit_mask(mask, "erase", class_index=2, region=np.zeros((4, 8), dtype=bool))
+
+
+def test_what_an_action_has_no_use_for_is_left_aside(mask: StageMask) -> None:
+    labels = np.zeros((4, 8), dtype=np.uint8)
+    swapped = edit_mask(mask, "swap", class_index=0, other=1, region=LEFT, label_map=labels)
+    np.testing.assert_array_equal(swapped.probabilities, mask.swapped(0, 1).probabilities)
+    painted = edit_mask(mask, "paint", class_index=0, other=1, region=LEFT, label_map=labels)
+    np.testing.assert_array_equal(painted.probabilities, mask.painted(LEFT, class_index=0).probabilities)
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "refusal"),
+    [
+        ("paint", {"class_index": 0}, ("missing-value", "painted region", "paint")),
+        ("paint", {"region": LEFT}, ("missing-value", "class_name", "paint")),
+        ("erase", {"region": LEFT}, ("missing-value", "class_name", "erase")),
+        ("swap", {"other": 0}, ("missing-value", "class_name", "swap")),
+        ("swap", {"class_index": 0}, ("missing-value", "other", "swap")),
+        ("replace", {"class_index": 0}, ("missing-value", "label_map", "replace")),
+        ("truth", {}, ("unknown-choice", "paint, erase, swap, replace", "'truth'")),
+    ],
+)
+def test_an_action_without_what_it_needs_is_refused(
+    mask: StageMask, action: Any, given: dict[str, Any], refusal: tuple[Any, ...]
+) -> None:
+    with refused(*refusal):
+        edit_mask(mask, action, **given)
 
 
 def test_edits_follow_each_other_and_leave_the_mask_that_they_change(mask: StageMask) -> None:
@@ -137,28 +185,28 @@ def test_a_stages_mask_is_the_softmax_of_its_logits() -> None:
 
 def test_what_no_mask_can_become_is_refused(predictor: Predictor, prediction: Prediction, mask: StageMask) -> None:
     for stage in ("final", "stage9"):
-        with pytest.raises(UserError, match=f"among ece, stage4, stage3, stage2, stage1, got '{stage}'"):
+        with refused("unknown-choice", "ece, stage4, stage3, stage2, stage1", repr(stage)):
             stage_mask(prediction, stage)
-    with pytest.raises(UserError, match="Expected a region of the photo's 8×4 pixels, got 4×8"):
+    with refused("size-mismatch", "region", "8×4", "4×8", expected=(8, 4), got=(4, 8)):
         mask.painted(np.ones((8, 4), dtype=bool), class_index=0)
-    with pytest.raises(UserError, match="Expected a truth of the photo's 8×4 pixels, got 4×8"):
-        mask.with_truth(np.zeros((8, 4), dtype=np.uint8))
-    with pytest.raises(UserError, match="without a pixel"):
+    with refused("size-mismatch", "label map", "8×4", "4×8", expected=(8, 4), got=(4, 8)):
+        mask.replaced(np.zeros((8, 4), dtype=np.uint8))
+    with refused("empty-region"):
         mask.erased(~(LEFT | ~LEFT), class_index=0)
     for change in (
         lambda: mask.painted(LEFT, class_index=3),
         lambda: mask.erased(LEFT, class_index=3),
         lambda: mask.swapped(0, 3),
-        lambda: mask.with_truth(np.full((4, 8), 3, dtype=np.uint8)),
+        lambda: mask.replaced(np.full((4, 8), 3, dtype=np.uint8)),
     ):
-        with pytest.raises(UserError, match=r"Expected a class of 0 … 2 \(sky … cat\), got 3"):
+        with refused("unknown-choice", "0 … 2", "sky … cat", 3):
             change()
-    with pytest.raises(UserError, match=r"Expected a certainty of 0 … 1, got 1\.5"):
+    with refused("out-of-range", "certainty", "0 … 1", 1.5):
         mask.painted(LEFT, class_index=0, certainty=1.5)
 
 
 def test_a_mask_of_another_photos_size_is_refused(predictor: Predictor, prediction: Prediction) -> None:
     tall = predictor.predict(noise_image(61, 97))
     mask = stage_mask(tall, "stage2")
-    with pytest.raises(UserError, match=r"Expected a mask of 1×3×6×8 .* got 1×3×8×6; make the edit"):
+    with refused("size-mismatch", "1×3×6×8", "1×3×8×6", got=(1, 3, 8, 6)):
         predictor.predict_features(prediction.features, HeadEdits(stages={"stage2": mask.edits}))

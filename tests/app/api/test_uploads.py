@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bombs import BOMBS
-from tests.support.entry_points import FILE_KINDS, Doors
+from tests.support.entry_points import FILE_KINDS, EntryPoints
 from tests.support.file_bombs import FILE_BOMBS
 from tests.support.mutants import file_mutant, image_mutant
 
@@ -22,54 +22,55 @@ TAKEN = ("gif frames", "tiff deflate", "tiff cycle")
 
 
 @pytest.fixture(scope="module")
-def doors() -> Iterator[Doors]:
-    opened = Doors()
+def entry_points() -> Iterator[EntryPoints]:
+    opened = EntryPoints()
     yield opened
     opened.close()
 
 
 @pytest.mark.parametrize("name", CHEAP)
-def test_a_bomb_does_no_harm(name: str, doors: Doors, tmp_path: Path) -> None:
+def test_a_bomb_does_no_harm(name: str, entry_points: EntryPoints, tmp_path: Path) -> None:
     (tmp_path / "bomb").write_bytes(BOMBS[name]())
-    outcome = doors.open("photo", tmp_path / "bomb")
+    outcome = entry_points.open("photo", tmp_path / "bomb")
     assert outcome.problem() == ""
     assert outcome.kind == ("prediction" if name in TAKEN else "sentence")
 
 
 @pytest.mark.parametrize("name", CHEAP_FILES)
-def test_nor_does_one_of_another_kind(name: str, doors: Doors, tmp_path: Path) -> None:
-    door, make = FILE_BOMBS[name]
+def test_nor_does_one_of_another_kind(name: str, entry_points: EntryPoints, tmp_path: Path) -> None:
+    entry_point, make = FILE_BOMBS[name]
     (tmp_path / "bomb").write_bytes(make())
-    outcome = doors.open(door, tmp_path / "bomb")
+    outcome = entry_points.open(entry_point, tmp_path / "bomb")
     assert outcome.problem() == ""
     assert outcome.kind == ("prediction" if name == "truth at limit" else "sentence")
 
 
-def test_damaged_images_end_in_a_prediction_or_a_sentence(doors: Doors, tmp_path: Path) -> None:
+def test_damaged_images_end_in_a_prediction_or_a_sentence(entry_points: EntryPoints, tmp_path: Path) -> None:
     kinds = set()
     for number in range(60):
         (tmp_path / "mutant").write_bytes(image_mutant(number)[1])
-        outcome = doors.open("photo", tmp_path / "mutant")
+        outcome = entry_points.open("photo", tmp_path / "mutant")
         assert outcome.problem() == "", number
         kinds.add(outcome.kind)
     assert kinds == {"prediction", "sentence"}
 
 
-def test_so_do_other_damaged_files(doors: Doors, tmp_path: Path) -> None:
+def test_so_do_other_damaged_files(entry_points: EntryPoints, tmp_path: Path) -> None:
     for number in range(1, 20):
         if number % len(FILE_KINDS) == 0:
             continue  # saved sessions: test_bundle.py
         kind, content = file_mutant(number)
         (tmp_path / "mutant").write_bytes(content)
-        assert doors.open(kind, tmp_path / "mutant").problem() == "", (number, kind)
+        assert entry_points.open(kind, tmp_path / "mutant").problem() == "", (number, kind)
 
 
 def test_a_mutant_is_the_same_for_the_same_number() -> None:
     assert image_mutant(7) == image_mutant(7) != image_mutant(13)
 
 
-def test_a_process_that_ends_is_noticed(doors: Doors, tmp_path: Path) -> None:
+def test_a_process_that_ends_is_noticed(entry_points: EntryPoints, tmp_path: Path) -> None:
     """Or the tests above would prove nothing. The last one: it leaves no process behind."""
-    assert doors.open("photo", tmp_path / "missing").kind == "sentence"
-    doors._child.kill()
-    assert doors.open("photo", tmp_path / "missing").kind == "crash"
+    assert entry_points.open("photo", tmp_path / "missing").kind == "sentence"
+    assert entry_points._child is not None
+    entry_points._child.kill()
+    assert entry_points.open("photo", tmp_path / "missing").kind == "crash"

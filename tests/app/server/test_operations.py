@@ -28,13 +28,14 @@ from ecenet.common.errors import UserError
 from ecenet.common.logs import configure_logging, log_event
 from ecenet.inference.predictor import Predictor
 from tests.support.fitters import ScriptedFitter
+from tests.support.refusals import assert_names
 from tests.support.serving import Served, patient_client
 
 ENDPOINTS = "ecenet.app.api.photo.PhotoEndpoints"
 SECRET = "the visitor's holiday"
 
 
-class LogStream:
+class CapturedLog:
     """Lines written since the last look."""
 
     def __init__(self) -> None:
@@ -51,14 +52,15 @@ class LogStream:
 
 
 @pytest.fixture
-def log() -> Iterator[LogStream]:
+def log() -> Iterator[CapturedLog]:
     """The app's, as JSON at the level `info`; afterwards logging is as it was."""
     root, ours = logging.getLogger(), logging.getLogger("ecenet")
     before = root.handlers[:], root.level, ours.level
-    log = LogStream()
+    log = CapturedLog()
     configure_logging("info", "json", stream=log.stream)
     yield log
-    root.handlers[:], _ = before[0], logging.captureWarnings(False)
+    root.handlers[:] = before[0]
+    logging.captureWarnings(False)
     root.setLevel(before[1])
     ours.setLevel(before[2])
 
@@ -67,7 +69,7 @@ def log() -> Iterator[LogStream]:
 def health(predictor: Predictor) -> Health:
     """That tries the model whenever it is asked."""
     umap: Any = ScriptedFitter()
-    return Health(predictor, umap=umap, try_every=0)
+    return Health(predictor, umap=umap, probe_every=0)
 
 
 def test_health_tells_what_answers_and_nothing_else(api: Served) -> None:
@@ -90,7 +92,7 @@ def test_health_tells_what_answers_and_nothing_else(api: Served) -> None:
 
 
 def test_health_fails_while_the_model_does_and_recovers_with_it(
-    health: Health, predictor: Predictor, monkeypatch: pytest.MonkeyPatch, log: LogStream
+    health: Health, predictor: Predictor, monkeypatch: pytest.MonkeyPatch, log: CapturedLog
 ) -> None:
     assert health.answers()
 
@@ -121,7 +123,7 @@ def test_a_model_that_never_ends_is_taken_for_broken_after_a_while(
         entered.set()
         return end.wait()
 
-    monkeypatch.setattr(health, "_try", stuck)
+    monkeypatch.setattr(health, "_probe", stuck)
     asking = threading.Thread(target=health.answers)
     asking.start()
     entered.wait()
@@ -136,12 +138,12 @@ def test_a_model_that_never_ends_is_taken_for_broken_after_a_while(
 
 def test_a_model_is_not_tried_for_everybody_who_asks(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     umap: Any = ScriptedFitter()
-    health = Health(predictor, umap=umap, try_every=3600)
+    health = Health(predictor, umap=umap, probe_every=3600)
     monkeypatch.setattr(predictor.model, "forward_head", None)
     assert health.answers()
 
 
-def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, log: LogStream) -> None:
+def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, log: CapturedLog) -> None:
     name = f"{SECRET}.jpg"
     (api.folder / name).write_bytes((api.folder / "photo.jpg").read_bytes())
     (api.folder / f"no {name}").write_bytes(b"no picture")
@@ -165,17 +167,19 @@ def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, lo
         "seen": "448x304",
         "head_only": False,
     }
-    assert unreadable.items() >= {"event": "refused", "during": f"{ENDPOINTS}.segment", "kind": "UserError"}.items()
+    refusal = {"event": "refused", "during": f"{ENDPOINTS}.segment", "kind": "UserError", "code": "wrong-file"}
+    assert unreadable.items() >= refusal.items()
     assert unreadable["where"].startswith("ecenet/data/image_file.py ")
     assert again["event"] == "prediction"
-    assert (unknown["during"], unknown["where"]) == (
+    assert (unknown["during"], unknown["code"], unknown["where"]) == (
         f"{ENDPOINTS}.similarity",
+        "unknown-choice",
         "ecenet/inference/prediction.py class_index",
     )
 
 
 def test_a_photo_among_several_that_cannot_be_used_is_told_too(
-    predictor: Predictor, tmp_path: Path, log: LogStream
+    predictor: Predictor, tmp_path: Path, log: CapturedLog
 ) -> None:
     (tmp_path / f"{SECRET}.png").write_bytes(b"no image")
     add_photos(Session(), [str(tmp_path / f"{SECRET}.png")], predictor=predictor)
@@ -185,7 +189,7 @@ def test_a_photo_among_several_that_cannot_be_used_is_told_too(
 
 
 def test_what_fails_becomes_one_sentence_whose_reference_the_journal_has(
-    api: Served, log: LogStream, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    api: Served, log: CapturedLog, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*args: object) -> None:
         raise RuntimeError(f"/srv/app/{SECRET}")
@@ -207,7 +211,7 @@ def test_what_fails_becomes_one_sentence_whose_reference_the_journal_has(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health, log: LogStream) -> None:
+def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health, log: CapturedLog) -> None:
     """On a page of two events, none of which knows of errors."""
 
     def count(number: int) -> tuple[int, int]:
@@ -224,15 +228,17 @@ def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health,
     try:
         client = patient_client(page.local_url)
         assert client.predict(api_name="/count") == 1
-        with pytest.raises(AppError, match="your photos are still here"):
+        with pytest.raises(AppError) as caught:
             client.predict(api_name="/fail")
         assert client.predict(api_name="/count") == 2
     finally:
         page.close(verbose=False)
-    assert [(line["event"], line["during"]) for line in log.lines()] == [("failed", full_name(fail))]
+    (failed,) = log.lines()
+    assert (failed["event"], failed["during"]) == ("failed", full_name(fail))
+    assert_names(str(caught.value), failed["reference"])
 
 
-def test_messages_are_for_those_who_ask_for_them(log: LogStream) -> None:
+def test_messages_are_for_those_who_ask_for_them(log: CapturedLog) -> None:
     """They may quote anything: those of errors, and all of what other libraries say."""
 
     def say() -> None:
@@ -240,7 +246,7 @@ def test_messages_are_for_those_who_ask_for_them(log: LogStream) -> None:
             try:
                 raise KeyError(SECRET)
             except KeyError as error:
-                raise UserError(SECRET) from error
+                raise UserError("invalid-value", SECRET) from error
         except UserError as error:
             log_event(logging.getLogger("ecenet.x"), "failed", level="error", error=error)
         logging.getLogger("PIL.Image").warning("read %s", SECRET)
@@ -258,7 +264,7 @@ def test_messages_are_for_those_who_ask_for_them(log: LogStream) -> None:
     assert theirs["message"] == f"read {SECRET}"
 
 
-def test_the_level_holds_back_and_text_is_one_line_an_event(log: LogStream) -> None:
+def test_the_level_holds_back_and_text_is_one_line_an_event(log: CapturedLog) -> None:
     configure_logging("warning", "text", stream=log.stream)
     logger = logging.getLogger("ecenet.x")
     log_event(logger, "prediction", milliseconds=3)

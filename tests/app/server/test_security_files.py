@@ -22,10 +22,9 @@ from ecenet.app.state.experiment import Experiment, add_painted_class
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.tabs import compare, pixel, segment, similarity
-from ecenet.app.tabs.embeddings import panels as map_panels
+from ecenet.app.tabs.embeddings import panels
 from ecenet.app.tabs.embeddings.consistency import consistency_table
-from ecenet.app.tabs.evaluate import images as dataset_images
-from ecenet.app.tabs.evaluate import tables as dataset_tables
+from ecenet.app.tabs.evaluate import images, tables
 from ecenet.app.tabs.train import render as run_view
 from ecenet.app.tabs.what_if.render import render_details, render_result
 from ecenet.app.widgets.markup import color_swatch
@@ -40,6 +39,7 @@ from ecenet.model.network import Network
 from ecenet.training.jobs.status import RunReport
 from tests.support.fitters import ScriptedFitter
 from tests.support.helpers import noise_image, small_model, write_folder
+from tests.support.refusals import refused
 
 ROOT = Path(__file__).parents[3]
 MARK_UP = """'"><img src=x onerror="alert(1)"><script>alert(2)</script>${alert(3)}"""
@@ -70,7 +70,7 @@ def test_weights_that_would_run_code_are_refused_unread(tmp_path: Path, monkeypa
             with pytest.raises(UserError):
                 read()
     torch.save({"format": "ecenet-run-1", "model": Runs()}, tmp_path / "last.pt")
-    with pytest.raises(UserError, match="it is damaged"):
+    with refused("file-damaged", tmp_path / "last.pt", "--out"):
         load_checkpoint(tmp_path / "last.pt", None)  # type: ignore[arg-type]
     assert not (tmp_path / "ran").exists()
 
@@ -115,8 +115,7 @@ def assert_only_text(page: str) -> None:
     parsed = Parsed(page)
     assert "script" not in parsed.tags
     assert ("src", "x") not in parsed.attributes
-    handlers = {value for name, value in parsed.attributes if name.startswith("on")}
-    assert all(value.startswith("document.querySelectorAll('#stage-picker") for value in handlers), handlers
+    assert not {value for name, value in parsed.attributes if name.startswith("on")}, "no part of the page is code"
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +163,9 @@ def test_names_on_the_map_stay_text(session: Session) -> None:
     predictions: list[Prediction] = [photo.prediction for photo in session.photos]
     current = draw_map(predictions, request, previous=None, fitter=ScriptedFitter())
     names = [photo.name for photo in session.photos]
-    assert_only_text(map_panels.neighbors(current, 0, image_names=names))
-    assert_only_text(map_panels.picked_points(current, np.arange(3), image_names=names))
-    formulas = map_panels._csv_uri([("=1+1", "ece", "cat", 0.5, 0.5)])
+    assert_only_text(panels.neighbors(current, 0, image_names=names))
+    assert_only_text(panels.picked_points(current, np.arange(3), image_names=names))
+    formulas = panels._csv_uri([("=1+1", "ece", "cat", 0.5, 0.5)])
     assert "'=1+1" in base64.b64decode(formulas.partition(",")[2]).decode()
 
 
@@ -176,13 +175,14 @@ def test_a_bank_of_a_stranger_stays_text(tmp_path: Path) -> None:
     about = bank.about | {"data": MARK_UP, "split": MARK_UP, "class_names": [f"{k}{MARK_UP}" for k in range(3)]}
     stage = np.array([f"{name}{MARK_UP}" for name in bank.stage])
     bank = replace(bank, images=[f"{name}{MARK_UP}" for name in bank.images], about=about, stage=stage)
-    listing = dataset_images.Listing(MARK_UP, "final", ((0, "1"),))
+    listing = images.Listing(MARK_UP, "final", ((0, "1"),))
     names, colors = about["class_names"], about["class_colors"]
-    assert_only_text(dataset_tables.about_bank(bank, stage="final"))
-    assert_only_text(dataset_tables.confusion_table(np.eye(3, dtype=int), names=names, title="Final"))
-    assert_only_text(dataset_images.image_names(listing, bank=bank))
+    assert_only_text(tables.about_bank(bank, stage="final"))
+    assert_only_text(tables.confusion_table(np.eye(3, dtype=int), names=names, title="Final"))
+    assert_only_text(images.image_names(listing, bank=bank))
+    forged: Any = [MARK_UP, *colors[0][1:]]
     with pytest.raises(ValueError, match="invalid literal"):
-        color_swatch([MARK_UP, *colors[0][1:]])
+        color_swatch(forged)
 
 
 def test_a_runs_name_and_log_stay_text(tmp_path: Path) -> None:

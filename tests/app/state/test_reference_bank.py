@@ -10,7 +10,7 @@ import numpy as np
 
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
-from ecenet.app.tabs.embeddings.events import look_at_point, point_of
+from ecenet.app.tabs.embeddings.events import point_of, select_point
 from ecenet.data.folder import read_folder
 from ecenet.evaluation.bank import embed_split
 from ecenet.evaluation.bank_parquet import write_bank
@@ -43,7 +43,7 @@ def test_a_visitors_photo_lies_among_the_reference_photos(tmp_path: Path) -> Non
     figure = json.loads(value)["figure"]
     sizes = [size for trace in figure["data"] if "customdata" in trace for size in _numbers(trace["marker"]["size"])]
     assert sum(size == 6 for size in sizes) == others
-    clicked = look_at_point(
+    clicked = select_point(
         Selection(stage="final", pixel=(1, 1)), current, int(np.flatnonzero(current.is_reference)[0])
     )
     assert (clicked.photo, clicked.pixel, clicked.stage) == (0, (1, 1), "ece"), "its photo is not here"

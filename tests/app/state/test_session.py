@@ -20,11 +20,15 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.state.session import MAX_PHOTO_SIDE, Photo, Session, add_photo, add_photos
 from ecenet.app.tabs import segment, similarity
-from ecenet.common.errors import UserError
+from ecenet.data import images
+from ecenet.evaluation.tta import Averaging, averaged_label_maps
+from ecenet.inference.oom_fallback import SteadyPredictor
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model
 from tests.support.helpers import noise_image, small_model
 from tests.support.predictions import STAGES, make_prediction
+from tests.support.refusals import refused
+from tests.support.toasts import toasted
 
 FINAL = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 COARSE = np.array([[2, 2, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
@@ -91,18 +95,18 @@ def test_a_class_can_be_asked_for_and_the_largest_is_shown_otherwise() -> None:
 def test_on_the_way_to_another_photo_the_class_stays_where_that_photo_has_it_at_any_stage() -> None:
     elsewhere = make_prediction(np.zeros((2, 4), dtype=np.uint8))
     selection = Selection(photo=0, stage="stage3", class_name="cat", pixel=(1, 1), revision=5)
-    there = selection.look_at_photo(1, photo_with().prediction)
+    there = selection.with_photo(1, photo_with().prediction)
     assert there == Selection(photo=1, stage="stage3", class_name="cat", pixel=None, revision=5), (
         "its coarse mask has one"
     )
-    assert selection.look_at_photo(1, elsewhere).class_name is None
+    assert selection.with_photo(1, elsewhere).class_name is None
 
 
 def test_pixels_outside_the_photo_are_refused() -> None:
     prediction = photo_with().prediction
     assert pixel_of(prediction, 3, 1) == (3, 1)
     for x, y in ((4, 0), (0, 2), (-1, 0), (1.5, 0), ("1", 0), (None, None), (True, 0), ([1], 0)):
-        with pytest.raises(UserError, match="x in 0 … 3 and y in 0 … 1"):
+        with refused("out-of-range", "x in 0 … 3", "y in 0 … 1", (x, y)):
             pixel_of(prediction, x, y)
 
 
@@ -111,22 +115,22 @@ def test_a_click_on_the_same_photo_does_not_draw_it_again() -> None:
     assert replace(selection, stage="ece", class_name="dog", pixel=(0, 0)).followed("photo") == selection.followed(
         "photo"
     )
-    assert selection.look_at_photo(1, photo_with().prediction).followed("photo") != selection.followed("photo")
-    assert selection.look_again().followed("photo") != selection.followed("photo"), "the session has changed"
+    assert selection.with_photo(1, photo_with().prediction).followed("photo") != selection.followed("photo")
+    assert selection.revised().followed("photo") != selection.followed("photo"), "the session has changed"
 
 
 def test_what_shows_a_stage_is_not_drawn_again_for_a_class_or_a_pixel() -> None:
     selection = Selection()
     assert replace(selection, class_name="dog", pixel=(0, 0)).followed("stage") == selection.followed("stage")
-    for other in (replace(selection, stage="ece"), replace(selection, photo=1), selection.look_again()):
+    for other in (replace(selection, stage="ece"), replace(selection, photo=1), selection.revised()):
         assert other.followed("stage") != selection.followed("stage")
 
 
 def test_another_truth_is_heard_of_by_those_who_compare_with_it_alone() -> None:
     selection = Selection(stage="ece", pixel=(1, 1))
-    assert selection.judge_again().followed("stage") != selection.followed("stage")
-    assert selection.judge_again().followed("photo") == selection.followed("photo"), "photos and masks stay as they are"
-    assert replace(selection.judge_again(), truths=0) == selection
+    assert selection.with_other_truth().followed("stage") != selection.followed("stage")
+    assert selection.with_other_truth().followed("photo") == selection.followed("photo"), "photos and masks stay"
+    assert replace(selection.with_other_truth(), truths=0) == selection
 
 
 def test_a_stage_that_was_picked_meanwhile_is_not_taken_back() -> None:
@@ -166,12 +170,32 @@ def test_large_photos_are_scaled_down_on_arrival(tmp_path: Path) -> None:
     assert session.photos[0].prediction.image.size == (MAX_PHOTO_SIDE, MAX_PHOTO_SIDE // 4)
 
 
+def test_a_large_photo_is_converted_once_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks at it after its arrival keeps the very image."""
+    noise_image(1600, 1200).save(tmp_path / "large.png")
+    converted: list[tuple[int, int]] = []
+    to_rgb = images._to_rgb
+
+    def counted(image: Image.Image) -> Image.Image:
+        converted.append(image.size)
+        return to_rgb(image)
+
+    monkeypatch.setattr(images, "_to_rgb", counted)
+    predictor = SteadyPredictor(small_model(), device="cpu")
+    session = add_photo(Session(), str(tmp_path / "large.png"), predictor=predictor)
+    kept = session.photos[0].prediction.image
+    assert predictor.predict(kept).image is kept
+    assert predictor.extract_features(kept).image is kept
+    averaged_label_maps(predictor, kept, Averaging(flip=True))
+    assert converted == [(1600, 1200)]
+
+
 def test_a_bad_photo_leaves_the_session_as_it_was_and_becomes_a_toast(tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     session = session_with()
-    with pytest.raises(UserError, match="empty"):
+    with refused("file-damaged", "empty.png"):
         add_photo(session, str(tmp_path / "empty.png"), predictor=Predictor(small_model()))
-    with pytest.raises(gr.Error, match="empty"):
+    with toasted("file-damaged", "empty.png"):
         show_errors(add_photo)(session, str(tmp_path / "empty.png"), predictor=Predictor(small_model()))
     assert len(session.photos) == 1
 

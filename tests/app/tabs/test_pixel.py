@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -13,11 +14,10 @@ from ecenet.analysis.diagnostics.ground_truth import Truth, compare_with_truth, 
 from ecenet.analysis.diagnostics.pixel_probe import probe_pixel
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
-from ecenet.app.tabs import ground_truth as truth
-from ecenet.app.tabs import pixel
-from ecenet.common.errors import UserError
+from ecenet.app.tabs import ground_truth, pixel
 from ecenet.inference.prediction import Prediction
 from tests.support.predictions import CLASS_NAMES, STAGES, make_prediction
+from tests.support.refusals import refused
 
 FINAL = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 COARSE = np.array([[2, 2, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
@@ -142,26 +142,28 @@ def test_a_truth_may_be_as_large_as_the_photo_was_before_it_was_scaled_down(tmp_
 
 
 @pytest.mark.parametrize(
-    ("mask", "said"),
+    ("mask", "refusal"),
     [
-        (np.zeros((20, 33), dtype=np.uint8), "proportions of the photo .30×20., but mask.png has 33×20"),
-        (np.zeros((30, 20), dtype=np.uint8), "proportions"),
-        (np.full((20, 30), 3, dtype=np.uint8), "0 … 2 .* or 255, but mask.png holds 3"),
-        (np.full((20, 30), 255, dtype=np.uint8), "all of mask.png is 255"),
-        (np.zeros((20, 30, 3), dtype=np.uint8), "save class indices, not colours"),
-        (np.zeros((20, 30), dtype=np.uint16), "8-bit"),
+        (np.zeros((20, 33), dtype=np.uint8), ("size-mismatch", "30×20", "mask.png", "33×20")),
+        (np.zeros((30, 20), dtype=np.uint8), ("size-mismatch", "30×20", "mask.png", "20×30")),
+        (np.full((20, 30), 3, dtype=np.uint8), ("unknown-mask-value", "0 … 2", 255, "mask.png", 3)),
+        (np.full((20, 30), 255, dtype=np.uint8), ("not-enough-data", "mask.png", 255)),
+        (np.zeros((20, 30, 3), dtype=np.uint8), ("wrong-file", "8-bit", "mask.png", "(20, 30, 3)", "class indices")),
+        (np.zeros((20, 30), dtype=np.uint16), ("wrong-file", "8-bit", "mask.png", "uint16")),
     ],
 )
-def test_a_truth_that_does_not_fit_is_told_so_in_one_sentence(tmp_path: Path, mask: np.ndarray, said: str) -> None:
+def test_a_truth_that_does_not_fit_is_told_so_in_one_sentence(
+    tmp_path: Path, mask: np.ndarray, refusal: tuple[Any, ...]
+) -> None:
     path = write(tmp_path / "mask.png", mask)
-    with pytest.raises(UserError, match=said) as caught:
+    with refused(*refusal) as caught:
         read(path, (30, 20))
     assert str(tmp_path) not in str(caught.value), "where the server keeps files is nobody's business"
 
 
 def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mask.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
-    with pytest.raises(UserError, match="none that can be read"):
+    with refused("wrong-file", "mask.png"):
         read(tmp_path / "mask.png", (30, 20))
 
 
@@ -170,24 +172,24 @@ def test_a_truth_stays_with_its_photo(tmp_path: Path) -> None:
         Photo("b", make_prediction(FINAL))
     )
     first, second = Selection(), Selection(photo=1)
-    session = truth.add_truth(
+    session = ground_truth.add_truth(
         session, first, str(write(tmp_path / "mask.png", FINAL.repeat(8, axis=0).repeat(8, axis=1)))
     )
-    clear, page, bars, ious = truth.render(session, first)
+    clear, page, bars, ious = ground_truth.render(session, first)
     assert (clear.visible, bars.visible, ious.visible) == (True, True, True)
     assert "<td>Coarse (ECE)</td><td>75.0%</td><td></td><td></td>" in page
     assert "<td>Stage 4</td><td>100.0%</td><td>2</td><td>0</td><td>100.0</td>" in page
-    clear, page, bars, _ = truth.render(session, second)
+    clear, page, bars, _ = ground_truth.render(session, second)
     assert (clear.visible, bars.visible) == (False, False)
     assert "8-bit PNG" in page
-    assert truth.render(session, first)[0].visible is True
-    assert truth.render(truth.remove_truth(session, first), first)[0].visible is False
+    assert ground_truth.render(session, first)[0].visible is True
+    assert ground_truth.render(ground_truth.remove_truth(session, first), first)[0].visible is False
 
 
 def test_a_truth_waits_for_the_model_whose_classes_it_has() -> None:
     photo = Photo("a", make_prediction(FINAL), truth=Truth(FINAL, ("sky", "grass", "cat")))
     assert photo.true_mask is None
-    clear, page, _, _ = truth.render(Session().with_photo(photo), Selection())
+    clear, page, _, _ = ground_truth.render(Session().with_photo(photo), Selection())
     assert clear.visible is False
     assert "another model" in page
     known = Truth(FINAL, tuple(CLASS_NAMES))

@@ -15,10 +15,8 @@ from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo, new_session
 from ecenet.app.tabs import compare, pixel, segment, similarity
 from ecenet.app.tabs.embeddings import tab as embeddings
-from ecenet.app.tabs.what_if import controls as what_if_forms
-from ecenet.app.tabs.what_if import handlers as what_if_changes
+from ecenet.app.tabs.what_if import controls, handlers
 from ecenet.app.tabs.what_if.render import render_result
-from ecenet.common.errors import UserError
 from ecenet.data.folder import read_folder
 from ecenet.evaluation.bank import embed_split
 from ecenet.evaluation.evaluate import evaluate
@@ -27,6 +25,7 @@ from ecenet.inference.weights import save_model
 from ecenet.training.snapshots import take_snapshot
 from tests.support.fitters import ScriptedFitter
 from tests.support.helpers import EXPLICIT, noise_image, small_model, small_segvit, write_folder
+from tests.support.refusals import refused
 
 each_variant = pytest.mark.parametrize("overrides", [{}, EXPLICIT], ids=["plain", "explicit"])
 HERE = Selection(stage="stage2", pixel=(10, 10))
@@ -63,7 +62,7 @@ def test_every_tab_draws_its_stages(overrides: dict[str, Any], tmp_path: Path) -
 def test_the_what_if_tab_leaves_out_what_the_model_cannot_do(overrides: dict[str, Any], tmp_path: Path) -> None:
     session, registry = session_of(small_segvit(**overrides), tmp_path)
     names = ("note", "painting", "editing", "moving", "diverse", "updater", "forced", "gate")
-    *rendered, embeddings = what_if_forms.render_parts(session, registry=registry)
+    *rendered, embeddings = controls.render_parts(session, registry=registry)
     parts = dict(zip(names, rendered, strict=True))
     explicit = bool(overrides)
     assert {name for name, part in parts.items() if part.visible} == {
@@ -76,13 +75,13 @@ def test_the_what_if_tab_leaves_out_what_the_model_cannot_do(overrides: dict[str
     off = Experiment(session.model, scenario=Scenario(knock_outs=KnockOuts(attention_off=("stage2", "stage1"))))
     predictor = registry.open(session.model)
     assert "Before, Stage 2" in render_result(off, session, HERE, predictor=predictor)
-    painted = what_if_changes.add_stroke(session, HERE, Experiment(), _stroke())
-    with pytest.raises(UserError, match="Expected weights of an ECENet to paint classes for"):
-        what_if_changes.make_class(session, HERE, painted, "mine", "mean", 3, registry=registry)
+    painted = handlers.add_stroke(session, HERE, Experiment(), _stroke())
+    with refused("unsupported-by-weights", "ECENet", "SegViT"):
+        handlers.make_class(session, HERE, painted, "mine", "mean", 3, registry=registry)
     if explicit:
-        changed = what_if_changes.change_mask(session, HERE, painted, "ece", "paint", "cat", "cat")
+        changed = handlers.change_mask(session, HERE, painted, "ece", "paint", "cat", "cat")
         assert "Before, Stage 2" in render_result(changed, session, HERE, predictor=predictor)
-        moved = what_if_changes.move_embedding(session, HERE, painted, 1, "cat", "sky", 1.0)
+        moved = handlers.move_embedding(session, HERE, painted, 1, "cat", "sky", 1.0)
         assert "Before, Stage 2" in render_result(moved, session, HERE, predictor=predictor)
 
 
@@ -92,7 +91,7 @@ def _stroke() -> Any:
 
 def test_an_ecenet_has_every_part(tmp_path: Path) -> None:
     session, registry = session_of(small_model(), tmp_path)
-    note, *parts, _ = what_if_forms.render_parts(session, registry=registry)
+    note, *parts, _ = controls.render_parts(session, registry=registry)
     assert not note.visible
     assert all(part.visible for part in parts)
 

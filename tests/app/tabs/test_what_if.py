@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ecenet.analysis.diagnostics.ground_truth import Truth
+from ecenet.analysis.interventions.mask_edits import Action
 from ecenet.analysis.interventions.painted_class import PAINTED_COLORS
 from ecenet.analysis.interventions.painting import Pooling
 from ecenet.analysis.interventions.scenario import predict_scenario
@@ -19,14 +20,16 @@ from ecenet.app.state.experiment import Experiment
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo, new_session
-from ecenet.app.tabs.what_if import controls as what_if_forms
-from ecenet.app.tabs.what_if import handlers as what_if_changes
+from ecenet.app.tabs.what_if import controls, handlers
 from ecenet.app.tabs.what_if import tab as what_if
 from ecenet.app.tabs.what_if.render import render_details, render_result
-from ecenet.common.errors import UserError
+from ecenet.inference.prediction import Prediction
 from ecenet.inference.weights import save_model
+from ecenet.model.config import Embeddings
 from ecenet.training.config import ModelConfig
 from tests.support.helpers import CLASS_NAMES, noise_image, small_model
+from tests.support.refusals import refused
+from tests.support.toasts import toasted
 
 HERE = Selection()
 BOX = {"tool": "box", "points": [[4, 4], [30, 30]], "radius": 3}
@@ -52,27 +55,33 @@ def sent(data: Any) -> gr.EventData:
 
 
 def stroked(session: Session, *, selection: Selection = HERE, experiment: Experiment | None = None) -> Experiment:
-    return what_if_changes.add_stroke(session, selection, experiment or Experiment(), sent(BOX))
+    return handlers.add_stroke(session, selection, experiment or Experiment(), sent(BOX))
 
 
 def made(session: Session, registry: ModelRegistry, experiment: Experiment, *, name: str = "mine") -> Experiment:
-    return what_if_changes.make_class(session, HERE, experiment, name, "mean", 3, registry=registry)
+    return handlers.make_class(session, HERE, experiment, name, "mean", 3, registry=registry)
+
+
+def painted_pixels(experiment: Experiment, prediction: Prediction) -> int:
+    region = experiment.region_on(prediction)
+    assert region is not None
+    return int(region.sum())
 
 
 def test_strokes_are_kept_for_each_photo_and_can_be_taken_back(session: Session) -> None:
     one, other = (photo.prediction for photo in session.photos)
     experiment = stroked(session)
-    assert experiment.region_on(one).sum() == 27 * 27
+    assert painted_pixels(experiment, one) == 27 * 27
     assert experiment.region_on(other) is None
     experiment = stroked(session, selection=Selection(photo=1), experiment=experiment)
     experiment = stroked(session, experiment=experiment)
     assert len(experiment.strokes_on(one)) == 2
-    experiment = what_if_changes.undo_stroke(session, HERE, experiment)
+    experiment = handlers.undo_stroke(session, HERE, experiment)
     assert len(experiment.strokes_on(one)) == 1
-    experiment = what_if_changes.clear_strokes(session, HERE, experiment)
+    experiment = handlers.clear_strokes(session, HERE, experiment)
     assert experiment.region_on(one) is None
     assert experiment.region_on(other) is not None
-    assert what_if_changes.undo_stroke(session, HERE, experiment).region_on(one) is None
+    assert handlers.undo_stroke(session, HERE, experiment).region_on(one) is None
 
 
 def test_every_patch_keeps_the_stage_that_it_was_taken_at(session: Session) -> None:
@@ -89,23 +98,25 @@ def test_every_patch_keeps_the_stage_that_it_was_taken_at(session: Session) -> N
     dot = sent({"tool": "box", "points": [[60, 40], [60, 40]], "radius": 3})
     at_ece, at_end = Selection(stage="ece"), Selection(stage="final")
 
-    experiment = what_if_changes.add_stroke(session, at_ece, Experiment(), pick)
-    assert experiment.region_on(prediction).sum() == 30 * 64
-    experiment = what_if_changes.add_stroke(session, at_end, experiment, dot)
-    assert experiment.region_on(prediction).sum() == 30 * 64 + 1, "painted at another stage meanwhile"
-    experiment = what_if_changes.undo_stroke(session, at_end, experiment)
-    assert experiment.region_on(prediction).sum() == 30 * 64
-    experiment = what_if_changes.clear_strokes(session, at_end, experiment)
-    experiment = what_if_changes.add_stroke(session, at_end, experiment, pick)
-    assert experiment.region_on(prediction).sum() == 10 * 64
+    experiment = handlers.add_stroke(session, at_ece, Experiment(), pick)
+    assert painted_pixels(experiment, prediction) == 30 * 64
+    experiment = handlers.add_stroke(session, at_end, experiment, dot)
+    assert painted_pixels(experiment, prediction) == 30 * 64 + 1, "painted at another stage meanwhile"
+    experiment = handlers.undo_stroke(session, at_end, experiment)
+    assert painted_pixels(experiment, prediction) == 30 * 64
+    experiment = handlers.clear_strokes(session, at_end, experiment)
+    experiment = handlers.add_stroke(session, at_end, experiment, pick)
+    assert painted_pixels(experiment, prediction) == 10 * 64
 
 
 def test_a_forged_stroke_becomes_a_toast(session: Session) -> None:
-    for data in (None, {}, BOX | {"tool": "knife"}, BOX | {"points": [[1, 2]] * 10_000}):
-        with pytest.raises(gr.Error, match="Expected a"):
-            what_if_changes.add_stroke(session, HERE, Experiment(), sent(data))
-    with pytest.raises(gr.Error, match="Expected a photo"):
-        what_if_changes.add_stroke(Session(), HERE, Experiment(), sent(BOX))
+    for data in (None, {}, BOX | {"tool": "knife"}):
+        with toasted("unknown-choice", "tool"):
+            handlers.add_stroke(session, HERE, Experiment(), sent(data))
+    with toasted("invalid-value", "stroke"):
+        handlers.add_stroke(session, HERE, Experiment(), sent(BOX | {"points": [[1, 2]] * 10_000}))
+    with toasted("not-there-yet", "photo"):
+        handlers.add_stroke(Session(), HERE, Experiment(), sent(BOX))
 
 
 def test_the_canvas_shows_the_photo_and_what_is_painted(session: Session) -> None:
@@ -147,7 +158,7 @@ def test_what_is_painted_becomes_a_class_in_all_photos(session: Session, registr
 
 
 def test_a_class_that_the_backbone_finds_has_no_similarity_maps(session: Session, registry: ModelRegistry) -> None:
-    experiment = what_if_changes.make_class(session, HERE, stroked(session), "found", "backbone", 3, registry=registry)
+    experiment = handlers.make_class(session, HERE, stroked(session), "found", "backbone", 3, registry=registry)
     predictor = registry.open("own")
     assert "found</td><td>+" in render_result(experiment, session, HERE, predictor=predictor)
     details = render_details(experiment, session, HERE, predictor=predictor)
@@ -158,33 +169,35 @@ def test_a_class_that_the_backbone_finds_has_no_similarity_maps(session: Session
 
 
 def test_every_way_of_painting_can_be_chosen() -> None:
-    assert {value for _, value in what_if_forms.METHODS} == {*get_args(Pooling), "backbone"}
+    assert {value for _, value in controls.METHODS} == {*get_args(Pooling), "backbone"}
 
 
 def test_without_a_region_or_a_free_name_there_is_no_class(session: Session, registry: ModelRegistry) -> None:
-    with pytest.raises(UserError, match="painted region, got none"):
+    with refused("missing-value", "painted region"):
         made(session, registry, Experiment())
-    for name in ("", "  ", CLASS_NAMES[0]):
-        with pytest.raises(UserError, match="Expected a name"):
+    for name in ("", "  "):
+        with refused("missing-value", "name"):
             made(session, registry, stroked(session), name=name)
+    with refused("name-taken", repr(CLASS_NAMES[0])):
+        made(session, registry, stroked(session), name=CLASS_NAMES[0])
 
 
 def test_a_class_is_saved_and_opened_with_the_same_weights(
     session: Session, registry: ModelRegistry, tmp_path: Path
 ) -> None:
     experiment = made(session, registry, stroked(session))
-    path = what_if_changes.save_last(session, experiment, registry=registry)
-    opened = what_if_changes.open_class(session, HERE, Experiment(), str(path), registry=registry)
+    path = handlers.save_last(session, experiment, registry=registry)
+    opened = handlers.open_class(session, HERE, Experiment(), str(path), registry=registry)
     assert np.array_equal(opened.scenario.classes[0].embeddings, experiment.scenario.classes[0].embeddings)
-    with pytest.raises(UserError, match="there is none yet"):
-        what_if_changes.save_last(session, Experiment(), registry=registry)
+    with refused("not-there-yet", "painted class"):
+        handlers.save_last(session, Experiment(), registry=registry)
     save_model(small_model(seed=2), tmp_path / "own")
-    with pytest.raises(UserError, match="painted with others"):
-        what_if_changes.open_class(session, HERE, Experiment(), str(path), registry=registry)
+    with refused("wrong-weights", path.name, got=experiment.scenario.classes[0].weights_hash):
+        handlers.open_class(session, HERE, Experiment(), str(path), registry=registry)
 
 
 def change(session: Session, experiment: Experiment, action: Any, *, stage: str = "ece") -> Experiment:
-    return what_if_changes.change_mask(session, HERE, experiment, stage, action, CLASS_NAMES[0], CLASS_NAMES[1])
+    return handlers.change_mask(session, HERE, experiment, stage, action, CLASS_NAMES[0], CLASS_NAMES[1])
 
 
 def test_changed_masks_follow_each_other_and_belong_to_one_photo(session: Session) -> None:
@@ -198,7 +211,7 @@ def test_changed_masks_follow_each_other_and_belong_to_one_photo(session: Sessio
     both = change(session, before, "swap")
     assert set(both.scenario_for(one).masks) == {"ece", "stage2"}
     assert not both.scenario_for(other).masks
-    assert what_if_changes.forget_masks(session, HERE, both).scenario_for(one).changes_nothing
+    assert handlers.forget_masks(session, HERE, both).scenario_for(one).changes_nothing
 
 
 def test_a_mask_is_painted_and_erased_in_the_region(session: Session) -> None:
@@ -209,64 +222,76 @@ def test_a_mask_is_painted_and_erased_in_the_region(session: Session) -> None:
     plain = Experiment().mask_at(prediction, "ece").probabilities
     assert (erased[0] <= plain[0] + 1e-6).all()
     assert erased[0].min() < plain[0].min()
-    for action in ("paint", "erase"):
-        with pytest.raises(UserError, match="painted region"):
-            change(session, Experiment(), action)
+    with refused("missing-value", "painted region"):
+        change(session, Experiment(), "paint")
+
+
+def test_where_nothing_is_painted_a_class_is_erased_all_over(session: Session) -> None:
+    """As the API has it."""
+    prediction = session.photos[0].prediction
+    plain = Experiment().mask_at(prediction, "ece").probabilities
+    erased = change(session, Experiment(), "erase").mask_at(prediction, "ece").probabilities
+    np.testing.assert_allclose(erased[0], 0.01 * plain[0], rtol=1e-4)
+
+
+def test_every_action_can_be_chosen() -> None:
+    assert tuple(value for _, value in controls.ACTIONS) == get_args(Action)
 
 
 def test_the_truth_can_take_a_masks_place(session: Session) -> None:
-    with pytest.raises(UserError, match="this photo has none"):
-        change(session, Experiment(), "truth")
+    with refused("not-there-yet", "ground truth"):
+        change(session, Experiment(), "replace")
     mask = np.ones((48, 64), dtype=np.uint8)
     session = session.with_truth(HERE, Truth(mask, tuple(CLASS_NAMES)))
-    probabilities = change(session, Experiment(), "truth").mask_at(session.photos[0].prediction, "ece").probabilities
+    probabilities = change(session, Experiment(), "replace").mask_at(session.photos[0].prediction, "ece").probabilities
     assert (probabilities.argmax(axis=0) == 1).all()
 
 
 def test_forged_choices_are_refused(session: Session) -> None:
-    with pytest.raises(UserError, match="an action of the list"):
+    with refused("unknown-choice", "action", "'explode'"):
         change(session, Experiment(), "explode")
-    with pytest.raises(UserError, match="Expected a stage"):
+    with refused("unknown-choice", "stage", "'final'"):
         change(session, Experiment(), "swap", stage="final")
-    with pytest.raises(UserError, match="a class that the weights know"):
-        what_if_changes.change_mask(session, HERE, Experiment(), "ece", "swap", "zebra", "sky")
+    with refused("unknown-choice", ", ".join(CLASS_NAMES), "'zebra'"):
+        handlers.change_mask(session, HERE, Experiment(), "ece", "swap", "zebra", "sky")
     for source in (9, -1, "0", None, True):
-        with pytest.raises(UserError, match="a photo to take the embedding from"):
-            what_if_changes.move_embedding(session, HERE, Experiment(), source, "sky", "sky", 1.0)  # type: ignore[arg-type]
+        with refused("unknown-choice", "photo", source):
+            handlers.move_embedding(session, HERE, Experiment(), source, "sky", "sky", 1.0)  # type: ignore[arg-type]
 
 
 def test_the_change_of_the_selected_class_s_similarity_is_shown(session: Session, registry: ModelRegistry) -> None:
     predictor, prediction = registry.open("own"), session.photos[0].prediction
     stages = ["stage4", "stage3", "stage2", "stage1"]
-    off = what_if_changes.knock_out(session, HERE, Experiment(), True, [], stages, False, 1.0)
+    off = handlers.knock_out(session, HERE, Experiment(), True, [], stages, False, 1.0)
     where = Selection(stage="stage2", class_name=prediction.class_names[1])
     after = predict_scenario(predictor, prediction, off.scenario)
     change = after.stages["stage2"].similarity[1] - prediction.stages["stage2"].similarity[1]
     assert np.abs(change).max() > 0.05, "so that there is something to be seen"
     page = render_result(off, session, where, predictor=predictor)
     assert f"Similarity to {where.class_name}: {change.min():+.2g} … {change.max():+.2g}" in page
-    without = what_if_changes.leave_out(session, where, off, [where.class_name])
+    assert where.class_name is not None
+    without = handlers.leave_out(session, where, off, [where.class_name])
     assert "Similarity to" not in render_result(without, session, where, predictor=predictor)
 
 
 def test_parts_are_knocked_out_and_put_back(session: Session, registry: ModelRegistry) -> None:
     stages = ["stage4", "stage3", "stage2", "stage1"]
-    off = what_if_changes.knock_out(session, HERE, Experiment(), True, stages[1:], stages, True, 0.25)
+    off = handlers.knock_out(session, HERE, Experiment(), True, stages[1:], stages, True, 0.25)
     assert off.scenario.knock_outs.attention_off == ("stage4",)
     assert off.scenario.knock_outs.updater_off == ()
     assert off.scenario.knock_outs.gate == 0.25
     assert "Pixels that change" in render_result(off, session, HERE, predictor=registry.open("own"))
-    back = what_if_changes.knock_out(session, HERE, off, True, stages, stages, False, 0.25)
+    back = handlers.knock_out(session, HERE, off, True, stages, stages, False, 0.25)
     assert back.scenario.changes_nothing
     assert "Nothing is otherwise" in render_result(back, session, HERE, predictor=registry.open("own"))
 
 
 def test_an_embedding_is_transplanted_into_the_photo_looked_at(session: Session, registry: ModelRegistry) -> None:
-    moved = what_if_changes.move_embedding(session, HERE, Experiment(), 1, "sky", "grass", 1.0)
+    moved = handlers.move_embedding(session, HERE, Experiment(), 1, "sky", "grass", 1.0)
     assert moved.scenario_for(session.photos[0].prediction).transplant is not None
     assert moved.scenario_for(session.photos[1].prediction).changes_nothing
     assert render_result(moved, session, HERE, predictor=registry.open("own")).count("<img") == 4
-    assert what_if_changes.start_anew(session, HERE, moved).scenario.changes_nothing
+    assert handlers.start_anew(session, HERE, moved).scenario.changes_nothing
 
 
 def test_an_experiment_ends_with_its_model(session: Session, registry: ModelRegistry) -> None:
@@ -278,22 +303,26 @@ def test_an_experiment_ends_with_its_model(session: Session, registry: ModelRegi
 
 
 def test_there_is_to_choose_what_the_session_has(session: Session, registry: ModelRegistry) -> None:
-    choices = what_if_forms.render_choices(session, HERE, Experiment())
+    choices = controls.render_choices(session, HERE, Experiment())
     without, stage, first, second, attention, updater, source, *_ = choices
     assert [name for name, _ in without.choices] == CLASS_NAMES
     assert [value for _, value in stage.choices] == ["ece", "stage4", "stage3", "stage2", "stage1"]
     assert first.value != second.value
     assert attention.value == updater.value == ["stage4", "stage3", "stage2", "stage1"]
     assert [value for _, value in source.choices] == [0, 1]
-    nothing = what_if_forms.render_choices(new_session(registry), HERE, Experiment())
+    nothing = controls.render_choices(new_session(registry), HERE, Experiment())
     assert len(nothing) == len(choices)
 
 
 def test_weights_of_one_kind_of_embeddings_say_why_there_is_no_other(tmp_path: Path) -> None:
-    for kind, said in (("explicit", "Learned class embeddings"), ("learned", "Explicit class embeddings")):
+    kinds: tuple[tuple[Embeddings, str], ...] = (
+        ("explicit", "Learned class embeddings"),
+        ("learned", "Explicit class embeddings"),
+    )
+    for kind, said in kinds:
         save_model(small_model(config=ModelConfig(embed_dim=8, embeddings=kind)), tmp_path / kind)
         registry = ModelRegistry(tmp_path / kind, runs=tmp_path / "runs")
-        note = what_if_forms.render_parts(new_session(registry), registry=registry)[-1]
+        note = controls.render_parts(new_session(registry), registry=registry)[-1]
         assert f"{said} cannot take the place of" in note
         assert note.count(". ") == 0, "one sentence"
 

@@ -26,7 +26,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
 
 
 def render(session: Session, selection: Selection, *, registry: ModelRegistry) -> str:
-    """Of the photo looked at, at the selected stage; nothing where the model has no bank beside it."""
+    """Of the selected photo, at the selected stage; nothing where the model has no bank beside it."""
     photo, bank = session.photo(selection), find_bank(registry, session.model)
     if photo is None or bank is None:
         return ""
@@ -78,7 +78,7 @@ def _help(warning: ConfidenceWarning | None, stage: str) -> str:
   {found.recall:.0%} of all such masks, so no warning is no proof that a mask is right. There {wrong:.0%} of all masks
   were wrong; where more or fewer are, a warning is right more or less often. Photos of another kind, and things that
   the weights have no class for, can be wrong with high confidence. Masks of at most {warning.min_area:.1%} of the
-  photo were not judged and are never warned of.
+  photo were not scored and are never warned of.
 </details>"""
 
 

@@ -19,7 +19,9 @@ def up_to_date(current: EmbeddingMap | None, predictions: Sequence[Prediction]) 
         UserError: it is not, or there is none.
     """
     if current is None or not current.shows(predictions):
-        raise UserError("Expected a point of your photos' map, got one of an older map; wait for the new one.")
+        raise UserError(
+            "outdated-page", "Expected a point of your photos' map, got one of an older map; wait for the new one."
+        )
     return current
 
 
@@ -41,14 +43,18 @@ def picked_points(payload: object, current: EmbeddingMap) -> np.ndarray:
     points = _of_this_map(payload, current).get("points")
     if not isinstance(points, list) or len(points) > len(current.points):
         raise UserError(
-            f"Expected a list of at most {len(current.points)} points, got {str(points)[:40]!r}; draw the lasso again."
+            "invalid-value",
+            f"Expected a list of at most {len(current.points)} points, got {str(points)[:40]!r}; draw the lasso again.",
         )
     return _rows(points, current)
 
 
 def _of_this_map(payload: object, current: EmbeddingMap) -> dict[str, object]:
     if not isinstance(payload, dict) or payload.get("map") not in (current.key, *current.earlier_keys):
-        raise UserError("Expected points of the map that is shown, got those of another one; try again on this one.")
+        raise UserError(
+            "outdated-page",
+            "Expected points of the map that is shown, got those of another one; try again on this one.",
+        )
     return payload
 
 
@@ -57,17 +63,20 @@ def _rows(points: list[object], current: EmbeddingMap) -> np.ndarray:
     rows = [row for row in points if type(row) is int and 0 <= row < count]
     if len(rows) != len(points) or len(set(rows)) != len(rows):
         wrong = next((row for row in points if not (type(row) is int and 0 <= row < count)), "one twice")
-        raise UserError(f"Expected points 0 … {count - 1} of the map, got {str(wrong)[:40]!r}; pick points of the map.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected points 0 … {count - 1} of the map, got {str(wrong)[:40]!r}; pick points of the map.",
+        )
     return np.array(sorted(rows), dtype=int)
 
 
-def look_at_point(selection: Selection, current: EmbeddingMap, row: int) -> Selection:
+def select_point(selection: Selection, current: EmbeddingMap, row: int) -> Selection:
     """The selection moved to a point's photo, stage and class; of a reference point, whose photo is not here, to
-    its stage and class, with the point itself looked at on the map."""
+    its stage and class, with the point itself selected on the map."""
     image, points = int(current.points.image[row]), current.points
     reference = image - len(current.predictions) if current.is_reference[row] else None
     if image != selection.photo and reference is None:
-        selection = selection.look_at_photo(image, current.predictions[image])
+        selection = selection.with_photo(image, current.predictions[image])
     class_name = current.predictions[0].class_names[int(points.class_index[row])]
     return replace(selection, stage=str(points.stage[row]), class_name=class_name, reference=reference)
 

@@ -20,9 +20,8 @@ from ecenet.app.state.reference_bank import Reference, find_reference
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Session
 from ecenet.app.static_files import STATIC
-from ecenet.app.tabs.embeddings import consistency
-from ecenet.app.tabs.embeddings import panels as map_panels
-from ecenet.app.tabs.embeddings.events import look_at_point, picked_point, picked_points, point_of, up_to_date
+from ecenet.app.tabs.embeddings import consistency, panels
+from ecenet.app.tabs.embeddings.events import picked_point, picked_points, point_of, select_point, up_to_date
 from ecenet.inference.prediction import Prediction, stage_title
 
 POLL_SECONDS = 3
@@ -101,8 +100,8 @@ def build(
             )
             quality = gr.HTML(elem_id="map-quality")
         with gr.Column(scale=1, min_width=260):
-            neighbors = gr.HTML(js_on_load=map_panels.CLICK_ROW, elem_id="neighbors")
-    picked = gr.HTML(js_on_load=map_panels.CLICK_ROW, elem_id="picked-points")
+            neighbors = gr.HTML(js_on_load=panels.CLICK_ROW, elem_id="neighbors")
+    picked = gr.HTML(js_on_load=panels.CLICK_ROW, elem_id="picked-points")
     lying = consistency.build(session, selection, registry=registry)
     heat = gr.Plot(show_label=False, visible=False, elem_id="centroids-plot")
     # UMAP takes seconds to start; until then PCA stands in, and this timer swaps the picture once it is there.
@@ -197,7 +196,7 @@ def render(
     return [
         value,
         map_note(current),
-        map_panels.quality(current.quality),
+        panels.quality(current.quality),
         timer,
         current,
         names,
@@ -259,13 +258,13 @@ def render_selected(
     at_stage = (current.key, session.embedding_stage(selection))
     index = point_of(current, session, selection)
     if index is None:
-        return gr.HTML(ring=None), map_panels.no_point(), at_stage
+        return gr.HTML(ring=None), panels.no_point(), at_stage
     ring = {
         "map": current.key,
         "at": current.projection.coordinates[index].tolist(),
         "size": float(marker_sizes(current.points)[index]),
     }
-    return gr.HTML(ring=ring), map_panels.neighbors(current, index, image_names=names), at_stage
+    return gr.HTML(ring=ring), panels.neighbors(current, index, image_names=names), at_stage
 
 
 def render_heatmap(current: EmbeddingMap | None, at_stage: tuple[str, str]) -> gr.Plot:
@@ -287,11 +286,11 @@ def choose_point(
 ) -> Selection:
     """A click on a point of the map or on a row of its neighbours."""
     current = up_to_date(current, predictions_of(session))
-    return look_at_point(selection, current, picked_point(event_data(event), current))
+    return select_point(selection, current, picked_point(event_data(event), current))
 
 
 @show_errors
 def show_picked(session: Session, current: EmbeddingMap | None, names: Sequence[str], event: gr.EventData) -> str:
     """Points inside a lasso or a box, as a table."""
     current = up_to_date(current, predictions_of(session))
-    return map_panels.picked_points(current, picked_points(event_data(event), current), image_names=names)
+    return panels.picked_points(current, picked_points(event_data(event), current), image_names=names)

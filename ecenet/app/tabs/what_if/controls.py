@@ -4,6 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 
+from ecenet.analysis.interventions.mask_edits import Action
 from ecenet.analysis.interventions.painting import MAX_PROTOTYPES, Pooling
 from ecenet.app.state.experiment import Experiment
 from ecenet.app.state.model_registry import ModelRegistry
@@ -33,12 +34,11 @@ LEARNED_ONLY = (
 )
 """Why there is nothing to switch: weights are trained with one kind."""
 
-Action = Literal["paint", "erase", "swap", "truth"]
 ACTIONS: list[tuple[str, Action]] = [
     ("Paint as the class", "paint"),
     ("Erase the class", "erase"),
     ("Swap two classes everywhere", "swap"),
-    ("Replace by the ground truth", "truth"),
+    ("Replace by the ground truth", "replace"),
 ]
 
 
@@ -85,7 +85,7 @@ class KnockOut(NamedTuple):
 
     @property
     def switches(self) -> list[Any]:
-        """In the order of `what_if_changes.knock_out`."""
+        """In the order of `handlers.knock_out`."""
         return [self.diverse, self.attention, self.updater, self.forced, self.gate]
 
 
@@ -131,7 +131,10 @@ def paint() -> Paint:
 
 
 def edit() -> Edit:
-    gr.Markdown("Changes one stage's mask of this photo; its embeddings are pooled anew, and all later stages follow.")
+    gr.Markdown(
+        "Changes one stage's mask of this photo; its embeddings are pooled anew, and all later stages follow. Where "
+        "nothing is painted, a class is erased all over the photo."
+    )
     stage = gr.Radio([("Coarse (ECE)", "ece")], value="ece", label="Stage", interactive=True, elem_id="edit-stage")
     action = gr.Dropdown(ACTIONS, value="paint", label="Action", filterable=False, elem_id="edit-action")
     class_name = gr.Dropdown([], label="Class", interactive=True, elem_id="edit-class")
@@ -161,7 +164,7 @@ def knock_out() -> KnockOut:
 
 
 def transplant() -> Move:
-    gr.Markdown("Takes the first embedding of a class from one photo and puts it into the photo looked at.")
+    gr.Markdown("Takes the first embedding of a class from one photo and puts it into the selected photo.")
     source = gr.Dropdown([], label="From the photo", interactive=True, filterable=False, elem_id="move-source")
     class_name = gr.Dropdown([], label="its class", interactive=True, elem_id="move-class")
     into = gr.Dropdown([], label="takes the place of", interactive=True, elem_id="move-into")

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
+from ecenet.analysis.interventions.mask_edits import Action, edit_mask
 from ecenet.analysis.interventions.painted_class import load_class, save_class
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, Transplant
 from ecenet.analysis.interventions.strokes import read_stroke
@@ -17,7 +17,6 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import required_file
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session
-from ecenet.app.tabs.what_if.controls import Action
 from ecenet.app.widgets import download
 from ecenet.common.errors import UserError
 from ecenet.inference.prediction import stage_title
@@ -25,7 +24,7 @@ from ecenet.inference.prediction import stage_title
 
 @show_errors
 def add_stroke(session: Session, selection: Selection, experiment: Experiment, event: gr.EventData) -> Experiment:
-    """One more stroke on the photo looked at.
+    """One more stroke on the selected photo.
 
     Raises:
         gr.Error: it is no stroke, or there is no photo.
@@ -104,7 +103,7 @@ def save_last(session: Session, experiment: Experiment, *, registry: ModelRegist
     """
     classes = experiment.of(session).scenario.classes
     if not classes:
-        raise UserError("Expected a painted class, but there is none yet; paint one first.")
+        raise UserError("not-there-yet", "Expected a painted class, but there is none yet; paint one first.")
     with download.new_file(f"{download.file_stem(classes[-1].name)}.safetensors") as path:
         save_class(classes[-1], path)
     return path
@@ -119,31 +118,26 @@ def change_mask(
     class_name: str,
     other: str,
 ) -> Experiment:
-    """Change a stage's mask where the photo is painted, or all over.
+    """Change a stage's mask, as `edit_mask` does, with what is painted as region and the ground truth as label map.
 
     Raises:
-        UserError: nothing is painted, no such class or stage, or no ground truth.
+        UserError: nothing is painted where something must be, no such class or stage, or no ground truth.
     """
     photo = session.required_photo(selection)
     prediction, experiment = photo.prediction, experiment.of(session)
     mask = experiment.mask_at(prediction, stage)
-    chosen, second = (prediction.class_index(name) for name in (class_name, other))
-    region = experiment.region_on(prediction)
-    if region is None:
-        region = np.zeros(prediction.label_map.shape, dtype=bool)
-    match action:
-        case "paint":
-            mask = mask.painted(region, class_index=chosen)
-        case "erase":
-            mask = mask.erased(region, class_index=chosen)
-        case "swap":
-            mask = mask.swapped(chosen, second)
-        case "truth":
-            if photo.true_mask is None:
-                raise UserError("Expected a ground truth, but this photo has none; upload one in the Pixel tab.")
-            mask = mask.with_truth(photo.true_mask)
-        case _:
-            raise UserError(f"Expected an action of the list, got {str(action)[:40]!r}; choose one.")
+    if action == "replace" and photo.true_mask is None:
+        raise UserError(
+            "not-there-yet", "Expected a ground truth, but this photo has none; upload one in the Pixel tab."
+        )
+    mask = edit_mask(
+        mask,
+        action,
+        class_index=prediction.class_index(class_name),
+        other=prediction.class_index(other),
+        region=experiment.region_on(prediction),
+        label_map=photo.true_mask,
+    )
     if mask.enlarged:
         gr.Info(f"What you painted is smaller than a cell of {stage_title(stage)}: it stands for all of that cell.")
     return experiment.with_masks(prediction, {**experiment.scenario_for(prediction).masks, stage: mask})
@@ -178,14 +172,17 @@ def knock_out(
 def move_embedding(
     session: Session, selection: Selection, experiment: Experiment, source: int, class_name: str, into: str, t: float
 ) -> Experiment:
-    """Put a class embedding of one photo into the photo looked at.
+    """Put a class embedding of one photo into the selected photo.
 
     Raises:
         UserError: no such photo or class.
     """
     photo = session.required_photo(selection)
     if not (type(source) is int and 0 <= source < len(session.photos)):
-        raise UserError(f"Expected a photo to take the embedding from, got {str(source)[:40]}; choose one of yours.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected a photo to take the embedding from, got {str(source)[:40]}; choose one of yours.",
+        )
     given = session.photos[source].prediction
     moved = Transplant(
         source=given,

@@ -20,14 +20,14 @@ from ecenet.inference.prediction import Prediction, stage_title
 from ecenet.inference.predictor import Predictor
 
 PICTURE_SIDE, CARD_SIDE = 480, 260
-"""Longest sides in pixels of the pictures sent: of the photo looked at, and of the others."""
+"""Longest sides in pixels of the pictures sent: of the selected photo, and of the others."""
 NOTHING_YET = (
     "Nothing is otherwise yet: paint a class, change a mask or switch something off; what follows appears here."
 )
 
 
 def render_result(experiment: Experiment, session: Session, selection: Selection, *, predictor: Predictor) -> str:
-    """The photo looked at, before and after, at the selected stage; no other is worked out, to be quick.
+    """The selected photo, before and after, at the selected stage; no other is worked out, to be quick.
 
     Raises:
         UserError: the experiment does not fit the photo.

@@ -16,15 +16,13 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session
 from ecenet.app.static_files import read_static
-from ecenet.app.tabs.what_if import controls as what_if_forms
-from ecenet.app.tabs.what_if import handlers as changes
+from ecenet.app.tabs.what_if import controls, handlers
 from ecenet.app.tabs.what_if.render import render_details, render_result
 from ecenet.app.widgets import download
 from ecenet.app.widgets.markup import data_uri
+from ecenet.app.widgets.props import send_props
 
 CANVAS_JS = read_static("canvas.js")
-TELL = """(value) =>
-    document.querySelector('#easel').dispatchEvent(new CustomEvent('tools', {{detail: {{{what}: value}}}}))"""
 HOW_TO = (
     "The photo to paint on. On the keyboard, arrow keys move a crosshair, Enter paints there; with the box it marks "
     "one corner, then the other."
@@ -43,22 +41,22 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     note = gr.Markdown(visible=False, elem_id="what-if-note")
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
-            tools = what_if_forms.tools()
+            tools = controls.tools()
             canvas = gr.HTML(
-                "", html_template='<div class="ece-easel"></div>', js_on_load=CANVAS_JS, region="", elem_id="easel"
+                "", html_template='<div class="ece-canvas"></div>', js_on_load=CANVAS_JS, region="", elem_id="easel"
             )
             result = gr.HTML(elem_id="what-if-result")
         with gr.Column(scale=2, min_width=300):
             with gr.Accordion("Paint a class", elem_id="paint-class") as painting:
-                paint = what_if_forms.paint()
-                save = partial(changes.save_last, registry=registry)
+                paint = controls.paint()
+                save = partial(handlers.save_last, registry=registry)
                 download.build("Save the last class", save, [session, experiment], elem_id="save-class")
             with gr.Accordion("Edit a stage", open=False, elem_id="edit-stages") as editing:
-                edit = what_if_forms.edit()
+                edit = controls.edit()
             with gr.Accordion("Knock out", open=False, elem_id="knock-out"):
-                off = what_if_forms.knock_out()
+                off = controls.knock_out()
             with gr.Accordion("Transplant", open=False, elem_id="move-embedding") as moving:
-                moved = what_if_forms.transplant()
+                moved = controls.transplant()
             reset = gr.Button("Back to the original", size="sm", elem_id="what-if-reset")
     details = gr.HTML(elem_id="what-if-details")
 
@@ -67,14 +65,13 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     drawn = _with_model(render_result, result, where, registry=registry, then=detailed)
     canvas_view = Subscription(render_canvas, where, [canvas], "photo")
     region = Subscription(render_region, where, [canvas])
-    tools.tool.change(None, tools.tool, None, js=TELL.format(what="tool"))
-    tools.radius.input(None, tools.radius, None, js=TELL.format(what="radius"))
+    send_props(canvas, [tools.tool.change, tools.radius.input], tool=tools.tool, radius=tools.radius)
     # One after the other, so that no stroke gets lost: each takes the experiment as the one before has left it.
     one_queue = {"concurrency_id": "experiment", "concurrency_limit": 1}
     once, latest, each = HIDDEN | one_queue, LATEST | one_queue, EACH | one_queue
-    region.after(canvas.stroke(changes.add_stroke, where, experiment, **each).success)
-    region.after(tools.undo.click(changes.undo_stroke, where, experiment, **each).success)
-    region.after(tools.clear.click(changes.clear_strokes, where, experiment, **each).success)
+    region.after(canvas.stroke(handlers.add_stroke, where, experiment, **each).success)
+    region.after(tools.undo.click(handlers.undo_stroke, where, experiment, **each).success)
+    region.after(tools.clear.click(handlers.clear_strokes, where, experiment, **each).success)
 
     def on(
         event: Callable[..., Any], change: Callable[..., Experiment], *inputs: Any, options: dict[str, Any] = once
@@ -83,24 +80,24 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         changed = event(show_errors(change), [*where, *inputs], experiment, **options)
         drawn.after(changed.success, show_progress="minimal")
 
-    on(paint.make.click, partial(changes.make_class, registry=registry), paint.name, paint.method, paint.prototypes)
-    on(paint.without.input, changes.leave_out, paint.without, options=latest)
-    on(paint.upload.upload, partial(changes.open_class, registry=registry), paint.upload, options=latest)
-    on(edit.change.click, changes.change_mask, edit.stage, edit.action, edit.class_name, edit.other)
-    on(edit.forget.click, changes.forget_masks)
+    on(paint.make.click, partial(handlers.make_class, registry=registry), paint.name, paint.method, paint.prototypes)
+    on(paint.without.input, handlers.leave_out, paint.without, options=latest)
+    on(paint.upload.upload, partial(handlers.open_class, registry=registry), paint.upload, options=latest)
+    on(edit.change.click, handlers.change_mask, edit.stage, edit.action, edit.class_name, edit.other)
+    on(edit.forget.click, handlers.forget_masks)
     for control in (off.diverse, off.attention, off.updater, off.forced):
-        on(control.input, changes.knock_out, *off.switches, options=latest)
-    on(off.gate.release, changes.knock_out, *off.switches, options=latest)
+        on(control.input, handlers.knock_out, *off.switches, options=latest)
+    on(off.gate.release, handlers.knock_out, *off.switches, options=latest)
     move = moved.source, moved.class_name, moved.into, moved.t
-    on(moved.apply.click, changes.move_embedding, *move)
-    on(moved.t.release, changes.move_embedding, *move, options=latest)
-    on(reset.click, changes.start_anew)
+    on(moved.apply.click, handlers.move_embedding, *move)
+    on(moved.t.release, handlers.move_embedding, *move, options=latest)
+    on(reset.click, handlers.start_anew)
     fields = [paint.without, *edit.choices, *off.stages, *moved.choices]
-    render_parts = show_errors(partial(what_if_forms.render_parts, registry=registry))
+    render_parts = show_errors(partial(controls.render_parts, registry=registry))
     parts = [note, painting, editing, moving, off.diverse, off.updater, off.forced, off.gate, off.embeddings]
     return [
         canvas_view,
-        Subscription(what_if_forms.render_choices, where, fields, "photo"),
+        Subscription(controls.render_choices, where, fields, "photo"),
         Subscription(render_parts, [session], parts, "photo"),
         drawn,
     ]

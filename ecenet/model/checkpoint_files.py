@@ -1,0 +1,162 @@
+"""Files of a checkpoint: `config.json`, checked since people edit it, and safetensors, whose tensors must fit."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from ecenet.common.errors import UserError
+from ecenet.model.config import ModelConfig, SegViTConfig
+
+LEGACY_ECENET: Mapping[str, Any] = {"taper": False, "summed_masks": False, "stand_ins": False, "dropout": 0.0}
+"""What the absence of a setting means: files that lack it were written before it existed, when networks were built so.
+These are no defaults of new models, which `ModelConfig` holds."""
+LEGACY_SEGVIT: Mapping[str, Any] = {"stand_ins": False, "dropout": 0.1}
+"""The same for SegViT, whose defaults `SegViTConfig` holds."""
+
+REQUIRED = ("class_names", "class_colors", "image_mean", "image_std")
+OPTIONAL = ("image_size", "recipe")
+"""What a file holds beside the architecture's settings: the keyword arguments of `PixelClassifier`."""
+
+
+def read_config(path: Path) -> tuple[ModelConfig | SegViTConfig, dict[str, Any]]:
+    """As `parse_config`, from a file.
+
+    Raises:
+        UserError: as `parse_config`, or the file is no JSON.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError("invalid-config", f"Expected JSON in {path}, but it is damaged; restore the file.") from error
+    return parse_config(values, place=str(path))
+
+
+def parse_config(values: Any, *, place: str) -> tuple[ModelConfig | SegViTConfig, dict[str, Any]]:
+    """The flat contents of a `config.json`, checked.
+
+    Args:
+        values: parsed JSON.
+        place: where it stands, for messages.
+    Returns: the architecture, and the other keyword arguments of the network (`REQUIRED` and `OPTIONAL`).
+    Raises:
+        UserError: it is of something else, or a setting is unknown, missing or impossible.
+    """
+    if not isinstance(values, dict) or "class_names" not in values:
+        raise UserError(
+            "invalid-config",
+            f"Expected an ECENet config in {place}, but it names no classes; give an ECENet checkpoint.",
+        )
+    values = dict(values)
+    architecture = values.pop("architecture", "ecenet")  # the first checkpoints name none
+    settings: type[ModelConfig] | type[SegViTConfig]
+    if architecture == "ecenet":
+        title, settings, legacy = "ECENet", ModelConfig, LEGACY_ECENET
+    elif architecture == "segvit":
+        title, settings, legacy = "SegViT", SegViTConfig, LEGACY_SEGVIT
+    else:
+        raise UserError(
+            "invalid-config",
+            f"Expected architecture in {place} to be ecenet or segvit, got {architecture!r}; correct it.",
+        )
+
+    names = [field.name for field in fields(settings)]
+    _check_keys(values, known={*names, *REQUIRED, *OPTIONAL}, optional={*legacy, *OPTIONAL}, title=title, place=place)
+    values = {**legacy, **values}
+    config = settings(**{name: values.pop(name) for name in names})
+    _check_classes(values, place)
+    _check_images(values, place)
+    return config, values
+
+
+def config_values(config: ModelConfig | SegViTConfig, **about: Any) -> dict[str, Any]:
+    """What `parse_config` reads: flat, as JSON takes it.
+
+    Args:
+        about: what is named by `REQUIRED` and `OPTIONAL`.
+    """
+    architecture = "segvit" if isinstance(config, SegViTConfig) else "ecenet"
+    return {"architecture": architecture, **asdict(config), **about}
+
+
+def _check_keys(
+    values: Mapping[str, Any], *, known: Collection[str], optional: Collection[str], title: str, place: str
+) -> None:
+    unknown = sorted(key for key in values if key not in known)
+    missing = sorted(key for key in known if key not in values and key not in optional)
+    if unknown or missing:
+        problem = f"{unknown[0]!r} is unknown" if unknown else f"{missing[0]!r} is missing"
+        raise UserError(
+            "invalid-config", f"Expected {title}'s {len(known)} settings in {place}, but {problem}; correct the file."
+        )
+
+
+def _check_classes(values: Mapping[str, Any], place: str) -> None:
+    names, colors = values["class_names"], values["class_colors"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise UserError(
+            "invalid-config", f"Expected class_names in {place} to be a list of names, got {names!r}; correct the file."
+        )
+    if not isinstance(colors, list) or len(colors) != len(names) or not all(_is_triple(color) for color in colors):
+        raise UserError(
+            "invalid-config",
+            f"Expected class_colors in {place} to hold three numbers for each of the {len(names)} classes, "
+            f"got {colors!r}; correct the file.",
+        )
+
+
+def _check_images(values: Mapping[str, Any], place: str) -> None:
+    for name in ("image_mean", "image_std"):
+        if not _is_triple(values[name]):
+            raise UserError(
+                "invalid-config",
+                f"Expected {name} in {place} to be three numbers, got {values[name]!r}; correct the file.",
+            )
+    size = values.get("image_size")
+    if size is not None and (type(size) is not int or size < 1):
+        raise UserError(
+            "invalid-config", f"Expected image_size in {place} to be pixels or null, got {size!r}; correct the file."
+        )
+
+
+def _is_triple(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(number) in (int, float) for number in value)
+
+
+def read_tensors(
+    path: Path, *, wanted: Mapping[str, Tensor], extra_allowed: bool, prefix: str = ""
+) -> dict[str, Tensor]:
+    """The tensors of a safetensors file that bear the names and shapes of `wanted`, in the file's own dtype.
+
+    Args:
+        wanted: a state dict.
+        extra_allowed: leave out what the file holds beyond `wanted`, instead of refusing it.
+        prefix: what may stand before the names in the file, as where it holds more than one network.
+    Raises:
+        UserError: the file cannot be read; tensors are missing, have other shapes, or are left over.
+    """
+    try:
+        # Read, not mapped: where a mapped file is cut short meanwhile, the system ends the process.
+        loaded = {key.removeprefix(prefix): tensor for key, tensor in load(path.read_bytes()).items()}
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            "file-damaged",
+            f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy or download it again.",
+        ) from error
+    missing = [key for key in wanted if key not in loaded]
+    misfits = [key for key in wanted if key in loaded and loaded[key].shape != wanted[key].shape]
+    extra = [] if extra_allowed else sorted(key for key in loaded if key not in wanted)
+    problems = missing + misfits + extra
+    if problems:
+        raise UserError(
+            "tensor-mismatch",
+            f"Expected the {len(wanted)} tensors of the configured network in {path}, but {len(missing)} are missing, "
+            f"{len(misfits)} have another shape and {len(extra)} do not belong (first: {problems[0]}); "
+            "give the file and the config of one network.",
+        )
+    return {key: loaded[key] for key in wanted}
