@@ -25,8 +25,8 @@ from ecenet.inference import weights
 from tests.support.helpers import write_folder
 from tests.support.predictions import make_prediction
 from tests.support.refusals import assert_names, refused
-from tests.support.serving import FILE, Served
-from tests.support.visitors import Visitor, opened_in, route, sentence
+from tests.support.web.serving import FILE, Served
+from tests.support.web.visitors import Visitor, opened_in, route, sentence
 
 ROOT = Path(__file__).parents[3]
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -216,9 +216,10 @@ def test_every_threat_names_tests_that_there_are() -> None:
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| ") and "::" in line]
     assert len(rows) > 12
-    short = dict(re.findall(r"`([A-Z])`\s+(?:stands )?for\s+\[`(\w+\.py)`\]", text))
+    short = dict(re.findall(r"`([A-Z])`\s+(?:stands )?for\s+\[`[\w/]+\.py`\]\(tests/([\w/]+\.py)\)", text))
+    assert len(short) == 5
     for row in rows:
         file = ""
-        for named, test in re.findall(r"`([\w.]*)::(\w+)`", row):
+        for named, test in re.findall(r"`([\w./]*)::(\w+)`", row):
             file = short.get(named, named) or file
             assert f"def {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{file}::{test}"
