@@ -10,6 +10,7 @@ from torch import Tensor
 from ecenet.common.errors import UserError
 from ecenet.model.backbone import Backbone, build_backbone, timm_normalisation
 from ecenet.model.ecenet import ECENet
+from ecenet.training.config import LossConfig
 from ecenet.training.losses import segmentation_losses
 
 FAMILIES: list[tuple[str, tuple[int, ...], int | None, list[int]]] = [
@@ -73,7 +74,7 @@ def test_whole_model_trains_on_each_family_at_two_sizes(
         assert output.logits.isfinite().all()
     labels = torch.randint(4, (2, 64, 64))
     losses = segmentation_losses(
-        model.train()(torch.randn(2, 3, 64, 64)), labels, stage_weight=0.3, diversity_weight=0.1
+        model.train()(torch.randn(2, 3, 64, 64)), labels, LossConfig(stage_weight=0.3, diversity_weight=0.1)
     )
     losses.total.backward()
     assert [key for key, parameter in model.named_parameters() if parameter.grad is None] == []

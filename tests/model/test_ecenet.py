@@ -11,7 +11,7 @@ from torch import Tensor
 from ecenet.common.errors import UserError
 from ecenet.model.ecenet import ECENet, resize
 from ecenet.model.outputs import ECENetOutput
-from ecenet.training.config import ModelConfig
+from ecenet.training.config import LossConfig, ModelConfig
 from ecenet.training.losses import segmentation_losses
 
 ABLATIONS: list[dict[str, Any]] = [
@@ -135,7 +135,7 @@ def test_summed_masks_hold_the_scores_of_every_deeper_stage(make_model: MakeMode
 def test_gradients_reach_every_parameter(make_model: MakeModel, overrides: dict[str, Any], images: Tensor) -> None:
     model = make_model(**overrides).train()
     labels = torch.randint(4, (2, 64, 96), generator=torch.Generator().manual_seed(2))
-    losses = segmentation_losses(model(images), labels, stage_weight=0.3, diversity_weight=0.1)
+    losses = segmentation_losses(model(images), labels, LossConfig(stage_weight=0.3, diversity_weight=0.1))
     losses.total.backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     assert [name for name, gradient in gradients.items() if gradient is None] == []
@@ -214,7 +214,7 @@ def trained(make_model: MakeModel) -> Trained:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     batch, targets = torch.cat([image, image.flip(-1)]), torch.cat([labels, labels.flip(-1)])
     for _ in range(50):
-        loss = segmentation_losses(model(batch), targets, stage_weight=0.3, diversity_weight=0.1).total
+        loss = segmentation_losses(model(batch), targets, LossConfig(stage_weight=0.3, diversity_weight=0.1)).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -15,6 +15,7 @@ from ecenet.model.config import SegViTConfig
 from ecenet.model.edits import AddedClass, HeadEdits, StageEdits
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.segvit import SegViT
+from ecenet.training.config import LossConfig
 from ecenet.training.losses import matched_loss, segmentation_losses
 from tests.support.edited import at, differing, run
 from tests.support.helpers import (
@@ -119,9 +120,7 @@ def test_gradients_reach_every_parameter(overrides: dict[str, Any], images: Tens
     output = model(images)
     assert output.diversity == 0
     for kind in ("cross_entropy", "dice_focal"):
-        losses = segmentation_losses(
-            output, labels, stage_weight=0.3, diversity_weight=0.1, presence_weight=0.1, stage_loss=kind
-        )
+        losses = segmentation_losses(output, labels, LossConfig(stage_weight=0.3, presence_weight=0.1, stage_loss=kind))
         losses.total.backward(retain_graph=True)
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     assert [name for name, gradient in gradients.items() if gradient is None] == []
@@ -178,7 +177,7 @@ def test_an_image_is_learned_by_heart_and_bf16_agrees(overrides: dict[str, Any])
     image = torch.eye(3)[labels].permute(0, 3, 1, 2) * 2 - 1
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(50):
-        loss = segmentation_losses(model(image), labels, stage_weight=0.3, diversity_weight=0.0).total
+        loss = segmentation_losses(model(image), labels, LossConfig(stage_weight=0.3, diversity_weight=0.0)).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
