@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from ecenet.common.errors import UserError
 from ecenet.common.logs import log_event, origin
 
 _logger = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ SORRY = (
 
 @contextmanager
 def reported(event: str) -> Iterator[None]:
-    """Refusals pass and leave their kind in the log, since their sentence may quote a visitor; whatever else goes
+    """Refusals pass and leave their code in the log, since their sentence may quote a visitor; whatever else goes
     wrong becomes one polite sentence, whose reference the log has, too.
 
     Args:
@@ -49,5 +50,6 @@ def full_name(function: Any) -> str:
 
 
 def log_refusal(event: str, error: BaseException) -> None:
-    """That something a visitor sent was refused: by what, not what it was."""
-    log_event(_logger, "refused", during=event, kind=type(error).__name__, where=origin(error))
+    """That something a visitor sent was refused: by what and for what kind of mistake, not what it was."""
+    code: dict[str, Any] = {"code": error.code} if isinstance(error, UserError) else {}
+    log_event(_logger, "refused", during=event, kind=type(error).__name__, **code, where=origin(error))

@@ -43,7 +43,7 @@ class BenchmarkPage:
         from ecenet.studies.benchmarks.report import filled_page
 
         if not self.page.is_file():
-            raise UserError(f"Expected a page to fill, but there is no file {self.page}; name one.")
+            raise UserError("file-missing", f"Expected a page to fill, but there is no file {self.page}; name one.")
         folder = self.page.resolve().parent
         write_text(self.page, filled_page(self.page.read_text(encoding="utf-8"), folder))
         print(f"Wrote {self.page}")

@@ -44,9 +44,14 @@ class Predict:
         from ecenet.inference.oom_fallback import SteadyPredictor
 
         if not self.images:
-            raise UserError("Expected at least one photo, got none; name image files after the command.")
+            raise UserError(
+                "missing-value", "Expected at least one photo, got none; name image files after the command."
+            )
         if not 0 <= self.opacity <= 1:
-            raise UserError(f"Expected --opacity between 0 and 1, got {self.opacity}; choose a number in that range.")
+            raise UserError(
+                "out-of-range",
+                f"Expected --opacity between 0 and 1, got {self.opacity}; choose a number in that range.",
+            )
         predictor = SteadyPredictor.from_weights(self.weights)
         make_folder(self.out)
         summaries: list[dict[str, object]] = []
@@ -62,7 +67,7 @@ class Predict:
         (self.out / "summary.json").write_text(json.dumps({"weights": self.weights, "images": summaries}, indent=1))
         print(f"Wrote {len(summaries) - len(errors)} of {len(summaries)} photos to {self.out}")
         if errors:
-            raise UserError("\n".join(errors))
+            raise UserError("several-problems", "\n".join(errors))
 
 
 @dataclass(frozen=True)
@@ -280,7 +285,8 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"Expected a folder to write to, but {folder} cannot be one ({error.strerror}); choose another path."
+            "not-writable",
+            f"Expected a folder to write to, but {folder} cannot be one ({error.strerror}); choose another path.",
         ) from error
 
 

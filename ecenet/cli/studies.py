@@ -30,7 +30,9 @@ class Compare:
         from ecenet.studies.decoders import compare, comparison_table
 
         if not self.seeds or not self.decoders:
-            raise UserError("Expected at least one decoder and one seed, got none; name some after the option.")
+            raise UserError(
+                "missing-value", "Expected at least one decoder and one seed, got none; name some after the option."
+            )
         print(comparison_table(compare(self.config, decoders=self.decoders, seeds=self.seeds)))
 
 
@@ -54,7 +56,7 @@ class Ablate:
         from ecenet.studies.ablations import VARIANTS, ablate, ablation_table
 
         if not self.seeds:
-            raise UserError("Expected at least one seed, got none; name numbers after --seeds.")
+            raise UserError("missing-value", "Expected at least one seed, got none; name numbers after --seeds.")
         results = ablate(self.config, variants=self.variants or tuple(VARIANTS), seeds=self.seeds)
         print(ablation_table(results))
         if self.html is not None:

@@ -92,15 +92,18 @@ def read_colors(path: Path) -> np.ndarray:
         with Image.open(path) as file:
             colors = np.array(file.convert("RGB"))
     except Exception as error:  # on damaged files Pillow's readers raise almost anything
-        raise UserError(f"Expected a PNG of class colours, but {path} cannot be read; unpack it again.") from error
+        raise UserError(
+            "file-damaged", f"Expected a PNG of class colours, but {path} cannot be read; unpack it again."
+        ) from error
     indices: np.ndarray = _TABLE[_codes(colors)]
     # Every colour of the 32 is made of multiples of 64, so six bits tell them apart.
     unknown = (indices == UNKNOWN) | (colors % 64 != 0).any(axis=-1)
     if unknown.any():
         red, green, blue = colors[unknown][0].tolist()
         raise UserError(
+            "unknown-mask-value",
             f"Expected only the 32 colours of label_colors.txt in {path}, but it holds ({red}, {green}, {blue}); "
-            "use the publisher's own masks, neither resized nor converted."
+            "use the publisher's own masks, neither resized nor converted.",
         )
     return indices
 

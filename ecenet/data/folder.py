@@ -21,23 +21,27 @@ def read_folder(root: Path | str, split: str) -> LabelledSplit:
     if not folder.is_dir():
         splits = sorted(p.name for p in (root / "images").glob("*") if p.is_dir())
         found = f"it has the splits {', '.join(splits)}" if splits else "there is no such folder"
-        raise UserError(f"Expected images in {folder}, but {found}; check --data and --split.")
+        raise UserError("data-missing", f"Expected images in {folder}, but {found}; check --data and --split.")
     labels = read_labels(root / "classes.json")
     # Some systems put hidden twins of each file ("._cat.jpg") beside it.
     images = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
     if not images:
-        raise UserError(f"Expected images in {folder}, but it holds none; put JPEG, PNG or WebP files there.")
+        raise UserError(
+            "data-missing", f"Expected images in {folder}, but it holds none; put JPEG, PNG or WebP files there."
+        )
     for first, second in pairwise(sorted(images, key=lambda p: p.stem)):
         if first.stem == second.stem:
             raise UserError(
+                "duplicate-entry",
                 f"Expected one image for each mask, but {first.name} and {second.name} in {folder} share "
-                f"{first.stem}.png; remove or rename one."
+                f"{first.stem}.png; remove or rename one.",
             )
     masks = [root / "masks" / split / f"{p.stem}.png" for p in images]
     missing = [p for p in masks if not p.is_file()]
     if missing:
         raise UserError(
+            "data-missing",
             f"Expected a mask for each of the {len(images)} images in {folder}, but {len(missing)} are missing "
-            f"(first: {missing[0]}); add them or remove their images."
+            f"(first: {missing[0]}); add them or remove their images.",
         )
     return LabelledSplit(root, split, labels, images, masks, decode=read_indices)

@@ -76,14 +76,15 @@ def open_file(source: ImageFile) -> BinaryIO:
         return io.BytesIO(source)
     if not isinstance(source, str | os.PathLike):
         raise UserError(
-            f"Expected a path, bytes, a PIL image or an array, got {type(source).__name__}; choose an image."
+            "invalid-value",
+            f"Expected a path, bytes, a PIL image or an array, got {type(source).__name__}; choose an image.",
         )
     try:
         return Path(source).open("rb")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
-            f"Expected an image file, but {label_of(source)} cannot be read ({reason}); check the path."
+            "file-missing", f"Expected an image file, but {label_of(source)} cannot be read ({reason}); check the path."
         ) from error
 
 
@@ -99,7 +100,7 @@ def open_image(file: BinaryIO, label: str, *, max_pixels: int) -> Image.Image:
         UserError: not an image, too small, or too large.
     """
     if not file.read(1):
-        raise UserError(f"Expected an image file, but {label} is empty (0 bytes); choose another file.")
+        raise UserError("file-damaged", f"Expected an image file, but {label} is empty (0 bytes); choose another file.")
     counted = CountedFile(file, label)
     try:
         if _tiff_parts(file) > MAX_TIFF_PARTS:
@@ -113,12 +114,15 @@ def open_image(file: BinaryIO, label: str, *, max_pixels: int) -> Image.Image:
         raise
     except Image.DecompressionBombError as error:
         raise UserError(
-            f"Expected at most {max_pixels / 1e6:g} megapixels, but {label} has far more; make it smaller first."
+            "image-too-large",
+            f"Expected at most {max_pixels / 1e6:g} megapixels, but {label} has far more; make it smaller first.",
+            limit=max_pixels,
         ) from error
     except Exception as error:  # on damaged files Pillow's readers raise almost anything
         raise UserError(
+            "wrong-file",
             f"Expected an image (JPEG, PNG, WebP, GIF, TIFF or BMP), but {label} is none that can be read; "
-            "choose another file."
+            "choose another file.",
         ) from error
     check_size(image.size, label, max_pixels=max_pixels)
     _check_cost(image, file, label, max_pixels=max_pixels)
@@ -133,13 +137,17 @@ def check_size(size: tuple[int, int], label: str, *, max_pixels: float, kind: st
     width, height = size
     if width * height > max_pixels:
         raise UserError(
+            "image-too-large",
             f"Expected at most {max_pixels / 1e6:g} megapixels{kind}, but {label} has {width}×{height} "
-            f"({width * height / 1e6:.0f} megapixels); make it smaller first."
+            f"({width * height / 1e6:.0f} megapixels); make it smaller first.",
+            limit=max_pixels,
         )
     if min(width, height) < MIN_SIDE:
         raise UserError(
+            "image-too-small",
             f"Expected an image of at least {MIN_SIDE}×{MIN_SIDE} pixels, but {label} has {width}×{height}; "
-            "choose a larger one."
+            "choose a larger one.",
+            limit=MIN_SIDE,
         )
 
 
@@ -172,7 +180,8 @@ def _jpeg_segments(content: bytes) -> tuple[int, int]:
 
 def too_many_parts(label: str) -> UserError:
     return UserError(
-        f"Expected an ordinary image file, but {label} is made of far too many parts; open it elsewhere and export it."
+        "file-unsafe",
+        f"Expected an ordinary image file, but {label} is made of far too many parts; open it elsewhere and export it.",
     )
 
 

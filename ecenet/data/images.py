@@ -114,7 +114,8 @@ def _upright(image: Image.Image, orientation: object) -> Image.Image:
 
 def _damaged(label: str) -> UserError:
     return UserError(
-        f"Expected a complete image file, but {label} is truncated or damaged; export or download it again."
+        "file-damaged",
+        f"Expected a complete image file, but {label} is truncated or damaged; export or download it again.",
     )
 
 
@@ -169,7 +170,8 @@ def _from_array(array: np.ndarray, *, max_pixels: int) -> Image.Image:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or array.size == 0:
         raise UserError(
-            f"Expected an array of shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}; move channels last."
+            "invalid-value",
+            f"Expected an array of shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}; move channels last.",
         )
     check_size((array.shape[1], array.shape[0]), "the array", max_pixels=max_pixels)
     if array.dtype == np.bool_:
@@ -179,12 +181,15 @@ def _from_array(array: np.ndarray, *, max_pixels: int) -> Image.Image:
     elif np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
             raise UserError(
+                "out-of-range",
                 f"Expected float values between 0 and 1, got {array.min():g} to {array.max():g}; "
-                "divide by the range or pass uint8."
+                "divide by the range or pass uint8.",
             )
         array = (array * 255).round().astype(np.uint8)
     elif array.dtype != np.uint8:
-        raise UserError(f"Expected uint8, uint16, bool or float values, got {array.dtype}; convert the array.")
+        raise UserError(
+            "invalid-value", f"Expected uint8, uint16, bool or float values, got {array.dtype}; convert the array."
+        )
     return Image.fromarray(array)
 
 

@@ -45,13 +45,15 @@ def read_labels(path: Path) -> LabelSet:
         )
     except FileNotFoundError as error:
         raise UserError(
+            "file-missing",
             f"Expected {path} with the class names and colours, but there is no such file; "
-            'write {"classes": [{"name": …, "color": [r, g, b]}, …]}.'
+            'write {"classes": [{"name": …, "color": [r, g, b]}, …]}.',
         ) from error
     except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
+            "invalid-labels",
             f'Expected {path} to hold {{"classes": [{{"name": …, "color": [r, g, b]}}, …]}}, '
-            f"but it does not ({error}); correct the file."
+            f"but it does not ({error}); correct the file.",
         ) from error
     bad = [
         name
@@ -60,10 +62,14 @@ def read_labels(path: Path) -> LabelSet:
     ]
     if bad or not 2 <= labels.num_classes <= IGNORE_INDEX:
         raise UserError(
+            "invalid-labels",
             f"Expected 2 to {IGNORE_INDEX} classes with three colour values of 0 … 255 each in {path}, "
-            f"got {labels.num_classes} classes{f' and a bad colour for {bad[0]}' if bad else ''}; correct the file."
+            f"got {labels.num_classes} classes{f' and a bad colour for {bad[0]}' if bad else ''}; correct the file.",
         )
     twice = [name for name, count in Counter(labels.class_names).items() if count > 1]
     if twice:
-        raise UserError(f"Expected each class name once in {path}, but {twice[0]!r} comes again; rename one of them.")
+        raise UserError(
+            "duplicate-entry",
+            f"Expected each class name once in {path}, but {twice[0]!r} comes again; rename one of them.",
+        )
     return labels

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ecenet.common.errors import UserError
-from ecenet.data.sampling import StepSampler, TrainingSamples
+from ecenet.data.sampling import SampleKey, StepSampler, TrainingSamples
 
 
 class Batch(NamedTuple):
@@ -32,17 +32,36 @@ def training_batches(
         UserError: an image turned out damaged; one sentence, without the traceback that a worker puts around it.
     """
     loader = DataLoader(
-        samples,
+        _RefusalsAsValues(samples),
         batch_sampler=sampler,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=pin_memory,
         # Else each start would draw a number from the global generator, and a resumed run would differ.
         generator=torch.Generator(),
+        collate_fn=_collate,
     )
-    try:
-        for step, (pixels, labels) in zip(sampler.steps, loader, strict=True):
-            files = [samples.data.images[key.image].name for key in sampler.batch(step)]
-            yield Batch(step, pixels, labels, files)
-    except UserError as error:
-        raise UserError(str(error).strip().splitlines()[-1].removeprefix("ecenet.common.errors.UserError: ")) from None
+    for step, batch in zip(sampler.steps, loader, strict=True):
+        if isinstance(batch, UserError):
+            raise batch
+        pixels, labels = batch
+        files = [samples.data.images[key.image].name for key in sampler.batch(step)]
+        yield Batch(step, pixels, labels, files)
+
+
+class _RefusalsAsValues(Dataset[tuple[Tensor, Tensor] | UserError]):
+    """What a worker raises comes as the text of a traceback, so a refusal takes the sample's place."""
+
+    def __init__(self, samples: TrainingSamples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor] | UserError:
+        try:
+            return self.samples[key]
+        except UserError as error:
+            return error
+
+
+def _collate(samples: list[tuple[Tensor, Tensor] | UserError]) -> list[Tensor] | UserError:
+    refused = next((sample for sample in samples if isinstance(sample, UserError)), None)
+    return refused or default_collate(samples)

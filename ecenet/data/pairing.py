@@ -26,7 +26,7 @@ def find_home(candidates: Sequence[Path], *, holds: str) -> Path:
         if (folder / holds).exists():
             return folder
     tried = " or ".join(str(folder / holds) for folder in candidates)
-    raise UserError(f"Expected {tried}, but nothing is there; check --data and unpack what is missing.")
+    raise UserError("data-missing", f"Expected {tried}, but nothing is there; check --data and unpack what is missing.")
 
 
 def list_files(folder: Path, pattern: str) -> list[Path]:
@@ -36,11 +36,15 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
         UserError: the folder is missing or holds none.
     """
     if not folder.is_dir():
-        raise UserError(f"Expected {pattern} in {folder}, but there is no such folder; check --data and --split.")
+        raise UserError(
+            "data-missing", f"Expected {pattern} in {folder}, but there is no such folder; check --data and --split."
+        )
     # Some systems put hidden twins of each file ("._cat.jpg") beside it.
     files = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
     if not files:
-        raise UserError(f"Expected {pattern} in {folder}, but it holds none; unpack the publisher's archive there.")
+        raise UserError(
+            "data-missing", f"Expected {pattern} in {folder}, but it holds none; unpack the publisher's archive there."
+        )
     return files
 
 
@@ -58,18 +62,22 @@ def read_list(path: Path) -> list[str]:
         others = sorted(other.name for other in path.parent.glob("*.txt"))
         found = f"the folder only has {', '.join(others)}" if others else "there is no such file"
         raise UserError(
-            f"Expected the list of the split's images in {path}, but {found}; check --data and --split."
+            "data-missing", f"Expected the list of the split's images in {path}, but {found}; check --data and --split."
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(
-            f"Expected {path} to list one image a line, but it cannot be read ({error}); fetch it again."
+            "file-damaged",
+            f"Expected {path} to list one image a line, but it cannot be read ({error}); fetch it again.",
         ) from error
     stems = [Path(line.split()[0]).stem for line in lines if line.strip()]
     if not stems:
-        raise UserError(f"Expected {path} to list one image a line, but it names none; fetch it again.")
+        raise UserError("data-missing", f"Expected {path} to list one image a line, but it names none; fetch it again.")
     for first, second in pairwise(sorted(stems)):
         if first == second:
-            raise UserError(f"Expected each image once in {path}, but it names {first} again; remove one of the lines.")
+            raise UserError(
+                "duplicate-entry",
+                f"Expected each image once in {path}, but it names {first} again; remove one of the lines.",
+            )
     return stems
 
 
@@ -90,8 +98,9 @@ def pair_files(
         missing = [path for path in paths if not path.is_file()]
         if missing:
             raise UserError(
+                "data-missing",
                 f"Expected {len(paths)} {kind}s for split {split} of {root}, but {len(missing)} are missing "
-                f"(first: {missing[0]}); unpack the publisher's archives completely."
+                f"(first: {missing[0]}); unpack the publisher's archives completely.",
             )
     return LabelledSplit(root, split, labels, images, masks, decode)
 
@@ -119,8 +128,9 @@ def renumber(values: np.ndarray, table: np.ndarray, path: Path) -> np.ndarray:
     top = int(values.max(initial=0))
     if top >= len(table):
         raise UserError(
+            "unknown-mask-value",
             f"Expected values 0 … {len(table) - 1} in {path}, but it holds {top}; "
-            "check that it is the publisher's own file."
+            "check that it is the publisher's own file.",
         )
     renumbered: np.ndarray = table[values]
     return renumbered

@@ -44,8 +44,9 @@ def read_pascal_context(root: Path | str, split: str, *, background: bool = Fals
     absent = [name for name in labels.class_names if name not in indices]
     if absent:
         raise UserError(
+            "invalid-labels",
             f"Expected the publisher's 459 classes in {context / 'labels.txt'}, but {', '.join(absent)} "
-            f"{'is' if len(absent) == 1 else 'are'} not among its {len(indices)}; fetch the file again."
+            f"{'is' if len(absent) == 1 else 'are'} not among its {len(indices)}; fetch the file again.",
         )
     values = [indices[name] for name in labels.class_names]
     size = max(indices.values()) + 1
@@ -78,8 +79,9 @@ def read_label_indices(path: Path) -> dict[str, int]:
         return {name.strip(): int(index) for index, name in entries}
     except (OSError, ValueError) as error:
         raise UserError(
+            "invalid-labels",
             f"Expected lines of 'index: name' in {path}, but it cannot be read so ({error}); "
-            "put the publisher's labels.txt there."
+            "put the publisher's labels.txt there.",
         ) from error
 
 
@@ -93,11 +95,13 @@ def read_label_map(path: Path, *, table: np.ndarray) -> np.ndarray:
         label_map = loadmat(path, variable_names=["LabelMap"])["LabelMap"]
     except Exception as error:  # on damaged files SciPy's reader raises almost anything
         raise UserError(
-            f"Expected a MATLAB file with LabelMap, but {path} is none that can be read; unpack it again."
+            "file-damaged",
+            f"Expected a MATLAB file with LabelMap, but {path} is none that can be read; unpack it again.",
         ) from error
     if label_map.ndim != 2 or label_map.dtype.kind != "u":
         raise UserError(
+            "wrong-file",
             f"Expected LabelMap in {path} to be a matrix of unsigned integers, but it has shape {label_map.shape} and "
-            f"type {label_map.dtype}; unpack it again."
+            f"type {label_map.dtype}; unpack it again.",
         )
     return renumber(label_map, table, path)

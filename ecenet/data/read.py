@@ -37,4 +37,7 @@ def read_data(root: Path | str, split: str, *, layout: Layout) -> LabelledSplit:
             return read_voc2012(root, split)
         case "camvid":
             return read_camvid(root, split)
-    raise UserError(f"Expected one of the layouts {', '.join(get_args(Layout))}, got {layout!r}; choose one of them.")
+    raise UserError(
+        "unknown-choice",
+        f"Expected one of the layouts {', '.join(get_args(Layout))}, got {layout!r}; choose one of them.",
+    )

@@ -45,15 +45,19 @@ class LabelledSplit:
         mask = self.decode(path)
         if size is not None and mask.shape != size[::-1]:
             raise UserError(
+                "size-mismatch",
                 f"Expected {path} to have its upright image's size {size[0]}×{size[1]}, "
-                f"got {mask.shape[1]}×{mask.shape[0]}; export image and mask at one size."
+                f"got {mask.shape[1]}×{mask.shape[0]}; export image and mask at one size.",
+                expected=size,
+                got=mask.shape[::-1],
             )
         present = values_of(mask)
         bad = present[(present >= self.labels.num_classes) & (present != IGNORE_INDEX)]
         if bad.size:
             raise UserError(
+                "unknown-mask-value",
                 f"Expected mask values 0 … {self.labels.num_classes - 1} or {IGNORE_INDEX}, but {path} holds {bad[0]}; "
-                "correct the mask or classes.json."
+                "correct the mask or classes.json.",
             )
         return mask
 
@@ -76,12 +80,13 @@ def read_indices(path: Path, *, content: bytes | None = None, max_pixels: int = 
         mask = np.array(load_stored(path if content is None else content, max_pixels=max_pixels))
     except UserError as error:
         raise UserError(
-            f"Expected an 8-bit PNG of class indices, but {path} cannot be read; write it again."
+            "file-damaged", f"Expected an 8-bit PNG of class indices, but {path} cannot be read; write it again."
         ) from error
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise UserError(
+            "wrong-file",
             f"Expected an 8-bit single-channel mask, but {path} has shape {mask.shape} and type {mask.dtype}; "
-            "save class indices, not colours."
+            "save class indices, not colours.",
         )
     return mask
 
@@ -109,7 +114,9 @@ def class_pixels(data: LabelledSplit) -> np.ndarray:
         pixels[index] = np.bincount(mask.ravel(), minlength=256)[: data.labels.num_classes]
     if problems:
         shown = "\n  ".join(problems[:10])
-        raise UserError(f"{len(problems)} of {len(data)} pairs in {data.root} cannot be used:\n  {shown}")
+        raise UserError(
+            "several-problems", f"{len(problems)} of {len(data)} pairs in {data.root} cannot be used:\n  {shown}"
+        )
     return pixels
 
 
@@ -122,7 +129,8 @@ def class_presence(data: LabelledSplit, pixels: np.ndarray, *, min_pixels: int =
     presence: np.ndarray = pixels >= min_pixels
     if not presence.any():
         raise UserError(
+            "not-enough-data",
             f"Expected masks of {data.split} in {data.root} with at least {min_pixels} pixels of some class, "
-            f"but all {len(data)} hold less (the rest is {IGNORE_INDEX}, ignored); label more pixels."
+            f"but all {len(data)} hold less (the rest is {IGNORE_INDEX}, ignored); label more pixels.",
         )
     return presence

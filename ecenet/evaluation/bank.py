@@ -153,8 +153,9 @@ def bank_image(
     anonymous = bank.images[image] == _anonymous(data, image)
     if path is None or not (anonymous or _relative(path, data.root) == bank.images[image]):
         raise UserError(
+            "wrong-data",
             f"Expected the {len(bank.images)} images that the bank was made from, {bank.images[image]} among them, "
-            f"got {len(data)} others in {data.root}; choose the bank's own data and layout."
+            f"got {len(data)} others in {data.root}; choose the bank's own data and layout.",
         )
     return data.load(int(picked[image]), max_pixels=max_pixels)
 

@@ -65,26 +65,33 @@ def read_bank(path: Path, *, weights: str | None = None) -> EmbeddingBank:
             raise _foreign(path)
         if weights is not None and about["weights_hash"] != weights:
             raise UserError(
+                "wrong-weights",
                 f"Expected embeddings of the chosen weights ({weights}), but {path.name} was made with others "
-                f"({str(about['weights_hash'])[:40]}); embed the data again or choose those weights."
+                f"({str(about['weights_hash'])[:40]}); embed the data again or choose those weights.",
+                expected=weights,
+                got=about["weights_hash"],
             )
         if _memory(file) > MAX_BYTES:
             raise UserError(
+                "file-too-large",
                 f"Expected a bank of at most {MAX_BYTES / 1e6:g} MB in memory, but {path.name} takes more; "
-                "embed fewer images with --limit."
+                "embed fewer images with --limit.",
+                limit=MAX_BYTES,
             )
         return _bank(pq.ParquetFile(path, read_dictionary=list(NAMES)).read(columns=list(COLUMNS)), about)
     except DAMAGE as error:
         raise UserError(
+            "file-damaged",
             f"Expected a Parquet file written by `python -m ecenet embed`, but {path.name} cannot be read; "
-            "write it again."
+            "write it again.",
         ) from error
 
 
 def _foreign(path: Path) -> UserError:
     return UserError(
+        "wrong-file",
         f"Expected a Parquet file written by `python -m ecenet embed`, but {path.name} is another one; "
-        "give one that this version wrote."
+        "give one that this version wrote.",
     )
 
 

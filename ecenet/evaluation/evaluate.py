@@ -104,7 +104,10 @@ def evaluate(
 def check_classes(classes: int | None, names: list[str]) -> None:
     """Refuse a number of classes that there is not."""
     if classes is not None and not 1 <= classes <= len(names):
-        raise UserError(f"Expected --classes between 1 and {len(names)}, got {classes}; choose a number in that range.")
+        raise UserError(
+            "out-of-range",
+            f"Expected --classes between 1 and {len(names)}, got {classes}; choose a number in that range.",
+        )
 
 
 def count_pixels(
@@ -126,7 +129,10 @@ def count_pixels(
     check_labels(predictor, data)
     names = predictor.model.class_names
     if not 0 <= part < parts:
-        raise UserError(f"Expected a part from 0 to one below the number of parts, got {part} of {parts}; correct it.")
+        raise UserError(
+            "out-of-range",
+            f"Expected a part from 0 to one below the number of parts, got {part} of {parts}; correct it.",
+        )
     averaging = averaging or Averaging()
     averaging.check(predictor)
 
@@ -155,9 +161,10 @@ def check_labels(predictor: Predictor, data: LabelledSplit) -> None:
     names = predictor.model.class_names
     if data.labels.class_names != names:
         raise UserError(
+            "wrong-classes",
             f"Expected the weights' {len(names)} classes ({', '.join(names[:4])}, …) in {data.root}/classes.json, "
             f"got {data.labels.num_classes} ({', '.join(data.labels.class_names[:4])}, …); "
-            "use data with the same classes."
+            "use data with the same classes.",
         )
 
 
@@ -168,7 +175,9 @@ def picked_images(data: LabelledSplit, *, limit: int | None) -> np.ndarray:
         UserError: the limit is below 1.
     """
     if limit is not None and limit < 1:
-        raise UserError(f"Expected --limit of at least 1, got {limit}; leave it out to look at all images.")
+        raise UserError(
+            "out-of-range", f"Expected --limit of at least 1, got {limit}; leave it out to look at all images."
+        )
     return evenly_spread(len(data), limit=limit)
 
 

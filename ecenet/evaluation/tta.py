@@ -39,16 +39,18 @@ class Averaging:
         bad = [scale for scale in self.scales if not 0 < scale <= MAX_SCALE]
         if bad or not self.scales:
             raise UserError(
+                "out-of-range",
                 f"Expected scales above 0 and up to {MAX_SCALE:g}, got {bad[0] if bad else 'none'}; "
-                "choose numbers around 1, such as 0.75 1 1.25."
+                "choose numbers around 1, such as 0.75 1 1.25.",
             )
         divisor = predictor.model.backbone.size_divisor
         if self.window is not None and (self.window < divisor or self.window % divisor):
             below = max(1, self.window // divisor) * divisor
             fitting = f"{below}" if self.window < divisor else f"{below} or {below + divisor}"
             raise UserError(
+                "out-of-range",
                 f"Expected a window of {divisor} pixels or a multiple of it, as this backbone needs, "
-                f"got {self.window}; {fitting} would fit."
+                f"got {self.window}; {fitting} would fit.",
             )
 
 

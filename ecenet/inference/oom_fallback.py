@@ -119,7 +119,8 @@ class SteadyPredictor(Predictor):
     def run(self, work: Callable[[Predictor, Sequence[ImageFeatures]], T], features: Sequence[ImageFeatures]) -> T:
         if any(one.weights not in ("", self.weights_hash) for one in features):
             raise UserError(
-                "Expected a photo that these weights have segmented, but their files have changed since; add it again."
+                "outdated-page",
+                "Expected a photo that these weights have segmented, but their files have changed since; add it again.",
             )
         with memory_errors():
             if all(one.tensors[0].device.type == self.device.type for one in features):
@@ -177,6 +178,7 @@ def memory_errors() -> Iterator[None]:
         if not full:
             raise
         raise UserError(
+            "out-of-memory",
             "Expected memory for this photo, but the machine has none left; take a smaller photo, or try again once "
-            "less is running."
+            "less is running.",
         ) from error

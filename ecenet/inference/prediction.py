@@ -91,8 +91,9 @@ class Prediction:
         """
         if not (isinstance(name, str) and name in self.class_names):
             raise UserError(
+                "unknown-choice",
                 f"Expected a class that the weights know ({', '.join(self.class_names)}), got {str(name)[:60]!r}; "
-                "choose one of these."
+                "choose one of these.",
             )
         return self.class_names.index(name)
 

@@ -203,9 +203,15 @@ def check_names(names: list[str]) -> None:
     """
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise UserError(f"Expected a name that no other class has, got {twice[0]!r}; choose another name.")
+        raise UserError(
+            "name-taken", f"Expected a name that no other class has, got {twice[0]!r}; choose another name."
+        )
     if len(names) > IGNORE_INDEX:
-        raise UserError(f"Expected at most {IGNORE_INDEX} classes together, got {len(names)}; add fewer.")
+        raise UserError(
+            "too-many",
+            f"Expected at most {IGNORE_INDEX} classes together, got {len(names)}; add fewer.",
+            limit=IGNORE_INDEX,
+        )
 
 
 @torch.inference_mode()

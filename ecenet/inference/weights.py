@@ -43,8 +43,9 @@ def load_model(weights: str | Path) -> Network:
     for name in CHECKPOINT_FILES:
         if not (folder / name).is_file():
             raise UserError(
+                "file-missing",
                 f"Expected config.json and model.safetensors in {folder}, but {name} is missing; "
-                "give the folder of a complete checkpoint."
+                "give the folder of a complete checkpoint.",
             )
     settings, about = read_config(folder / "config.json")
     model = build_network(settings, **about)
@@ -89,8 +90,9 @@ def copy_weights(source: Network, model: Network) -> None:
     missing = [name for name in wanted if name not in tensors and name not in class_tensors]
     if misfits or missing:
         raise UserError(
+            "tensor-mismatch",
             f"Expected weights of the configured architecture to start from, but {len(misfits + missing)} tensors "
-            f"do not fit (first: {(misfits + missing)[0]}); give the model options that they were trained with."
+            f"do not fit (first: {(misfits + missing)[0]}); give the model options that they were trained with.",
         )
     model.load_state_dict(wanted | tensors)
 
@@ -105,15 +107,17 @@ def _find_folder(weights: str | Path) -> Path:
     is_hub_id = isinstance(weights, str) and weights.count("/") == 1 and not weights.startswith((".", "/", "~"))
     if not is_hub_id:
         raise UserError(
+            "weights-not-found",
             f"Expected weights by name ({', '.join(shipped_weights()) or 'none shipped'}), folder or Hub id, "
-            f"got {str(weights)!r}; choose one of them."
+            f"got {str(weights)!r}; choose one of them.",
         )
     try:
         return Path(snapshot_download(str(weights), allow_patterns=list(CHECKPOINT_FILES)))
     except (OSError, HFValidationError) as error:
         raise UserError(
+            "weights-not-found",
             f"Expected {str(weights)!r} to be a folder here or a model on the Hugging Face Hub, but neither answers; "
-            "check the spelling and the network."
+            "check the spelling and the network.",
         ) from error
 
 

@@ -42,8 +42,9 @@ class Backbone(nn.Module):
         height, width = images.shape[-2:]
         if height % divisor or width % divisor:
             raise UserError(
+                "invalid-value",
                 f"Expected image height and width to be multiples of {divisor}, got {height}×{width}; "
-                f"resize to {-(-height // divisor) * divisor}×{-(-width // divisor) * divisor}."
+                f"resize to {-(-height // divisor) * divisor}×{-(-width // divisor) * divisor}.",
             )
 
 
@@ -68,7 +69,7 @@ def build_backbone(
     if not name.startswith("hf-hub:") and not timm.is_model(architecture):
         close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
         hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()."
-        raise UserError(f"Expected the name of a timm model as backbone, got {name!r}; {hint}")
+        raise UserError("unsuitable-backbone", f"Expected the name of a timm model as backbone, got {name!r}; {hint}")
 
     options: dict[str, Any] = {}
     if output_stride is not None:
@@ -83,8 +84,9 @@ def build_backbone(
         raise _explained(error, name=name, out_indices=out_indices, output_stride=output_stride) from error
     if any(getattr(module, "strict_img_size", False) for module in network.modules()):
         raise UserError(
+            "unsuitable-backbone",
             f"Expected a backbone that takes images of any size, got {name}, which takes only one; "
-            "choose another, such as a plain vit_ model."
+            "choose another, such as a plain vit_ model.",
         )
     return Backbone(
         network, channels=list(network.feature_info.channels()), strides=list(network.feature_info.reduction())
@@ -127,8 +129,9 @@ def build_plain_vit(*, name: str, out_indices: tuple[int, ...], position_side: i
         raise _no_plain_vit(name)
     if position_side % backbone.size_divisor:
         raise UserError(
+            "invalid-config",
             f"Expected position_side to be a multiple of {name}'s patches of {backbone.size_divisor} pixels, "
-            f"got {position_side}; choose {-(-position_side // backbone.size_divisor) * backbone.size_divisor}."
+            f"got {position_side}; choose {-(-position_side // backbone.size_divisor) * backbone.size_divisor}.",
         )
     if vit.cls_token is not None:
         # Without the token, and without the position embedding that was its own.
@@ -140,8 +143,9 @@ def build_plain_vit(*, name: str, out_indices: tuple[int, ...], position_side: i
 
 def _no_plain_vit(name: str) -> UserError:
     return UserError(
+        "unsuitable-backbone",
         f"Expected a plain ViT with position embeddings and no registers as SegViT's backbone, got {name}; "
-        "choose another, such as vit_base_patch16_384."
+        "choose another, such as vit_base_patch16_384.",
     )
 
 
@@ -151,23 +155,27 @@ def _explained(error: Exception, *, name: str, out_indices: tuple[int, ...], out
         return _no_plain_vit(name)
     if isinstance(error, TypeError) and "output_stride" in str(error):
         return UserError(
+            "unsuitable-backbone",
             f"Expected output_stride null for {name}, whose stride cannot be changed, got {output_stride}; "
-            f"set it to null, with out_indices among 0 … {_last_index(name)}."
+            f"set it to null, with out_indices among 0 … {_last_index(name)}.",
         )
     if isinstance(error, IndexError) or "feature index" in str(error):
         return UserError(
+            "unsuitable-backbone",
             f"Expected out_indices among 0 … {_last_index(name)}, which {name} has, got {out_indices}; "
-            "choose from that range."
+            "choose from that range.",
         )
     if isinstance(error, OSError):
         return UserError(
+            "download-failed",
             f"Expected to download the pretrained weights of {name}, but the Hugging Face Hub does not answer; "
-            "check the network, or give the weights as a file."
+            "check the network, or give the weights as a file.",
         )
     answer = " ".join(str(error).split()) or type(error).__name__
     return UserError(
+        "unsuitable-backbone",
         f"Expected {name} to give features {out_indices} at output stride {output_stride}, "
-        f"but timm answered: {answer}; choose another backbone, or out_indices and output_stride that it has."
+        f"but timm answered: {answer}; choose another backbone, or out_indices and output_stride that it has.",
     )
 
 

@@ -33,7 +33,7 @@ def read_config(path: Path) -> tuple[ModelConfig | SegViTConfig, dict[str, Any]]
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"Expected JSON in {path}, but it is damaged; restore the file.") from error
+        raise UserError("invalid-config", f"Expected JSON in {path}, but it is damaged; restore the file.") from error
     return parse_config(values, place=str(path))
 
 
@@ -48,7 +48,10 @@ def parse_config(values: Any, *, place: str) -> tuple[ModelConfig | SegViTConfig
         UserError: it is of something else, or a setting is unknown, missing or impossible.
     """
     if not isinstance(values, dict) or "class_names" not in values:
-        raise UserError(f"Expected an ECENet config in {place}, but it names no classes; give an ECENet checkpoint.")
+        raise UserError(
+            "invalid-config",
+            f"Expected an ECENet config in {place}, but it names no classes; give an ECENet checkpoint.",
+        )
     values = dict(values)
     architecture = values.pop("architecture", "ecenet")  # the first checkpoints name none
     settings: type[ModelConfig] | type[SegViTConfig]
@@ -57,7 +60,10 @@ def parse_config(values: Any, *, place: str) -> tuple[ModelConfig | SegViTConfig
     elif architecture == "segvit":
         title, settings, legacy = "SegViT", SegViTConfig, LEGACY_SEGVIT
     else:
-        raise UserError(f"Expected architecture in {place} to be ecenet or segvit, got {architecture!r}; correct it.")
+        raise UserError(
+            "invalid-config",
+            f"Expected architecture in {place} to be ecenet or segvit, got {architecture!r}; correct it.",
+        )
 
     names = [field.name for field in fields(settings)]
     _check_keys(values, known={*names, *REQUIRED, *OPTIONAL}, optional={*legacy, *OPTIONAL}, title=title, place=place)
@@ -85,27 +91,37 @@ def _check_keys(
     missing = sorted(key for key in known if key not in values and key not in optional)
     if unknown or missing:
         problem = f"{unknown[0]!r} is unknown" if unknown else f"{missing[0]!r} is missing"
-        raise UserError(f"Expected {title}'s {len(known)} settings in {place}, but {problem}; correct the file.")
+        raise UserError(
+            "invalid-config", f"Expected {title}'s {len(known)} settings in {place}, but {problem}; correct the file."
+        )
 
 
 def _check_classes(values: Mapping[str, Any], place: str) -> None:
     names, colors = values["class_names"], values["class_colors"]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise UserError(f"Expected class_names in {place} to be a list of names, got {names!r}; correct the file.")
+        raise UserError(
+            "invalid-config", f"Expected class_names in {place} to be a list of names, got {names!r}; correct the file."
+        )
     if not isinstance(colors, list) or len(colors) != len(names) or not all(_is_triple(color) for color in colors):
         raise UserError(
+            "invalid-config",
             f"Expected class_colors in {place} to hold three numbers for each of the {len(names)} classes, "
-            f"got {colors!r}; correct the file."
+            f"got {colors!r}; correct the file.",
         )
 
 
 def _check_images(values: Mapping[str, Any], place: str) -> None:
     for name in ("image_mean", "image_std"):
         if not _is_triple(values[name]):
-            raise UserError(f"Expected {name} in {place} to be three numbers, got {values[name]!r}; correct the file.")
+            raise UserError(
+                "invalid-config",
+                f"Expected {name} in {place} to be three numbers, got {values[name]!r}; correct the file.",
+            )
     size = values.get("image_size")
     if size is not None and (type(size) is not int or size < 1):
-        raise UserError(f"Expected image_size in {place} to be pixels or null, got {size!r}; correct the file.")
+        raise UserError(
+            "invalid-config", f"Expected image_size in {place} to be pixels or null, got {size!r}; correct the file."
+        )
 
 
 def _is_triple(value: object) -> bool:
@@ -129,7 +145,8 @@ def read_tensors(
         loaded = {key.removeprefix(prefix): tensor for key, tensor in load(path.read_bytes()).items()}
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy or download it again."
+            "file-damaged",
+            f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy or download it again.",
         ) from error
     missing = [key for key in wanted if key not in loaded]
     misfits = [key for key in wanted if key in loaded and loaded[key].shape != wanted[key].shape]
@@ -137,8 +154,9 @@ def read_tensors(
     problems = missing + misfits + extra
     if problems:
         raise UserError(
+            "tensor-mismatch",
             f"Expected the {len(wanted)} tensors of the configured network in {path}, but {len(missing)} are missing, "
             f"{len(misfits)} have another shape and {len(extra)} do not belong (first: {problems[0]}); "
-            "give the file and the config of one network."
+            "give the file and the config of one network.",
         )
     return {key: loaded[key] for key in wanted}

@@ -111,7 +111,8 @@ class ClassExtraction(nn.Module):
         """
         if self.masks_only:
             raise UserError(
+                "unsupported-by-weights",
                 "Expected a model with explicit embeddings, got one with learned ones, which no mask can change; "
-                "use weights whose config says embeddings: explicit."
+                "use weights whose config says embeddings: explicit.",
             )
         return self.norm(self.project(pooled) + self.presence(peak))

@@ -77,18 +77,21 @@ class ModelConfig:
         _check_out_indices(self.out_indices)
         if self.output_stride not in (None, 8, 16, 32):
             raise UserError(
-                f"Expected output_stride to be 8, 16, 32 or null, got {self.output_stride}; choose one of them."
+                "invalid-config",
+                f"Expected output_stride to be 8, 16, 32 or null, got {self.output_stride}; choose one of them.",
             )
         if self.embed_dim < 2 or self.embed_dim % 2:
             raise UserError(
+                "invalid-config",
                 f"Expected embed_dim to be an even number of at least 2, got {self.embed_dim}; "
-                "choose another, since Feature Reconstruction may split it in two."
+                "choose another, since Feature Reconstruction may split it in two.",
             )
         _check_dropout(self.dropout)
         if not self.embed_dim * self.ffn_ratio >= 1 or any(grid < 1 for grid in self.pool_grids):
             raise UserError(
+                "invalid-config",
                 f"Expected ffn_ratio × embed_dim and pool_grids of at least 1, "
-                f"got {self.ffn_ratio} × {self.embed_dim} and {self.pool_grids}; correct the config."
+                f"got {self.ffn_ratio} × {self.embed_dim} and {self.pool_grids}; correct the config.",
             )
 
 
@@ -143,15 +146,20 @@ class SegViTConfig:
         _check_out_indices(self.out_indices)
         for name in ("position_side", "num_heads", "num_layers"):
             if getattr(self, name) < 1:
-                raise UserError(f"Expected {name} of at least 1, got {getattr(self, name)}; correct the config.")
+                raise UserError(
+                    "invalid-config", f"Expected {name} of at least 1, got {getattr(self, name)}; correct the config."
+                )
         if self.embed_dim < 1 or self.embed_dim % self.num_heads:
             raise UserError(
+                "invalid-config",
                 f"Expected embed_dim to be a multiple of num_heads, got {self.embed_dim} and {self.num_heads}; "
-                "change one of them."
+                "change one of them.",
             )
         _check_dropout(self.dropout)
         if any(grid < 1 for grid in self.pool_grids):
-            raise UserError(f"Expected pool_grids of at least 1, got {self.pool_grids}; correct the config.")
+            raise UserError(
+                "invalid-config", f"Expected pool_grids of at least 1, got {self.pool_grids}; correct the config."
+            )
 
 
 def _check_kinds(config: object, *rules: tuple[str, tuple[type, ...], str]) -> None:
@@ -160,7 +168,7 @@ def _check_kinds(config: object, *rules: tuple[str, tuple[type, ...], str]) -> N
         value = getattr(config, name)
         numbers = value if isinstance(value, (list, tuple)) else ()
         if not isinstance(value, kinds) or not all(type(number) is int for number in numbers):
-            raise UserError(f"Expected {name} to be {wanted}, got {value!r}; correct the config.")
+            raise UserError("invalid-config", f"Expected {name} to be {wanted}, got {value!r}; correct the config.")
         if isinstance(value, list):
             object.__setattr__(config, name, tuple(value))
 
@@ -170,17 +178,22 @@ def _check_choices(config: object, *rules: tuple[str, Any]) -> None:
         value = getattr(config, name)
         if value not in get_args(allowed):
             choices = ", ".join(get_args(allowed))
-            raise UserError(f"Expected {name} to be one of {choices}, got {value!r}; choose one of them.")
+            raise UserError(
+                "invalid-config", f"Expected {name} to be one of {choices}, got {value!r}; choose one of them."
+            )
 
 
 def _check_out_indices(indices: tuple[int, ...]) -> None:
     if not indices or list(indices) != sorted(set(indices)) or indices[0] < 0:
         raise UserError(
+            "invalid-config",
             f"Expected out_indices to be increasing feature indices from 0, got {indices}; "
-            "list each index once, shallow to deep."
+            "list each index once, shallow to deep.",
         )
 
 
 def _check_dropout(dropout: float) -> None:
     if not 0 <= dropout < 1:
-        raise UserError(f"Expected dropout of at least 0 and below 1, got {dropout}; correct the config.")
+        raise UserError(
+            "invalid-config", f"Expected dropout of at least 0 and below 1, got {dropout}; correct the config."
+        )

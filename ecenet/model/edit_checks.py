@@ -45,13 +45,15 @@ def check_edits(edits: HeadEdits, facts: HeadFacts) -> None:
     """
     if not edits.diverse and not facts.parts.reconstruction:
         raise UserError(
+            "unsupported-by-weights",
             "Expected weights with Feature Reconstruction, got weights without, which have no diverse branch; "
-            "leave it on or choose other weights."
+            "leave it on or choose other weights.",
         )
     if edits.added and not facts.parts.new_classes:
         raise UserError(
+            "unsupported-by-weights",
             f"Expected weights of an ECENet to add the class {edits.added[0].name!r} to, got SegViT's, which names its "
-            "own classes only; leave it out or choose other weights."
+            "own classes only; leave it out or choose other weights.",
         )
     for one in edits.added:
         shape = (max(1, len(one.embeddings)), facts.embed_dim)
@@ -60,18 +62,21 @@ def check_edits(edits: HeadEdits, facts: HeadFacts) -> None:
     for k in edits.without:
         _check_class(k, facts)
     if len(set(edits.without)) >= facts.num_classes + len(edits.added):
-        raise UserError("Expected a class that takes part, got none; leave out fewer.")
+        raise UserError("conflicting-options", "Expected a class that takes part, got none; leave out fewer.")
     for name, stage in edits.stages.items():
         if name not in facts.grids:
-            raise UserError(f"Expected a stage among {', '.join(facts.grids)}, got {name!r}; choose one of them.")
+            raise UserError(
+                "unknown-choice", f"Expected a stage among {', '.join(facts.grids)}, got {name!r}; choose one of them."
+            )
         _check_stage(name, stage, edits, facts)
 
 
 def _check_stage(name: str, stage: StageEdits, edits: HeadEdits, facts: HeadFacts) -> None:
     if name in ("ece", "final") and not (stage.attention and stage.updater and stage.gate is None):
         raise UserError(
+            "unknown-choice",
             f"Expected attention, updater and gate to be changed at a SAU stage, got {name}, which has none of them; "
-            "choose another stage."
+            "choose another stage.",
         )
     if stage.mask is not None:
         _check_mask(name, stage.mask, facts, added=len(edits.added))
@@ -84,38 +89,49 @@ def _check_stage(name: str, stage: StageEdits, edits: HeadEdits, facts: HeadFact
 
 def _check_class(k: int, facts: HeadFacts) -> None:
     if not 0 <= k < facts.num_classes:
-        raise UserError(f"Expected a class of 0 … {facts.num_classes - 1}, got {k}; choose one of these.")
+        raise UserError(
+            "unknown-choice", f"Expected a class of 0 … {facts.num_classes - 1}, got {k}; choose one of these."
+        )
 
 
 def _check_mask(name: str, mask: Tensor, facts: HeadFacts, *, added: int) -> None:
     if name == "final":
         raise UserError(
-            "Expected a mask for ece or a SAU stage, got one for final, which nothing follows; choose another stage."
+            "unknown-choice",
+            "Expected a mask for ece or a SAU stage, got one for final, which nothing follows; choose another stage.",
         )
     if name == "ece" and not facts.parts.explicit:
         raise UserError(
+            "unsupported-by-weights",
             "Expected a model with explicit embeddings, got one with learned ones, which no coarse mask can change; "
-            "use weights whose config says embeddings: explicit."
+            "use weights whose config says embeddings: explicit.",
         )
     wanted = {(facts.batch, classes, *facts.grids[name]) for classes in (facts.num_classes, facts.num_classes + added)}
     if tuple(mask.shape) not in wanted:
         raise UserError(
+            "size-mismatch",
             f"Expected a mask of {' or '.join(map(_times, sorted(wanted)))} (images, classes, rows, columns) for "
-            f"{name}, got {_times(mask.shape)}; make the edit from a prediction of this very image."
+            f"{name}, got {_times(mask.shape)}; make the edit from a prediction of this very image.",
+            expected=sorted(wanted),
+            got=tuple(mask.shape),
         )
     sums = mask.float().sum(dim=1)
     if not mask.isfinite().all() or mask.min() < 0 or (sums - 1).abs().max() > TOLERANCE:
         raise UserError(
+            "invalid-value",
             f"Expected the mask for {name} to hold probabilities that add up to 1 in every cell, got values of "
-            f"{mask.min():.3g} … {mask.max():.3g} and sums of {sums.min():.3g} … {sums.max():.3g}; give a softmax."
+            f"{mask.min():.3g} … {mask.max():.3g} and sums of {sums.min():.3g} … {sums.max():.3g}; give a softmax.",
         )
 
 
 def _check_vectors(vectors: Tensor, label: str, *, shape: tuple[int, ...]) -> None:
     if tuple(vectors.shape) != shape or not vectors.isfinite().all():
         raise UserError(
+            "wrong-weights",
             f"Expected {_times(shape)} finite numbers as embedding of {label}, got {_times(vectors.shape)} "
-            f"{'' if vectors.isfinite().all() else 'that are not all finite '}; make it with these weights."
+            f"{'' if vectors.isfinite().all() else 'that are not all finite '}; make it with these weights.",
+            expected=shape,
+            got=tuple(vectors.shape),
         )
 
 
@@ -127,16 +143,18 @@ def _check_gate(gate: float | Tensor | None, facts: HeadFacts, *, shape: tuple[i
         return
     if facts.parts.updater != "gated":
         raise UserError(
+            "unsupported-by-weights",
             f"Expected weights with a gated updater, got one of the mode {facts.parts.updater}; "
-            "force no gate, or choose other weights."
+            "force no gate, or choose other weights.",
         )
     values = torch.as_tensor(gate)
     own = tuple(values.shape)
     fits = len(own) <= len(shape) and all(a in (1, b) for a, b in zip(own[::-1], shape[::-1], strict=False))
     if not fits or not bool(((values >= 0) & (values <= 1)).all()):
         raise UserError(
+            "out-of-range",
             f"Expected a gate of 0 … 1 that is one number or broadcasts to {_times(shape)}, got "
-            f"{values.min():.3g} … {values.max():.3g} of shape {_times(own)}; choose a number from 0 to 1."
+            f"{values.min():.3g} … {values.max():.3g} of shape {_times(own)}; choose a number from 0 to 1.",
         )
 
 

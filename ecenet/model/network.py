@@ -24,7 +24,8 @@ def as_ecenet(model: Network) -> ECENet:
     """
     if isinstance(model, SegViT):
         raise UserError(
+            "unsupported-by-weights",
             "Expected weights of an ECENet to paint classes for, got SegViT's, which names its own classes only; "
-            "choose other weights."
+            "choose other weights.",
         )
     return model

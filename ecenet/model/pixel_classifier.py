@@ -150,11 +150,14 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
             UserError: there is no such file, or it is of another network.
         """
         if config is None:
-            raise UserError(f"Expected config.json in {model_id}, but there is none; give a complete checkpoint.")
+            raise UserError(
+                "file-missing", f"Expected config.json in {model_id}, but there is none; give a complete checkpoint."
+            )
         settings, _ = parse_config(config, place=f"{model_id}/config.json")
         if not isinstance(settings, cls.settings_type):
             raise UserError(
+                "invalid-config",
                 f"Expected weights of {cls.__name__} in {model_id}, got those of another network; "
-                "load them with its class, or with ecenet.inference.weights.load_model, which knows both."
+                "load them with its class, or with ecenet.inference.weights.load_model, which knows both.",
             )
         return super()._from_pretrained(model_id=model_id, settings=settings, **options)

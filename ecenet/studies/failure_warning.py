@@ -149,8 +149,9 @@ def _stage_figures(
     known, pairs = (collect_pairs(one, centroids, stage=stage, options=options) for one in (reference, bank))
     if not len(pairs.iou):
         raise UserError(
+            "not-enough-data",
             f"Expected classes with a centroid and a rival on more than {options.min_area:g} of an image at {stage}, "
-            "got none; embed more images or look at smaller classes."
+            "got none; embed more images or look at smaller classes.",
         )
     known_failed, failed = known.iou < options.failed_below, pairs.iou < options.failed_below
     known_safety, safety = _safety(known, pairs, known_failed=known_failed)
@@ -204,20 +205,29 @@ def _check(options: WarningOptions, reference: EmbeddingBank, bank: EmbeddingBan
     names = bank.about["class_names"]
     if reference.about["weights_hash"] != bank.about["weights_hash"]:
         raise UserError(
+            "wrong-weights",
             f"Expected two banks of the same weights, got {reference.about['weights_hash']} and "
-            f"{bank.about['weights_hash']}; embed both splits with one checkpoint."
+            f"{bank.about['weights_hash']}; embed both splits with one checkpoint.",
+            expected=reference.about["weights_hash"],
+            got=bank.about["weights_hash"],
         )
     if options.judge is not None and options.judge not in bank.stages:
-        raise UserError(f"Expected a stage among {', '.join(bank.stages)}, got {options.judge!r}; choose one of them.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected a stage among {', '.join(bank.stages)}, got {options.judge!r}; choose one of them.",
+        )
     for name in options.without:
         if name not in names:
-            raise UserError(f"Expected classes among {', '.join(names)}, got {name!r}; leave out one of these.")
+            raise UserError(
+                "unknown-choice", f"Expected classes among {', '.join(names)}, got {name!r}; leave out one of these."
+            )
     shares = (options.failed_below, options.centroid_iou, options.min_area)
     if not all(0 <= share <= 1 for share in shares) or options.resamples < 1:
         came = ", ".join(f"{share:g}" for share in shares)
         raise UserError(
+            "out-of-range",
             f"Expected IoUs and an area of 0 … 1 and at least 1 resample, got {came} and {options.resamples}; "
-            "choose numbers in these ranges."
+            "choose numbers in these ranges.",
         )
 
 
@@ -262,7 +272,8 @@ def confidence_warning(
     """
     if options.judge is not None or options.without:
         raise UserError(
-            "Expected all classes and each stage's own masks for a warning, got --judge or --without; leave these out."
+            "conflicting-options",
+            "Expected all classes and each stage's own masks for a warning, got --judge or --without; leave these out.",
         )
     stages = {}
     for stage in figures:
@@ -279,7 +290,10 @@ def confidence_warning(
         if all(isfinite(value) for value in asdict(found).values()):
             stages[stage.stage] = found
     if not stages:
-        raise UserError("Expected masks that are wrong and others that are not, got one kind only; embed more images.")
+        raise UserError(
+            "not-enough-data",
+            "Expected masks that are wrong and others that are not, got one kind only; embed more images.",
+        )
     return ConfidenceWarning(
         weights_hash=about["weights_hash"],
         data=about["data"],

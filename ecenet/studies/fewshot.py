@@ -126,13 +126,15 @@ def unseen_classes(known: Sequence[str], names: Sequence[str], *, asked: Sequenc
         if name not in unseen:
             why = "the weights know it, or one like it" if name in names else "the data has none of that name"
             raise UserError(
+                "unknown-choice",
                 f"Expected classes among {', '.join(unseen) or 'none that are left'}, got {name!r} ({why}); "
-                "choose among these."
+                "choose among these.",
             )
     if not unseen:
         raise UserError(
+            "not-enough-data",
             f"Expected data with a class that the weights never saw, got only {', '.join(names)}; "
-            "choose other data or other weights."
+            "choose other data or other weights.",
         )
     return [names.index(name) for name in (asked or unseen)]
 
@@ -155,8 +157,9 @@ def draw_support(shares: np.ndarray, *, options: FewShotOptions, class_index: in
     wanted = max(options.shots)
     if len(holds) < wanted:
         raise UserError(
+            "not-enough-data",
             f"Expected at least {wanted} support photos with {name} and something else, got {len(holds)}; "
-            "paint fewer, or choose another class."
+            "paint fewer, or choose another class.",
         )
     return np.random.default_rng([options.seed, class_index, draw]).permutation(holds)[:wanted].tolist()
 
@@ -171,7 +174,9 @@ def pick_queries(shares: np.ndarray, *, options: FewShotOptions, name: str) -> l
     """
     holds = np.flatnonzero(shares >= options.min_share)
     if not len(holds):
-        raise UserError(f"Expected query photos with {name}, got none; choose another class or split.")
+        raise UserError(
+            "not-enough-data", f"Expected query photos with {name}, got none; choose another class or split."
+        )
     return holds[evenly_spread(len(holds), limit=options.limit)].tolist()
 
 
@@ -236,23 +241,30 @@ def deviation(values: Sequence[float]) -> float:
 def _check(options: FewShotOptions, support: LabelledSplit, query: LabelledSplit) -> None:
     if support.masks == query.masks:
         raise UserError(
+            "conflicting-options",
             f"Expected queries from another split than the painted photos, got {query.split} for both; "
-            "choose two splits."
+            "choose two splits.",
         )
     if support.labels.class_names != query.labels.class_names:
-        raise UserError("Expected two splits with the same classes, got others; choose splits of one data set.")
+        raise UserError(
+            "wrong-classes", "Expected two splits with the same classes, got others; choose splits of one data set."
+        )
     if not options.shots or min(*options.shots, options.draws, options.limit or 1) < 1 or options.limit == 0:
         raise UserError(
+            "out-of-range",
             f"Expected shots, draws and a limit of at least 1, got {options.shots}, {options.draws} and "
-            f"{options.limit}; choose higher numbers."
+            f"{options.limit}; choose higher numbers.",
         )
     for kinds, known in ((options.methods, get_args(Pooling)), (options.rivals, get_args(Rivals))):
         if not kinds or set(kinds) - set(known):
             raise UserError(
-                f"Expected some of {', '.join(known)}, got {', '.join(kinds) or 'none'}; choose among these."
+                "unknown-choice",
+                f"Expected some of {', '.join(known)}, got {', '.join(kinds) or 'none'}; choose among these.",
             )
     if not 0 < options.min_share < 0.5:
-        raise UserError(f"Expected a least share between 0 and 0.5, got {options.min_share:g}; choose one between.")
+        raise UserError(
+            "out-of-range", f"Expected a least share between 0 and 0.5, got {options.min_share:g}; choose one between."
+        )
 
 
 def few_shot_table(result: FewShotResult) -> str:

@@ -52,7 +52,7 @@ def make_finders(
     """
     if stage not in predictor.model.stage_names[1:]:
         known = ", ".join(predictor.model.stage_names[1:])
-        raise UserError(f"Expected a stage among {known}, got {stage!r}; choose one of them.")
+        raise UserError("unknown-choice", f"Expected a stage among {known}, got {stage!r}; choose one of them.")
     of_thing = [(features, thing) for features, thing, _ in examples]
     of_rest = [(features, rest) for features, _, rest in examples]
     finders: dict[Variant, Finder] = {}

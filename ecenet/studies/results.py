@@ -49,10 +49,12 @@ class StudyResults:
             self.rows = kept["results"]
         except (ValueError, TypeError, KeyError):
             raise UserError(
-                f"Expected results of a study in {path}, got something else; choose another --out."
+                "wrong-file", f"Expected results of a study in {path}, got something else; choose another --out."
             ) from None
         if not same:
-            raise UserError(f"Expected the settings of the results in {path}, got others; choose another --out.")
+            raise UserError(
+                "changed-settings", f"Expected the settings of the results in {path}, got others; choose another --out."
+            )
 
     def save(self) -> None:
         write_json(self._path, {"format": FORMAT, "settings": self._settings, "results": self.rows})

@@ -40,7 +40,9 @@ def check_study(config: TrainConfig, purpose: str) -> None:
             ask for what short trainings do not have; several processes were started.
     """
     if config.architecture != "ecenet":
-        raise UserError(f"Expected ECENet to {purpose}, got {config.architecture}; leave --architecture out.")
+        raise UserError(
+            "conflicting-options", f"Expected ECENet to {purpose}, got {config.architecture}; leave --architecture out."
+        )
     for option, asked, lacking in (
         ("--tensorboard", config.tensorboard, "keep no log"),
         ("--validate-every", config.validate_every is not None, "are scored at their end"),
@@ -48,11 +50,14 @@ def check_study(config: TrainConfig, purpose: str) -> None:
     ):
         if asked:
             raise UserError(
-                f"Expected settings of a short training, got {option}, but those of a study {lacking}; leave it out."
+                "conflicting-options",
+                f"Expected settings of a short training, got {option}, but those of a study {lacking}; leave it out.",
             )
     processes = this_process().num_processes
     if processes > 1:
-        raise UserError(f"Expected one process for a study, got {processes}; start it without a launcher.")
+        raise UserError(
+            "conflicting-options", f"Expected one process for a study, got {processes}; start it without a launcher."
+        )
 
 
 def shared_settings(config: TrainConfig, data: LabelledSplit) -> dict[str, Any]:

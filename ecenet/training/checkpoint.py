@@ -71,20 +71,23 @@ def load_checkpoint(path: Path, state: RunState) -> None:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on damaged files torch raises almost anything
         raise UserError(
+            "file-damaged",
             f"Expected {path} to be a checkpoint of this run, but it is damaged "
-            f"({' '.join(str(error).split())[:120]}); choose another --out or remove the file."
+            f"({' '.join(str(error).split())[:120]}); choose another --out or remove the file.",
         ) from error
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise UserError(
+            "wrong-file",
             f"Expected {path} to be a checkpoint of an ECENet run ({FORMAT}), but it is of another kind; "
-            "choose another --out or remove the file."
+            "choose another --out or remove the file.",
         )
     now, then = state.settings, LATER_SETTINGS | stored["settings"]
     differing = [f"{name} {then.get(name)} → {now[name]}" for name in now if now[name] != then.get(name)]
     if differing:
         raise UserError(
+            "changed-settings",
             f"Expected the settings that the run in {path.parent} began with, but they differ "
-            f"({', '.join(differing)}); restore them or choose another --out."
+            f"({', '.join(differing)}); restore them or choose another --out.",
         )
     try:
         state.model.load_state_dict(stored["model"])
@@ -92,8 +95,9 @@ def load_checkpoint(path: Path, state: RunState) -> None:
         state.optimizer.load_state_dict(stored["optimizer"])
     except (KeyError, ValueError, RuntimeError) as error:
         raise UserError(
+            "tensor-mismatch",
             f"Expected {path} to fit the configured network, but it does not ({' '.join(str(error).split())[:120]}); "
-            "choose another --out or remove the file."
+            "choose another --out or remove the file.",
         ) from error
     state.step, state.best = int(stored["step"]), float(stored["best"])
 

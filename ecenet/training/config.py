@@ -38,7 +38,9 @@ def _check(
     rules += [(name, 0 <= getattr(settings, name) < float("inf"), "0 or more") for name in at_least_0]
     for name, fits, wanted in rules:
         if not fits:
-            raise UserError(f"Expected {name} to be {wanted}, got {getattr(settings, name)}; correct the option.")
+            raise UserError(
+                "out-of-range", f"Expected {name} to be {wanted}, got {getattr(settings, name)}; correct the option."
+            )
 
 
 @dataclass(frozen=True)

@@ -54,5 +54,6 @@ def too_large(config: TrainConfig, *, processes: int) -> UserError:
         else f"lower --crop-size below {side}"
     )
     return UserError(
-        f"Expected a device that holds {at_once} crops of {side}×{side} at once, but its memory is full; {remedy}."
+        "out-of-memory",
+        f"Expected a device that holds {at_once} crops of {side}×{side} at once, but its memory is full; {remedy}.",
     )

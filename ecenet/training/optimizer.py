@@ -44,8 +44,9 @@ def _layer_groups(backbone: nn.Module, config: OptimizerConfig) -> list[dict[str
     network: Any = getattr(backbone, "model", backbone)  # timm wraps a ViT whose features it gathers
     if not hasattr(network, "group_matcher"):
         raise UserError(
+            "unsuitable-backbone",
             f"Expected a backbone whose layers timm can tell apart for layer_decay {config.layer_decay}, such as a "
-            f"ViT, got {type(network).__name__}; leave layer_decay at 1."
+            f"ViT, got {type(network).__name__}; leave layer_decay at 1.",
         )
     exempt = network.no_weight_decay() if hasattr(network, "no_weight_decay") else ()
     groups = param_groups_layer_decay(

@@ -193,7 +193,7 @@ def find_recipe(name: str) -> Recipe:
     names = [recipe.name for recipe in RECIPES]
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]}?" if close else "choose one of them."
-    raise UserError(f"Expected a preset ({', '.join(names)}), got {name!r}; {hint}")
+    raise UserError("unknown-choice", f"Expected a preset ({', '.join(names)}), got {name!r}; {hint}")
 
 
 def with_preset(arguments: Sequence[str]) -> list[str]:

@@ -69,8 +69,9 @@ def load_average(folders: Sequence[Path]) -> Network:
         shapes = {name: tensor.shape for name, tensor in state.items()}
         if model.class_names != first.class_names or shapes != {name: t.shape for name, t in states[0].items()}:
             raise UserError(
+                "tensor-mismatch",
                 f"Expected models of one architecture and the same classes to average, but {folder} differs from "
-                f"{folders[0]}; average runs that began from the same weights."
+                f"{folders[0]}; average runs that began from the same weights.",
             )
     mean = {
         name: torch.stack([state[name] for state in states]).mean(dim=0) if tensor.is_floating_point() else tensor

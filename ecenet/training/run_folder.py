@@ -90,11 +90,14 @@ def locked(out: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise UserError(
+            "run-busy",
             f"Expected nobody else at {out}, but another process is training in it; stop that one or choose another "
-            "--out."
+            "--out.",
         ) from error
     except PermissionError as error:
-        raise UserError(f"Expected a folder to write to, but {out} is not; choose another --out.") from error
+        raise UserError(
+            "not-writable", f"Expected a folder to write to, but {out} is not; choose another --out."
+        ) from error
 
 
 def is_running(out: Path) -> bool:

@@ -62,8 +62,9 @@ def new_accelerator(config: TrainConfig) -> Accelerator:
     divisor = accelerator.num_processes * config.accumulate
     if config.batch_size % divisor:
         raise UserError(
+            "conflicting-options",
             f"Expected batch_size to be a multiple of processes × accumulate = {divisor}, got {config.batch_size}; "
-            f"choose {-(-config.batch_size // divisor) * divisor}."
+            f"choose {-(-config.batch_size // divisor) * divisor}.",
         )
     return accelerator
 
@@ -93,8 +94,8 @@ def new_model(config: TrainConfig, data: LabelledSplit) -> Network:
     return model
 
 
-def new_predictor(config: TrainConfig, model: Network, *, device: torch.device | None = None) -> Predictor:
-    """Images and precision for training and validation alike; the device as for `Predictor`."""
+def new_predictor(config: TrainConfig, model: Network, *, device: torch.device) -> Predictor:
+    """Images and precision for training and validation alike."""
     return Predictor(model, device=device, half=HALF[config.precision])
 
 

@@ -111,8 +111,9 @@ def optimisation_step(learner: Learner, batch: Batch, config: TrainConfig) -> Lo
         raise too_large(config, processes=accelerator.num_processes) from error
     if not torch.isfinite(losses.total):
         raise UserError(
+            "loss-not-finite",
             f"Expected a finite loss, got {losses.total.item()} at step {batch.step} from {', '.join(batch.files)}; "
-            "look at these files, or lower lr in a new --out."
+            "look at these files, or lower lr in a new --out.",
         )
     accelerator.clip_grad_norm_(learners(learner.optimizer), settings.clip_grad)
     learner.optimizer.step()

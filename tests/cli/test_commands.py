@@ -13,6 +13,7 @@ from PIL import Image
 from ecenet.__main__ import main
 from ecenet.inference.weights import save_model
 from tests.support.helpers import small_model, write_folder
+from tests.support.refusals import assert_names
 
 CHELSEA = Path(skimage.data.__file__).parent / "chelsea.png"
 
@@ -49,24 +50,27 @@ def test_evaluate_writes_the_scores(tmp_path: Path, weights: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("arguments", "named"),
     [
-        (["predict", "missing.jpg", "--out", "out", "--weights", "{weights}"], "missing.jpg"),
-        (["predict", str(CHELSEA), "--out", "out", "--weights", "no-such-weights"], "no-such-weights"),
-        (["predict", "--out", "out", "--weights", "{weights}"], "at least one photo"),
-        (["predict", str(CHELSEA), "--out", "out", "--opacity", "2", "--weights", "{weights}"], "between 0 and 1"),
-        (["evaluate", "--data", "nowhere", "--weights", "{weights}"], "nowhere"),
-        (["train", "--data", "nowhere", "--out", "run"], "nowhere"),
+        (["predict", "missing.jpg", "--out", "out", "--weights", "{weights}"], ["missing.jpg"]),
+        (["predict", str(CHELSEA), "--out", "out", "--weights", "no-such-weights"], ["'no-such-weights'"]),
+        (["predict", "--out", "out", "--weights", "{weights}"], ["photo"]),
+        (
+            ["predict", str(CHELSEA), "--out", "out", "--opacity", "2", "--weights", "{weights}"],
+            ["--opacity", "0 and 1", "2.0"],
+        ),
+        (["evaluate", "--data", "nowhere", "--weights", "{weights}"], ["nowhere/images/val"]),
+        (["train", "--data", "nowhere", "--out", "run"], ["nowhere/images/train"]),
         (
             ["train", "--data", "nowhere", "--out", "run", "--preset", "voc13-mobilenet"],
-            "did you mean voc13-mobilenetv2",
+            ["'voc13-mobilenet'", "voc13-mobilenetv2"],
         ),
-        (["predict", str(CHELSEA), "--out", "{file}", "--weights", "{weights}"], "folder"),
+        (["predict", str(CHELSEA), "--out", "{file}", "--weights", "{weights}"], ["folder", "{file}"]),
     ],
 )
 def test_bad_input_ends_with_one_sentence_and_exit_code_2(
     arguments: list[str],
-    expected: str,
+    named: list[str],
     weights: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -78,7 +82,7 @@ def test_bad_input_ends_with_one_sentence_and_exit_code_2(
     assert main(filled) == 2
     message = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Error: ")]
     assert len(message) == 1
-    assert expected in message[0]
+    assert_names(message[0], *(one.format(file=tmp_path / "file") for one in named))
 
 
 def test_one_bad_photo_keeps_the_results_of_the_good_ones(tmp_path: Path, weights: str) -> None:

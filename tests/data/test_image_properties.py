@@ -160,7 +160,7 @@ def test_converting_in_parts_changes_nothing(picture: Image.Image) -> None:
     copies = 1 + BAND_PIXELS // (picture.width * picture.height)
     tall = Image.new(picture.mode, (picture.width, picture.height * copies))
     if picture.mode == "P":
-        tall.putpalette(picture.getpalette())
+        tall.putpalette(picture.getpalette() or [])
     for copy in range(copies):
         tall.paste(picture, (0, copy * picture.height))
     pixels = np.asarray(load_image(tall)).reshape(copies, picture.height, picture.width, 3)

@@ -79,14 +79,21 @@ def test_a_sample_has_the_crops_size_and_plain_tensors(tmp_path: Path) -> None:
     assert (labels.shape, labels.dtype) == ((48, 48), torch.int64)
 
 
+def numpy_state() -> np.ndarray:
+    """A copy of the words that the global generator goes on from."""
+    state = np.random.get_state()
+    assert isinstance(state, tuple)
+    return state[1].copy()
+
+
 def test_the_global_generators_are_left_as_they_are(tmp_path: Path) -> None:
     data = samples(write_folder(tmp_path, splits=("train",), images=1))
     torch.manual_seed(5)
     np.random.seed(5)
-    before, before_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()
+    before, before_numpy = torch.get_rng_state(), numpy_state()
     data[SampleKey(0, 3)]
     assert torch.equal(torch.get_rng_state(), before)
-    assert np.array_equal(np.random.get_state()[1], before_numpy)
+    assert np.array_equal(numpy_state(), before_numpy)
 
 
 def test_image_and_mask_stay_aligned_and_padding_is_ignored(tmp_path: Path) -> None:

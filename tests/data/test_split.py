@@ -7,18 +7,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ecenet.common.error_codes import ErrorCode
 from ecenet.common.errors import UserError
 from ecenet.data.folder import read_folder
 from ecenet.data.labels import LabelSet, read_labels
 from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from tests.support.helpers import CLASS_NAMES, noise_image, write_classes, write_folder, write_pair
+from tests.support.refusals import assert_names, refused
 
 PLAIN = np.ones((16, 16), dtype=np.uint8)
 
 
-def refusal(root: Path, split: str = "train") -> str:
+def refusal(code: ErrorCode, root: Path, split: str = "train") -> str:
     """What `read_folder`, or else loading the first pair, has to say."""
-    with pytest.raises(UserError) as caught:
+    with refused(code) as caught:
         read_folder(root, split).load(0)
     message = str(caught.value)
     assert "\n" not in message
@@ -49,30 +51,40 @@ def test_label_names_need_not_be_ascii_and_the_folder_names_a_nameless_set(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "code", "named"),
     [
-        ("{", "classes.json"),
-        ("[]", "classes.json"),
-        ("{}", "'classes'"),
-        ('{"classes": [{"name": "a", "color": [0, 0, 0]}]}', "got 1 classes"),
-        ('{"classes": [{"name": "a", "color": [0, 0, 0]}, {"name": "b", "color": [0, 0]}]}', "bad colour for b"),
-        ('{"classes": [{"name": "a", "color": [0, 0, 256]}, {"name": "b", "color": [0, 0, 0]}]}', "bad colour for a"),
-        ('{"classes": [{"name": "a", "color": [0, 0, Infinity]}]}', "infinity"),
-        ('{"classes": [{"name": "a", "color": [0, 0, 0]}, {"name": "a", "color": [1, 1, 1]}]}', "'a' comes again"),
+        ("{", "invalid-labels", "classes.json"),
+        ("[]", "invalid-labels", "classes.json"),
+        ("{}", "invalid-labels", "'classes'"),
+        ('{"classes": [{"name": "a", "color": [0, 0, 0]}]}', "invalid-labels", "1 classes"),
+        (
+            '{"classes": [{"name": "a", "color": [0, 0, 0]}, {"name": "b", "color": [0, 0]}]}',
+            "invalid-labels",
+            "colour for b",
+        ),
+        (
+            '{"classes": [{"name": "a", "color": [0, 0, 256]}, {"name": "b", "color": [0, 0, 0]}]}',
+            "invalid-labels",
+            "colour for a",
+        ),
+        ('{"classes": [{"name": "a", "color": [0, 0, Infinity]}]}', "invalid-labels", "infinity"),
+        (
+            '{"classes": [{"name": "a", "color": [0, 0, 0]}, {"name": "a", "color": [1, 1, 1]}]}',
+            "duplicate-entry",
+            "'a'",
+        ),
     ],
 )
-def test_a_class_list_that_cannot_be_used_is_refused(folder: Path, text: str, named: str) -> None:
+def test_a_class_list_that_cannot_be_used_is_refused(folder: Path, text: str, code: ErrorCode, named: str) -> None:
     (folder / "classes.json").write_text(text)
-    message = refusal(folder)
-    assert named in message
-    assert "classes.json" in message
+    assert_names(refusal(code, folder), folder / "classes.json", named)
 
 
 def test_a_class_list_that_is_no_text_is_refused(folder: Path) -> None:
     (folder / "classes.json").write_bytes(b"\xff\xfe\x00\x01")
-    assert "classes.json" in refusal(folder)
+    assert_names(refusal("invalid-labels", folder), "classes.json")
     (folder / "classes.json").unlink()
-    assert "there is no such file" in refusal(folder)
+    assert_names(refusal("file-missing", folder), "classes.json")
 
 
 def test_a_folder_pairs_images_and_masks_by_name(tmp_path: Path) -> None:
@@ -100,54 +112,51 @@ def test_a_palette_mask_gives_its_indices(folder: Path) -> None:
 
 def test_a_missing_split_names_those_that_exist(tmp_path: Path) -> None:
     write_folder(tmp_path, splits=("train", "val"), images=1)
-    assert "it has the splits train, val" in refusal(tmp_path, "test")
-    assert "there is no such folder" in refusal(tmp_path / "nowhere", "train")
+    assert_names(refusal("data-missing", tmp_path, "test"), tmp_path / "images" / "test", "train, val")
+    assert_names(refusal("data-missing", tmp_path / "nowhere"), tmp_path / "nowhere" / "images" / "train")
 
 
 def test_a_split_without_images_is_refused(folder: Path) -> None:
     (folder / "images" / "empty").mkdir()
-    assert "it holds none" in refusal(folder, "empty")
+    assert_names(refusal("data-missing", folder, "empty"), folder / "images" / "empty", "JPEG")
 
 
 def test_missing_masks_are_counted_and_the_first_is_named(folder: Path) -> None:
     for name in ("b", "c"):
         write_pair(folder, "train", name, PLAIN)
         (folder / "masks" / "train" / f"{name}.png").unlink()
-    message = refusal(folder)
-    assert "3 images" in message
-    assert "2 are missing" in message
-    assert str(Path("masks", "train", "b.png")) in message
+    assert_names(refusal("data-missing", folder), "3 images", 2, Path("masks", "train", "b.png"))
 
 
 def test_two_images_that_share_a_mask_are_refused(folder: Path) -> None:
     noise_image(16, 16).save(folder / "images" / "train" / "a.jpg")
-    assert "a.jpg and a.png" in refusal(folder)
+    assert_names(refusal("duplicate-entry", folder), "a.jpg", "a.png")
 
 
 @pytest.mark.parametrize(
-    ("mask", "named"),
+    ("mask", "code", "named"),
     [
-        (PLAIN * 3, "holds 3"),
-        (PLAIN * 254, "holds 254"),
-        (np.ones((16, 17), np.uint8), "16×16, got 17×16"),
-        (np.ones((16, 16, 3), np.uint8), "(16, 16, 3)"),
-        (PLAIN.astype(bool), "bool"),
-        (PLAIN.astype(np.uint16), "16"),
+        (PLAIN * 3, "unknown-mask-value", ["0 … 2", 255, 3]),
+        (PLAIN * 254, "unknown-mask-value", ["0 … 2", 255, 254]),
+        (np.ones((16, 17), np.uint8), "size-mismatch", ["16×16", "17×16"]),
+        (np.ones((16, 16, 3), np.uint8), "wrong-file", ["(16, 16, 3)"]),
+        (PLAIN.astype(bool), "wrong-file", ["bool"]),
+        (PLAIN.astype(np.uint16), "wrong-file", ["uint16"]),
     ],
     ids=["beyond", "almost ignored", "other size", "colours", "bits", "16 bit"],
 )
-def test_a_mask_that_cannot_be_used_is_named_with_what_it_holds(folder: Path, mask: np.ndarray, named: str) -> None:
+def test_a_mask_that_cannot_be_used_is_named_with_what_it_holds(
+    folder: Path, mask: np.ndarray, code: ErrorCode, named: list[object]
+) -> None:
     Image.fromarray(mask).save(folder / "masks" / "train" / "a.png")
-    message = refusal(folder)
-    assert str(Path("masks", "train", "a.png")) in message
-    assert named in message
+    assert_names(refusal(code, folder), folder / "masks" / "train" / "a.png", *named)
 
 
 @pytest.mark.parametrize("content", [b"", b"no PNG", b"truncated"])
 def test_a_damaged_mask_is_named(folder: Path, content: bytes) -> None:
     path = folder / "masks" / "train" / "a.png"
     path.write_bytes(path.read_bytes()[:50] if content == b"truncated" else content)
-    assert str(path) in refusal(folder)
+    assert_names(refusal("file-damaged", folder), path)
 
 
 def test_ignored_pixels_and_every_class_are_accepted(folder: Path) -> None:
@@ -194,7 +203,7 @@ def test_reading_masks_names_every_bad_file_at_once(folder: Path) -> None:
 def test_a_long_list_of_bad_files_is_cut_at_ten(folder: Path) -> None:
     for index in range(12):
         write_pair(folder, "train", f"bad{index:02}", PLAIN * 9)
-    with pytest.raises(UserError, match="12 of 13") as caught:
+    with refused("several-problems", "12 of 13", folder) as caught:
         class_pixels(read_folder(folder, "train"))
     assert len(str(caught.value).splitlines()) == 11
 
@@ -221,5 +230,5 @@ def test_masks_with_nothing_to_learn_are_refused(tmp_path: Path, label: int | st
         mask[0] = 1
     write_pair(tmp_path, "train", "a", mask)
     data: LabelledSplit = read_folder(tmp_path, "train")
-    with pytest.raises(UserError, match="200 pixels of some class"):
+    with refused("not-enough-data", tmp_path, "train", 200):
         class_presence(data, class_pixels(data))

@@ -11,7 +11,6 @@ import torch
 
 from ecenet.__main__ import main
 from ecenet.common.distributed import launcher
-from ecenet.common.errors import UserError
 from ecenet.data.folder import read_folder
 from ecenet.evaluation.bank import EmbeddingBank, embed_split, embedding_rows
 from ecenet.evaluation.bank_parquet import COLUMNS, read_bank, write_bank
@@ -21,6 +20,7 @@ from ecenet.inference.weights import load_model, save_model, weights_hash
 from tests.support.helpers import CLASS_NAMES, small_model, write_folder
 from tests.support.predictions import make_prediction
 from tests.support.processes import finish, start
+from tests.support.refusals import refused
 
 PREDICTED = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 TRUE = np.array([[0, 0, 1, 255], [0, 2, 1, 1]], dtype=np.uint8)
@@ -85,16 +85,18 @@ def test_half_precision_is_near_and_smaller(bank: EmbeddingBank, tmp_path: Path)
 def test_a_bank_of_other_weights_and_other_files_are_refused(bank: EmbeddingBank, tmp_path: Path) -> None:
     path = tmp_path / "bank.parquet"
     write_bank(bank, path)
-    with pytest.raises(UserError, match="made with others"):
+    with refused(
+        "wrong-weights", "bank.parquet", expected=weights_hash(small_model(seed=1)), got=bank.about["weights_hash"]
+    ):
         read_bank(path, weights=weights_hash(small_model(seed=1)))
     pd.DataFrame({"image": ["a"]}).to_parquet(tmp_path / "foreign.parquet")
-    with pytest.raises(UserError, match="is another one"):
+    with refused("wrong-file", "foreign.parquet", "python -m ecenet embed"):
         read_bank(tmp_path / "foreign.parquet")
     (tmp_path / "cut.parquet").write_bytes(path.read_bytes()[:-50])
     nested = pq.read_table(path).replace_schema_metadata({"ecenet": "[" * 100_000})
     pq.write_table(nested, tmp_path / "nested.parquet")
     for name in ("cut.parquet", "nested.parquet", "missing.parquet"):
-        with pytest.raises(UserError, match="cannot be read"):
+        with refused("file-damaged", name, "python -m ecenet embed"):
             read_bank(tmp_path / name)
 
 
@@ -127,5 +129,5 @@ def test_images_can_go_by_number(data: Path) -> None:
 def test_a_limit_spreads_over_the_images(data: Path) -> None:
     predictor, split = Predictor(small_model()), read_folder(data, "val")
     assert embed_split(predictor, split, limit=2).images == ["images/val/0.png", "images/val/2.png"]
-    with pytest.raises(UserError, match="at least 1"):
+    with refused("out-of-range", "--limit", 1, 0):
         embed_split(predictor, split, limit=0)

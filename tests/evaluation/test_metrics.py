@@ -190,7 +190,7 @@ def test_the_total_is_the_weighted_sum_of_its_parts() -> None:
     output = model(torch.randn(2, 3, 64, 64))
     labels = torch.randint(3, (2, 64, 64))
     labels[:, :10] = 255
-    losses = segmentation_losses(output, labels, LossConfig(stage_weight=0.3, diversity_weight=0.1))
+    losses = segmentation_losses(output, labels, LossConfig())
 
     upsampled = F.interpolate(output.logits, size=(64, 64), mode="bilinear")
     torch.testing.assert_close(losses.final, F.cross_entropy(upsampled, labels, ignore_index=255))

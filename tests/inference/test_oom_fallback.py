@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from ecenet.analysis.diagnostics.faithfulness import score_map
 from ecenet.analysis.interventions.painting import paint_class
 from ecenet.app.state.session import Session, add_photos
-from ecenet.common.errors import UserError
 from ecenet.inference.oom_fallback import LOADED_ON_CPU, ON_CPU, SMALLER, SteadyPredictor
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.model.ecenet import ECENet
 from ecenet.model.edits import HeadEdits
 from tests.support.helpers import noise_image, small_model
+from tests.support.refusals import assert_names, refused
 
 SIDE = 256
 NO_ROOM = "CUDA out of memory. Tried to allocate 2.00 GiB"
@@ -143,29 +143,29 @@ def test_a_model_that_finds_no_room_at_all_stays_on_the_cpu(usual: Prediction) -
     assert same(seen, usual)
 
 
-def without_memory(*args: object) -> None:
+def without_memory(*args: object) -> NoReturn:
     raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory")
 
 
 def test_a_lack_of_all_memory_is_one_sentence_and_costs_no_other_photo(tmp_path: Path) -> None:
     class Picky(nn.Identity):
         def forward(self, image: Tensor) -> Tensor:
-            return without_memory() if image.shape[-1] == SIDE else image  # type: ignore[return-value]
+            return without_memory() if image.shape[-1] == SIDE else image
 
     model = small_model(image_size=SIDE)
-    model.backbone = nn.Sequential(Picky(), model.backbone)
-    model.backbone.size_divisor = 16
+    backbone: Any = nn.Sequential(Picky(), model.backbone)
+    backbone.size_divisor = 16
+    model.backbone = backbone
     predictor = SteadyPredictor(model, device="cpu")
     paths = [str(tmp_path / f"{name}.png") for name in ("high", "wide")]
     for path, size in zip(paths, [(90, 128), (128, 90)], strict=True):
         noise_image(*size).save(path)
     session, problems = add_photos(Session(), paths, predictor=predictor)
     assert [photo.name for photo in session.photos] == ["high"]
-    assert problems == [
-        "Expected memory for this photo, but the machine has none left; take a smaller photo, or try again once less "
-        "is running."
-    ]
-    with pytest.raises(UserError, match="Expected memory"):
+    (problem,) = problems
+    assert_names(problem, "memory", "smaller photo")
+    assert "\n" not in problem
+    with refused("out-of-memory", "memory"):
         predictor.extract_features(noise_image(128, 90))
 
 

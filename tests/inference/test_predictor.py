@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ecenet.common.errors import UserError
 from ecenet.data.images import load_image
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import MAX_WORKING_SIDE, Predictor, _summarise_stage
 from ecenet.inference.upsample import MAX_DETAIL_SIDE
 from ecenet.model.outputs import StageOutput
 from tests.support.helpers import CLASS_COLORS, CLASS_NAMES, PLAIN, noise_image, small_model
+from tests.support.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -204,10 +204,10 @@ def test_a_predictor_puts_the_model_in_evaluation_mode() -> None:
 
 
 def test_an_image_that_cannot_be_used_is_refused(predictor: Predictor) -> None:
-    with pytest.raises(UserError, match="4×4"):
+    with refused("image-too-small", "4×4", "8×8"):
         predictor.predict(Image.new("RGB", (4, 4)))
     limited = Predictor(predictor.model, device="cpu", max_pixels=100)
-    with pytest.raises(UserError, match="20×20"):
+    with refused("image-too-large", "20×20", limit=100):
         limited.predict(Image.new("RGB", (20, 20)))
 
 

@@ -14,12 +14,12 @@ import torch
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, predict_scenario
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.session import add_photo, new_session
-from ecenet.common.errors import UserError
 from ecenet.inference import zero_gpu
 from ecenet.inference.oom_fallback import SteadyPredictor
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model
 from tests.support.helpers import encode, noise_image, small_model
+from tests.support.refusals import refused
 
 Calls = Callable[[], list[dict[str, Any]]]
 
@@ -99,9 +99,9 @@ def test_models_that_were_opened_after_a_call_are_found_in_the_next(registry: Mo
 
 
 def test_what_is_no_photo_costs_no_call(registry: ModelRegistry, calls: Calls) -> None:
-    with pytest.raises(UserError, match="Expected an image"):
+    with refused("wrong-file", "image"):
         registry.open(registry.initial).predict(b"no picture")
-    with pytest.raises(UserError, match="at least 8×8"):
+    with refused("image-too-small", "8×8", "4×4"):
         registry.open(registry.initial).predict(encode(noise_image(4, 4), "PNG"))
     assert not calls()
 

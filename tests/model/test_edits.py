@@ -120,7 +120,8 @@ def test_a_forced_gate_is_the_stages_gate_and_a_stages_own_goes_before_that_of_a
         assert gate is not None
         assert (gate == (1.0 if name == "stage2" else 0.25)).all()
     kept_ones = output.stages["stage2"]
-    expected = tiny_model.update[1].norm(kept_ones.embeddings_before).detach()
+    norm = tiny_model.get_submodule("update.1.norm")
+    expected = norm(kept_ones.embeddings_before).detach()
     torch.testing.assert_close(kept_ones.embeddings_after, expected, msg="a gate of 1 takes nothing of the mask")
     assert differing(plain, output)[0] == "stage4.embeddings_after", "nothing before the first gate"
 
@@ -152,7 +153,8 @@ def test_without_the_diverse_branch_features_are_what_the_intrinsic_one_alone_ma
     output = run(tiny_model, kept, HeadEdits(diverse=False))
     reconstruct = tiny_model.reconstruct[-1]
     with torch.no_grad():
-        expected = reconstruct.intrinsic(kept[-1]) + reconstruct.combine.bias.view(1, -1, 1, 1)
+        intrinsic = reconstruct.get_submodule("intrinsic")(kept[-1])
+        expected = intrinsic + reconstruct.get_parameter("combine.bias").view(1, -1, 1, 1)
     torch.testing.assert_close(output.stages["ece"].features, expected)
     assert differing(run(tiny_model, kept), output)[0] == "ece.features"
 

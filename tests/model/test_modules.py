@@ -1,5 +1,7 @@
 """Each module's arithmetic against numbers worked out by other means."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -45,14 +47,16 @@ def test_embed_pools_under_each_mask_over_all_cells_jointly(pool_grids: tuple[in
     extract = ClassExtraction(
         width=1, embed_dim=1, num_classes=3, pool_grids=pool_grids, masks_only=False, stand_ins=False
     )
-    extract.project, extract.norm = nn.Identity(), nn.Identity()
+    identity: Any = nn.Identity()
+    extract.project = extract.norm = identity
     nn.init.zeros_(extract.presence.weight)
     torch.testing.assert_close(extract.embed(FEATURES, MASKS).flatten(), torch.tensor(expected))
 
 
 def test_embed_tells_a_class_that_is_there_from_one_that_is_nowhere_by_its_mask_s_peak() -> None:
     extract = ClassExtraction(width=1, embed_dim=1, num_classes=2, pool_grids=(), masks_only=False, stand_ins=False)
-    extract.project, extract.norm = nn.Identity(), nn.Identity()
+    identity: Any = nn.Identity()
+    extract.project = extract.norm = identity
     nn.init.constant_(extract.presence.weight, 10.0)
     features = torch.full((1, 1, 2, 2), 3.0)
     masks = torch.tensor([[0.1, 0.9, 0.2, 0.3], [0.0, 0.0, 0.1, 0.0]]).view(1, 2, 2, 2)
@@ -71,7 +75,8 @@ def test_embed_projects_and_normalises_what_it_pooled() -> None:
 
 def updater_inputs() -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return tuple(torch.randn(shape, generator=generator) for shape in ((2, 3, 8), (2, 8, 4, 5), (2, 3, 4, 5)))
+    embeddings, features = torch.randn(2, 3, 8, generator=generator), torch.randn(2, 8, 4, 5, generator=generator)
+    return embeddings, features, torch.randn(2, 3, 4, 5, generator=generator)
 
 
 def test_gate_of_one_keeps_the_embedding_and_gate_of_zero_takes_the_candidate() -> None:
@@ -194,7 +199,7 @@ def test_feature_reconstruction_adds_the_diverse_branch_to_the_intrinsic_one() -
     combined, intrinsic, diverse = reconstruct(features)
     assert combined.shape == intrinsic.shape == diverse.shape == (2, 8, 4, 6)
     added = torch.einsum("oc,bchw->bohw", reconstruct.combine.weight[:, :, 0, 0], diverse)
-    bias = reconstruct.combine.bias.view(1, 8, 1, 1)
+    bias = reconstruct.get_parameter("combine.bias").view(1, 8, 1, 1)
     torch.testing.assert_close(combined, intrinsic + added + bias, rtol=1e-4, atol=1e-5)
     without, same, zeros = reconstruct(features, diversify=False)
     torch.testing.assert_close(without, intrinsic + bias)
@@ -208,4 +213,6 @@ def test_joined_reconstruction_combines_both_halves() -> None:
     assert (combined.shape, intrinsic.shape, diverse.shape) == ((2, 8, 4, 6), (2, 4, 4, 6), (2, 4, 4, 6))
     weight = reconstruct.combine.weight[:, :, 0, 0]
     expected = torch.einsum("oc,bchw->bohw", weight, torch.cat([intrinsic, diverse], dim=1))
-    torch.testing.assert_close(combined, expected + reconstruct.combine.bias.view(1, 8, 1, 1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        combined, expected + reconstruct.get_parameter("combine.bias").view(1, 8, 1, 1), rtol=1e-4, atol=1e-5
+    )

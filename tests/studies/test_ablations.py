@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ecenet.common.errors import UserError
 from ecenet.studies.ablation_plot import ablation_figure
 from ecenet.studies.ablations import VARIANTS, ablate, ablation_table
 from ecenet.training.config import TrainConfig
 from ecenet.training.settings import options
 from tests.support.helpers import SMALL_SEGVIT, changed, tiny_training, write_folder
+from tests.support.refusals import refused
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_segvit_is_trained_plain_and_with_what_the_paper_puts_into_it(config: Tr
     first, second = ablation_table(results).splitlines()[2:]
     assert first.startswith(f"| {VARIANTS['segvit'].summary} |  | "), "it draws no coarse mask"
     assert second.endswith(f"| {gain:+.1f} | 1 |"), "against plain SegViT"
-    with pytest.raises(UserError, match="got others; choose another --out"):
+    with refused("changed-settings", "ablation.json", "--out"):
         ablate(replace(config, segvit=replace(small, num_layers=2)), variants=["segvit"], seeds=[0])
 
 
@@ -73,9 +73,7 @@ def test_what_is_done_is_kept_and_the_rest_goes_on(config: TrainConfig) -> None:
     summaries = [VARIANTS[name].summary for name in ("whole", "mean")]
     assert list(added_later.layout.yaxis.categoryarray) == summaries, "the whole on top"
 
-    with pytest.raises(
-        UserError, match=r"Expected the settings of the results in .*, got others; choose another --out"
-    ):
+    with refused("changed-settings", path, "--out"):
         ablate(changed(config, lr=0.5), variants=["whole"], seeds=[0])
 
 
@@ -87,12 +85,19 @@ def test_the_seed_decides_everything(config: TrainConfig, tmp_path: Path) -> Non
 
 
 def test_an_unknown_variant_is_named(config: TrainConfig) -> None:
-    with pytest.raises(UserError, match=r"Expected variants among whole, learned, .*, got 'gate'; choose"):
+    with refused("unknown-choice", "whole, learned", "'gate'"):
         ablate(config, variants=["gate"], seeds=[0])
 
 
+def test_settings_that_a_later_row_cannot_have_are_told_before_the_first_is_trained(config: TrainConfig) -> None:
+    frozen = changed(config, frozen_stages=4, segvit=SMALL_SEGVIT)  # which has two
+    with refused("out-of-range", "frozen_stages", "4"):
+        ablate(frozen, variants=["whole", "segvit"], seeds=[0])
+    assert not config.out.exists()
+
+
 def test_there_is_nothing_to_leave_out_of_another_architecture(config: TrainConfig) -> None:
-    with pytest.raises(UserError, match="Expected ECENet to leave parts out of, got segvit; leave --architecture out"):
+    with refused("conflicting-options", "ECENet", "segvit", "--architecture"):
         ablate(replace(config, architecture="segvit"), variants=["whole"], seeds=[0])
 
 

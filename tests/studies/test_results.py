@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ecenet.common.errors import UserError
 from ecenet.studies.results import StudyResults, spread
+from tests.support.refusals import refused
 
 
 def test_what_was_saved_is_there_again(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_what_was_saved_is_there_again(tmp_path: Path) -> None:
     first.rows["whole"] = {"0": 0.5}
     first.save()
     assert StudyResults(path, {"steps": 2}).rows == {"whole": {"0": 0.5}}
-    with pytest.raises(UserError, match=r"Expected the settings of the results in .*study\.json, got others"):
+    with refused("changed-settings", path, "--out"):
         StudyResults(path, {"steps": 3})
 
 
@@ -27,7 +27,7 @@ def test_results_that_are_older_than_a_setting_go_on_without_it(tmp_path: Path) 
     older.save()
     now = {"steps": 2, "architecture": "ecenet", "jaccard_weight": 0.0}
     assert StudyResults(path, now).rows == {"whole": {"0": 0.5}}
-    with pytest.raises(UserError, match="got others"):
+    with refused("changed-settings", path, "--out"):
         StudyResults(path, {**now, "jaccard_weight": 0.5})
 
 
@@ -35,7 +35,7 @@ def test_results_of_trainings_that_ignored_settings_go_on_with_what_they_really_
     said = {"steps": 2, "frozen_steps": 3000, "frozen_stages": 1, "precision": "fp32"}
     path = tmp_path / "study.json"
     path.write_text(json.dumps({"settings": said, "results": {"whole": {"0": 0.5}}}))
-    with pytest.raises(UserError, match="got others"):
+    with refused("changed-settings", path, "--out"):
         StudyResults(path, said)
     did = said | {"frozen_steps": 0, "frozen_stages": 0, "precision": "auto"}
     results = StudyResults(path, did)
@@ -48,7 +48,7 @@ def test_results_of_trainings_that_ignored_settings_go_on_with_what_they_really_
 def test_another_file_is_told_so(tmp_path: Path, content: str) -> None:
     path = tmp_path / "study.json"
     path.write_text(content)
-    with pytest.raises(UserError, match=r"Expected results of a study in .*, got something else; choose another --out"):
+    with refused("wrong-file", path, "--out"):
         StudyResults(path, {})
     assert path.read_text() == content, "whatever it is, it stays"
 

@@ -1,6 +1,7 @@
 """A real server and a real Chromium, shared by all browser tests and the README's pictures. Screenshots are kept in
 `artifacts/`."""
 
+import json
 import os
 import shutil
 import signal
@@ -128,7 +129,7 @@ def asked(page: Page) -> list[str]:
     sent: list[str] = []
 
     def note(request: Request) -> None:
-        if "/queue/join" in request.url and request.post_data_json["trigger_id"] in own:
+        if "/queue/join" in request.url and json.loads(request.post_data or "")["trigger_id"] in own:
             sent.append(str(request.post_data))
 
     page.on("request", note)

@@ -96,7 +96,8 @@ def owner_of(content: bytes, owner: int) -> int:
     image = Image.open(io.BytesIO(content)).convert("L")
     scale = image.width / size_of(owner)[0]
     places = [(int((place + 0.5) * SQUARE * scale), int(0.5 * SQUARE * scale)) for place in range(3)]
-    digits = [int(np.argmin([abs(int(image.getpixel(place)) - level) for level in LEVELS])) for place in places]
+    grey = np.asarray(image).astype(int)
+    digits = [int(np.argmin([abs(grey[y, x] - level) for level in LEVELS])) for x, y in places]
     return sum(digit * 4**place for place, digit in enumerate(digits))
 
 

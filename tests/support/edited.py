@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ecenet.model.ecenet import ECENet
 from ecenet.model.edits import AddedClass, HeadEdits, StageEdits
+from ecenet.model.network import Network
 from ecenet.model.outputs import ECENetOutput, StageOutput
 
 STAGES = ["ece", "stage4", "stage3", "stage2", "stage1", "final"]
 
 
-def run(model: ECENet, kept: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
+def run(model: Network, kept: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
     with torch.no_grad():
         return model.forward_head(kept, edits)
 

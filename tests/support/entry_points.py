@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 SECONDS, MEGABYTES = 10, 1000
@@ -52,24 +53,24 @@ class EntryPoints:
     """The process behind; started with the first upload, and anew where one has ended it."""
 
     def __init__(self) -> None:
-        self._child, self._pipe = None, None
+        self._child: SpawnProcess | None = None
+        self._pipe: Connection | None = None
 
     def open(self, entry_point: str, path: Path) -> Outcome:
         """Args:
         entry_point: photo, or one of `FILE_KINDS`.
         """
-        if self._pipe is None:
-            self._start()
+        child, pipe = self._started()
         start, kind = time.perf_counter(), "killed"
         try:
-            cpu = _processor_seconds(self._child.pid)
-            self._pipe.send((entry_point, str(path)))
-            while not self._pipe.poll(0.1):
+            cpu = _processor_seconds(child.pid)
+            pipe.send((entry_point, str(path)))
+            while not pipe.poll(0.1):
                 late = time.perf_counter() - start > PATIENCE
-                if late or _processor_seconds(self._child.pid) - cpu > SECONDS:
+                if late or _processor_seconds(child.pid) - cpu > SECONDS:
                     break
             else:
-                return Outcome(**self._pipe.recv())
+                return Outcome(**pipe.recv())
         except (EOFError, OSError):
             kind = "crash"
         self.close()
@@ -81,16 +82,18 @@ class EntryPoints:
             self._child.join()
         self._child, self._pipe = None, None
 
-    def _start(self) -> None:
-        context = get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._child = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._child.start()
-        theirs.close()
-        assert self._pipe.recv() == "ready"
+    def _started(self) -> tuple[SpawnProcess, Connection]:
+        if self._child is None or self._pipe is None:
+            context = get_context("spawn")
+            self._pipe, theirs = context.Pipe()
+            self._child = context.Process(target=_serve, args=(theirs,), daemon=True)
+            self._child.start()
+            theirs.close()
+            assert self._pipe.recv() == "ready"
+        return self._child, self._pipe
 
 
-def _processor_seconds(pid: int) -> float:
+def _processor_seconds(pid: int | None) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -49,7 +49,7 @@ SMALL_SEGVIT = SegViTConfig(
     num_layers=2,
     dropout=0.0,
 )
-EXPLICIT = {"embeddings": "explicit", "updater": "gated"}
+EXPLICIT: dict[str, Any] = {"embeddings": "explicit", "updater": "gated"}
 """What ECENet puts into a SegViT."""
 
 
@@ -73,7 +73,7 @@ def noise_image(width: int, height: int, *, seed: int = 0) -> Image.Image:
     return Image.fromarray(blocks).resize((width, height), Image.Resampling.NEAREST)
 
 
-def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

@@ -30,7 +30,13 @@ def map_of(session: Session, *, dimensions: int = 2) -> EmbeddingMap:
 
 def render(session: Session, current: EmbeddingMap | None = None, drawn: Any = None, **changes: Any) -> list[Any]:
     """Of a registry whose model has no reference bank, unless one is given."""
-    defaults = {"color_by": "class", "lines": True, "with_reference": True, "min_area": 0.5, "refits": 0}
+    defaults: dict[str, Any] = {
+        "color_by": "class",
+        "lines": True,
+        "with_reference": True,
+        "min_area": 0.5,
+        "refits": 0,
+    }
     values = defaults | {"options": OPTIONS} | changes
     fitter = values.pop("fitter", ScriptedFitter())
     registry = values.pop("registry", FolderOnly(None))

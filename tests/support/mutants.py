@@ -28,7 +28,21 @@ from tests.support.helpers import encode, noise_image
 OTHER_FILES = ("truth", "bank", "class")
 """What other files are spliced with."""
 EXTREMES = (0, 1, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
-ODD_VALUES = (None, -1, 0, 2**70, 1e308, "", "x" * 300, "../../etc/passwd", [], {}, [[1]], True, float("nan"))
+ODD_VALUES: tuple[Any, ...] = (
+    None,
+    -1,
+    0,
+    2**70,
+    1e308,
+    "",
+    "x" * 300,
+    "../../etc/passwd",
+    [],
+    {},
+    [[1]],
+    True,
+    float("nan"),
+)
 """In place of a value of JSON."""
 
 

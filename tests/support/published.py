@@ -78,6 +78,8 @@ def write_cityscapes(root: Path, *, kind: str = "labelIds", mask: np.ndarray | N
 def write_camvid(root: Path) -> Path:
     save_image(root / "701_StillsRaw_full" / "0001TP_006690.png")
     colors = [[0, 0, 0], *(color for group in camvid.GROUPS for color in group.values())]
-    save_mask(root / "LabeledApproved_full" / "0001TP_006690_L.png", np.resize(np.uint8(colors), (SIDE, SIDE, 3)))
+    save_mask(
+        root / "LabeledApproved_full" / "0001TP_006690_L.png", np.resize(np.array(colors, np.uint8), (SIDE, SIDE, 3))
+    )
     save_text(root / "train.txt", "/SegNet/CamVid/train/0001TP_006690.png /SegNet/CamVid/trainannot/0001TP_006690.png")
     return root

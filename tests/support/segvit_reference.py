@@ -37,7 +37,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.ln1(x)
         x = x + self.attn.attn(y, y, y, need_weights=False)[0]
-        first, second = self.ffn["layers"]
+        first, second = self.ffn["layers"].children()
         return x + second(F.gelu(first(self.ln2(x))))
 
 
@@ -145,7 +145,8 @@ def write_checkpoint(path: Path, reference: ReferenceSegViT, **changes: Any) -> 
 
 def published_tensors(width: int, depth: int, side: int, classes: int) -> dict[str, Tensor]:
     """Names and shapes as mmsegmentation's ViT and the authors' head define them, on the meta device."""
-    half, shapes = width // 2, {}
+    half = width // 2
+    shapes: dict[str, tuple[int, ...]] = {}
     shapes["backbone.cls_token"] = (1, 1, width)
     shapes["backbone.pos_embed"] = (1, (side // PATCH) ** 2 + 1, width)
 

@@ -219,8 +219,7 @@ def capture(page: Page, parts: list[Locator]) -> bytes:
     left, top = (max(0, min(box[axis] for box in boxes) - MARGIN) for axis in ("x", "y"))
     right = min(WIDTH, max(box["x"] + box["width"] for box in boxes) + MARGIN)
     bottom = max(box["y"] + box["height"] for box in boxes) + MARGIN
-    clip = {"x": left, "y": top, "width": right - left, "height": bottom - top}
-    return page.screenshot(full_page=True, clip=clip)
+    return page.screenshot(full_page=True, clip={"x": left, "y": top, "width": right - left, "height": bottom - top})
 
 
 def save(content: bytes, name: str) -> None:

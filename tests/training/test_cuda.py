@@ -4,7 +4,9 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,7 +44,11 @@ def picture() -> tuple[Tensor, Tensor]:
 @pytest.fixture(scope="module", params=["ecenet", "segvit", "segvit-updater"])
 def model(request: pytest.FixtureRequest) -> Network:
     """Small and on the GPU, after 60 steps on the picture."""
-    made = {"ecenet": small_model, "segvit": small_segvit, "segvit-updater": lambda: small_segvit(**EXPLICIT)}
+    made: dict[str, Callable[[], Network]] = {
+        "ecenet": small_model,
+        "segvit": small_segvit,
+        "segvit-updater": lambda: small_segvit(**EXPLICIT),
+    }
     network = made[request.param]().cuda().train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     images, labels = picture()
@@ -62,7 +68,8 @@ def assert_close(one: ECENetOutput, other: ECENetOutput, *, rtol: float, atol: f
     assert list(one.stages) == list(other.stages)
     for name, stage in one.stages.items():
         for field, a, b in zip(stage._fields, stage, other.stages[name], strict=True):
-            if a is not None:
+            assert (a is None) == (b is None), f"{name}.{field}"
+            if a is not None and b is not None:
                 torch.testing.assert_close(
                     a.float().cpu(), b.float().cpu(), rtol=rtol, atol=atol, msg=f"{name}.{field}"
                 )
@@ -91,7 +98,7 @@ def test_bf16_autocast_agrees_with_fp32(model: Network) -> None:
 def test_torch_compile_makes_one_graph_of_it(model: Network) -> None:
     torch.compiler.reset()
     images, _ = picture()
-    compiled = torch.compile(model, fullgraph=True)
+    compiled: Any = torch.compile(model, fullgraph=True)
     assert_close(run(model, images), run(compiled, images), rtol=1e-3, atol=1e-3)
     with torch.no_grad(), torch.autocast("cuda", dtype=torch.bfloat16):
         assert compiled(images).logits.isfinite().all()

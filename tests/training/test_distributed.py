@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from ecenet.common.distributed import launcher
-from ecenet.common.errors import UserError
 from ecenet.inference.weights import load_model
 from ecenet.training.loop import train
 from ecenet.training.run_folder import read_metrics
 from tests.support.helpers import tiny_training, write_folder
 from tests.support.processes import arguments, finish, start
+from tests.support.refusals import refused
 
 TWO_PROCESSES = tuple(launcher(2))
 EVERY_LOSS = {
@@ -57,7 +57,7 @@ def test_a_batch_that_is_split_gives_the_same_losses_and_scores(
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(data: Path, tmp_path: Path) -> None:
     config = tiny_training(data, tmp_path / "run", batch_size=6, accumulate=4)
-    with pytest.raises(UserError, match="multiple of processes × accumulate = 4, got 6; choose 8"):
+    with refused("conflicting-options", "batch_size", "processes × accumulate = 4", 6, 8):
         train(config)
 
 

@@ -12,19 +12,20 @@ from PIL import Image
 
 from ecenet.__main__ import main
 from ecenet.analysis.embeddings.points import EmbeddingPoints
-from ecenet.common.errors import UserError
 from ecenet.training.config import TrainConfig
 from ecenet.training.loop import train
 from ecenet.training.run_folder import is_running, list_runs, locked, read_metrics, summarise_run
 from ecenet.training.snapshots import class_separation
 from tests.support.helpers import changed, tiny_training, write_folder
+from tests.support.refusals import refused
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     root = tmp_path_factory.mktemp("runs")
     data = write_folder(root / "data", images=3)
-    return tiny_training(data, root / "runs" / "first", steps=20, frozen_steps=20, validate_every=10, tensorboard=True)
+    options = {"steps": 20, "frozen_steps": 20, "validate_every": 10, "tensorboard": True, "contrast_weight": 0.1}
+    return tiny_training(data, root / "runs" / "first", **options)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,8 @@ def test_metrics_tell_losses_times_scores_and_separation(run: Path) -> None:
     assert [entry["step"] for entry in (first, step, last)] == [10, 20, 20]
     assert step["seconds"] > 0
     assert step["lr"] > 0
+    assert step["contrast"] > 0
+    assert step["jaccard"] == 0, "its weight is"
     assert set(last["val"]["stages"]) == {"ece", "stage4", "stage3", "stage2", "stage1", "final"}
     assert all(-1 <= value <= 1 for value in last["separation"].values())
 
@@ -62,8 +65,9 @@ def test_pictures_and_embeddings_are_kept_for_replay(run: Path) -> None:
 def test_tensorboard_gets_the_same_figures(run: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    (folder,) = {path.parent for path in run.glob("tensorboard/**/events.*")} or {None}
-    assert folder is not None
+    folders = {path.parent for path in run.glob("tensorboard/**/events.*")}
+    assert len(folders) == 1
+    (folder,) = folders
     events = EventAccumulator(str(folder)).Reload()
     (total,) = events.Scalars("total")
     assert (total.step, total.value) == (20, pytest.approx(read_metrics(run)[1]["total"], abs=1e-5))
@@ -105,7 +109,7 @@ with locked(Path({str(tmp_path)!r})):
         assert other.stdout.readline() == "held\n"
         assert is_running(tmp_path)
         assert int((tmp_path / "pid").read_text()) == other.pid
-        with pytest.raises(UserError, match="another process is training"), locked(tmp_path):
+        with refused("run-busy", tmp_path, "--out"), locked(tmp_path):
             pass
     finally:
         other.kill()
@@ -117,7 +121,7 @@ with locked(Path({str(tmp_path)!r})):
 
 def test_a_checkpoint_of_another_kind_is_refused(config: TrainConfig, tmp_path: Path) -> None:
     torch.save({"state_dict": {"conv.weight": torch.zeros(3)}}, tmp_path / "last.pt")
-    with pytest.raises(UserError, match="of another kind; choose another --out or remove"):
+    with refused("wrong-file", tmp_path / "last.pt", "--out"):
         train(changed(config, out=tmp_path))
 
 

@@ -101,13 +101,18 @@ def prediction_consistency(
         UserError: a stage without centroids, or centroids of embeddings of another width.
     """
     if stage not in centroids or stage not in prediction.stages:
-        raise UserError(f"Expected a stage among {', '.join(centroids)}, got {stage!r}; choose one of them.")
+        raise UserError(
+            "unknown-choice", f"Expected a stage among {', '.join(centroids)}, got {stage!r}; choose one of them."
+        )
     present = prediction.final.present(min_area=min_area)
     vectors = prediction.stages[stage].embeddings[present]
     if vectors.shape[1] != centroids[stage].shape[1]:
         raise UserError(
+            "wrong-weights",
             f"Expected centroids of {vectors.shape[1]} numbers, as this photo's embeddings have, got "
-            f"{centroids[stage].shape[1]}; take a bank of the same weights."
+            f"{centroids[stage].shape[1]}; take a bank of the same weights.",
+            expected=vectors.shape[1],
+            got=centroids[stage].shape[1],
         )
     found = centroid_distances(vectors, np.array(present, dtype=np.int64), centroids[stage])
     return [

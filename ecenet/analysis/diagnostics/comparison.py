@@ -110,9 +110,14 @@ def compare(before: Prediction, after: Prediction, *, truth: np.ndarray | None =
     """
     longer, shorter = sorted((before.class_names, after.class_names), key=len, reverse=True)
     if before.image.size != after.image.size or not set(after.stages) <= set(before.stages):
-        raise UserError("Expected two predictions of one photo by one model, got others; compare with the same photo.")
+        raise UserError(
+            "wrong-data", "Expected two predictions of one photo by one model, got others; compare with the same photo."
+        )
     if longer[: len(shorter)] != shorter:
-        raise UserError("Expected predictions with the same classes, got others; predict both with the same weights.")
+        raise UserError(
+            "wrong-classes",
+            "Expected predictions with the same classes, got others; predict both with the same weights.",
+        )
     stages = {
         name: _stage_change(name, before.stages[name], stage, num_classes=len(longer))
         for name, stage in after.stages.items()
@@ -131,7 +136,9 @@ def _check_truth(truth: np.ndarray, *, size: tuple[int, int], num_classes: int) 
     values = truth[truth != IGNORE_INDEX]
     if not values.size or values.max() >= num_classes:
         came = f"a value of {values.max()}" if values.size else f"nothing but {IGNORE_INDEX}"
-        raise UserError(f"Expected a truth with classes of 0 … {num_classes - 1}, got {came}; choose another.")
+        raise UserError(
+            "unknown-mask-value", f"Expected a truth with classes of 0 … {num_classes - 1}, got {came}; choose another."
+        )
 
 
 def _stage_change(name: str, before: StagePrediction, after: StagePrediction, *, num_classes: int) -> StageChange:

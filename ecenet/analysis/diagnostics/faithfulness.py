@@ -132,7 +132,9 @@ def judge_map(
     """
     similarity = _map_of(predictor, prediction, stage, class_index)
     if min(steps, random_orders) < 1:
-        raise UserError(f"Expected steps and orders of at least 1, got {steps} and {random_orders}; choose more.")
+        raise UserError(
+            "out-of-range", f"Expected steps and orders of at least 1, got {steps} and {random_orders}; choose more."
+        )
     score = region_score(predictor, prediction, class_index=class_index)
     rng = np.random.default_rng(seed)
     order = np.argsort(-similarity.ravel(), kind="stable")
@@ -158,7 +160,10 @@ def region_score(predictor: Predictor, prediction: Prediction, *, class_index: i
     mask = prediction.label_map == class_index
     if not mask.any():
         name = prediction.class_names[class_index]
-        raise UserError(f"Expected a class that the final mask holds, got {name}, which it does not; choose another.")
+        raise UserError(
+            "not-enough-data",
+            f"Expected a class that the final mask holds, got {name}, which it does not; choose another.",
+        )
     height, width = prediction.final.mask_logits.shape[1:]
     weights = cell_shares(mask.astype(np.float32), grid=(height, width))
     shares = torch.from_numpy(weights / weights.sum())
@@ -267,8 +272,11 @@ def _map_of(predictor: Predictor, prediction: Prediction, stage: str, class_inde
     """(h, w) as the Similarity tab shows it, of one of the weights' own classes: what an edit added is not in the photo
     as it is."""
     if stage not in prediction.stages:
-        raise UserError(f"Expected a stage among {', '.join(prediction.stages)}, got {stage!r}; choose one of them.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected a stage among {', '.join(prediction.stages)}, got {stage!r}; choose one of them.",
+        )
     last = predictor.model.num_classes - 1
     if not 0 <= class_index <= last:
-        raise UserError(f"Expected a class of 0 … {last}, got {class_index}; choose one of these.")
+        raise UserError("unknown-choice", f"Expected a class of 0 … {last}, got {class_index}; choose one of these.")
     return prediction.stages[stage].mask_logits[class_index]

@@ -101,13 +101,15 @@ def read_truth(
     bad = present[(present >= len(class_names)) & (present != IGNORE_INDEX)]
     if bad.size:
         raise UserError(
+            "unknown-mask-value",
             f"Expected mask values 0 … {len(class_names) - 1} (this model's classes) or {IGNORE_INDEX}, "
-            f"but {path.name} holds {bad[0]}; choose a mask with this model's classes."
+            f"but {path.name} holds {bad[0]}; choose a mask with this model's classes.",
         )
     if (resized == IGNORE_INDEX).all():
         raise UserError(
+            "not-enough-data",
             f"Expected a mask with labelled pixels, but all of {path.name} is {IGNORE_INDEX} (ignored); "
-            "label some pixels."
+            "label some pixels.",
         )
     return Truth(resized, tuple(class_names))
 
@@ -119,4 +121,4 @@ def _read(path: Path, content: bytes | None, *, max_pixels: int) -> np.ndarray:
         image_size(path if content is None else content, max_pixels=max_pixels)
         return read_indices(path, content=content, max_pixels=max_pixels)
     except UserError as error:
-        raise UserError(str(error).replace(str(path), path.name)) from error
+        raise error.retold(str(error).replace(str(path), path.name)) from error

@@ -77,12 +77,16 @@ def read_warning(path: Path, *, weights: str) -> ConfidenceWarning:
         warning = ConfidenceWarning(**values, stages=stages)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
+            "wrong-file",
             f"Expected a file written by `python -m ecenet consistency --warning`, but {path.name} is none; "
-            "write it again."
+            "write it again.",
         ) from error
     if warning.weights_hash != weights:
         raise UserError(
+            "wrong-weights",
             f"Expected warnings of the chosen weights ({weights}), but {path.name} was measured with others "
-            f"({warning.weights_hash}); run the study again or choose those weights."
+            f"({warning.weights_hash}); run the study again or choose those weights.",
+            expected=weights,
+            got=warning.weights_hash,
         )
     return warning

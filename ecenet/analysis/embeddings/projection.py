@@ -34,8 +34,9 @@ class ProjectionOptions:
         """
         if self.method not in get_args(Method) or self.dimensions not in (2, 3):
             raise UserError(
+                "unknown-choice",
                 f"Expected UMAP, t-SNE or PCA in 2 or 3 dimensions, got {str(self.method)[:20]!r} in "
-                f"{str(self.dimensions)[:20]!r}; choose from the lists."
+                f"{str(self.dimensions)[:20]!r}; choose from the lists.",
             )
         limits = {"seed": (0, 2**31 - 1), "neighbors": (2, 200), "min_dist": (0, 1), "perplexity": (2, 200)}
         for name, (low, high) in limits.items():
@@ -43,7 +44,9 @@ class ProjectionOptions:
             # A field that was emptied sends nothing; NaN is in no range.
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise UserError(
-                    f"Expected {name.replace('_', ' ')} in {low} … {high}, got {str(value)[:20]!r}; enter one of these."
+                    "out-of-range",
+                    f"Expected {name.replace('_', ' ')} in {low} … {high}, got {str(value)[:20]!r}; "
+                    "enter one of these.",
                 )
         return replace(self, seed=int(self.seed), neighbors=int(self.neighbors))
 

@@ -40,7 +40,9 @@ def paint_backbone_class(
     thing = [(features.tensors[-1], region) for features, region in regions]
     rest = [(feature, ~region) for feature, region in thing if not region.all()]
     if not rest:
-        raise UserError("Expected some of a photo to stay unpainted, to tell the class from; paint less.")
+        raise UserError(
+            "empty-region", "Expected some of a photo to stay unpainted, to tell the class from; paint less."
+        )
     prototypes = torch.stack([mean_prototype(thing), mean_prototype(rest)])
     return PaintedClass(
         name=name,
@@ -102,8 +104,11 @@ def with_backbone_classes(prediction: Prediction, classes: Sequence[PaintedClass
         if one.embeddings.shape != (2, deepest.shape[1]):
             came = "×".join(map(str, one.embeddings.shape))
             raise UserError(
+                "wrong-weights",
                 f"Expected prototypes of 2×{deepest.shape[1]} numbers for the class {one.name!r}, got {came}; "
-                "paint it again with these weights."
+                "paint it again with these weights.",
+                expected=deepest.shape[1],
+                got=one.embeddings.shape,
             )
     prototypes = torch.from_numpy(np.concatenate([one.embeddings for one in classes])).to(deepest.device)
     cosines = cosine_maps(deepest, prototypes)

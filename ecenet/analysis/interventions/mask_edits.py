@@ -105,7 +105,7 @@ class StageMask:
     def _mixed(self, target: np.ndarray, certainty: float) -> np.ndarray:
         """(K, h, w) target whose cells sum to at most 1: the rest stays as it is, and so do cells' sums."""
         if not 0 <= certainty <= 1:
-            raise UserError(f"Expected a certainty of 0 … 1, got {certainty}; choose a number between.")
+            raise UserError("out-of-range", f"Expected a certainty of 0 … 1, got {certainty}; choose a number between.")
         kept = 1 - certainty * target.sum(axis=0).clip(0, 1)
         mixed = kept * self.probabilities + certainty * target
         return (mixed / mixed.sum(axis=0)).astype(np.float32)
@@ -114,8 +114,9 @@ class StageMask:
         for k in classes:
             if not 0 <= k < len(self.class_names):
                 raise UserError(
+                    "unknown-choice",
                     f"Expected a class of 0 … {len(self.class_names) - 1} ({self.class_names[0]} … "
-                    f"{self.class_names[-1]}), got {k}; choose one of these."
+                    f"{self.class_names[-1]}), got {k}; choose one of these.",
                 )
 
 
@@ -129,7 +130,7 @@ def stage_mask(prediction: Prediction, stage: str) -> StageMask:
     """
     if stage not in prediction.stages or stage == "final":
         names = ", ".join(name for name in prediction.stages if name != "final")
-        raise UserError(f"Expected a stage among {names}, got {stage!r}; choose one of them.")
+        raise UserError("unknown-choice", f"Expected a stage among {names}, got {stage!r}; choose one of them.")
     logits = prediction.stages[stage].mask_logits
     return StageMask(
         stage=stage,
@@ -177,7 +178,9 @@ def edit_mask(
             return mask.replaced(_required(label_map, "label_map", action))
         case _:
             actions = ", ".join(get_args(Action))
-            raise UserError(f"Expected an action of the list {actions}, got {str(action)[:40]!r}; choose one.")
+            raise UserError(
+                "unknown-choice", f"Expected an action of the list {actions}, got {str(action)[:40]!r}; choose one."
+            )
 
 
 def _required(value: T | None, key: str, action: str) -> T:
@@ -187,5 +190,8 @@ def _required(value: T | None, key: str, action: str) -> T:
     if value is not None:
         return value
     if key == "region":
-        raise UserError(f"Expected a painted region for the action {action}, got none; paint over some of the photo.")
-    raise UserError(f"Expected {key} for the action {action}, got none; add it to the edit.")
+        raise UserError(
+            "missing-value",
+            f"Expected a painted region for the action {action}, got none; paint over some of the photo.",
+        )
+    raise UserError("missing-value", f"Expected {key} for the action {action}, got none; add it to the edit.")

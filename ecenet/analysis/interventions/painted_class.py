@@ -67,7 +67,9 @@ def with_class(
         UserError: the model has a class of that name.
     """
     if painted.name in known:
-        raise UserError(f"Expected a name that the model does not know, got {painted.name!r}; choose another.")
+        raise UserError(
+            "name-taken", f"Expected a name that the model does not know, got {painted.name!r}; choose another."
+        )
     kept = tuple(one for one in classes if one.name != painted.name)
     taken = {one.color for one in kept}
     free = next((color for color in PAINTED_COLORS if color not in taken), painted.color)
@@ -103,8 +105,11 @@ def load_class(path: Path, *, weights_hash: str) -> PaintedClass:
     painted = _read(path)
     if painted.weights_hash != weights_hash:
         raise UserError(
+            "wrong-weights",
             f"Expected a class of the weights in use ({weights_hash}), but {path.name} was painted with others "
-            f"({painted.weights_hash}); paint it again or choose those weights."
+            f"({painted.weights_hash}); paint it again or choose those weights.",
+            expected=weights_hash,
+            got=painted.weights_hash,
         )
     return painted
 
@@ -143,4 +148,6 @@ def _read(path: Path) -> PaintedClass:
 
 
 def _no_class(path: Path, reason: str) -> UserError:
-    return UserError(f"Expected a class that was saved here, but {path.name} is none ({reason}); choose another file.")
+    return UserError(
+        "wrong-file", f"Expected a class that was saved here, but {path.name} is none ({reason}); choose another file."
+    )

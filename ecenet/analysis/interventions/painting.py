@@ -63,9 +63,9 @@ def painted_cells(regions: Sequence[tuple[ImageFeatures, np.ndarray]], *, name: 
         UserError: no name; no region, an empty one or one of another photo's size.
     """
     if not name.strip():
-        raise UserError("Expected a name for the class, got an empty one; enter one.")
+        raise UserError("missing-value", "Expected a name for the class, got an empty one; enter one.")
     if not regions:
-        raise UserError("Expected at least one painted region, got none; paint over some of a photo.")
+        raise UserError("missing-value", "Expected at least one painted region, got none; paint over some of a photo.")
     return [
         region_weights(region, size=features.image.size, grid=_grid(features.tensors[-1]))
         for features, region in regions
@@ -100,9 +100,14 @@ def embed_regions(
         UserError: an unknown method or number; the model's embeddings are learned ones.
     """
     if method not in get_args(Pooling):
-        raise UserError(f"Expected a method among {', '.join(get_args(Pooling))}, got {method!r}; choose one of them.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected a method among {', '.join(get_args(Pooling))}, got {method!r}; choose one of them.",
+        )
     if not 1 <= prototypes <= MAX_PROTOTYPES:
-        raise UserError(f"Expected 1 … {MAX_PROTOTYPES} prototypes, got {prototypes}; choose one of these numbers.")
+        raise UserError(
+            "out-of-range", f"Expected 1 … {MAX_PROTOTYPES} prototypes, got {prototypes}; choose one of these numbers."
+        )
     kept = [features for features, _ in regions]
     weights = [values for _, values in regions]
     return predictor.run(partial(_embedded, weights=weights, method=method, prototypes=prototypes), kept)

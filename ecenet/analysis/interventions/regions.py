@@ -37,7 +37,9 @@ def region_weights(region: np.ndarray, *, size: tuple[int, int], grid: tuple[int
     """
     check_size(region, size=size, what="a region")
     if not region.any():
-        raise UserError("Expected a painted region, got one without a pixel; paint over some of the photo.")
+        raise UserError(
+            "empty-region", "Expected a painted region, got one without a pixel; paint over some of the photo."
+        )
     weights = cell_shares(region.astype(np.float32), grid=grid)
     # Less than one cell would be a faint mask that the network never sees in training.
     enlarged = bool(weights.sum() < 1 - ROUNDING)
@@ -79,8 +81,11 @@ def check_proportions(came: tuple[int, int], *, size: tuple[int, int], name: str
     # A pixel of either picture: rounding cannot have moved a side by more.
     if max(abs(width * scale - size[0]), abs(height * scale - size[1])) > max(1.0, scale):
         raise UserError(
+            "size-mismatch",
             f"Expected a mask with the proportions of the photo ({size[0]}×{size[1]}), "
-            f"but {name} has {width}×{height}; choose the mask of this photo."
+            f"but {name} has {width}×{height}; choose the mask of this photo.",
+            expected=size,
+            got=(width, height),
         )
 
 
@@ -101,7 +106,8 @@ def read_region(path: Path, *, size: tuple[int, int], max_pixels: int = MAX_PIXE
         image = load_stored(path, max_pixels=max_pixels)
     except UserError as error:
         raise UserError(
-            f"Expected a region as a PNG, but {path.name} cannot be read; write it again, not zero where it lies."
+            "file-damaged",
+            f"Expected a region as a PNG, but {path.name} cannot be read; write it again, not zero where it lies.",
         ) from error
     check_proportions(image.size, size=size, name=path.name)
     # Picked before compared: of a large picture the rest need not be unpacked.
@@ -116,7 +122,10 @@ def check_size(pixels: np.ndarray, *, size: tuple[int, int], what: str) -> None:
     if pixels.shape != size[::-1]:
         came = "×".join(str(side) for side in pixels.shape[::-1])
         raise UserError(
-            f"Expected {what} of the photo's {size[0]}×{size[1]} pixels, got {came}; make it on this very photo."
+            "size-mismatch",
+            f"Expected {what} of the photo's {size[0]}×{size[1]} pixels, got {came}; make it on this very photo.",
+            expected=size,
+            got=pixels.shape[::-1],
         )
 
 

@@ -86,10 +86,14 @@ def head_edits(scenario: Scenario, prediction: Prediction, *, stages: Sequence[s
     known = prediction.class_names
     unknown = [name for name in scenario.without if name not in known]
     if unknown:
-        raise UserError(f"Expected classes of the model to leave out, got {unknown[0]!r}; choose among its own.")
+        raise UserError(
+            "unknown-choice", f"Expected classes of the model to leave out, got {unknown[0]!r}; choose among its own."
+        )
     added = tuple(painted.added for painted in scenario.classes if painted.in_head)
     if len(set(scenario.without)) == len(known) and not added:
-        raise UserError("Expected a class that may win, but all are left out; keep one, or paint one.")
+        raise UserError(
+            "conflicting-options", "Expected a class that may win, but all are left out; keep one, or paint one."
+        )
     off = scenario.knock_outs
     edited: dict[str, StageEdits] = {}
     for name in stages or prediction.stages:

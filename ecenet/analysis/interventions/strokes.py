@@ -44,11 +44,19 @@ def read_stroke(payload: object, *, stage: str = "final") -> Stroke:
     asked = payload if isinstance(payload, dict) else {}
     tool, points, radius = asked.get("tool"), asked.get("points"), asked.get("radius", Stroke.radius)
     if tool not in get_args(Tool):
-        raise UserError(f"Expected a tool, one of {', '.join(get_args(Tool))}, got {str(tool)[:40]!r}; choose one.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected a tool, one of {', '.join(get_args(Tool))}, got {str(tool)[:40]!r}; choose one.",
+        )
     if not (isinstance(points, list) and 0 < len(points) <= MAX_POINTS and all(_is_point(point) for point in points)):
-        raise UserError(f"Expected a stroke of 1 … {MAX_POINTS} points, got {str(points)[:40]!r}; paint it again.")
+        raise UserError(
+            "invalid-value", f"Expected a stroke of 1 … {MAX_POINTS} points, got {str(points)[:40]!r}; paint it again."
+        )
     if not (_is_number(radius) and 0 < radius <= MAX_RADIUS):
-        raise UserError(f"Expected a brush of at most {MAX_RADIUS} pixels, got {str(radius)[:40]!r}; choose another.")
+        raise UserError(
+            "out-of-range",
+            f"Expected a brush of at most {MAX_RADIUS} pixels, got {str(radius)[:40]!r}; choose another.",
+        )
     return Stroke(cast(Tool, tool), tuple((float(x), float(y)) for x, y in points), float(radius), stage)
 
 

@@ -33,27 +33,33 @@ def transplant(
     into = class_index if into is None else into
     if list(source.stages) != list(target.stages) or stage not in target.stages:
         raise UserError(
+            "unknown-choice",
             f"Expected a stage that both photos have, among {', '.join(target.stages)}, got {stage!r}; "
-            "predict both with the same weights."
+            "predict both with the same weights.",
         )
     if stage != "ece" and stage == next(iter(target.stages)):
         raise UserError(
+            "unsupported-by-weights",
             f"Expected a stage behind the first one, got {stage}, which learned embeddings enter, the same in every "
-            "photo; choose a later stage."
+            "photo; choose a later stage.",
         )
     giving, taking = _entering(source, stage), _entering(target, stage)
     if not 0 <= class_index < len(giving) or not 0 <= into < len(taking):
         raise UserError(
+            "unknown-choice",
             f"Expected classes of 0 … {len(giving) - 1} and 0 … {len(taking) - 1}, got {class_index} and {into}; "
-            "choose among these."
+            "choose among these.",
         )
     if giving.shape[1] != taking.shape[1]:
         raise UserError(
+            "size-mismatch",
             f"Expected embeddings of one width, got {giving.shape[1]} and {taking.shape[1]}; "
-            "predict both with the same weights."
+            "predict both with the same weights.",
+            expected=taking.shape[1],
+            got=giving.shape[1],
         )
     if not 0 <= t <= 1:
-        raise UserError(f"Expected t of 0 … 1, got {t}; choose a number between.")
+        raise UserError("out-of-range", f"Expected t of 0 … 1, got {t}; choose a number between.")
     vector = (1 - t) * taking[into] + t * giving[class_index]
     return StageEdits(embeddings={into: torch.from_numpy(vector)})
 

@@ -79,11 +79,15 @@ def _checked(name: str, value: object, adapter: TypeAdapter[Any], context: dict[
         problem = error.errors()[0]
         where = ".".join(str(part) for part in (name, *problem["loc"]))
         if problem["type"] == "missing":
-            raise UserError(f"Expected {where}, got none; add it.") from error
+            raise UserError("missing-value", f"Expected {where}, got none; add it.") from error
         if problem["type"] == "extra_forbidden":
-            raise UserError(f"Expected only what the API page names, got {where}; correct it.") from error
+            raise UserError(
+                "unknown-option", f"Expected only what the API page names, got {where}; correct it."
+            ) from error
         wanted, came = problem["msg"].removeprefix("Input should be "), str(problem["input"])[:60]
-        raise UserError(f"Expected {where} to be {wanted}, got {came!r}; correct it as the API page says.") from error
+        raise UserError(
+            "invalid-value", f"Expected {where} to be {wanted}, got {came!r}; correct it as the API page says."
+        ) from error
 
 
 def _plain(value: Any) -> Any:
@@ -112,7 +116,9 @@ def open_weights(registry: ModelRegistry, name: str | None) -> Opened:
     if name is not None:
         keys = {name_of(choice.key): choice.key for choice in registry.choices()}
         if name not in keys:
-            raise UserError(f"Expected weights among {', '.join(keys)}, got {name[:60]!r}; choose one of these.")
+            raise UserError(
+                "unknown-choice", f"Expected weights among {', '.join(keys)}, got {name[:60]!r}; choose one of these."
+            )
         key = keys[name]
     predictor = registry.open(key)
     return Opened(key, predictor, {"weights": name_of(key), "weights_hash": predictor.weights_hash})

@@ -110,7 +110,9 @@ class PhotoEndpoints:
         """
         most = self.registry.limits.photos
         if not 0 < len(photos) <= most:
-            raise UserError(f"Expected 1 … {most} photos, got {len(photos)}; send them in parts.")
+            raise UserError(
+                "too-many", f"Expected 1 … {most} photos, got {len(photos)}; send them in parts.", limit=most
+            )
         opened = open_weights(self.registry, weights)
         names = unique_names([Path(photo.path) for photo in photos])
         predictions = [opened.predict(photo) for photo in photos]
@@ -141,7 +143,10 @@ class PhotoEndpoints:
         opened, prediction, about = self._predict(photo, weights)
         bank = find_bank(self.registry, opened.key)
         if bank is None:
-            raise UserError(f"Expected weights with reference photos, but {about['weights']} has none; choose others.")
+            raise UserError(
+                "unsupported-by-weights",
+                f"Expected weights with reference photos, but {about['weights']} has none; choose others.",
+            )
         name = stage_of(prediction, stage)
         name = bank.stages[-1] if name == "final" else name
         rows = prediction_consistency(prediction, reference_centroids(bank), stage=name, min_area=MIN_AREA)

@@ -86,7 +86,9 @@ class WhatIfEndpoint:
         """
         for name, given in (("examples", examples), ("painted_classes", painted_classes), ("edits", edits)):
             if given is not None and len(given) > MAX_PARTS:
-                raise UserError(f"Expected at most {MAX_PARTS} {name}, got {len(given)}; give fewer.")
+                raise UserError(
+                    "too-many", f"Expected at most {MAX_PARTS} {name}, got {len(given)}; give fewer.", limit=MAX_PARTS
+                )
         opened = open_weights(self.registry, weights)
         before = opened.predict(photo)
         classes = _loaded(painted_classes or [], opened)

@@ -57,7 +57,7 @@ class Options:
             ("memory-gb", self.memory_gb, 0.1),
         ):
             if not value >= least:
-                raise UserError(f"Expected --{name} to be at least {least}, got {value}; correct it.")
+                raise UserError("out-of-range", f"Expected --{name} to be at least {least}, got {value}; correct it.")
         if self.mcp:
             check_mcp()
 
@@ -77,4 +77,7 @@ def check_mcp() -> None:
     UserError: what MCP takes is not installed.
     """
     if importlib.util.find_spec("mcp") is None:
-        raise UserError("Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.")
+        raise UserError(
+            "package-missing",
+            "Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.",
+        )

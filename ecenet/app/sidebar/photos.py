@@ -90,7 +90,9 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     def add_example(session: Session, selection: Selection, event: gr.EventData) -> tuple[Session, Selection]:
         index = event_data(event).get("index")
         if not (type(index) is int and 0 <= index < len(examples)):
-            raise UserError(f"Expected an example, 0 … {len(examples) - 1}, got {str(index)[:60]}; click one.")
+            raise UserError(
+                "unknown-choice", f"Expected an example, 0 … {len(examples) - 1}, got {str(index)[:60]}; click one."
+            )
         path, caption = examples[index]
         return add(session, selection, path, example=caption)
 

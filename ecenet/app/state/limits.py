@@ -34,7 +34,7 @@ class Limits:
             ("photos", self.photos, 1, 1000),
         ):
             if not least <= value <= most:
-                raise UserError(f"Expected --max-{name} of {least} … {most}, got {value}; correct it.")
+                raise UserError("out-of-range", f"Expected --max-{name} of {least} … {most}, got {value}; correct it.")
 
     @property
     def bytes(self) -> int:

@@ -139,7 +139,9 @@ class ModelRegistry:
                 return choice
             if attempt == 0:
                 self.choices()
-        raise UserError(f"Expected a model of the list, got {str(key)[:80]!r}; choose one of the list.")
+        raise UserError(
+            "unknown-choice", f"Expected a model of the list, got {str(key)[:80]!r}; choose one of the list."
+        )
 
 
 def _labelled(choice: ModelChoice, loaded: Loaded | None) -> ModelChoice:
@@ -172,7 +174,7 @@ def _load(choice: ModelChoice, *, max_pixels: int) -> Predictor:
     try:
         return open_predictor(choice.weights, name=name_of(choice.key), max_pixels=max_pixels)
     except UserError as error:
-        raise UserError(str(error).replace(str(choice.weights), choice.label)) from error
+        raise error.retold(str(error).replace(str(choice.weights), choice.label)) from error
 
 
 def _shipped(name: str) -> ModelChoice:

@@ -18,7 +18,7 @@ def required_file(path: str | None) -> str:
         UserError: there is none.
     """
     if path is None:
-        raise UserError("Expected a file, got none; choose one.")
+        raise UserError("missing-value", "Expected a file, got none; choose one.")
     return path
 
 
@@ -34,7 +34,9 @@ def choose_class(selection: Selection, class_name: object) -> Selection:
         gr.Error: it is no name.
     """
     if not isinstance(class_name, str):
-        raise UserError(f"Expected a class by its name, got {str(class_name)[:60]!r}; choose one of the list.")
+        raise UserError(
+            "unknown-choice", f"Expected a class by its name, got {str(class_name)[:60]!r}; choose one of the list."
+        )
     return replace(selection, class_name=class_name, reference=None)
 
 
@@ -47,7 +49,10 @@ def choose_photo(session: Session, selection: Selection, event: gr.EventData) ->
     """
     index = event_data(event).get("index")
     if not (type(index) is int and 0 <= index < len(session.photos)):
-        raise UserError(f"Expected a photo of yours, 0 … {len(session.photos) - 1}, got {str(index)[:60]}; click one.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected a photo of yours, 0 … {len(session.photos) - 1}, got {str(index)[:60]}; click one.",
+        )
     photo = session.photos[index]
     if photo is session.photo(selection):
         return replace(selection, photo=index, reference=None)

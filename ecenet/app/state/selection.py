@@ -80,7 +80,9 @@ def class_of(prediction: Prediction, index: object) -> str:
     """
     count = len(prediction.class_names)
     if not (type(index) is int and 0 <= index < count):
-        raise UserError(f"Expected a class, 0 … {count - 1}, got {str(index)[:60]}; choose one that is shown.")
+        raise UserError(
+            "unknown-choice", f"Expected a class, 0 … {count - 1}, got {str(index)[:60]}; choose one that is shown."
+        )
     return prediction.class_names[index]
 
 
@@ -91,7 +93,10 @@ def stage_of(prediction: Prediction, name: object) -> str:
         UserError: the model has no such stage.
     """
     if not (isinstance(name, str) and name in prediction.stages):
-        raise UserError(f"Expected a stage, one of {', '.join(prediction.stages)}, got {str(name)[:60]}; choose one.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected a stage, one of {', '.join(prediction.stages)}, got {str(name)[:60]}; choose one.",
+        )
     return name
 
 
@@ -104,7 +109,8 @@ def pixel_of(prediction: Prediction, x: object, y: object) -> tuple[int, int]:
     width, height = prediction.image.size
     if not (type(x) is int and type(y) is int and 0 <= x < width and 0 <= y < height):
         raise UserError(
+            "out-of-range",
             f"Expected a pixel of the photo, x in 0 … {width - 1} and y in 0 … {height - 1}, got {str((x, y))[:60]}; "
-            "click on the photo."
+            "click on the photo.",
         )
     return x, y

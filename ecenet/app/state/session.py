@@ -76,7 +76,7 @@ class Session:
         """
         photo = self.photo(selection)
         if photo is None:
-            raise UserError("Expected a photo, but there is none yet; add one first.")
+            raise UserError("not-there-yet", "Expected a photo, but there is none yet; add one first.")
         return photo
 
     def stage(self, selection: Selection) -> str:

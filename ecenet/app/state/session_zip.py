@@ -133,8 +133,10 @@ def read_bundle(path: Path, *, limits: Limits) -> Bundle:
             listed = view.pop("photos")
             if len(listed) > limits.photos:
                 raise UserError(
+                    "too-many",
                     f"Expected at most {limits.photos} photos in a session, but {path.name} holds {len(listed)}; "
-                    "open its photos in parts."
+                    "open its photos in parts.",
+                    limit=limits.photos,
                 )
             photos, pixels = [], limits.pixels
             for photo in listed:
@@ -154,13 +156,16 @@ def _read(bundle: zipfile.ZipFile, name: str, *, limit: int) -> bytes:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise UserError(
-            f"Expected {name} to hold at most {limit / 1e6:g} MB unpacked, but it holds more; save it smaller."
+            "file-too-large",
+            f"Expected {name} to hold at most {limit / 1e6:g} MB unpacked, but it holds more; save it smaller.",
+            limit=limit,
         )
     return content
 
 
 def _foreign(path: Path) -> UserError:
     return UserError(
+        "file-damaged",
         f"Expected a session that the explorer saved as .zip, but {path.name} is none, or is damaged; "
-        "choose the file that was downloaded."
+        "choose the file that was downloaded.",
     )

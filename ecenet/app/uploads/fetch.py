@@ -40,7 +40,8 @@ async def fetch(address: str, *, limit: int) -> str:
         raise
     except Exception as error:  # whatever the network or the other server may raise
         raise UserError(
-            f"Expected a file that can be downloaded, but {address[:80]!r} cannot be; upload it instead."
+            "download-failed",
+            f"Expected a file that can be downloaded, but {address[:80]!r} cannot be; upload it instead.",
         ) from error
     return save_bytes_to_cache(content, name, get_upload_folder())
 
@@ -57,7 +58,10 @@ async def _content(address: str, *, limit: int) -> bytes:
             content += chunk
             if len(content) > limit:
                 raise UserError(
-                    f"Expected files of at most {limit >> 20} MB, but {address[:80]!r} has more; make it smaller first."
+                    "file-too-large",
+                    f"Expected files of at most {limit >> 20} MB, but {address[:80]!r} has more; "
+                    "make it smaller first.",
+                    limit=limit,
                 )
     return bytes(content)
 

@@ -38,9 +38,10 @@ def _fetched(value: object, info: ValidationInfo) -> object:
             return {"path": save_base64_to_cache(value, get_upload_folder())}
     except Exception as error:  # whatever base64 may raise
         raise UserError(
-            f"Expected a file that can be downloaded, but {value[:80]!r} cannot be; upload it instead."
+            "download-failed",
+            f"Expected a file that can be downloaded, but {value[:80]!r} cannot be; upload it instead.",
         ) from error
-    raise UserError(f"Expected an uploaded file, got the text {value[:80]!r}; upload the file first.")
+    raise UserError("not-uploaded", f"Expected an uploaded file, got the text {value[:80]!r}; upload the file first.")
 
 
 def check_uploads(data: object) -> None:
@@ -66,7 +67,7 @@ def check_uploads(data: object) -> None:
 def _uploaded(name: str) -> Path:
     path = Path(name).resolve()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
-        raise UserError(NOT_UPLOADED)
+        raise UserError("not-uploaded", NOT_UPLOADED)
     return path
 
 
@@ -76,7 +77,9 @@ def _checked(file: FileData, info: ValidationInfo) -> FileData:
     size, most = path.stat().st_size, _most(info)
     if size > most:
         raise UserError(
-            f"Expected files of at most {most >> 20} MB, but {path.name} has {size >> 20}; make it smaller first."
+            "file-too-large",
+            f"Expected files of at most {most >> 20} MB, but {path.name} has {size >> 20}; make it smaller first.",
+            limit=most,
         )
     return file
 

@@ -51,8 +51,9 @@ def read_published(path: Path) -> Published:
         if foreign is None:
             raise _damaged(path, error) from error
         raise UserError(
+            "file-unsafe",
             f"Expected tensors and plain values alone in {path}, but it holds a Python object ({foreign[1]}), which "
-            "could run code when it is read; have its state_dict alone saved by someone you trust."
+            "could run code when it is read; have its state_dict alone saved by someone you trust.",
         ) from error
     except Exception as error:  # on damaged files torch raises almost anything
         raise _damaged(path, error) from error
@@ -60,8 +61,9 @@ def read_published(path: Path) -> Published:
     tensors = stored.get("state_dict", stored)
     if not isinstance(tensors, dict) or not tensors or not all(isinstance(one, Tensor) for one in tensors.values()):
         raise UserError(
+            "wrong-file",
             f"Expected tensors by name, as state_dict or alone, in {path}, but it holds something else; "
-            "give the checkpoint of a trained SegViT."
+            "give the checkpoint of a trained SegViT.",
         )
     meta = stored.get("meta")
     meta = meta if isinstance(meta, dict) else {}
@@ -75,8 +77,12 @@ def read_published(path: Path) -> Published:
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
-    reason = "there is no such file" if isinstance(error, FileNotFoundError) else "it cannot be read as one"
-    return UserError(f"Expected a PyTorch checkpoint in {path}, but {reason}; check the path or download it again.")
+    missing = isinstance(error, FileNotFoundError)
+    reason = "there is no such file" if missing else "it cannot be read as one"
+    return UserError(
+        "file-missing" if missing else "file-damaged",
+        f"Expected a PyTorch checkpoint in {path}, but {reason}; check the path or download it again.",
+    )
 
 
 def parse_config(text: object) -> dict[str, Any]:

@@ -102,8 +102,9 @@ def find_labels(published: Published, classes: Path | None) -> LabelSet:
         labels = read_labels(classes)
         if labels.num_classes != count:
             raise UserError(
+                "wrong-classes",
                 f"Expected the {count} classes of {published.file} in {classes}, got {labels.num_classes}; "
-                "list them all, in the order that it was trained with."
+                "list them all, in the order that it was trained with.",
             )
         return labels
     match count:
@@ -117,8 +118,9 @@ def find_labels(published: Published, classes: Path | None) -> LabelSet:
             return published_labels("coco_stuff")
     if len(published.class_names) != count:
         raise UserError(
+            "missing-value",
             f"Expected a checkpoint of 59, 60, 150 or 171 classes, whose names are known, got {count} in "
-            f"{published.file}; give them as --classes FILE, a classes.json."
+            f"{published.file}; give them as --classes FILE, a classes.json.",
         )
     return LabelSet(published.file, published.class_names, [list(color) for color in distinct_colors(count)])
 

@@ -62,8 +62,9 @@ def architecture(
     file, tensors = published.file, published.tensors
     if any(name.startswith("decode_head.atm.") for name in tensors):
         raise UserError(
+            "wrong-file",
             f"Expected a plain SegViT, got the shrunk one in {file} (decode_head.atm.*), which is another network; "
-            "give a checkpoint of the plain one."
+            "give a checkpoint of the plain one.",
         )
     width, _, patch, _ = _shape(published, "backbone.patch_embed.projection.weight", rank=4)
     _, positions, _ = _shape(published, "backbone.pos_embed", rank=3)
@@ -75,15 +76,17 @@ def architecture(
     if (width, depth) not in BACKBONES or patch != PATCH or side**2 != positions - 1:
         known = ", ".join(f"{w}×{d}" for w, d in BACKBONES)
         raise UserError(
+            "wrong-file",
             f"Expected a ViT of width × blocks among {known}, with patches of {PATCH} and a square of position "
-            f"embeddings, in {file}, got {width}×{depth}, {patch} and {positions}; give another checkpoint."
+            f"embeddings, in {file}, got {width}×{depth}, {patch} and {positions}; give another checkpoint.",
         )
     if out_indices is None:
         out_indices = tuple(stated(published, "model", "backbone", "out_indices", kind=list) or LAYERS[depth])
     if len(out_indices) != stages or not all(type(index) is int and 0 <= index < depth for index in out_indices):
         raise UserError(
+            "out-of-range",
             f"Expected {stages} blocks of 0 … {depth - 1} as --out-indices, one for each stage of {file}, "
-            f"got {', '.join(map(str, out_indices))}; choose those that it was trained with."
+            f"got {', '.join(map(str, out_indices))}; choose those that it was trained with.",
         )
     if num_heads is None:
         said = stated(published, "model", "decode_head", "num_heads", kind=int)
@@ -103,8 +106,9 @@ def _shape(published: Published, name: str, *, rank: int) -> tuple[int, ...]:
     if tensor is None or tensor.ndim != rank:
         came = "none" if tensor is None else f"one of {tensor.ndim}"
         raise UserError(
+            "wrong-file",
             f"Expected a checkpoint of SegViT, with {name} of {rank} axes, but {published.file} has {came} (its first "
-            f"tensor is {next(iter(published.tensors))}); give one that its authors published."
+            f"tensor is {next(iter(published.tensors))}); give one that its authors published.",
         )
     return tuple(tensor.shape)
 
@@ -184,7 +188,8 @@ def translate(
     ]
     if problems:
         raise UserError(
+            "wrong-file",
             f"Expected the tensors of a plain SegViT on {config.backbone} in {published.file}, but there are "
-            f"{' and '.join(problems)}; give a checkpoint that its authors published."
+            f"{' and '.join(problems)}; give a checkpoint that its authors published.",
         )
     return found, unused

@@ -110,7 +110,9 @@ def checked_candidates(names: tuple[str, ...]) -> list[Candidate]:
     known = get_args(Candidate)
     for name in names:
         if name not in known:
-            raise UserError(f"Expected candidates among {', '.join(known)}, got {name!r}; choose from these.")
+            raise UserError(
+                "unknown-choice", f"Expected candidates among {', '.join(known)}, got {name!r}; choose from these."
+            )
     return [name for name in known if not names or name in names]
 
 

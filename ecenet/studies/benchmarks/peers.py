@@ -123,9 +123,11 @@ def conditions(options: PeerOptions) -> Conditions:
         ("--threads", options.threads is None or options.threads >= 1, "at least 1", options.threads),
     ):
         if not fits:
-            raise UserError(f"Expected {name} to be {wanted}, got {value}; correct the option.")
+            raise UserError("out-of-range", f"Expected {name} to be {wanted}, got {value}; correct the option.")
     if options.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("Expected a GPU for --device cuda, but PyTorch finds none; leave the option out.")
+        raise UserError(
+            "gpu-missing", "Expected a GPU for --device cuda, but PyTorch finds none; leave the option out."
+        )
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -182,8 +184,9 @@ def check_room(memory: Sequence[Memory], *, free: int) -> None:
     needed = sum(one.weights for one in memory) + passes
     if needed > free:
         raise UserError(
+            "out-of-memory",
             f"Expected {needed / 1e9:.1f} GB of memory for all networks at once, got {free / 1e9:.1f} GB; "
-            "name fewer --candidates, or take smaller --batch sizes."
+            "name fewer --candidates, or take smaller --batch sizes.",
         )
 
 
@@ -224,8 +227,9 @@ def _built(at: Conditions) -> list[Timed]:
                 peers[one.candidate].network.to(at.device)
             except torch.OutOfMemoryError as error:
                 raise UserError(
+                    "out-of-memory",
                     f"Expected room on the GPU for all networks at once, but {one.candidate} finds none; "
-                    "name fewer --candidates."
+                    "name fewer --candidates.",
                 ) from error
         peer = peers[one.candidate]
         whole = one.part == "network"

@@ -60,8 +60,9 @@ def read_figures(path: Path) -> dict[str, Any]:
         figures = None
     if not isinstance(figures, dict) or not figures.keys() >= FIGURE_KEYS:
         raise UserError(
+            "wrong-file",
             f"Expected figures of benchmark-peers in {path}, got something else; write it anew with "
-            f"benchmark-peers --json {path}."
+            f"benchmark-peers --json {path}.",
         )
     return figures
 

@@ -44,6 +44,7 @@ def library(package: str) -> Any:
         return import_module(package)
     except ImportError as error:
         raise UserError(
+            "package-missing",
             f"Expected {package} for the networks beside ECENet, but it is not installed; "
-            "pip install -r requirements-dev.txt."
+            "pip install -r requirements-dev.txt.",
         ) from error

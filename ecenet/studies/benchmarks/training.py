@@ -101,6 +101,7 @@ def _run_training(config: TrainConfig, *, processes: int, threads: int) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(
+            "training-failed",
             f"Expected a training in {processes} processes to end well, but it did not: "
-            f"{done.stderr.strip().splitlines()[-1]}; run it by hand."
+            f"{done.stderr.strip().splitlines()[-1]}; run it by hand.",
         )

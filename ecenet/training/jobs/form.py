@@ -42,7 +42,9 @@ def command_words(request: RunRequest, *, out: Path) -> list[str]:
         UserError: a field that needs no data to be found wrong.
     """
     if not request.data.strip():
-        raise UserError("Expected the folder of a labelled data set, got nothing; fill in the data folder.")
+        raise UserError(
+            "missing-value", "Expected the folder of a labelled data set, got nothing; fill in the data folder."
+        )
     words = ["train"]
     if request.preset:
         words += ["--preset", find_recipe(request.preset).name]
@@ -67,22 +69,28 @@ def option_groups(text: str) -> list[list[str]]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise UserError(f"Expected further options with closed quotes, got {text[:80]!r}; correct them.") from error
+        raise UserError(
+            "invalid-value", f"Expected further options with closed quotes, got {text[:80]!r}; correct them."
+        ) from error
     groups: list[list[str]] = []
     for word in words:
         if not word.startswith("--"):
             if not groups:
-                raise UserError(f"Expected further options to begin with --name, got {word!r}; correct them.")
+                raise UserError(
+                    "invalid-value", f"Expected further options to begin with --name, got {word!r}; correct them."
+                )
             groups[-1].append(word)
             continue
         flag = word.partition("=")[0]
         name = flag[2:].replace("-", "_")
         if name in ASKED_FOR:
-            raise UserError(f"Expected {flag} in its own field, got it among further options; move it there.")
+            raise UserError(
+                "conflicting-options", f"Expected {flag} in its own field, got it among further options; move it there."
+            )
         if name not in OPTIONS and name.removeprefix("no_") not in OPTIONS:
             close = difflib.get_close_matches(name, sorted(OPTIONS - ASKED_FOR), n=1)
             hint = f"did you mean --{close[0].replace('_', '-')}?" if close else "`train --help` lists them all."
-            raise UserError(f"Expected options of `python -m ecenet train`, got {flag}; {hint}")
+            raise UserError("unknown-option", f"Expected options of `python -m ecenet train`, got {flag}; {hint}")
         groups.append([word])
     return groups
 
@@ -100,8 +108,9 @@ def check_settings(words: list[str], *, directory: Path | None = None) -> TrainC
     weights, data = config.start.backbone_weights, config.data
     if weights is not None and not (here / weights).is_file():
         raise UserError(
+            "wrong-file",
             f"Expected backbone weights in a safetensors file, but {weights} is none; "
-            "correct the path or leave it empty."
+            "correct the path or leave it empty.",
         )
     for split in (data.train_split, data.val_split):
         read_data(here / data.folder, split, layout=data.layout)
@@ -121,10 +130,13 @@ def _parse(words: list[str]) -> TrainConfig:
             _config(["train", "--data", "d", "--out", "o", *group])
         except SystemExit:
             raise UserError(
+                "invalid-value",
                 f"Expected options that `python -m ecenet train` takes, got {shlex.join(group)!r}; "
-                "correct it, `train --help` tells how."
+                "correct it, `train --help` tells how.",
             ) from None
-    raise UserError(f"Expected options that fit together, got {shlex.join(words)!r}; correct them.")
+    raise UserError(
+        "conflicting-options", f"Expected options that fit together, got {shlex.join(words)!r}; correct them."
+    )
 
 
 def _config(words: list[str]) -> TrainConfig:

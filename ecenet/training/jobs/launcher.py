@@ -38,8 +38,9 @@ def start_run(request: RunRequest, *, root: Path) -> str:
     name = request.name.strip()
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise UserError(
+            "invalid-value",
             f"Expected a run name of letters, digits, dots, dashes and underscores that begins with a letter or digit, "
-            f"got {name[:80]!r}; choose another."
+            f"got {name[:80]!r}; choose another.",
         )
     folder = root / name
     _refuse_taken(folder)
@@ -59,12 +60,19 @@ def stop_run(name: str | None, *, root: Path) -> None:
     """
     run = find_run(name, root=root)
     if run.state == "stopping":
-        raise UserError(f"Expected a run that is going on, but {name} is stopping already; wait for its step to end.")
+        raise UserError(
+            "wrong-run-state",
+            f"Expected a run that is going on, but {name} is stopping already; wait for its step to end.",
+        )
     if not run.active:
-        raise UserError(f"Expected a run that is going on, but {name} is {run.state}; there is nothing to stop.")
+        raise UserError(
+            "wrong-run-state", f"Expected a run that is going on, but {name} is {run.state}; there is nothing to stop."
+        )
     pid = process_id(run.folder)
     if pid is None or not (is_running(run.folder) or is_launched(run.folder)):
-        raise UserError(f"Expected a run that is going on, but {name} has just ended; there is nothing to stop.")
+        raise UserError(
+            "wrong-run-state", f"Expected a run that is going on, but {name} has just ended; there is nothing to stop."
+        )
     with disk_errors(run.folder / STOP):
         (run.folder / STOP).write_text(str(pid))
     try:
@@ -72,7 +80,8 @@ def stop_run(name: str | None, *, root: Path) -> None:
     except (ProcessLookupError, PermissionError) as error:
         (run.folder / STOP).unlink(missing_ok=True)
         raise UserError(
-            f"Expected a process of yours on this machine, but {pid} is not; stop {name} where it was started."
+            "wrong-run-state",
+            f"Expected a process of yours on this machine, but {pid} is not; stop {name} where it was started.",
         ) from error
 
 
@@ -85,15 +94,19 @@ def resume_run(name: str | None, *, root: Path) -> None:
     run = find_run(name, root=root)
     if run.active or run.state == "finished":
         raise UserError(
-            f"Expected a run that stopped or failed, but {name} is {run.state}; there is nothing to resume."
+            "wrong-run-state",
+            f"Expected a run that stopped or failed, but {name} is {run.state}; there is nothing to resume.",
         )
     if not run.directory.is_dir():
-        raise UserError(f"Expected the directory {run.directory} that {name} began in, but it is gone; restore it.")
+        raise UserError(
+            "run-moved", f"Expected the directory {run.directory} that {name} began in, but it is gone; restore it."
+        )
     config = check_settings(list(run.arguments), directory=run.directory)
     if (run.directory / config.out).resolve() != run.folder.resolve():
         raise UserError(
+            "run-moved",
             f"Expected {name} where it began ({run.directory / config.out}), but it lies in {run.folder}; "
-            "move it back, or resume it on the command line with the new --out."
+            "move it back, or resume it on the command line with the new --out.",
         )
     with _one_at_a_time(root):
         _launch(run.folder, arguments=list(run.arguments), directory=run.directory, fresh=False)
@@ -108,18 +121,19 @@ def find_run(name: str | None, *, root: Path) -> RunReport:
     for run in run_reports(root):
         if run.name == name:
             return run
-    raise UserError(f"Expected a run of the list, got {str(name)[:80]!r}; choose one of the list.")
+    raise UserError("unknown-choice", f"Expected a run of the list, got {str(name)[:80]!r}; choose one of the list.")
 
 
 def _refuse_taken(folder: Path) -> None:
     """A folder that only holds what a run left which never began may be used again."""
     if (folder / "run.json").is_file():
         raise UserError(
+            "name-taken",
             f"Expected a new run name, but {folder.name} is there already; choose another, or select that run and "
-            "press Resume."
+            "press Resume.",
         )
     if folder.exists() and not (folder / LAUNCH).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"Expected a new run name, but {folder} holds something else; choose another.")
+        raise UserError("name-taken", f"Expected a new run name, but {folder} holds something else; choose another.")
 
 
 @contextlib.contextmanager
@@ -133,8 +147,9 @@ def _one_at_a_time(root: Path) -> Iterator[None]:
         for run in run_reports(root):
             if run.active:
                 raise UserError(
+                    "run-busy",
                     f"Expected no other run on this machine, but {run.name} is {run.state}; "
-                    "stop it or wait for its end."
+                    "stop it or wait for its end.",
                 )
         yield
     finally:

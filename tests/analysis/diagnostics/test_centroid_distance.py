@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ecenet.analysis.diagnostics.centroid_distance import bank_centroids, centroid_distances, prediction_consistency
-from ecenet.common.errors import UserError
 from tests.support.hand_banks import EAST, HALF, LONG_EAST, NORTH, REFERENCE, WEST, both_stages
 from tests.support.predictions import make_prediction
+from tests.support.refusals import refused
 
 
 def test_centroids_are_those_of_masks_that_are_large_and_right_enough() -> None:
@@ -62,7 +62,7 @@ def test_the_classes_of_a_photo_the_largest_first() -> None:
     assert dog.rival_distance == pytest.approx(1 - 3 / np.sqrt(10))
     assert dog.margin == pytest.approx(1 / np.sqrt(2) - 3 / np.sqrt(10)), "it lies nearer to the cats"
     assert [one.class_index for one in prediction_consistency(prediction, centroids, stage="ece", min_area=0.3)] == [2]
-    with pytest.raises(UserError, match="a stage among ece, got 'final'"):
+    with refused("unknown-choice", "stage", "ece", "'final'"):
         prediction_consistency(prediction, centroids, stage="final")
-    with pytest.raises(UserError, match=r"centroids of 4 numbers, .*got 2"):
+    with refused("wrong-weights", "4 numbers", 2, expected=4, got=2):
         prediction_consistency(prediction, {"ece": np.zeros((3, 2), np.float32)}, stage="ece")

@@ -9,12 +9,12 @@ import torch
 
 from ecenet.analysis.diagnostics.comparison import compare, describe_changes
 from ecenet.analysis.interventions.transplant import transplant
-from ecenet.common.errors import UserError
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.model.edits import AddedClass, HeadEdits
 from tests.support.helpers import noise_image, small_model
 from tests.support.predictions import make_prediction
+from tests.support.refusals import refused
 
 STAGES = ["ece", "stage4", "stage3", "stage2", "stage1", "final"]
 
@@ -74,14 +74,14 @@ def test_a_transplant_lies_on_the_line_between_the_two_and_may_be_into_another_c
 
 def test_a_transplant_that_cannot_be_is_refused(photos: tuple[Prediction, Prediction]) -> None:
     source, target = photos
-    with pytest.raises(UserError, match=r"among ece, .* got 'stage9'"):
+    with refused("unknown-choice", "ece", "'stage9'"):
         transplant(source, target, class_index=1, stage="stage9")
-    with pytest.raises(UserError, match="Expected classes of 0 … 2 and 0 … 2, got 1 and 3"):
+    with refused("unknown-choice", "0 … 2 and 0 … 2", "1 and 3"):
         transplant(source, target, class_index=1, into=3)
     for t in (-0.1, 1.1, float("nan")):
-        with pytest.raises(UserError, match="Expected t of 0 … 1"):
+        with refused("out-of-range", "0 … 1", t):
             transplant(source, target, class_index=1, t=t)
-    with pytest.raises(UserError, match="Expected embeddings of one width, got 4 and 16"):
+    with refused("size-mismatch", "4 and 16", expected=16, got=4):
         transplant(make_prediction(np.zeros((4, 4), dtype=np.uint8)), target, class_index=1)
 
 
@@ -182,13 +182,13 @@ def test_a_truth_tells_by_how_much_the_mean_iou_changed() -> None:
 
 def test_what_cannot_be_compared_is_refused() -> None:
     before = make_prediction(BEFORE)
-    with pytest.raises(UserError, match="two predictions of one photo by one model"):
+    with refused("wrong-data"):
         compare(before, make_prediction(BEFORE.T))
-    with pytest.raises(UserError, match="predictions with the same classes"):
+    with refused("wrong-classes"):
         compare(before, replace(before, class_names=["a", "b", "c"]))
-    with pytest.raises(UserError, match="Expected a truth of the photo's 4×2 pixels, got 2×4"):
+    with refused("size-mismatch", "truth", "4×2", "2×4", expected=(4, 2), got=(2, 4)):
         compare(before, before, truth=BEFORE.T)
-    with pytest.raises(UserError, match="classes of 0 … 2, got a value of 3"):
+    with refused("unknown-mask-value", "0 … 2", "value of 3"):
         compare(before, before, truth=BEFORE + 1)
-    with pytest.raises(UserError, match="got nothing but 255"):
+    with refused("unknown-mask-value", "0 … 2", 255):
         compare(before, before, truth=np.full_like(BEFORE, 255))

@@ -17,11 +17,11 @@ from ecenet.analysis.diagnostics.faithfulness import (
     region_score,
     with_random_head,
 )
-from ecenet.common.errors import UserError
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.training.config import ModelConfig
 from tests.support.helpers import noise_image, small_model
+from tests.support.refusals import refused
 
 
 def four_patches() -> Image.Image:
@@ -151,14 +151,14 @@ def test_random_heads_draw_other_maps(predictor: Predictor, prediction: Predicti
 
 
 def test_what_cannot_be_judged_is_refused(predictor: Predictor, prediction: Prediction) -> None:
-    with pytest.raises(UserError, match=r"among ece, .*, got 'stage9'"):
+    with refused("unknown-choice", "ece", "'stage9'"):
         judge_map(predictor, prediction, stage="stage9", class_index=0)
-    with pytest.raises(UserError, match="class of 0 … 2, got 3"):
+    with refused("unknown-choice", "class", "0 … 2", 3):
         random_head_correlations(predictor, prediction, stage="ece", class_index=3)
-    with pytest.raises(UserError, match="at least 1, got 0 and 3"):
+    with refused("out-of-range", 1, "0 and 3"):
         judge_map(predictor, prediction, stage="ece", class_index=0, steps=0)
     # Grass everywhere: the others have no region to be judged by.
     grass = replace(prediction.final, label_map=np.ones_like(prediction.label_map))
     prediction = replace(prediction, stages=prediction.stages | {"final": grass})
-    with pytest.raises(UserError, match="got sky, which it does not; choose another"):
+    with refused("not-enough-data", "sky"):
         region_score(predictor, prediction, class_index=0)

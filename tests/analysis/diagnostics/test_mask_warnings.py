@@ -5,14 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from ecenet.analysis.diagnostics.mask_warnings import ConfidenceWarning, StageWarning, read_warning, warning_json
-from ecenet.common.errors import UserError
 from ecenet.studies.bootstrap import Estimate
 from ecenet.studies.failure_warning import ScoreFigures, StageFigures, confidence_warning
 from ecenet.studies.options import WarningOptions
 from tests.support.predictions import make_prediction
+from tests.support.refusals import refused
 
 ABOUT = {"weights_hash": "abc", "data": "hand-made", "split": "val"}
 
@@ -39,13 +38,13 @@ def test_the_figures_of_the_confidence_are_kept() -> None:
 
 def test_a_stage_that_no_threshold_helps_has_no_warning() -> None:
     assert set(warning(figures("ece", threshold=np.inf), figures("stage1")).stages) == {"stage1"}
-    with pytest.raises(UserError, match="embed more images"):
+    with refused("not-enough-data"):
         warning(figures("ece", threshold=float("nan"), recall=float("nan")))
 
 
 def test_other_masks_than_each_stages_own_make_no_warning() -> None:
     for options in (WarningOptions(judge="stage1"), WarningOptions(without=("cat",))):
-        with pytest.raises(UserError, match="each stage's own masks"):
+        with refused("conflicting-options", "--judge", "--without"):
             warning(figures("stage1"), options=options)
 
 
@@ -65,7 +64,7 @@ def test_a_file_is_read_as_it_was_written_and_by_the_same_weights_alone(tmp_path
     path = tmp_path / "warning.json"
     path.write_text(warning_json(warning(figures("stage1"))), encoding="utf-8")
     assert read_warning(path, weights="abc") == warning(figures("stage1"))
-    with pytest.raises(UserError, match=r"the chosen weights \(def\), but warning.json was measured with others"):
+    with refused("wrong-weights", "warning.json", "abc", "def", expected="def", got="abc"):
         read_warning(path, weights="def")
 
 
@@ -83,5 +82,5 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     ]
     for text in bad:
         path.write_text(text, encoding="utf-8")
-        with pytest.raises(UserError, match="written by `python -m ecenet consistency --warning`"):
+        with refused("wrong-file", "warning.json", "python -m ecenet consistency --warning"):
             read_warning(path, weights="abc")

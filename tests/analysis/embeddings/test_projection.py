@@ -21,9 +21,9 @@ from ecenet.analysis.embeddings.projection import (
     project,
 )
 from ecenet.analysis.embeddings.umap_worker import FitRequest, KeptFits, PlaceRequest, UmapWorker
-from ecenet.common.errors import UserError
 from tests.support.fitters import FailingFitter, ScriptedFitter
 from tests.support.predictions import make_prediction
+from tests.support.refusals import refused
 
 PCA = ProjectionOptions(method="PCA")
 UMAP = ProjectionOptions()
@@ -110,7 +110,9 @@ def test_pca_places_points_where_it_would_have_fitted_them() -> None:
 
 def test_axes_that_the_data_does_not_span_are_zero() -> None:
     line = np.outer(np.arange(5.0), [3, 4])
-    np.testing.assert_allclose(principal_axes(line, dimensions=3).directions, [[0.6, 0.8], [0, 0], [0, 0]], atol=1e-9)
+    np.testing.assert_allclose(
+        principal_axes(line, dimensions=3).directions, [[0.6, 0.8], [0.0, 0.0], [0.0, 0.0]], atol=1e-9
+    )
     assert np.ptp(project(np.ones((5, 4)), PCA, fitter=ScriptedFitter()).coordinates) == pytest.approx(0, abs=1e-9)
 
 
@@ -129,23 +131,24 @@ def test_a_method_that_fails_leaves_a_picture_and_its_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "refusal"),
     [
-        {"method": "MDS"},
-        {"dimensions": 4},
-        {"neighbors": 1},
-        {"neighbors": None},
-        {"min_dist": float("nan")},
-        {"min_dist": 1.5},
-        {"perplexity": True},
-        {"seed": -1},
-        {"seed": "0"},
+        ({"method": "MDS"}, ("unknown-choice", "UMAP, t-SNE or PCA", "'MDS'")),
+        ({"dimensions": 4}, ("unknown-choice", "2 or 3 dimensions", "'4'")),
+        ({"neighbors": 1}, ("out-of-range", "neighbors", "2 … 200", "'1'")),
+        ({"neighbors": None}, ("out-of-range", "neighbors", "2 … 200", "'None'")),
+        ({"min_dist": float("nan")}, ("out-of-range", "min dist", "0 … 1", "'nan'")),
+        ({"min_dist": 1.5}, ("out-of-range", "min dist", "0 … 1", "'1.5'")),
+        ({"perplexity": True}, ("out-of-range", "perplexity", "2 … 200", "'True'")),
+        ({"seed": -1}, ("out-of-range", "seed", f"0 … {2**31 - 1}", "'-1'")),
+        ({"seed": "0"}, ("out-of-range", "seed", f"0 … {2**31 - 1}", "'0'")),
     ],
 )
-def test_options_out_of_range_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="Expected"):
+def test_options_out_of_range_are_refused(change: dict[str, Any], refusal: tuple[Any, ...]) -> None:
+    with refused(*refusal):
         ProjectionOptions(**change).checked()
-    assert ProjectionOptions(seed=3.0, neighbors=4.0).checked() == ProjectionOptions(seed=3, neighbors=4)
+    from_the_page: dict[str, Any] = {"seed": 3.0, "neighbors": 4.0}
+    assert ProjectionOptions(**from_the_page).checked() == ProjectionOptions(seed=3, neighbors=4)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,12 @@ from ecenet.analysis.interventions.backbone_class import SHARPNESS, paint_backbo
 from ecenet.analysis.interventions.painted_class import PaintedClass, load_class, save_class
 from ecenet.analysis.interventions.painting import paint_class
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, predict_scenario
-from ecenet.common.errors import UserError
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.studies.finders import backbone_features, prototype_finder
 from tests.support.helpers import CLASS_NAMES, noise_image
 from tests.support.predictions import make_prediction
+from tests.support.refusals import refused
 
 BLUE = (0, 0, 255)
 
@@ -136,18 +137,19 @@ def test_what_cannot_be_found_is_refused(
 ) -> None:
     features = prediction.features
     whole = np.ones_like(region)
-    for regions, name, said in (
-        ([(features, region)], " ", "a name for the class"),
-        ([], "a", "at least one painted region"),
-        ([(features, whole)], "a", "some of a photo to stay unpainted"),
-        ([(features, ~whole)], "a", "one without a pixel"),
-    ):
-        with pytest.raises(UserError, match=said):
+    refusals: tuple[tuple[list[Any], str, tuple[Any, ...]], ...] = (
+        ([(features, region)], " ", ("missing-value", "name")),
+        ([], "a", ("missing-value", "painted region")),
+        ([(features, whole)], "a", ("empty-region", "unpainted")),
+        ([(features, ~whole)], "a", ("empty-region",)),
+    )
+    for regions, name, refusal in refusals:
+        with refused(*refusal):
             paint_backbone_class(regions, name=name, color=BLUE, weights_hash="h")
-    with pytest.raises(UserError, match="no other class has, got 'cat'"):
+    with refused("name-taken", "'cat'"):
         with_backbone_classes(prediction, [replace(found, name="cat")])
     for wrong in (found.embeddings[:1], found.embeddings[:, :8]):
-        with pytest.raises(UserError, match=r"Expected prototypes of 2×\d+ numbers for the class 'found', got"):
+        with refused("wrong-weights", "'found'", "×".join(map(str, wrong.shape)), got=wrong.shape):
             with_backbone_classes(prediction, [replace(found, embeddings=wrong)])
-    with pytest.raises(UserError, match="all are left out"):
+    with refused("conflicting-options"):
         predict_scenario(predictor, prediction, Scenario(classes=(found,), without=tuple(CLASS_NAMES)))

@@ -12,14 +12,15 @@ from safetensors.numpy import save_file
 
 from ecenet.analysis.interventions.painted_class import PaintedClass, load_class, save_class
 from ecenet.analysis.interventions.painting import Pooling, embed_regions, paint_class
-from ecenet.common.errors import UserError
 from ecenet.inference.prediction import ImageFeatures, Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model
+from ecenet.model.ecenet import ECENet
 from ecenet.model.edits import HeadEdits
 from ecenet.model.network import as_ecenet
 from ecenet.training.config import ModelConfig
 from tests.support.helpers import CLASS_NAMES, PLAIN, noise_image, small_model
+from tests.support.refusals import refused
 
 CHELSEA = Path(skimage.data.__file__).parent / "chelsea.png"
 EAR = (slice(2, 60), slice(345, 390))
@@ -80,6 +81,7 @@ def test_the_mean_is_that_of_the_cells_under_the_region(predictor: Predictor, ke
     weights[0, 1], weights[2, 3] = 1.0, 0.5
     vector = embed_regions(predictor, [(kept, weights)], method="mean")
     model = predictor.model
+    assert isinstance(model, ECENet)
     with torch.inference_mode():
         deepest = model.deepest_features(kept.tensors)[0]
         pooled = (deepest[:, 0, 1] + 0.5 * deepest[:, 2, 3]) / 1.5
@@ -187,7 +189,7 @@ def test_a_class_is_saved_and_loaded_as_it_is(tmp_path: Path, predictor: Predict
 def test_a_class_of_other_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ear.safetensors"
     save_class(PaintedClass("ear", (1, 2, 3), "mean", np.ones((1, 16), np.float32), "abc"), path)
-    with pytest.raises(UserError, match=r"weights in use \(def\), but ear.safetensors was painted with others \(abc\)"):
+    with refused("wrong-weights", "ear.safetensors", "abc", "def", expected="def", got="abc"):
         load_class(path, weights_hash="def")
 
 
@@ -218,7 +220,7 @@ def test_a_file_that_holds_no_class_is_refused(
 ) -> None:
     path = tmp_path / "class.safetensors"
     save_file(tensors, path, metadata=about)
-    with pytest.raises(UserError, match=f"but class.safetensors is none .*{reason}") as caught:
+    with refused("wrong-file", "class.safetensors", reason) as caught:
         load_class(path, weights_hash="abc")
     assert str(tmp_path) not in str(caught.value)
 
@@ -228,36 +230,36 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, write: Callable[[
     path = tmp_path / "class.safetensors"
     if write is not None:
         write(path)
-    with pytest.raises(UserError, match=r"but class\.safetensors is none") as caught:
+    with refused("wrong-file", "class.safetensors") as caught:
         load_class(path, weights_hash="abc")
     assert str(tmp_path) not in str(caught.value)
 
 
 def test_what_cannot_become_a_class_is_refused(predictor: Predictor, kept: ImageFeatures) -> None:
     somewhere = (slice(0, 40), slice(0, 40))
-    with pytest.raises(UserError, match="at least one painted region"):
+    with refused("missing-value", "painted region"):
         paint_class(predictor, [], name="a", color=(0, 0, 0))
-    with pytest.raises(UserError, match="one without a pixel"):
+    with refused("empty-region"):
         painted(predictor, kept, (slice(0, 0), slice(0, 0)))
-    with pytest.raises(UserError, match="97×61 pixels, got 61×97"):
+    with refused("size-mismatch", "97×61", "61×97", expected=(97, 61), got=(61, 97)):
         paint_class(predictor, [(kept, np.ones((97, 61), bool))], name="a", color=(0, 0, 0))
-    with pytest.raises(UserError, match="mean, pyramid, prototypes, got 'median'"):
+    with refused("unknown-choice", "mean, pyramid, prototypes", "'median'"):
         painted(predictor, kept, somewhere, method="median")
-    with pytest.raises(UserError, match="Expected 1 … 16 prototypes, got 0"):
+    with refused("out-of-range", "1 … 16 prototypes", 0):
         painted(predictor, kept, somewhere, method="prototypes", prototypes=0)
-    with pytest.raises(UserError, match="Expected a name for the class"):
+    with refused("missing-value", "name"):
         painted(predictor, kept, somewhere, name=" ")
     taken = painted(predictor, kept, somewhere, name="cat").added
-    with pytest.raises(UserError, match="no other class has, got 'cat'"):
+    with refused("name-taken", "'cat'"):
         predictor.predict_features(kept, HeadEdits(added=(taken,)))
     new = painted(predictor, kept, somewhere).added
     many = tuple(replace(new, name=f"new {i}") for i in range(253))
-    with pytest.raises(UserError, match="at most 255 classes together, got 256"):
+    with refused("too-many", "255 classes", 256, limit=255):
         predictor.predict_features(kept, HeadEdits(added=many))
 
 
 def test_learned_embeddings_cannot_be_painted() -> None:
     learned = Predictor(small_model(config=ModelConfig(embed_dim=16, embeddings="learned")), device="cpu")
     features = learned.extract_features(noise_image(97, 61))
-    with pytest.raises(UserError, match="Expected a model with explicit embeddings"):
+    with refused("unsupported-by-weights", "embeddings: explicit"):
         painted(learned, features, (slice(0, 40), slice(0, 40)))

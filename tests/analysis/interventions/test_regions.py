@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from ecenet.analysis.interventions.regions import cell_shares, read_region, region_weights
-from ecenet.common.errors import UserError
+from ecenet.common.error_codes import ErrorCode
+from tests.support.refusals import refused
 
 
 def region(width: int, height: int, rows: slice, columns: slice) -> np.ndarray:
@@ -67,9 +68,9 @@ def test_the_whole_photo_covers_every_cell() -> None:
 
 
 def test_a_region_of_another_photo_or_of_nothing_is_refused() -> None:
-    with pytest.raises(UserError, match="Expected a region of the photo's 97×61 pixels, got 61×97; make"):
+    with refused("size-mismatch", "region", "97×61", "61×97", expected=(97, 61), got=(61, 97)):
         region_weights(np.ones((97, 61), dtype=bool), size=(97, 61), grid=(4, 7))
-    with pytest.raises(UserError, match="one without a pixel; paint"):
+    with refused("empty-region"):
         region_weights(np.zeros((61, 97), dtype=bool), size=(97, 61), grid=(4, 7))
 
 
@@ -95,10 +96,14 @@ def test_what_is_see_through_is_no_region(tmp_path: Path) -> None:
 def test_what_is_no_region_of_this_photo_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "region.png"
     Image.new("L", (12, 8), 1).save(path)
-    with pytest.raises(UserError, match=r"proportions of the photo \(8×12\), but region.png has 12×8"):
+    with refused("size-mismatch", "8×12", "region.png", "12×8", expected=(8, 12), got=(12, 8)):
         read_region(path, size=(8, 12))
-    for content in (b"no picture", path.read_bytes()[:50]):
+    contents: tuple[tuple[ErrorCode, bytes], ...] = (
+        ("wrong-file", b"no picture"),
+        ("file-damaged", path.read_bytes()[:50]),
+    )
+    for code, content in contents:
         path.write_bytes(content)
-        with pytest.raises(UserError, match=r"Expected .* region\.png") as caught:
+        with refused(code, "region.png") as caught:
             read_region(path, size=(12, 8))
         assert str(tmp_path) not in str(caught.value)

@@ -135,6 +135,7 @@ def test_consistency(api: Served, namespace: dict[str, Any], monkeypatch: pytest
     names = api.prediction.class_names
     assert [one["class"] for one in report["classes"]] == [names[row.class_index] for row in rows]
     for one, row in zip(report["classes"], rows, strict=True):
+        assert row.rival is not None
         assert one["rival"] == names[row.rival]
         assert (one["distance"], one["rival_distance"]) == pytest.approx((row.distance, row.rival_distance))
         assert one["warned"] == (one["confidence"] < report["warning"]["threshold"])

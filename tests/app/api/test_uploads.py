@@ -71,5 +71,6 @@ def test_a_mutant_is_the_same_for_the_same_number() -> None:
 def test_a_process_that_ends_is_noticed(entry_points: EntryPoints, tmp_path: Path) -> None:
     """Or the tests above would prove nothing. The last one: it leaves no process behind."""
     assert entry_points.open("photo", tmp_path / "missing").kind == "sentence"
+    assert entry_points._child is not None
     entry_points._child.kill()
     assert entry_points.open("photo", tmp_path / "missing").kind == "crash"

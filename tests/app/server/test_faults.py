@@ -19,11 +19,8 @@ import pytest
 import skimage.data
 
 from tests.support.browsing import ROOT
+from tests.support.refusals import assert_names
 
-REFUSED = (
-    "Expected room for {what} on the server's disk, but it refused (File too large); try again once there is room: "
-    "your photos are kept."
-)
 CHELSEA = Path(skimage.data.__file__).parent / "chelsea.png"
 
 
@@ -101,10 +98,11 @@ def test_a_full_disk_is_one_sentence_and_the_app_goes_on(app: App) -> None:
     before = app.files()
     with app.full_disk():
         refused = app.upload()
-        assert (refused.status_code, refused.text) == (507, REFUSED.format(what="this file"))
+        assert refused.status_code == 507
+        assert_names(refused.text, "this file", "File too large")
         answer = httpx.get(app.call("segment", photo), timeout=60).text
         assert "event: error" in answer
-        assert REFUSED.format(what="the results") in answer
+        assert_names(answer, "the results", "File too large")
     assert not abandoned.exists()
     assert not [path for path in app.files() if path not in before and path.suffix], "nothing half written"
     answer = httpx.get(app.call("segment", photo), timeout=60).text

@@ -28,6 +28,7 @@ from ecenet.common.errors import UserError
 from ecenet.common.logs import configure_logging, log_event
 from ecenet.inference.predictor import Predictor
 from tests.support.fitters import ScriptedFitter
+from tests.support.refusals import assert_names
 from tests.support.serving import Served, patient_client
 
 ENDPOINTS = "ecenet.app.api.photo.PhotoEndpoints"
@@ -58,7 +59,8 @@ def log() -> Iterator[CapturedLog]:
     log = CapturedLog()
     configure_logging("info", "json", stream=log.stream)
     yield log
-    root.handlers[:], _ = before[0], logging.captureWarnings(False)
+    root.handlers[:] = before[0]
+    logging.captureWarnings(False)
     root.setLevel(before[1])
     ours.setLevel(before[2])
 
@@ -121,7 +123,7 @@ def test_a_model_that_never_ends_is_taken_for_broken_after_a_while(
         entered.set()
         return end.wait()
 
-    monkeypatch.setattr(health, "_try", stuck)
+    monkeypatch.setattr(health, "_probe", stuck)
     asking = threading.Thread(target=health.answers)
     asking.start()
     entered.wait()
@@ -165,11 +167,13 @@ def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, lo
         "seen": "448x304",
         "head_only": False,
     }
-    assert unreadable.items() >= {"event": "refused", "during": f"{ENDPOINTS}.segment", "kind": "UserError"}.items()
+    refusal = {"event": "refused", "during": f"{ENDPOINTS}.segment", "kind": "UserError", "code": "wrong-file"}
+    assert unreadable.items() >= refusal.items()
     assert unreadable["where"].startswith("ecenet/data/image_file.py ")
     assert again["event"] == "prediction"
-    assert (unknown["during"], unknown["where"]) == (
+    assert (unknown["during"], unknown["code"], unknown["where"]) == (
         f"{ENDPOINTS}.similarity",
+        "unknown-choice",
         "ecenet/inference/prediction.py class_index",
     )
 
@@ -224,12 +228,14 @@ def test_a_failure_costs_no_session_whatever_event_it_comes_from(health: Health,
     try:
         client = patient_client(page.local_url)
         assert client.predict(api_name="/count") == 1
-        with pytest.raises(AppError, match="your photos are still here"):
+        with pytest.raises(AppError) as caught:
             client.predict(api_name="/fail")
         assert client.predict(api_name="/count") == 2
     finally:
         page.close(verbose=False)
-    assert [(line["event"], line["during"]) for line in log.lines()] == [("failed", full_name(fail))]
+    (failed,) = log.lines()
+    assert (failed["event"], failed["during"]) == ("failed", full_name(fail))
+    assert_names(str(caught.value), failed["reference"])
 
 
 def test_messages_are_for_those_who_ask_for_them(log: CapturedLog) -> None:
@@ -240,7 +246,7 @@ def test_messages_are_for_those_who_ask_for_them(log: CapturedLog) -> None:
             try:
                 raise KeyError(SECRET)
             except KeyError as error:
-                raise UserError(SECRET) from error
+                raise UserError("invalid-value", SECRET) from error
         except UserError as error:
             log_event(logging.getLogger("ecenet.x"), "failed", level="error", error=error)
         logging.getLogger("PIL.Image").warning("read %s", SECRET)

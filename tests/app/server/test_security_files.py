@@ -39,6 +39,7 @@ from ecenet.model.network import Network
 from ecenet.training.jobs.status import RunReport
 from tests.support.fitters import ScriptedFitter
 from tests.support.helpers import noise_image, small_model, write_folder
+from tests.support.refusals import refused
 
 ROOT = Path(__file__).parents[3]
 MARK_UP = """'"><img src=x onerror="alert(1)"><script>alert(2)</script>${alert(3)}"""
@@ -69,7 +70,7 @@ def test_weights_that_would_run_code_are_refused_unread(tmp_path: Path, monkeypa
             with pytest.raises(UserError):
                 read()
     torch.save({"format": "ecenet-run-1", "model": Runs()}, tmp_path / "last.pt")
-    with pytest.raises(UserError, match="it is damaged"):
+    with refused("file-damaged", tmp_path / "last.pt", "--out"):
         load_checkpoint(tmp_path / "last.pt", None)  # type: ignore[arg-type]
     assert not (tmp_path / "ran").exists()
 
@@ -179,8 +180,9 @@ def test_a_bank_of_a_stranger_stays_text(tmp_path: Path) -> None:
     assert_only_text(tables.about_bank(bank, stage="final"))
     assert_only_text(tables.confusion_table(np.eye(3, dtype=int), names=names, title="Final"))
     assert_only_text(images.image_names(listing, bank=bank))
+    forged: Any = [MARK_UP, *colors[0][1:]]
     with pytest.raises(ValueError, match="invalid literal"):
-        color_swatch([MARK_UP, *colors[0][1:]])
+        color_swatch(forged)
 
 
 def test_a_runs_name_and_log_stay_text(tmp_path: Path) -> None:

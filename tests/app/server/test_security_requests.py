@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from ecenet.app.server.middleware import request_filters
+from tests.support.refusals import assert_names
 from tests.support.serving import FILE, Served
 from tests.support.visitors import CLIENT, Visitor, route, sentence
 
@@ -34,7 +35,7 @@ def test_routes_that_the_page_has_no_use_for_are_closed(api: Served) -> None:
     ):
         answer = route(api, path)
         assert answer.status_code == 403, path
-        assert answer.json()["detail"].startswith("Expected a route that this app has")
+        assert_names(answer.json()["detail"], "route")
     video = {"video": ("x.mp4", b"x")}
     assert CLIENT.post(f"{api.address}/gradio_api/process_recording", files=video).status_code == 403
     for path in ("monitoring", "monitoring/summary"):
@@ -140,10 +141,10 @@ def test_addresses_are_followed_to_public_machines_and_no_further_than_uploads_g
     port = elsewhere.rpartition(":")[2]
     private = [elsewhere, f"http://localhost:{port}", f"http://[::ffff:127.0.0.1]:{port}", f"http://0.0.0.0:{port}"]
     for address in (*private, "http://10.0.0.1", "http://169.254.169.254/latest", "http://[::1]:1"):
-        assert "Expected a file that can be downloaded" in said(f"{address}/cat.png"), address
+        assert_names(said(f"{address}/cat.png"), "downloaded", f"'{address}/cat.png'")
     monkeypatch.setattr(safehttpx, "is_public_ip", lambda ip: True)
     assert said(f"{elsewhere}/cat.png") == ""
     for path in ("away", "gone"):
-        assert "Expected a file that can be downloaded" in said(f"{elsewhere}/{path}")
-    assert "Expected files of at most 32 MB" in said(f"{elsewhere}/endless")
+        assert_names(said(f"{elsewhere}/{path}"), "downloaded", f"'{elsewhere}/{path}'")
+    assert_names(said(f"{elsewhere}/endless"), "32 MB", f"'{elsewhere}/endless'")
     assert Elsewhere.sent < 64 << 20, "it has stopped asking"

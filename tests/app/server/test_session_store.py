@@ -126,7 +126,7 @@ def narrow() -> Iterator[SmallPage]:
 
 async def click(served: SmallPage, session: str, *buttons: str, number: int = 1) -> Visitor:
     async with httpx.AsyncClient(base_url=served.address, timeout=60) as http:
-        visitor = Visitor(http, served.config, session=session)  # type: ignore[arg-type]
+        visitor = Visitor(http, served.config, session=session)
         visitor.values[visitor._ids["number"]] = number
         for button in buttons:
             await visitor.fire(button, "click")
@@ -192,7 +192,7 @@ def test_a_running_event_keeps_its_session(quick: SmallPage) -> None:
 def test_answers_that_nobody_fetches_go_with_their_session(quick: SmallPage) -> None:
     async def ask_and_leave() -> None:
         async with httpx.AsyncClient(base_url=quick.address, timeout=60) as http:
-            visitor = Visitor(http, quick.config, session="gone")  # type: ignore[arg-type]
+            visitor = Visitor(http, quick.config, session="gone")
             index = next(one["id"] for one in visitor.config["dependencies"] if one["api_name"] == "tell")
             await visitor.join(index)
 
@@ -224,7 +224,7 @@ def test_what_is_one_thing_stays_one_on_disk(predictor: Predictor) -> None:
 def test_a_full_queue_tells_how_many_are_ahead_and_small_work_goes_on(narrow: SmallPage) -> None:
     async def crowd() -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=narrow.address, timeout=60) as http:
-            visitors = [Visitor(http, narrow.config) for _ in range(3)]  # type: ignore[arg-type]
+            visitors = [Visitor(http, narrow.config) for _ in range(3)]
             index = next(one["id"] for one in visitors[0].config["dependencies"] if one["api_name"] == "run")
             for visitor in visitors:
                 await visitor.join(index)
@@ -251,7 +251,7 @@ def test_a_full_queue_tells_how_many_are_ahead_and_small_work_goes_on(narrow: Sm
 def test_who_reads_no_answers_cannot_ask_without_end(narrow: SmallPage) -> None:
     async def ask() -> list[str | None]:
         async with httpx.AsyncClient(base_url=narrow.address, timeout=60) as http:
-            visitor = Visitor(http, narrow.config, session="deaf")  # type: ignore[arg-type]
+            visitor = Visitor(http, narrow.config, session="deaf")
             index = next(one["id"] for one in visitor.config["dependencies"] if one["api_name"] == "tell")
             for _ in range(102):
                 visitor.forget()
@@ -266,7 +266,7 @@ def test_who_reads_no_answers_is_asked_to_once_they_are_large(narrow: SmallPage)
 
     async def ask() -> list[str | None]:
         async with httpx.AsyncClient(base_url=narrow.address, timeout=60) as http:
-            visitor = Visitor(http, narrow.config, session="deaf")  # type: ignore[arg-type]
+            visitor = Visitor(http, narrow.config, session="deaf")
             indices = {
                 name: next(one["id"] for one in visitor.config["dependencies"] if one["api_name"] == name)
                 for name in ("lambda", "tell")

@@ -22,6 +22,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from tests.support.refusals import assert_names
 from tests.support.serving import FILE, patient_client
 from tests.support.visitors import Visitor, sentence
 
@@ -102,7 +103,7 @@ def test_on_zero_gpu_a_photo_is_one_call_and_what_follows_it_none(tmp_path: Path
             assert answer["success"], answer
         assert len(calls()) == 1, "the head runs on the processor"
 
-        assert sentence(visitor.add("no.png", b"no picture")).startswith("Expected an image")
+        assert_names(sentence(visitor.add("no.png", b"no picture")), "image", "no.png")
         assert len(calls()) == 1, "a file that is no photo costs no quota"
         other = visitor.listener("model-picker")
         assert visitor.send([(other, [None, None, "weights:camvid"], None)])[0]["success"]

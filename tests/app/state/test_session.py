@@ -20,7 +20,6 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.state.session import MAX_PHOTO_SIDE, Photo, Session, add_photo, add_photos
 from ecenet.app.tabs import segment, similarity
-from ecenet.common.errors import UserError
 from ecenet.data import images
 from ecenet.evaluation.tta import Averaging, averaged_label_maps
 from ecenet.inference.oom_fallback import SteadyPredictor
@@ -28,6 +27,8 @@ from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model
 from tests.support.helpers import noise_image, small_model
 from tests.support.predictions import STAGES, make_prediction
+from tests.support.refusals import refused
+from tests.support.toasts import toasted
 
 FINAL = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 COARSE = np.array([[2, 2, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
@@ -105,7 +106,7 @@ def test_pixels_outside_the_photo_are_refused() -> None:
     prediction = photo_with().prediction
     assert pixel_of(prediction, 3, 1) == (3, 1)
     for x, y in ((4, 0), (0, 2), (-1, 0), (1.5, 0), ("1", 0), (None, None), (True, 0), ([1], 0)):
-        with pytest.raises(UserError, match="x in 0 … 3 and y in 0 … 1"):
+        with refused("out-of-range", "x in 0 … 3", "y in 0 … 1", (x, y)):
             pixel_of(prediction, x, y)
 
 
@@ -192,9 +193,9 @@ def test_a_large_photo_is_converted_once_on_its_way(tmp_path: Path, monkeypatch:
 def test_a_bad_photo_leaves_the_session_as_it_was_and_becomes_a_toast(tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     session = session_with()
-    with pytest.raises(UserError, match="empty"):
+    with refused("file-damaged", "empty.png"):
         add_photo(session, str(tmp_path / "empty.png"), predictor=Predictor(small_model()))
-    with pytest.raises(gr.Error, match="empty"):
+    with toasted("file-damaged", "empty.png"):
         show_errors(add_photo)(session, str(tmp_path / "empty.png"), predictor=Predictor(small_model()))
     assert len(session.photos) == 1
 

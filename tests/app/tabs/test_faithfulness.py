@@ -12,9 +12,9 @@ from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import add_photo, new_session
 from ecenet.app.tabs import faithfulness
 from ecenet.app.tabs.faithfulness import badge_of, scored_map
-from ecenet.common.errors import UserError
 from ecenet.inference.weights import save_model
 from tests.support.helpers import noise_image, small_model
+from tests.support.refusals import refused
 
 
 def curve(score: float) -> Curve:
@@ -41,7 +41,7 @@ def test_the_selected_map_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     save_model(small_model(), tmp_path / "own")
     registry = ModelRegistry(tmp_path / "own", runs=tmp_path / "runs")
     noise_image(64, 48).save(tmp_path / "photo.png")
-    with pytest.raises(UserError, match="Expected a photo"):
+    with refused("not-there-yet", "photo"):
         scored_map(new_session(registry), Selection(), registry=registry)
     session = add_photo(new_session(registry), str(tmp_path / "photo.png"), predictor=registry.open("own"))
     seen: list[int] = []
@@ -65,5 +65,5 @@ def test_the_selected_map_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         None,
     )
     if absent is not None:
-        with pytest.raises(UserError, match="the final mask holds"):
+        with refused("not-enough-data", absent):
             scored_map(session, Selection(class_name=absent), registry=registry)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -14,9 +15,9 @@ from ecenet.analysis.diagnostics.pixel_probe import probe_pixel
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.tabs import ground_truth, pixel
-from ecenet.common.errors import UserError
 from ecenet.inference.prediction import Prediction
 from tests.support.predictions import CLASS_NAMES, STAGES, make_prediction
+from tests.support.refusals import refused
 
 FINAL = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 COARSE = np.array([[2, 2, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
@@ -141,26 +142,28 @@ def test_a_truth_may_be_as_large_as_the_photo_was_before_it_was_scaled_down(tmp_
 
 
 @pytest.mark.parametrize(
-    ("mask", "said"),
+    ("mask", "refusal"),
     [
-        (np.zeros((20, 33), dtype=np.uint8), "proportions of the photo .30×20., but mask.png has 33×20"),
-        (np.zeros((30, 20), dtype=np.uint8), "proportions"),
-        (np.full((20, 30), 3, dtype=np.uint8), "0 … 2 .* or 255, but mask.png holds 3"),
-        (np.full((20, 30), 255, dtype=np.uint8), "all of mask.png is 255"),
-        (np.zeros((20, 30, 3), dtype=np.uint8), "save class indices, not colours"),
-        (np.zeros((20, 30), dtype=np.uint16), "8-bit"),
+        (np.zeros((20, 33), dtype=np.uint8), ("size-mismatch", "30×20", "mask.png", "33×20")),
+        (np.zeros((30, 20), dtype=np.uint8), ("size-mismatch", "30×20", "mask.png", "20×30")),
+        (np.full((20, 30), 3, dtype=np.uint8), ("unknown-mask-value", "0 … 2", 255, "mask.png", 3)),
+        (np.full((20, 30), 255, dtype=np.uint8), ("not-enough-data", "mask.png", 255)),
+        (np.zeros((20, 30, 3), dtype=np.uint8), ("wrong-file", "8-bit", "mask.png", "(20, 30, 3)", "class indices")),
+        (np.zeros((20, 30), dtype=np.uint16), ("wrong-file", "8-bit", "mask.png", "uint16")),
     ],
 )
-def test_a_truth_that_does_not_fit_is_told_so_in_one_sentence(tmp_path: Path, mask: np.ndarray, said: str) -> None:
+def test_a_truth_that_does_not_fit_is_told_so_in_one_sentence(
+    tmp_path: Path, mask: np.ndarray, refusal: tuple[Any, ...]
+) -> None:
     path = write(tmp_path / "mask.png", mask)
-    with pytest.raises(UserError, match=said) as caught:
+    with refused(*refusal) as caught:
         read(path, (30, 20))
     assert str(tmp_path) not in str(caught.value), "where the server keeps files is nobody's business"
 
 
 def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mask.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
-    with pytest.raises(UserError, match="none that can be read"):
+    with refused("wrong-file", "mask.png"):
         read(tmp_path / "mask.png", (30, 20))
 
 

@@ -17,7 +17,6 @@ from ecenet.app.tabs import compare, pixel, segment, similarity
 from ecenet.app.tabs.embeddings import tab as embeddings
 from ecenet.app.tabs.what_if import controls, handlers
 from ecenet.app.tabs.what_if.render import render_result
-from ecenet.common.errors import UserError
 from ecenet.data.folder import read_folder
 from ecenet.evaluation.bank import embed_split
 from ecenet.evaluation.evaluate import evaluate
@@ -26,6 +25,7 @@ from ecenet.inference.weights import save_model
 from ecenet.training.snapshots import take_snapshot
 from tests.support.fitters import ScriptedFitter
 from tests.support.helpers import EXPLICIT, noise_image, small_model, small_segvit, write_folder
+from tests.support.refusals import refused
 
 each_variant = pytest.mark.parametrize("overrides", [{}, EXPLICIT], ids=["plain", "explicit"])
 HERE = Selection(stage="stage2", pixel=(10, 10))
@@ -76,7 +76,7 @@ def test_the_what_if_tab_leaves_out_what_the_model_cannot_do(overrides: dict[str
     predictor = registry.open(session.model)
     assert "Before, Stage 2" in render_result(off, session, HERE, predictor=predictor)
     painted = handlers.add_stroke(session, HERE, Experiment(), _stroke())
-    with pytest.raises(UserError, match="Expected weights of an ECENet to paint classes for"):
+    with refused("unsupported-by-weights", "ECENet", "SegViT"):
         handlers.make_class(session, HERE, painted, "mine", "mean", 3, registry=registry)
     if explicit:
         changed = handlers.change_mask(session, HERE, painted, "ece", "paint", "cat", "cat")

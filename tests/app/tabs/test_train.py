@@ -15,11 +15,11 @@ from ecenet.app.server.options import Options, is_public
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.tabs.train import render as run_view
 from ecenet.app.tabs.train import tab as train
-from ecenet.common.errors import UserError
 from ecenet.inference.weights import save_model
 from ecenet.training.jobs.status import run_reports
 from ecenet.training.presets import RECIPES
 from tests.support.helpers import noise_image, small_model
+from tests.support.refusals import refused
 
 STAGES = {"ece": 0.4, "stage4": 0.5, "final": 0.6}
 PICKER, STOP, RESUME, STATUS, LOG, LOSS, MIOU, SEPARATION, NUMBER, PICTURE, TIMER, SEEN, FINISHED = range(13)
@@ -192,5 +192,5 @@ def test_empty_numbers_are_the_presets(number: int | None) -> None:
 
 @pytest.mark.parametrize("text", ["0", "-3", "1.5", "ten", "1e3", "²", "--lr"])
 def test_what_is_no_number_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="Expected Batch to be a whole number above 0"):
+    with refused("invalid-value", "Batch", 0, repr(text)):
         train._request("mine", "/data", "none", "folder", "", "", text, "", "")

@@ -19,7 +19,9 @@ def up_to_date(current: EmbeddingMap | None, predictions: Sequence[Prediction]) 
         UserError: it is not, or there is none.
     """
     if current is None or not current.shows(predictions):
-        raise UserError("Expected a point of your photos' map, got one of an older map; wait for the new one.")
+        raise UserError(
+            "outdated-page", "Expected a point of your photos' map, got one of an older map; wait for the new one."
+        )
     return current
 
 
@@ -41,14 +43,18 @@ def picked_points(payload: object, current: EmbeddingMap) -> np.ndarray:
     points = _of_this_map(payload, current).get("points")
     if not isinstance(points, list) or len(points) > len(current.points):
         raise UserError(
-            f"Expected a list of at most {len(current.points)} points, got {str(points)[:40]!r}; draw the lasso again."
+            "invalid-value",
+            f"Expected a list of at most {len(current.points)} points, got {str(points)[:40]!r}; draw the lasso again.",
         )
     return _rows(points, current)
 
 
 def _of_this_map(payload: object, current: EmbeddingMap) -> dict[str, object]:
     if not isinstance(payload, dict) or payload.get("map") not in (current.key, *current.earlier_keys):
-        raise UserError("Expected points of the map that is shown, got those of another one; try again on this one.")
+        raise UserError(
+            "outdated-page",
+            "Expected points of the map that is shown, got those of another one; try again on this one.",
+        )
     return payload
 
 
@@ -57,7 +63,10 @@ def _rows(points: list[object], current: EmbeddingMap) -> np.ndarray:
     rows = [row for row in points if type(row) is int and 0 <= row < count]
     if len(rows) != len(points) or len(set(rows)) != len(rows):
         wrong = next((row for row in points if not (type(row) is int and 0 <= row < count)), "one twice")
-        raise UserError(f"Expected points 0 … {count - 1} of the map, got {str(wrong)[:40]!r}; pick points of the map.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected points 0 … {count - 1} of the map, got {str(wrong)[:40]!r}; pick points of the map.",
+        )
     return np.array(sorted(rows), dtype=int)
 
 

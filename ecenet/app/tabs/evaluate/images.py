@@ -110,7 +110,7 @@ def open_image(
         UserError: it is none that is listed, or the data is not the bank's.
     """
     if not (type(image) is int and image in [index for index, _ in listing.rows]):
-        raise UserError(f"Expected an image of the list, got {str(image)[:60]}; click one.")
+        raise UserError("unknown-choice", f"Expected an image of the list, got {str(image)[:60]}; click one.")
     photo, mask = bank_image(bank, data, image, max_pixels=predictor.max_pixels)
     prediction = predictor.predict(thumbnail(photo, max_side=MAX_PHOTO_SIDE))
     truth = Truth(resize_labels(mask, size=prediction.image.size), tuple(prediction.class_names))

@@ -144,7 +144,9 @@ def build(
         source = source_of(session, opened, registry=registry)
         data = open_data(source.bank, folder, layout) if source is not None and local_files else None
         if source is None or listing is None or data is None:
-            raise UserError("Expected the folder of the images, but none is named; name it above the matrix.")
+            raise UserError(
+                "missing-value", "Expected the folder of the images, but none is named; name it above the matrix."
+            )
         added, looked_at = open_image(
             session,
             selection,
@@ -209,13 +211,16 @@ def cell_listing(
     """
     source = source_of(session, opened, registry=registry)
     if source is None:
-        raise UserError("Expected a bank to be shown, but there is none; open one first.")
+        raise UserError("not-there-yet", "Expected a bank to be shown, but there is none; open one first.")
     bank, stage = source.bank, session.embedding_stage(selection)
     names = bank.about["class_names"]
     pair = clicked.get("truth"), clicked.get("predicted")
     for k in pair:
         if not (type(k) is int and 0 <= k < len(names)):
-            raise UserError(f"Expected a class, 0 … {len(names) - 1}, got {str(k)[:60]}; click a cell of the matrix.")
+            raise UserError(
+                "unknown-choice",
+                f"Expected a class, 0 … {len(names) - 1}, got {str(k)[:60]}; click a cell of the matrix.",
+            )
     truth, predicted = int(str(pair[0])), int(str(pair[1]))
     found = cell_images(bank, stage, truth=truth, predicted=predicted, count=LISTED)
     title = f"{names[truth]} taken for {names[predicted]}, pixels" if truth != predicted else f"{names[truth]}, pixels"

@@ -171,7 +171,10 @@ def _number(text: str, field: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise UserError(f"Expected {field} to be a whole number above 0, got {text[:20]!r}; correct it or clear it.")
+        raise UserError(
+            "invalid-value",
+            f"Expected {field} to be a whole number above 0, got {text[:20]!r}; correct it or clear it.",
+        )
     return int(text)
 
 

@@ -103,7 +103,7 @@ def save_last(session: Session, experiment: Experiment, *, registry: ModelRegist
     """
     classes = experiment.of(session).scenario.classes
     if not classes:
-        raise UserError("Expected a painted class, but there is none yet; paint one first.")
+        raise UserError("not-there-yet", "Expected a painted class, but there is none yet; paint one first.")
     with download.new_file(f"{download.file_stem(classes[-1].name)}.safetensors") as path:
         save_class(classes[-1], path)
     return path
@@ -127,7 +127,9 @@ def change_mask(
     prediction, experiment = photo.prediction, experiment.of(session)
     mask = experiment.mask_at(prediction, stage)
     if action == "replace" and photo.true_mask is None:
-        raise UserError("Expected a ground truth, but this photo has none; upload one in the Pixel tab.")
+        raise UserError(
+            "not-there-yet", "Expected a ground truth, but this photo has none; upload one in the Pixel tab."
+        )
     mask = edit_mask(
         mask,
         action,
@@ -177,7 +179,10 @@ def move_embedding(
     """
     photo = session.required_photo(selection)
     if not (type(source) is int and 0 <= source < len(session.photos)):
-        raise UserError(f"Expected a photo to take the embedding from, got {str(source)[:40]}; choose one of yours.")
+        raise UserError(
+            "unknown-choice",
+            f"Expected a photo to take the embedding from, got {str(source)[:40]}; choose one of yours.",
+        )
     given = session.photos[source].prediction
     moved = Transplant(
         source=given,
