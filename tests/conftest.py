@@ -13,10 +13,10 @@ from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.model.ecenet import ECENet
 from ecenet.training.config import ModelConfig
-from tests.support.browsing import address, asked, browser, page, runs  # noqa: F401
 from tests.support.helpers import noise_image, small_model
-from tests.support.serving import api  # noqa: F401
-from tests.support.visitors import visitor  # noqa: F401
+from tests.support.web.browsing import address, asked, browser, page, runs  # noqa: F401
+from tests.support.web.serving import api  # noqa: F401
+from tests.support.web.visitors import visitor  # noqa: F401
 
 # On tensors this small threads mostly wait for each other, on a busy machine for long.
 torch.set_num_threads(1)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ecenet.app.server.options import Options
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 from ecenet.training.config import HALF, Precision, TrainConfig
 
 
@@ -102,7 +102,7 @@ class Evaluate:
 
     def run(self) -> None:
         from ecenet.common.distributed import shared_work
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.evaluation.evaluate import evaluate
         from ecenet.evaluation.tta import Averaging
         from ecenet.inference.predictor import Predictor
@@ -173,7 +173,7 @@ class Ship:
     """Of a run: weights of the best validation, of the last step, or the mean of both."""
 
     def run(self) -> None:
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.training.publish import figures_table, ship, weights_in
 
         data = read_data(self.data, self.split, layout=self.layout)
@@ -206,7 +206,7 @@ class Embed:
 
     def run(self) -> None:
         from ecenet.common.distributed import shared_work
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.evaluation.bank import bank_summary, embed_split
         from ecenet.evaluation.bank_parquet import write_bank
         from ecenet.inference.predictor import Predictor

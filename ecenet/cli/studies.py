@@ -9,7 +9,7 @@ import tyro
 
 from ecenet.cli.core import write_text
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 from ecenet.studies.options import Decoder, FewShotOptions, WarningOptions
 from ecenet.training.config import TrainConfig
 
@@ -80,7 +80,8 @@ class Consistency:
     def run(self) -> None:
         from ecenet.analysis.diagnostics.mask_warnings import warning_json
         from ecenet.evaluation.bank_parquet import read_bank
-        from ecenet.studies.failure_warning import confidence_warning, figures_json, score_warnings, warnings_table
+        from ecenet.studies.failure_warning import figures_json, score_warnings, warnings_table
+        from ecenet.studies.warning_thresholds import confidence_warning
 
         reference = read_bank(self.bank)
         bank = read_bank(self.val, weights=reference.about["weights_hash"])
@@ -109,7 +110,7 @@ class Knockout:
     """File to write the figures to; the table is printed as well."""
 
     def run(self) -> None:
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.inference.predictor import Predictor
         from ecenet.studies.knockouts import knock_out_table, knock_outs_json, score_knock_outs
 
@@ -141,7 +142,7 @@ class Fewshot:
     """File to write the figures to; the table is printed as well."""
 
     def run(self) -> None:
-        from ecenet.data.read import read_data
+        from ecenet.data.layouts.read import read_data
         from ecenet.inference.predictor import Predictor
         from ecenet.studies.fewshot import few_shot, few_shot_table
 

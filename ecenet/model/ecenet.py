@@ -9,14 +9,14 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from ecenet.model.backbone import build_backbone
-from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.config import ModelConfig
 from ecenet.model.edit_checks import HeadParts
 from ecenet.model.edits import HeadEdits, replaced_rows, silenced
+from ecenet.model.layers.class_extraction import ClassExtraction
+from ecenet.model.layers.reconstruction import build_reconstruction, diversity_loss
+from ecenet.model.layers.semantics import EmbeddingUpdater, SemanticsAttention, dot_product
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
-from ecenet.model.reconstruction import build_reconstruction, diversity_loss
-from ecenet.model.semantics import EmbeddingUpdater, SemanticsAttention, dot_product
 
 
 class ECENet(

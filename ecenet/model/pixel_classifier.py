@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from ecenet.common.errors import UserError
 from ecenet.model.backbone import Backbone
 from ecenet.model.checkpoint_files import config_values, parse_config
-from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.config import ModelConfig, SegViTConfig, Updater
 from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows
+from ecenet.model.layers.class_extraction import ClassExtraction
 from ecenet.model.outputs import ECENetOutput
 
 Self = TypeVar("Self", bound="PixelClassifier")

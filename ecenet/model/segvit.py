@@ -5,15 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ecenet.model.attention_to_mask import AttentionToMask, semantic_logits
 from ecenet.model.backbone import build_plain_vit
-from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.config import SegViTConfig
 from ecenet.model.edit_checks import HeadParts
 from ecenet.model.edits import HeadEdits, replaced_rows, silenced
+from ecenet.model.layers.attention_to_mask import AttentionToMask, semantic_logits
+from ecenet.model.layers.class_extraction import ClassExtraction
+from ecenet.model.layers.semantics import EmbeddingUpdater
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
-from ecenet.model.semantics import EmbeddingUpdater
 
 
 class SegViT(

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 from ecenet.model.config import Architecture, ModelConfig, SegViTConfig
 
 StageLoss = Literal["cross_entropy", "dice_focal"]
@@ -135,7 +135,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What is minimised; `ecenet/training/losses.py` has the terms."""
+    """What is minimised; `ecenet/training/losses/segmentation.py` has the terms."""
 
     stage_weight: float = 0.3
     """λ_s: weight of each stage's loss."""

@@ -10,8 +10,8 @@ from accelerate.utils import DistributedDataParallelKwargs
 
 from ecenet.common.distributed import only_cpu
 from ecenet.common.errors import UserError
+from ecenet.data.layouts.read import read_data
 from ecenet.data.loading import Batch, training_batches
-from ecenet.data.read import read_data
 from ecenet.data.sampling import StepSampler, TrainingSamples
 from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from ecenet.inference.predictor import Predictor

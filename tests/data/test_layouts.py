@@ -11,15 +11,15 @@ import pytest
 from scipy.io import savemat
 
 from ecenet.common.error_codes import ErrorCode
-from ecenet.data import camvid
-from ecenet.data.ade20k import read_ade20k
-from ecenet.data.camvid import read_camvid
-from ecenet.data.cityscapes import read_cityscapes
-from ecenet.data.pairing import published_labels
-from ecenet.data.pascal_context import read_pascal_context
-from ecenet.data.read import Layout, read_data
+from ecenet.data.layouts import camvid
+from ecenet.data.layouts.ade20k import read_ade20k
+from ecenet.data.layouts.camvid import read_camvid
+from ecenet.data.layouts.cityscapes import read_cityscapes
+from ecenet.data.layouts.pairing import published_labels
+from ecenet.data.layouts.pascal_context import read_pascal_context
+from ecenet.data.layouts.read import Layout, read_data
+from ecenet.data.layouts.voc2012 import read_voc2012
 from ecenet.data.split import LabelledSplit
-from ecenet.data.voc2012 import read_voc2012
 from tests.support.helpers import write_folder
 from tests.support.published import (
     SIDE,

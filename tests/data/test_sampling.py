@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.data.sampling import SampleKey, StepSampler, TrainingSamples
 from tests.support.helpers import write_classes, write_folder, write_pair
 

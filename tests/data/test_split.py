@@ -9,8 +9,8 @@ from PIL import Image
 
 from ecenet.common.error_codes import ErrorCode
 from ecenet.common.errors import UserError
-from ecenet.data.folder import read_folder
 from ecenet.data.labels import LabelSet, read_labels
+from ecenet.data.layouts.folder import read_folder
 from ecenet.data.split import LabelledSplit, class_pixels, class_presence
 from tests.support.helpers import CLASS_NAMES, noise_image, write_classes, write_folder, write_pair
 from tests.support.refusals import assert_names, refused

@@ -11,7 +11,7 @@ import torch
 
 from ecenet.__main__ import main
 from ecenet.common.distributed import launcher
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.bank import EmbeddingBank, embed_split, embedding_rows
 from ecenet.evaluation.bank_parquet import COLUMNS, read_bank, write_bank
 from ecenet.evaluation.evaluate import evaluate

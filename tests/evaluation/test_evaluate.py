@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ecenet.__main__ import main
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.data.split import LabelledSplit
 from ecenet.evaluation.evaluate import count_pixels, evaluate, merge, score
 from ecenet.evaluation.metrics import (

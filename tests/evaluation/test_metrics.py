@@ -17,7 +17,7 @@ from ecenet.evaluation.metrics import (
     pixel_accuracy,
 )
 from ecenet.training.config import LossConfig
-from ecenet.training.losses import cross_entropy, segmentation_losses, subsample
+from ecenet.training.losses.segmentation import cross_entropy, segmentation_losses, subsample
 from tests.support.helpers import small_model
 
 # Rows: target, columns: predicted. Class 3 neither occurs nor is predicted.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import WEIGHTS_DIR

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ecenet.__main__ import main
 from ecenet.common.error_codes import ErrorCode
-from ecenet.data.pairing import published_labels
+from ecenet.data.layouts.pairing import published_labels
 from ecenet.inference.convert import segvit as convert
 from ecenet.inference.convert.mmseg_file import Published, parse_config, read_published
 from ecenet.inference.convert.segvit import convert_segvit

@@ -10,7 +10,7 @@ from torch import Tensor
 from ecenet.model.backbone import Backbone, build_backbone, timm_normalisation
 from ecenet.model.ecenet import ECENet
 from ecenet.training.config import LossConfig
-from ecenet.training.losses import segmentation_losses
+from ecenet.training.losses.segmentation import segmentation_losses
 from tests.support.refusals import refused
 
 FAMILIES: list[tuple[str, tuple[int, ...], int | None, list[int]]] = [

@@ -11,7 +11,7 @@ from torch import Tensor
 from ecenet.model.ecenet import ECENet, resize
 from ecenet.model.outputs import ECENetOutput
 from ecenet.training.config import LossConfig, ModelConfig
-from ecenet.training.losses import segmentation_losses
+from ecenet.training.losses.segmentation import segmentation_losses
 from tests.support.refusals import refused
 
 ABLATIONS: list[dict[str, Any]] = [

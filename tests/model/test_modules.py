@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecenet.model.class_extraction import ClassExtraction, masked_mean, pyramid_cells
-from ecenet.model.reconstruction import FeatureReconstruction, JoinedReconstruction, diversity_loss
-from ecenet.model.semantics import EmbeddingUpdater, SemanticsAttention
+from ecenet.model.layers.class_extraction import ClassExtraction, masked_mean, pyramid_cells
+from ecenet.model.layers.reconstruction import FeatureReconstruction, JoinedReconstruction, diversity_loss
+from ecenet.model.layers.semantics import EmbeddingUpdater, SemanticsAttention
 
 FEATURES = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)
 MASKS = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [1.0, 1.0]]])[None]

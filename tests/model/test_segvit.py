@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ecenet.model.attention_to_mask import semantic_logits
 from ecenet.model.config import SegViTConfig
 from ecenet.model.edits import AddedClass, HeadEdits, StageEdits
+from ecenet.model.layers.attention_to_mask import semantic_logits
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.segvit import SegViT
 from ecenet.training.config import LossConfig, StageLoss
-from ecenet.training.losses import matched_loss, segmentation_losses
+from ecenet.training.losses.segmentation import matched_loss, segmentation_losses
 from tests.support.edited import at, differing, run
 from tests.support.helpers import (
     EXPLICIT,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ecenet.inference.weights import copy_weights, load_model, save_model
-from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.ecenet import ECENet
+from ecenet.model.layers.class_extraction import ClassExtraction
 from ecenet.training.config import ModelConfig
 from tests.conftest import CLASS_COLORS, CLASS_NAMES
 from tests.support.helpers import small_model

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browsing import ROOT
+from tests.support.web.browsing import ROOT
 
 
 @pytest.mark.parametrize("target", ["first-paint", "fuzz", "map-speed", "pictures", "soak"])

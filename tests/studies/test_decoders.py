@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ecenet.common.errors import UserError
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.studies.decoders import Row, compare, comparison_table, make_candidate
 from ecenet.studies.options import Decoder
 from ecenet.studies.short_training import logits_of

@@ -12,9 +12,9 @@ from PIL import Image
 from ecenet.__main__ import main
 from ecenet.analysis.interventions.painting import paint_class
 from ecenet.analysis.interventions.prototypes import cosine_maps, mean_prototype
-from ecenet.data.folder import read_folder
 from ecenet.data.images import RGBImage
 from ecenet.data.labels import read_labels
+from ecenet.data.layouts.folder import read_folder
 from ecenet.inference.prediction import ImageFeatures
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model

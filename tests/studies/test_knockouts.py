@@ -8,7 +8,7 @@ import pytest
 
 from ecenet.__main__ import main
 from ecenet.analysis.interventions.scenario import KnockOuts
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model

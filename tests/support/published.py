@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from ecenet.data import camvid
-from ecenet.data.pairing import published_labels
+from ecenet.data.layouts import camvid
+from ecenet.data.layouts.pairing import published_labels
 from tests.support.helpers import noise_image
 
 SIDE = 8

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tests.support.bombs import BOMBS
-from tests.support.entry_points import MEGABYTES, SECONDS, EntryPoints, Outcome
-from tests.support.file_bombs import FILE_BOMBS
-from tests.support.mutants import file_mutant, image_mutant
+from tests.support.hostile.bombs import BOMBS
+from tests.support.hostile.entry_points import MEGABYTES, SECONDS, EntryPoints, Outcome
+from tests.support.hostile.file_bombs import FILE_BOMBS
+from tests.support.hostile.mutants import file_mutant, image_mutant
 
 Upload = tuple[str, str, bytes]
 """What it is called, the entry point that it comes by, the file."""

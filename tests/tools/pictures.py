@@ -22,7 +22,7 @@ from ecenet.data.images import thumbnail
 from ecenet.inference.overlay import overlay, side_by_side
 from ecenet.inference.predictor import Predictor
 from ecenet.studies.ablation_plot import ablation_figure
-from tests.support.browsing import ROOT, paint, served_app, started_browser, wait_for_cover
+from tests.support.web.browsing import ROOT, paint, served_app, started_browser, wait_for_cover
 
 ASSETS = ROOT / "assets"
 WIDTH, HEIGHT, MARGIN = 1280, 900, 12

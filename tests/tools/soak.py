@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import tyro
 
-from tests.support.crowd import Crowd, Ledger
+from tests.support.web.crowd import Crowd, Ledger
 
 ROOT = Path(__file__).parents[2]
 MB = 2**20

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ecenet.training.config import LossConfig
-from ecenet.training.contrastive import contrastive_loss, held_classes, stage_contrast
-from ecenet.training.losses import segmentation_losses
+from ecenet.training.losses.contrastive import contrastive_loss, held_classes, stage_contrast
+from ecenet.training.losses.segmentation import segmentation_losses
 from tests.support.helpers import small_model
 
 EAST, NORTH, WEST = [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]

@@ -18,7 +18,7 @@ from ecenet.model.network import Network
 from ecenet.model.outputs import ECENetOutput
 from ecenet.training.config import LossConfig
 from ecenet.training.loop import train
-from ecenet.training.losses import segmentation_losses
+from ecenet.training.losses.segmentation import segmentation_losses
 from ecenet.training.run_folder import read_metrics
 from tests.support.helpers import EXPLICIT, noise_image, small_model, small_segvit, tiny_training, write_folder
 

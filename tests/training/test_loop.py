@@ -12,7 +12,7 @@ from torch import Tensor
 
 import ecenet.training.step
 from ecenet.common.errors import UserError
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model

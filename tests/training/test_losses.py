@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ecenet.training.config import LossConfig, StageLoss
-from ecenet.training.losses import (
+from ecenet.training.losses.segmentation import (
     balanced_class_weights,
     class_presence_loss,
     cross_entropy,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.inference.weights import CLASS_TENSORS, save_model
 from ecenet.training.config import DataConfig, ModelConfig, StartConfig, TrainConfig
 from ecenet.training.settings import recipe_settings

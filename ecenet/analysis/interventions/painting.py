@@ -14,7 +14,7 @@ from ecenet.analysis.interventions.regions import RegionWeights, region_weights
 from ecenet.common.errors import UserError
 from ecenet.inference.prediction import ImageFeatures
 from ecenet.inference.predictor import Predictor
-from ecenet.model.class_extraction import masked_mean, pyramid_cells
+from ecenet.model.layers.class_extraction import masked_mean, pyramid_cells
 from ecenet.model.network import as_ecenet
 
 Pooling = Literal["mean", "pyramid", "prototypes"]

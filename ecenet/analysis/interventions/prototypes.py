@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ecenet.analysis.interventions.regions import region_weights
-from ecenet.model.class_extraction import masked_mean
+from ecenet.model.layers.class_extraction import masked_mean
 
 
 def mean_prototype(examples: Sequence[tuple[Tensor, np.ndarray]]) -> Tensor:

@@ -4,7 +4,7 @@ from typing import get_args
 
 import gradio as gr
 
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 
 LAYOUT_TITLES = {"folder": "images/, masks/, classes.json"}
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from ecenet.common.errors import UserError, disk_errors
 from ecenet.data.colors import distinct_colors
 from ecenet.data.labels import LabelSet, read_labels
-from ecenet.data.pairing import published_labels
-from ecenet.data.pascal_context import with_background
+from ecenet.data.layouts.pairing import published_labels
+from ecenet.data.layouts.pascal_context import with_background
 from ecenet.inference.convert.mmseg_file import Published, read_published, stated
 from ecenet.inference.convert.segvit_tensors import architecture, translate
 from ecenet.inference.weights import save_model

@@ -39,7 +39,7 @@ from ecenet.studies.benchmarks.peer_networks import (
     reason_against,
     stands_on,
 )
-from ecenet.studies.benchmarks.single import WARM_UP_ROUNDS, count_gigaflops, round_seconds
+from ecenet.studies.benchmarks.single import WARM_UP_ROUNDS, count_gigaflops, ratio_quartiles, round_seconds
 from ecenet.training.config import HALF
 
 SIZE_DIVISOR = 32
@@ -204,12 +204,6 @@ def measure(at: Conditions, *, memory: dict[str, Memory]) -> dict[str, Any]:
             row["batches"][str(batch)] = figures[row["name"]]
     reasons = {name: reason_against(name, at.setting) for name in at.candidates}
     return {"rows": rows, "not_run": {name: reason for name, reason in reasons.items() if reason is not None}}
-
-
-def ratio_quartiles(seconds: Sequence[float], backbone_seconds: Sequence[float]) -> list[float]:
-    """First, second and third quartile of the ratios of two entries' times in the same rounds."""
-    ratios = np.asarray(seconds) / np.asarray(backbone_seconds)
-    return [round(float(quartile), 4) for quartile in np.percentile(ratios, (25, 50, 75))]
 
 
 def _built(at: Conditions) -> list[Timed]:

@@ -3,7 +3,7 @@
 import copy
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -131,3 +131,9 @@ def all_arrays(output: ECENetOutput) -> list[np.ndarray]:
     """Every tensor of an output as an fp32 array on the host."""
     leaves = tree_leaves(output)
     return [leaf.float().cpu().numpy() for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+
+def ratio_quartiles(seconds: Sequence[float], backbone_seconds: Sequence[float]) -> list[float]:
+    """First, second and third quartile of the ratios of two entries' times in the same rounds."""
+    ratios = np.asarray(seconds) / np.asarray(backbone_seconds)
+    return [round(float(quartile), 4) for quartile in np.percentile(ratios, (25, 50, 75))]

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from ecenet.common.child_env import child_environment
 from ecenet.common.distributed import launcher
 from ecenet.common.errors import UserError
+from ecenet.data.layouts.read import read_data
 from ecenet.data.loading import Batch
-from ecenet.data.read import read_data
 from ecenet.data.split import class_pixels
 from ecenet.training.config import StartConfig, TrainConfig
 from ecenet.training.loop import LOG_EVERY

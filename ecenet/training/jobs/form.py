@@ -8,7 +8,7 @@ from pathlib import Path
 import tyro
 
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout, read_data
+from ecenet.data.layouts.read import Layout, read_data
 from ecenet.training.command import Train
 from ecenet.training.config import DataConfig, TrainConfig
 from ecenet.training.presets import find_recipe, with_preset

@@ -12,7 +12,7 @@ from ecenet.analysis.diagnostics.bank_statistics import (
     stage_mious,
     worst_images,
 )
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.bank import EmbeddingBank, embed_split
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor

@@ -8,8 +8,9 @@ import numpy as np
 
 from ecenet.analysis.diagnostics.mask_warnings import ConfidenceWarning, StageWarning, read_warning, warning_json
 from ecenet.studies.bootstrap import Estimate
-from ecenet.studies.failure_warning import ScoreFigures, StageFigures, confidence_warning
+from ecenet.studies.failure_warning import ScoreFigures, StageFigures
 from ecenet.studies.options import WarningOptions
+from ecenet.studies.warning_thresholds import confidence_warning
 from tests.support.predictions import make_prediction
 from tests.support.refusals import refused
 

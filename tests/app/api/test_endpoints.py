@@ -21,7 +21,7 @@ from ecenet.analysis.interventions.painting import paint_class
 from ecenet.app.api import photo
 from ecenet.evaluation.bank_parquet import read_bank
 from ecenet.inference.weights import WEIGHTS_DIR
-from tests.support.serving import README_ADDRESS, Served, readme_examples
+from tests.support.web.serving import README_ADDRESS, Served, readme_examples
 
 ENDPOINTS = {"/segment", "/similarity", "/embed", "/consistency", "/faithfulness", "/what_if"}
 STAGES = ["ece", "stage4", "stage3", "stage2", "stage1", "final"]

@@ -16,7 +16,7 @@ from ecenet.app.state.limits import Limits
 from ecenet.app.uploads.files import NOT_UPLOADED
 from ecenet.inference import weights
 from tests.support.refusals import assert_names
-from tests.support.serving import FILE, Served
+from tests.support.web.serving import FILE, Served
 
 NAMES = ["consistency", "embed", "faithfulness", "segment", "similarity", "what_if"]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bombs import BOMBS
-from tests.support.entry_points import FILE_KINDS, EntryPoints
-from tests.support.file_bombs import FILE_BOMBS
-from tests.support.mutants import file_mutant, image_mutant
+from tests.support.hostile.bombs import BOMBS
+from tests.support.hostile.entry_points import FILE_KINDS, EntryPoints
+from tests.support.hostile.file_bombs import FILE_BOMBS
+from tests.support.hostile.mutants import file_mutant, image_mutant
 
 CHEAP = (
     "png of few bytes", "png sliver", "png text", "png profile", "png chunks", "gif frames", "webp of few bytes",

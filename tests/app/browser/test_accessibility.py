@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.support.browsing import ARTIFACTS, LONG, PHOTOS, upload
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, upload
 
 pytestmark = pytest.mark.browser
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browsing import ARTIFACTS, LONG, PHOTOS
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS
 
 pytestmark = pytest.mark.browser
 

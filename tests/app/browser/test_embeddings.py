@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browsing import ARTIFACTS, LONG, PHOTOS, upload
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, upload
 
 pytestmark = pytest.mark.browser
 

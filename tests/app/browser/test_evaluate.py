@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.bank import embed_split
 from ecenet.evaluation.bank_parquet import write_bank
 from ecenet.inference.predictor import Predictor
-from tests.support.browsing import ARTIFACTS, LONG, PHOTOS
 from tests.support.helpers import write_classes, write_pair
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS
 
 pytestmark = pytest.mark.browser
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.browsing import ARTIFACTS, LONG, PHOTOS, upload
 from tests.support.helpers import write_folder
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, upload
 
 pytestmark = pytest.mark.browser
 

@@ -9,7 +9,7 @@ import skimage.data
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.support.browsing import ARTIFACTS, LONG
+from tests.support.web.browsing import ARTIFACTS, LONG
 
 pytestmark = pytest.mark.browser
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browsing import upload
 from tests.support.helpers import encode, noise_image
+from tests.support.web.browsing import upload
 
 pytestmark = pytest.mark.browser
 SCRIPT = """<img src=x onerror="window.hacked=1">${window.hacked=2}{{window.hacked=3}}"""

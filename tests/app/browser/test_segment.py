@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.browsing import ARTIFACTS, LONG, PHOTOS, upload
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, upload
 
 pytestmark = pytest.mark.browser
 

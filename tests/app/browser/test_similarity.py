@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browsing import ARTIFACTS, LONG
+from tests.support.web.browsing import ARTIFACTS, LONG
 
 pytestmark = pytest.mark.browser
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browsing import LONG, covered, paint, wait_for_cover
+from tests.support.web.browsing import LONG, covered, paint, wait_for_cover
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browsing import LONG
+from tests.support.web.browsing import LONG
 
 pytestmark = pytest.mark.browser
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browsing import ARTIFACTS, LONG, PHOTOS, covered, paint, upload, wait_for_cover
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, covered, paint, upload, wait_for_cover
 
 pytestmark = pytest.mark.browser
 

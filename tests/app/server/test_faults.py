@@ -18,8 +18,8 @@ import psutil
 import pytest
 import skimage.data
 
-from tests.support.browsing import ROOT
 from tests.support.refusals import assert_names
+from tests.support.web.browsing import ROOT
 
 CHELSEA = Path(skimage.data.__file__).parent / "chelsea.png"
 

@@ -35,7 +35,7 @@ from ecenet.app.server.event_queue import VisitorQueue
 from ecenet.app.server.middleware import UNUSED
 from ecenet.app.server.session_store import Retention, Sessions
 from ecenet.app.static_files import STATIC, read_static
-from tests.support.browsing import ROOT
+from tests.support.web.browsing import ROOT
 
 FRONTEND = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
 REQUIREMENTS = [

@@ -5,8 +5,8 @@ import time
 
 import httpx
 
-from tests.support.crowd import Crowd, owner_of, picture
-from tests.support.serving import Served
+from tests.support.web.crowd import Crowd, owner_of, picture
+from tests.support.web.serving import Served
 
 SECONDS = 10
 

@@ -29,7 +29,7 @@ from ecenet.common.logs import configure_logging, log_event
 from ecenet.inference.predictor import Predictor
 from tests.support.fitters import ScriptedFitter
 from tests.support.refusals import assert_names
-from tests.support.serving import Served, patient_client
+from tests.support.web.serving import Served, patient_client
 
 ENDPOINTS = "ecenet.app.api.photo.PhotoEndpoints"
 SECRET = "the visitor's holiday"

@@ -25,8 +25,8 @@ from ecenet.inference import weights
 from tests.support.helpers import write_folder
 from tests.support.predictions import make_prediction
 from tests.support.refusals import assert_names, refused
-from tests.support.serving import FILE, Served
-from tests.support.visitors import Visitor, opened_in, route, sentence
+from tests.support.web.serving import FILE, Served
+from tests.support.web.visitors import Visitor, opened_in, route, sentence
 
 ROOT = Path(__file__).parents[3]
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"

@@ -29,7 +29,7 @@ from ecenet.app.tabs.train import render as run_view
 from ecenet.app.tabs.what_if.render import render_details, render_result
 from ecenet.app.widgets.markup import color_swatch
 from ecenet.common.errors import UserError
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.bank import embed_split
 from ecenet.inference.convert.mmseg_file import read_published
 from ecenet.inference.prediction import Prediction

@@ -17,8 +17,8 @@ from starlette.testclient import TestClient
 
 from ecenet.app.server.middleware import request_filters
 from tests.support.refusals import assert_names
-from tests.support.serving import FILE, Served
-from tests.support.visitors import CLIENT, Visitor, route, sentence
+from tests.support.web.serving import FILE, Served
+from tests.support.web.visitors import CLIENT, Visitor, route, sentence
 
 
 def test_routes_that_the_page_has_no_use_for_are_closed(api: Served) -> None:

@@ -25,7 +25,7 @@ from ecenet.app.start import serve_app
 from ecenet.app.state.limits import Limits
 from ecenet.common.version import commit, version_line
 from tests.support.refusals import assert_names
-from tests.support.serving import Served
+from tests.support.web.serving import Served
 
 ROOT = Path(__file__).parents[3]
 

@@ -30,8 +30,8 @@ from ecenet.app.state.session import Photo, Session
 from ecenet.app.widgets.download import new_file
 from ecenet.inference.predictor import Predictor
 from tests.support.helpers import noise_image
-from tests.support.serving import patient_client
-from tests.support.visitor import API, Visitor
+from tests.support.web.serving import patient_client
+from tests.support.web.visitor import API, Visitor
 
 QUICK = Retention(seconds=1.0, empty_seconds=0.5, resting_seconds=0, every=0.05)
 LARGE = 4 << 20

@@ -23,8 +23,8 @@ import skimage.data
 from PIL import Image
 
 from tests.support.refusals import assert_names
-from tests.support.serving import FILE, patient_client
-from tests.support.visitors import Visitor, sentence
+from tests.support.web.serving import FILE, patient_client
+from tests.support.web.visitors import Visitor, sentence
 
 pytestmark = pytest.mark.spaces
 ROOT = Path(__file__).parents[3]

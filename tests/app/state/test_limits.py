@@ -23,7 +23,7 @@ from ecenet.inference.weights import save_model
 from tests.support.fitters import ScriptedFitter
 from tests.support.helpers import noise_image, small_model
 from tests.support.refusals import assert_names, refused
-from tests.support.toasts import toasted
+from tests.support.web.toasts import toasted
 
 SMALL = Limits(megabytes=1, pixels=10_000, photos=2)
 """At most 100×100 pixels."""

@@ -27,7 +27,7 @@ from ecenet.training.config import ModelConfig
 from tests.support.helpers import CLASS_NAMES, noise_image, small_model
 from tests.support.predictions import make_prediction
 from tests.support.refusals import refused
-from tests.support.toasts import toasted
+from tests.support.web.toasts import toasted
 
 SHALLOW = ModelConfig(embed_dim=16, out_indices=(2, 3))
 

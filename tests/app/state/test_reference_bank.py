@@ -11,7 +11,7 @@ import numpy as np
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.tabs.embeddings.events import point_of, select_point
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.bank import embed_split
 from ecenet.evaluation.bank_parquet import write_bank
 from ecenet.inference.predictor import Predictor

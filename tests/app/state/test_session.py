@@ -28,7 +28,7 @@ from ecenet.inference.weights import save_model
 from tests.support.helpers import noise_image, small_model
 from tests.support.predictions import STAGES, make_prediction
 from tests.support.refusals import refused
-from tests.support.toasts import toasted
+from tests.support.web.toasts import toasted
 
 FINAL = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 COARSE = np.array([[2, 2, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)

@@ -21,9 +21,9 @@ from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import MAX_PHOTO_SIDE, Session, add_photo, new_session
 from ecenet.app.state.session_zip import MAX_VIEW_BYTES, Entry, read_bundle, write_bundle
 from ecenet.inference.weights import save_model
-from tests.support.file_bombs import zip_entries
 from tests.support.fitters import ScriptedFitter
 from tests.support.helpers import noise_image, small_model
+from tests.support.hostile.file_bombs import zip_entries
 from tests.support.predictions import STAGES, make_prediction
 from tests.support.refusals import refused
 

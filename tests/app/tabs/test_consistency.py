@@ -10,7 +10,7 @@ from ecenet.analysis.diagnostics.mask_warnings import ConfidenceWarning, StageWa
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.tabs.embeddings.consistency import WARNED, consistency_table, render
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.bank import embed_split
 from ecenet.evaluation.bank_parquet import write_bank
 from ecenet.inference.predictor import Predictor

@@ -24,7 +24,7 @@ from tests.support.fitters import ScriptedFitter
 from tests.support.maps import LABELS, OPTIONS, map_of, render, session_of
 from tests.support.predictions import CLASS_COLORS, CLASS_NAMES, STAGES, make_prediction
 from tests.support.refusals import refused
-from tests.support.toasts import toasted
+from tests.support.web.toasts import toasted
 
 
 def figure_of(

@@ -16,7 +16,7 @@ from ecenet.app.state.session import Session, new_session
 from ecenet.app.tabs.evaluate import tab as evaluate
 from ecenet.app.tabs.evaluate.images import Listing, image_cards, image_names, open_data, open_image
 from ecenet.common.errors import UserError
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.bank import EmbeddingBank, bank_image, embed_split
 from ecenet.evaluation.bank_parquet import write_bank
 from ecenet.inference.overlay import marked_pixels

@@ -23,7 +23,7 @@ from ecenet.inference.prediction import Prediction, StagePrediction
 from ecenet.inference.predictor import Predictor
 from tests.support.helpers import noise_image, small_model
 from tests.support.predictions import CLASS_NAMES, STAGES, make_prediction
-from tests.support.toasts import toasted
+from tests.support.web.toasts import toasted
 
 LABELS = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 

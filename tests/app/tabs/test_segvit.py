@@ -17,7 +17,7 @@ from ecenet.app.tabs import compare, pixel, segment, similarity
 from ecenet.app.tabs.embeddings import tab as embeddings
 from ecenet.app.tabs.what_if import controls, handlers
 from ecenet.app.tabs.what_if.render import render_result
-from ecenet.data.folder import read_folder
+from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.bank import embed_split
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor

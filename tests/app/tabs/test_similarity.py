@@ -15,7 +15,7 @@ from ecenet.app.state.session import Photo, Session
 from ecenet.app.tabs import similarity
 from ecenet.inference.export import stage_arrays
 from tests.support.predictions import CLASS_NAMES, STAGES, make_prediction
-from tests.support.toasts import toasted
+from tests.support.web.toasts import toasted
 
 FINAL = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
 COARSE = np.array([[2, 2, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)

@@ -29,7 +29,7 @@ from ecenet.model.config import Embeddings
 from ecenet.training.config import ModelConfig
 from tests.support.helpers import CLASS_NAMES, noise_image, small_model
 from tests.support.refusals import refused
-from tests.support.toasts import toasted
+from tests.support.web.toasts import toasted
 
 HERE = Selection()
 BOX = {"tool": "box", "points": [[4, 4], [30, 30]], "radius": 3}

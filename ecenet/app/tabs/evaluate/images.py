@@ -15,7 +15,7 @@ from ecenet.app.widgets.pictures import marked_photo
 from ecenet.common.errors import UserError
 from ecenet.data.images import thumbnail
 from ecenet.data.labels import IGNORE_INDEX
-from ecenet.data.read import Layout, read_data
+from ecenet.data.layouts.read import Layout, read_data
 from ecenet.data.split import LabelledSplit
 from ecenet.evaluation.bank import EmbeddingBank, bank_image
 from ecenet.inference.overlay import resize_labels

@@ -24,7 +24,7 @@ from ecenet.app.tabs.evaluate.tables import about_bank, confusion_table, spread_
 from ecenet.app.widgets.data_fields import data_fields
 from ecenet.app.widgets.markup import empty_state, on_click
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 from ecenet.evaluation.bank import EmbeddingBank
 from ecenet.evaluation.bank_parquet import read_bank
 from ecenet.evaluation.metrics import intersection_over_union

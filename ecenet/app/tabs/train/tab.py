@@ -12,7 +12,7 @@ from ecenet.app.state.events import LATEST, Subscription
 from ecenet.app.tabs.train import render as run_view
 from ecenet.app.widgets.data_fields import data_fields
 from ecenet.common.errors import UserError
-from ecenet.data.read import Layout
+from ecenet.data.layouts.read import Layout
 from ecenet.training.jobs.form import RunRequest
 from ecenet.training.jobs.launcher import resume_run, start_run, stop_run
 from ecenet.training.jobs.status import RunReport, run_reports, sample_pictures

@@ -6,9 +6,9 @@ import torch
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
-from ecenet.model.class_extraction import masked_mean
 from ecenet.model.config import Updater
 from ecenet.model.edits import silenced
+from ecenet.model.layers.class_extraction import masked_mean
 
 
 class SemanticsAttention(nn.Module):

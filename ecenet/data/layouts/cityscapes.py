@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecenet.data.pairing import class_table, list_files, pair_files, published_labels, read_renumbered
+from ecenet.data.layouts.pairing import class_table, list_files, pair_files, published_labels, read_renumbered
 from ecenet.data.split import LabelledSplit, read_indices
 
 IDS = 34

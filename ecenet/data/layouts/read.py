@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ecenet.common.errors import UserError
-from ecenet.data.ade20k import read_ade20k
-from ecenet.data.camvid import read_camvid
-from ecenet.data.cityscapes import read_cityscapes
-from ecenet.data.folder import read_folder
-from ecenet.data.pascal_context import read_pascal_context
+from ecenet.data.layouts.ade20k import read_ade20k
+from ecenet.data.layouts.camvid import read_camvid
+from ecenet.data.layouts.cityscapes import read_cityscapes
+from ecenet.data.layouts.folder import read_folder
+from ecenet.data.layouts.pascal_context import read_pascal_context
+from ecenet.data.layouts.voc2012 import read_voc2012
 from ecenet.data.split import LabelledSplit
-from ecenet.data.voc2012 import read_voc2012
 
 Layout = Literal["folder", "ade20k", "pascal-context-59", "pascal-context-60", "cityscapes", "voc2012", "camvid"]
 """How a data set lies on disk: our own folders, or as its publisher unpacks."""

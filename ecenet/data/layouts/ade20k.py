@@ -6,7 +6,14 @@
 from functools import partial
 from pathlib import Path
 
-from ecenet.data.pairing import class_table, find_home, list_files, pair_files, published_labels, read_renumbered
+from ecenet.data.layouts.pairing import (
+    class_table,
+    find_home,
+    list_files,
+    pair_files,
+    published_labels,
+    read_renumbered,
+)
 from ecenet.data.split import LabelledSplit
 
 FOLDERS = {"train": "training", "val": "validation"}

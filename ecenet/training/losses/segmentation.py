@@ -16,7 +16,7 @@ from ecenet.data.labels import IGNORE_INDEX
 from ecenet.model.ecenet import resize
 from ecenet.model.outputs import ECENetOutput
 from ecenet.training.config import LossConfig
-from ecenet.training.contrastive import stage_contrast
+from ecenet.training.losses.contrastive import stage_contrast
 
 FOCAL_POWER = 2.0
 FOCAL_BALANCE = 0.25

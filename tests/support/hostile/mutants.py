@@ -21,9 +21,9 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo, new_session
 from ecenet.inference.weights import WEIGHTS_DIR
-from tests.support.bombs import PNG_SIGNATURE, png_chunk
-from tests.support.entry_points import FILE_KINDS, IMAGE_FORMATS
 from tests.support.helpers import encode, noise_image
+from tests.support.hostile.bombs import PNG_SIGNATURE, png_chunk
+from tests.support.hostile.entry_points import FILE_KINDS, IMAGE_FORMATS
 
 OTHER_FILES = ("truth", "bank", "class")
 """What other files are spliced with."""
@@ -91,7 +91,7 @@ def image_seeds() -> dict[str, list[bytes]]:
 
 
 def _run_length_bmp() -> bytes:
-    from tests.support.bombs import bmp
+    from tests.support.hostile.bombs import bmp
 
     row = b"\x30\5\0\4\1\2\3\4\x0d\x09\0\0"  # a run of 48, four single pixels, a run of 13, end of row
     return bmp(65, 40, packing=1, data=row * 40 + b"\0\1")

@@ -16,7 +16,7 @@ from scipy.io import loadmat
 
 from ecenet.common.errors import UserError
 from ecenet.data.labels import LabelSet
-from ecenet.data.pairing import class_table, find_home, pair_files, published_labels, read_list, renumber
+from ecenet.data.layouts.pairing import class_table, find_home, pair_files, published_labels, read_list, renumber
 from ecenet.data.split import LabelledSplit
 
 

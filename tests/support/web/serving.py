@@ -20,7 +20,7 @@ from tests.support.fitters import ScriptedFitter
 if TYPE_CHECKING:
     from gradio_client import Client
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 README_ADDRESS = "http://127.0.0.1:7860"
 FILE = {"meta": {"_type": "gradio.FileData"}}
 """What marks a dictionary as a file."""

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.serving import FILE, Served
+from tests.support.web.serving import FILE, Served
 
 CLIENT = httpx.Client(timeout=60, verify=False)
 _watched: dict[str, list[str]] = {}

@@ -22,8 +22,8 @@ import numpy as np
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from tests.support.serving import patient_client
-from tests.support.visitor import API, BUSY, Answer, Visitor
+from tests.support.web.serving import patient_client
+from tests.support.web.visitor import API, BUSY, Answer, Visitor
 
 LEVELS = (16, 90, 165, 240)
 """Of the squares in a picture's corner that tell whose it is."""

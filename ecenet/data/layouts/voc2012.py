@@ -7,7 +7,7 @@
 
 from pathlib import Path
 
-from ecenet.data.pairing import find_home, pair_files, published_labels, read_list
+from ecenet.data.layouts.pairing import find_home, pair_files, published_labels, read_list
 from ecenet.data.split import LabelledSplit, read_indices
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ecenet.common.errors import UserError
 from ecenet.data.labels import IGNORE_INDEX
-from ecenet.data.pairing import (
+from ecenet.data.layouts.pairing import (
     class_table,
     find_home,
     list_files,
