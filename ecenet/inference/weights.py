@@ -10,10 +10,9 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
 from ecenet.common.errors import UserError
-from ecenet.model.config_file import read_config
+from ecenet.model.checkpoint_files import read_config, read_tensors
 from ecenet.model.network import Network, build_network
 from ecenet.model.segvit import SegViT
-from ecenet.model.tensor_file import read_tensors
 
 _CHECKOUT, _PACKAGE = Path(__file__).resolve().parents[2] / "weights", Path(__file__).resolve().parents[1] / "shipped"
 WEIGHTS_DIR = _PACKAGE if _PACKAGE.is_dir() else _CHECKOUT

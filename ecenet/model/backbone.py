@@ -10,7 +10,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
-from ecenet.model.tensor_file import read_tensors
+from ecenet.model.checkpoint_files import read_tensors
 
 
 class Backbone(nn.Module):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ecenet.model.backbone import build_backbone
 from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.config import ModelConfig
-from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
-from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
+from ecenet.model.edit_checks import HeadParts
+from ecenet.model.edits import HeadEdits, replaced_rows, silenced
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
 from ecenet.model.reconstruction import build_reconstruction, diversity_loss
@@ -131,10 +131,7 @@ class ECENet(
         Raises:
             UserError: the edits are not for these weights or these features.
         """
-        if edits is None:
-            edits = NO_EDITS
-        else:
-            check_edits(edits, self._facts(backbone_features))
+        edits = self._checked(edits, backbone_features)
         features, diversity = self._reconstruct(backbone_features, edits)
         stages: dict[str, StageOutput] = {}
 
@@ -202,29 +199,9 @@ class ECENet(
                 diversity = diversity + diversity_loss(intrinsic, diverse) / len(self.reconstruct)
         return features, diversity
 
-    def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
-        """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features."""
-        edit = edits.at("ece")
-        predicted = self.extract.predict_mask(features)
-        if self.explicit:
-            # Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
-            probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask[:, : self.num_classes]
-            embeddings = self.extract.embed(features, probabilities)
-        else:
-            embeddings = self.learned_embeddings.expand(predicted.shape[0], -1, -1)
-        coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)
-        return coarse, edits.joined_embeddings(replaced_rows(embeddings, edit.embeddings))
-
-    def _facts(self, backbone_features: list[Tensor]) -> HeadFacts:
-        """What edits of this pass must fit."""
+    def _grids(self, backbone_features: list[Tensor]) -> list[tuple[int, int]]:
         grids = [(feature.shape[-2], feature.shape[-1]) for feature in backbone_features]
-        return HeadFacts(
-            batch=len(backbone_features[0]),
-            num_classes=self.num_classes,
-            embed_dim=self.embed_dim,
-            grids=dict(zip(self.stage_names, [grids[-1], *reversed(grids), grids[0]], strict=True)),
-            parts=self.parts,
-        )
+        return [grids[-1], *reversed(grids), grids[0]]
 
 
 def stage_width(embed_dim: int, stride: int) -> int:

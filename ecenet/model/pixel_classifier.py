@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
 from ecenet.model.backbone import Backbone
+from ecenet.model.checkpoint_files import config_values, parse_config
+from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.config import ModelConfig, SegViTConfig, Updater
-from ecenet.model.config_file import config_values, parse_config
-from ecenet.model.edits import HeadEdits
+from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
+from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows
 from ecenet.model.outputs import ECENetOutput
 
 Self = TypeVar("Self", bound="PixelClassifier")
@@ -22,6 +24,8 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
     Attributes:
         settings: the architecture.
         backbone: images → features of each stage; the network behind it is the head.
+        extract: ECE, which makes the coarse mask and, of masks, embeddings; SegViT has none with learned embeddings.
+        learned_embeddings: (K, D), in the place of explicit ones.
         class_names: K names, in the order of the output channels.
         class_colors: K RGB triples, 0 … 255.
         image_mean, image_std: normalisation of RGB values in 0 … 1.
@@ -30,6 +34,8 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
     """
 
     backbone: Backbone
+    extract: ClassExtraction
+    learned_embeddings: nn.Parameter
     settings_type: ClassVar[type[ModelConfig] | type[SegViTConfig]]
 
     # Not `config`: an argument of that name the Hub mixin fills itself, with today's defaults for what old files lack.
@@ -64,6 +70,51 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
         """Everything after the backbone, for features that were kept."""
         raise NotImplementedError
+
+    @property
+    def stage_names(self) -> list[str]:
+        """The keys of `ECENetOutput.stages`, coarse to fine."""
+        raise NotImplementedError
+
+    @property
+    def parts(self) -> HeadParts:
+        """What edits can change."""
+        raise NotImplementedError
+
+    def _grids(self, backbone_features: list[Tensor]) -> list[tuple[int, int]]:
+        """(h, w) of each stage of `stage_names`."""
+        raise NotImplementedError
+
+    def _checked(self, edits: HeadEdits | None, backbone_features: list[Tensor]) -> HeadEdits:
+        """Edits that these weights and features can follow; None are edits that change nothing.
+
+        Raises:
+            UserError: they cannot.
+        """
+        if edits is None:
+            return NO_EDITS
+        facts = HeadFacts(
+            batch=len(backbone_features[0]),
+            num_classes=self.num_classes,
+            embed_dim=self.embed_dim,
+            grids=dict(zip(self.stage_names, self._grids(backbone_features), strict=True)),
+            parts=self.parts,
+        )
+        check_edits(edits, facts)
+        return edits
+
+    def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
+        """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features."""
+        edit = edits.at("ece")
+        predicted = self.extract.predict_mask(features)
+        if self.explicit:
+            # Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
+            probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask[:, : self.num_classes]
+            embeddings = self.extract.embed(features, probabilities)
+        else:
+            embeddings = self.learned_embeddings.expand(predicted.shape[0], -1, -1)
+        coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)
+        return coarse, edits.joined_embeddings(replaced_rows(embeddings, edit.embeddings))
 
     @property
     def num_classes(self) -> int:

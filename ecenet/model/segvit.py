@@ -9,8 +9,8 @@ from ecenet.model.attention_to_mask import AttentionToMask, semantic_logits
 from ecenet.model.backbone import build_plain_vit
 from ecenet.model.class_extraction import ClassExtraction
 from ecenet.model.config import SegViTConfig
-from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
-from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
+from ecenet.model.edit_checks import HeadParts
+from ecenet.model.edits import HeadEdits, replaced_rows, silenced
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
 from ecenet.model.semantics import EmbeddingUpdater
@@ -119,10 +119,7 @@ class SegViT(
         - with `attention` off the embeddings read nothing from the features, and a given mask of a stage behind `ece`
           changes what the updater pools, but not the sum of masks.
         """
-        if edits is None:
-            edits = NO_EDITS
-        else:
-            check_edits(edits, self._facts(backbone_features))
+        edits = self._checked(edits, backbone_features)
         features = [self._project(level, feature) for level, feature in enumerate(backbone_features)]
         stages: dict[str, StageOutput] = {}
 
@@ -163,23 +160,6 @@ class SegViT(
         tokens = self.project[level](feature.flatten(2).mT)
         return tokens.mT.unflatten(2, feature.shape[-2:])
 
-    def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
-        """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features, as ECENet has them."""
-        edit = edits.at("ece")
-        predicted = self.extract.predict_mask(features)
-        # As in ECENet, the mask answers to its own supervision alone.
-        probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask
-        embeddings = self.extract.embed(features, probabilities)
-        coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)
-        return coarse, replaced_rows(embeddings, edit.embeddings)
-
-    def _facts(self, backbone_features: list[Tensor]) -> HeadFacts:
-        """What edits of this pass must fit."""
+    def _grids(self, backbone_features: list[Tensor]) -> list[tuple[int, int]]:
         height, width = backbone_features[0].shape[-2:]
-        return HeadFacts(
-            batch=len(backbone_features[0]),
-            num_classes=self.num_classes,
-            embed_dim=self.embed_dim,
-            grids=dict.fromkeys(self.stage_names, (height, width)),
-            parts=self.parts,
-        )
+        return [(height, width)] * len(self.stage_names)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ecenet.common.distributed import this_process
 from ecenet.common.errors import UserError
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.model.ecenet import ECENet
@@ -87,10 +88,13 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
         raise UserError(
             "unknown-choice", f"Expected variants among {', '.join(VARIANTS)}, got {unknown[0]!r}; choose from these."
         )
+    for name in variants:
+        VARIANTS[name].applied(config, seed=config.seed)  # settings that one of them cannot have are told at once
     train_data, val_data, pixels = read_splits(config.data)
     settings = shared_settings(config, train_data)
     settings["segvit"] = json.loads(json.dumps(asdict(config.segvit)))
     results = StudyResults(config.out / RESULTS_FILE, settings)
+    device = this_process().device
     for seed in seeds:
         for name in variants:
             if str(seed) in results.rows.get(name, {}):
@@ -99,11 +103,12 @@ def ablate(config: TrainConfig, *, variants: Sequence[str], seeds: Sequence[int]
             torch.manual_seed(seed)  # of what the head starts from
             model = new_model(varied, train_data)
             candidate = Candidate(model, model.backbone.network)
-            preparation = new_predictor(varied, model)
+            preparation = new_predictor(varied, model, device=device)
             title = f"{name}, seed {seed}"
             network = train_candidate(candidate, varied, train_data, pixels, preparation, title=title)
             assert isinstance(network, ECENet | SegViT), "it is what was given"
-            results.rows.setdefault(name, {})[str(seed)] = evaluate(new_predictor(varied, network), val_data).stages
+            scored = new_predictor(varied, network, device=device)
+            results.rows.setdefault(name, {})[str(seed)] = evaluate(scored, val_data).stages
             results.save()
     return {name: results.rows[name] for name in variants}
 

@@ -11,6 +11,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
+from ecenet.common.distributed import this_process
 from ecenet.common.errors import UserError
 from ecenet.data.images import image_size, load_image
 from ecenet.data.split import LabelledSplit
@@ -59,7 +60,7 @@ def compare(
         )
     train_data, val_data, pixels = read_splits(config.data)
     results = StudyResults(config.out / RESULTS_FILE, shared_settings(config, train_data))
-    preparation = new_predictor(config, new_model(config, train_data))
+    preparation = new_predictor(config, new_model(config, train_data), device=this_process().device)
     preparation.model.backbone.size_divisor = 32  # what all of them can take
     # What cannot be built is told before anything is trained.
     untrained = {name: make_candidate(name, config, train_data).network for name in decoders}

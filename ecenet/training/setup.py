@@ -94,8 +94,8 @@ def new_model(config: TrainConfig, data: LabelledSplit) -> Network:
     return model
 
 
-def new_predictor(config: TrainConfig, model: Network, *, device: torch.device | None = None) -> Predictor:
-    """Images and precision for training and validation alike; the device as for `Predictor`."""
+def new_predictor(config: TrainConfig, model: Network, *, device: torch.device) -> Predictor:
+    """Images and precision for training and validation alike."""
     return Predictor(model, device=device, half=HALF[config.precision])
 
 

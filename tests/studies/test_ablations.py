@@ -89,6 +89,13 @@ def test_an_unknown_variant_is_named(config: TrainConfig) -> None:
         ablate(config, variants=["gate"], seeds=[0])
 
 
+def test_settings_that_a_later_row_cannot_have_are_told_before_the_first_is_trained(config: TrainConfig) -> None:
+    frozen = changed(config, frozen_stages=4, segvit=SMALL_SEGVIT)  # which has two
+    with refused("out-of-range", "frozen_stages", "4"):
+        ablate(frozen, variants=["whole", "segvit"], seeds=[0])
+    assert not config.out.exists()
+
+
 def test_there_is_nothing_to_leave_out_of_another_architecture(config: TrainConfig) -> None:
     with refused("conflicting-options", "ECENet", "segvit", "--architecture"):
         ablate(replace(config, architecture="segvit"), variants=["whole"], seeds=[0])

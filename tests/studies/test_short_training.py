@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ecenet.common.distributed import this_process
 from ecenet.model.config import ModelConfig
 from ecenet.studies.ablations import ablate
 from ecenet.studies.benchmarks.training import loading_ratio
@@ -52,7 +53,7 @@ def trained(config: TrainConfig, candidate: Candidate | None = None) -> tuple[di
     data, _, pixels = read_splits(config.data)
     candidate = candidate or make_candidate("ecenet", config, data)
     before = {name: value.clone() for name, value in candidate.network.state_dict().items()}
-    preparation = new_predictor(config, new_model(config, data), device=torch.device("cpu"))
+    preparation = new_predictor(config, new_model(config, data), device=this_process().device)
     train_candidate(candidate, config, data, pixels, preparation, title="test")
     return before, candidate.network.state_dict()
 
@@ -164,7 +165,7 @@ def test_a_short_training_is_a_run_without_a_folder(config: TrainConfig, tmp_pat
     model = new_model(config, data)
     candidate = Candidate(model, model.backbone.network)
     averaged = train_candidate(
-        candidate, config, data, pixels, new_predictor(config, model, device=torch.device("cpu")), title="test"
+        candidate, config, data, pixels, new_predictor(config, model, device=this_process().device), title="test"
     )
     train(changed(config, out=tmp_path / "run"))
     stored = torch.load(tmp_path / "run" / "last.pt", weights_only=True)

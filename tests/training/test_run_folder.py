@@ -24,7 +24,8 @@ from tests.support.refusals import refused
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     root = tmp_path_factory.mktemp("runs")
     data = write_folder(root / "data", images=3)
-    return tiny_training(data, root / "runs" / "first", steps=20, frozen_steps=20, validate_every=10, tensorboard=True)
+    options = {"steps": 20, "frozen_steps": 20, "validate_every": 10, "tensorboard": True, "contrast_weight": 0.1}
+    return tiny_training(data, root / "runs" / "first", **options)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,8 @@ def test_metrics_tell_losses_times_scores_and_separation(run: Path) -> None:
     assert [entry["step"] for entry in (first, step, last)] == [10, 20, 20]
     assert step["seconds"] > 0
     assert step["lr"] > 0
+    assert step["contrast"] > 0
+    assert step["jaccard"] == 0, "its weight is"
     assert set(last["val"]["stages"]) == {"ece", "stage4", "stage3", "stage2", "stage1", "final"}
     assert all(-1 <= value <= 1 for value in last["separation"].values())
 

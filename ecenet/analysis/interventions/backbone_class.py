@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecenet.analysis.interventions.painted_class import BACKBONE, PaintedClass
-from ecenet.analysis.interventions.painting import Pooling, paint_class
+from ecenet.analysis.interventions.painted_class import BACKBONE, PAINTED_COLORS, PaintedClass
+from ecenet.analysis.interventions.painting import Pooling, paint_class, painted_cells
 from ecenet.analysis.interventions.prototypes import cosine_maps, mean_prototype
-from ecenet.analysis.interventions.regions import region_weights
 from ecenet.common.errors import UserError
 from ecenet.inference.prediction import ImageFeatures, Prediction, StagePrediction
 from ecenet.inference.predictor import Predictor, check_names
@@ -37,20 +36,13 @@ def paint_backbone_class(
     Raises:
         UserError: no name; no region, an empty one or one of another photo's size; or nothing is left unpainted.
     """
-    if not name.strip():
-        raise UserError("missing-value", "Expected a name for the class, got an empty one; enter one.")
-    if not regions:
-        raise UserError("missing-value", "Expected at least one painted region, got none; paint over some of a photo.")
+    cells = painted_cells(regions, name=name)
     thing = [(features.tensors[-1], region) for features, region in regions]
     rest = [(feature, ~region) for feature, region in thing if not region.all()]
     if not rest:
         raise UserError(
             "empty-region", "Expected some of a photo to stay unpainted, to tell the class from; paint less."
         )
-    cells = [
-        region_weights(region, size=features.image.size, grid=(feature.shape[-2], feature.shape[-1]))
-        for (features, region), (feature, _) in zip(regions, thing, strict=True)
-    ]
     prototypes = torch.stack([mean_prototype(thing), mean_prototype(rest)])
     return PaintedClass(
         name=name,
@@ -67,11 +59,15 @@ def paint_any_class(
     regions: Sequence[tuple[ImageFeatures, np.ndarray]],
     *,
     name: str,
-    color: tuple[int, int, int],
     method: Pooling | Literal["backbone"],
     prototypes: int,
 ) -> PaintedClass:
-    """`paint_class` or `paint_backbone_class`, as the method says; arguments and errors as for these."""
+    """`paint_class` or `paint_backbone_class`, as the method says; arguments and errors as for these.
+
+    What surrounds the name is cut off, and the colour is the first of `PAINTED_COLORS`: `with_class` gives another one
+    where it is taken.
+    """
+    name, color = name.strip(), PAINTED_COLORS[0]
     if method == BACKBONE:
         return paint_backbone_class(regions, name=name, color=color, weights_hash=predictor.weights_hash)
     return paint_class(

@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from ecenet.analysis.interventions.painted_class import MAX_PROTOTYPES, PaintedClass
-from ecenet.analysis.interventions.regions import region_weights
+from ecenet.analysis.interventions.regions import RegionWeights, region_weights
 from ecenet.common.errors import UserError
 from ecenet.inference.prediction import ImageFeatures
 from ecenet.inference.predictor import Predictor
@@ -39,14 +39,7 @@ def paint_class(
     Raises:
         UserError: no name; no region, an empty one or one of another photo's size; what `embed_regions` refuses.
     """
-    if not name.strip():
-        raise UserError("missing-value", "Expected a name for the class, got an empty one; enter one.")
-    if not regions:
-        raise UserError("missing-value", "Expected at least one painted region, got none; paint over some of a photo.")
-    cells = [
-        region_weights(region, size=features.image.size, grid=_grid(features.tensors[-1]))
-        for features, region in regions
-    ]
+    cells = painted_cells(regions, name=name)
     embeddings = embed_regions(
         predictor,
         [(features, one.weights) for (features, _), one in zip(regions, cells, strict=True)],
@@ -61,6 +54,22 @@ def paint_class(
         weights_hash=predictor.weights_hash,
         enlarged=any(one.enlarged for one in cells),
     )
+
+
+def painted_cells(regions: Sequence[tuple[ImageFeatures, np.ndarray]], *, name: str) -> list[RegionWeights]:
+    """Of the deepest stage, for each region that is to become a class, however it is found.
+
+    Raises:
+        UserError: no name; no region, an empty one or one of another photo's size.
+    """
+    if not name.strip():
+        raise UserError("missing-value", "Expected a name for the class, got an empty one; enter one.")
+    if not regions:
+        raise UserError("missing-value", "Expected at least one painted region, got none; paint over some of a photo.")
+    return [
+        region_weights(region, size=features.image.size, grid=_grid(features.tensors[-1]))
+        for features, region in regions
+    ]
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from ecenet.analysis.diagnostics.comparison import compare, describe_changes
 from ecenet.analysis.diagnostics.ground_truth import read_truth
 from ecenet.analysis.interventions.backbone_class import paint_any_class
 from ecenet.analysis.interventions.mask_edits import StageMask, edit_mask, stage_mask
-from ecenet.analysis.interventions.painted_class import PAINTED_COLORS, PaintedClass, load_class, save_class, with_class
+from ecenet.analysis.interventions.painted_class import PaintedClass, load_class, save_class, with_class
 from ecenet.analysis.interventions.regions import read_region
 from ecenet.analysis.interventions.scenario import KnockOuts, Scenario, Transplant, predict_scenario
 from ecenet.app.api.endpoint import Opened, endpoint, open_weights
@@ -151,8 +151,7 @@ def _painted(
     return paint_any_class(
         opened.predictor,
         regions,
-        name=name.strip(),
-        color=PAINTED_COLORS[0],
+        name=name,
         method=method,
         prototypes=prototypes,
     )

@@ -51,7 +51,7 @@ class Sessions(StateHolder):
 
     def __getitem__(self, session_id: str) -> SessionState:
         state = super().__getitem__(session_id)
-        # Gradio (6.31) marks a session whose connection ends as closed for good, and deletes its state an hour later,
+        # Gradio (6.31) marks a session whose connection ends as closed for good, and deletes its state in an hour,
         # also where the visitor has come back. A lost connection looks the same.
         state.is_closed = False
         file = self._file(session_id)

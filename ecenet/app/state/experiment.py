@@ -8,7 +8,7 @@ import numpy as np
 
 from ecenet.analysis.interventions.backbone_class import paint_any_class
 from ecenet.analysis.interventions.mask_edits import StageMask, stage_mask
-from ecenet.analysis.interventions.painted_class import PAINTED_COLORS, PaintedClass
+from ecenet.analysis.interventions.painted_class import PaintedClass
 from ecenet.analysis.interventions.painted_class import with_class as with_painted
 from ecenet.analysis.interventions.painting import Pooling
 from ecenet.analysis.interventions.scenario import Scenario
@@ -99,8 +99,7 @@ def add_painted_class(
     painted = paint_any_class(
         predictor,
         regions,
-        name=name.strip(),
-        color=PAINTED_COLORS[0],
+        name=name,
         method=method,
         prototypes=prototypes,
     )

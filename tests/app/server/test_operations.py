@@ -123,7 +123,7 @@ def test_a_model_that_never_ends_is_taken_for_broken_after_a_while(
         entered.set()
         return end.wait()
 
-    monkeypatch.setattr(health, "_try", stuck)
+    monkeypatch.setattr(health, "_probe", stuck)
     asking = threading.Thread(target=health.answers)
     asking.start()
     entered.wait()

@@ -216,9 +216,10 @@ def test_every_threat_names_tests_that_there_are() -> None:
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| ") and "::" in line]
     assert len(rows) > 12
-    short = dict(re.findall(r"`([A-Z])`\s+(?:stands )?for\s+\[`(\w+\.py)`\]", text))
+    short = dict(re.findall(r"`([A-Z])`\s+(?:stands )?for\s+\[`[\w/]+\.py`\]\(tests/([\w/]+\.py)\)", text))
+    assert len(short) == 5
     for row in rows:
         file = ""
-        for named, test in re.findall(r"`([\w.]*)::(\w+)`", row):
+        for named, test in re.findall(r"`([\w./]*)::(\w+)`", row):
             file = short.get(named, named) or file
             assert f"def {test}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), f"{file}::{test}"

@@ -16,7 +16,7 @@ from ecenet.app.state.reference_bank import find_bank, find_warning
 from ecenet.app.state.session import add_photo, choose_model, new_session
 from ecenet.common.errors import UserError
 from ecenet.inference.weights import save_model, weights_hash
-from ecenet.model.tensor_file import read_tensors
+from ecenet.model.checkpoint_files import read_tensors
 from ecenet.training.checkpoint import save_weights
 from ecenet.training.jobs.status import run_reports
 from ecenet.training.run_folder import list_runs
