@@ -210,7 +210,7 @@ def test_config_of_something_else(checkpoint: Path, content: str) -> None:
         ({"image_size": "large"}, "invalid-config", "'large'"),
         # Valid configs, but of other networks than the tensors'.
         ({"embed_dim": 32}, "tensor-mismatch", "another shape"),
-        ({"updater": "off"}, "tensor-mismatch", "update.0.norm.weight"),
+        ({"updater": "off"}, "tensor-mismatch", "update.0.candidate.bias"),
         ({"embeddings": "learned"}, "tensor-mismatch", "1 are missing"),
         ({"class_names": ["a", "b"], "class_colors": [[0, 0, 0]] * 2}, "tensor-mismatch", "3 have another shape"),
     ],
