@@ -11,7 +11,7 @@ from torch import Tensor
 from ecenet.common.errors import UserError
 from ecenet.data.images import ImageSource, load_image
 from ecenet.inference.predictor import Predictor
-from ecenet.inference.upsample import detail_size, repeat_to
+from ecenet.inference.upsample import detail_size, enlarged_logits, repeat_to
 from ecenet.model.ecenet import resize
 from ecenet.model.outputs import ECENetOutput
 
@@ -109,7 +109,7 @@ def _look(
     with predictor.autocast():
         output: ECENetOutput = predictor.model(images)
     for name, stage in output.stages.items():
-        yield name, (resize(stage.mask_logits.float(), size)[0] / predictor.model.temperature).softmax(dim=0)
+        yield name, (enlarged_logits(stage, size)[0] / predictor.model.temperature).softmax(dim=0)
 
 
 def _look_through_windows(

@@ -32,6 +32,11 @@ class StagePrediction:
     """(K,) mean confidence over the class's pixels; NaN where it has none."""
     temperature: float = 1.0
     """What `mask_logits` were divided by for the confidences: the weights' own, 1 where they were not calibrated."""
+    masks: np.ndarray | None = None
+    """(Q, h, w) float32, unnormalised, of SegViT: the label map comes from these, each brought to the image's size and
+    then combined by `class_shares`. None where it comes from `mask_logits`."""
+    class_shares: np.ndarray | None = None
+    """(Q, K) float32 in 0 … 1; None where `masks` is."""
 
     @property
     def confidence_logits(self) -> np.ndarray:
@@ -74,6 +79,9 @@ class Prediction:
     features: ImageFeatures
     seconds: float
     """Time from image to prediction."""
+    gate_adds: bool = False
+    """As for `HeadParts`: whether a gate of 1 adds all of the mask's evidence (the authors' release), or keeps the old
+    embedding (ours)."""
 
     @property
     def image(self) -> RGBImage:

@@ -149,6 +149,7 @@ class Predictor:
             stages=_summarise(wanted, size=features.image.size, temperature=model.temperature),
             features=features,
             seconds=time.perf_counter() - start,
+            gate_adds=model.parts.gate_adds,
         )
         log_event(
             _logger,
@@ -221,9 +222,15 @@ def _summarise(
     return {name: _summarise_stage(name, stage, size=size, temperature=temperature) for name, stage in stages.items()}
 
 
-def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int], temperature: float) -> StagePrediction:
+def _summarise_stage(
+    name: str, stage: StageOutput, *, size: tuple[int, int], temperature: float = 1.0
+) -> StagePrediction:
     """First image of the batch, as arrays; `size` is the image's (width, height)."""
-    classified = classify_pixels(stage.mask_logits[0], detail_size(size), temperature=temperature)
+    if stage.masks is None or stage.class_shares is None:
+        classified = classify_pixels(stage.mask_logits[0], detail_size(size), temperature=temperature)
+    else:
+        shares = stage.class_shares[0]
+        classified = classify_pixels(stage.masks[0], detail_size(size), class_shares=shares, temperature=temperature)
     labels, confidence = (one.cpu() for one in classified)
     num_classes = stage.mask_logits.shape[1]
     # In float64: a float32 sum over millions of pixels would drop what each adds.
@@ -244,6 +251,8 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int], te
         area=counts / counts.sum(),
         mean_confidence=mean_confidence,
         temperature=temperature,
+        masks=None if stage.masks is None else _array(stage.masks),
+        class_shares=None if stage.class_shares is None else _array(stage.class_shares),
     )
 
 

@@ -5,6 +5,8 @@ import torch
 from torch import Tensor
 
 from ecenet.model.ecenet import resize
+from ecenet.model.layers.attention_to_mask import combined_masks
+from ecenet.model.outputs import StageOutput
 
 MAX_DETAIL_SIDE = 1600
 """Masks are computed up to this side and repeated beyond it: their grid is far coarser anyway."""
@@ -30,21 +32,32 @@ def repeat_to(detail: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return detail[rows[:, None], columns]
 
 
-def classify_pixels(logits: Tensor, size: tuple[int, int], *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+def enlarged_logits(stage: StageOutput, size: tuple[int, int]) -> Tensor:
+    """A stage's prediction for every pixel: its logits brought to a size bilinearly, or, of SegViT, its masks, which
+    are combined there as its authors do. Returns: (B, K, *size) float32."""
+    if stage.masks is None or stage.class_shares is None:
+        return resize(stage.mask_logits.float(), size)
+    return combined_masks(stage.class_shares, resize(stage.masks.float(), size))
+
+
+def classify_pixels(
+    logits: Tensor, size: tuple[int, int], *, class_shares: Tensor | None = None, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """The most probable class of every pixel, where logits are interpolated bilinearly.
 
     On a CPU a few rows at a time, in the same memory: a whole photo's logits of all classes would be tens to hundreds
     of megabytes, and take twice as long.
 
     Args:
-        logits: (K, h, w).
+        logits: (K, h, w), or with `class_shares` (Q, h, w), of masks that are combined where they are enlarged.
         size: (H, W).
+        class_shares: (Q, K), as `StageOutput` has them.
         temperature: what logits are divided by for the confidences; the classes do not depend on it.
     Returns: (H, W) uint8 class indices, and (H, W) float32 confidences 0 … 1, the highest probability of a softmax.
     """
     logits = logits.float()
     if logits.device.type != "cpu":
-        return _most_probable(resize(logits[None], size)[0].clone(), temperature)
+        return _most_probable(_combined(resize(logits[None], size)[0].clone(), class_shares), temperature)
     height, width = size
     weights = bilinear_weights(logits.shape[1], height)
     used = weights > 0
@@ -58,7 +71,7 @@ def classify_pixels(logits: Tensor, size: tuple[int, int], *, temperature: float
         rows = slice(first[top], last[bottom - 1] + 1)
         across = resize(logits[None, :, rows], (rows.stop - rows.start, width))[0]
         band = torch.matmul(weights[top:bottom, rows], across, out=memory[:, : bottom - top])
-        labels[top:bottom], confidence[top:bottom] = _most_probable(band, temperature)
+        labels[top:bottom], confidence[top:bottom] = _most_probable(_combined(band, class_shares), temperature)
     return labels, confidence
 
 
@@ -66,6 +79,11 @@ def bilinear_weights(cells: int, pixels: int) -> Tensor:
     """(pixels, cells): what each cell along one side of a grid gives to each pixel; applied to both sides, it is
     `resize`."""
     return resize(torch.eye(cells)[None, None], (pixels, cells))[0, 0]
+
+
+def _combined(logits: Tensor, class_shares: Tensor | None) -> Tensor:
+    """(K, H, W) itself, or (Q, H, W) masks and (Q, K) shares → (K, H, W)."""
+    return logits if class_shares is None else combined_masks(class_shares[None], logits[None])[0]
 
 
 def _most_probable(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

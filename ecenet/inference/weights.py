@@ -14,6 +14,7 @@ from ecenet.common.errors import UserError, disk_errors
 from ecenet.common.files import replaced
 from ecenet.model.checkpoint_files import read_config, read_tensors
 from ecenet.model.network import Network, build_network
+from ecenet.model.release import ECENetRelease
 from ecenet.model.segvit import SegViT
 
 _CHECKOUT, _PACKAGE = Path(__file__).resolve().parents[2] / "weights", Path(__file__).resolve().parents[1] / "shipped"
@@ -26,6 +27,16 @@ CLASS_TENSORS = ("extract.mask.3.weight", "extract.mask.3.bias", "extract.stand_
 """What has a row for each class."""
 SEGVIT_CLASS_TENSORS = ("classify.weight", "classify.bias")
 """What else has one in SegViT; in ECENet a layer of that name knows no classes."""
+RELEASE_CLASS_TENSORS = (
+    "head.coarse.1.weight",
+    "head.classify.weight",
+    "head.classify.bias",
+    "head.identify.weight",
+    "head.identify.bias",
+)
+"""What has one in the authors' release."""
+RELEASE_GRID_TENSORS = tuple(f"head.extract.{level}.project.weight" for level in range(4))
+"""What depends on how many classes there are: their masks are pooled to a grid of about √K × √K."""
 
 
 def shipped_weights() -> list[str]:
@@ -104,13 +115,20 @@ def copy_weights(source: Network, model: Network) -> None:
     """Begin a training where another ended; both need one architecture.
 
     With the same classes in the same order every tensor is copied. With others the ones that belong to classes keep
-    their new values; those are few: the coarse mask's last layer, and learned vectors.
+    their new values; those are few: the coarse mask's last layer, and learned vectors. In the authors' release these
+    are the layers that tell classes apart and, where √K differs, those that take masks' pyramids to embeddings.
 
     Raises:
         UserError: the architectures differ.
     """
     tensors, wanted = source.state_dict(), model.state_dict()
-    class_tensors = (*CLASS_TENSORS, *(SEGVIT_CLASS_TENSORS if isinstance(model, SegViT) else ()))
+    class_tensors: tuple[str, ...] = CLASS_TENSORS
+    if isinstance(model, SegViT):
+        class_tensors += SEGVIT_CLASS_TENSORS
+    elif isinstance(model, ECENetRelease) and isinstance(source, ECENetRelease):
+        class_tensors = RELEASE_CLASS_TENSORS
+        if source.head.extract[0].grids != model.head.extract[0].grids:
+            class_tensors += RELEASE_GRID_TENSORS
     if source.class_names != model.class_names:
         for name in class_tensors:
             tensors.pop(name, None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import timm
 import torch
+import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -56,12 +57,14 @@ def build_backbone(
     same_padding: bool,
     pretrained: bool,
     position_side: int | None = None,
+    drop_path: float = 0.0,
 ) -> Backbone:
     """Build a timm backbone that takes images of varying size.
 
     Args:
         position_side: side in pixels of the square images that a ViT's position embeddings are for, if not the one
             that the name says.
+        drop_path: stochastic depth in training; 0 for networks that have none.
     Raises:
         UserError: the name is unknown to timm, or the network lacks the stages or the stride asked for.
     """
@@ -76,6 +79,8 @@ def build_backbone(
         options["output_stride"] = output_stride
     if position_side is not None:
         options["img_size"] = position_side
+    if drop_path:
+        options["drop_path_rate"] = drop_path
     if same_padding and architecture.startswith(("mobilenetv2", "mobilenetv3", "efficientnet", "tf_")):
         options["pad_type"] = "same"
     try:
@@ -107,12 +112,36 @@ def _create_any_size(name: str, **options: Any) -> nn.Module:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def build_plain_vit(*, name: str, out_indices: tuple[int, ...], position_side: int, pretrained: bool) -> Backbone:
+class UnsmoothedViT(VisionTransformer):
+    """timm's plain ViT without a class token, whose position embeddings are interpolated bicubically without
+    antialiasing, as in mmsegmentation: where a grid is smaller than theirs, timm smooths them first."""
+
+    def _pos_embed(self, x: Tensor) -> Tensor:
+        """(B, h, w, C) patches and their positions: (B, h·w, C)."""
+        assert self.pos_embed is not None, "checked when it was built"
+        positions = self.pos_embed.unflatten(1, self.patch_embed.grid_size).permute(0, 3, 1, 2)
+        grid = x.shape[1:3]
+        if positions.shape[-2:] != grid:
+            positions = F.interpolate(positions, size=tuple(grid), mode="bicubic", align_corners=False)
+        return self.pos_drop((x + positions.permute(0, 2, 3, 1)).flatten(1, 2))
+
+
+def build_plain_vit(
+    *,
+    name: str,
+    out_indices: tuple[int, ...],
+    position_side: int,
+    pretrained: bool,
+    drop_path: float = 0.0,
+    antialias: bool = True,
+) -> Backbone:
     """Build a plain ViT without its class token, whose features all have one grid, as SegViT's backbone does.
 
     Args:
         position_side: side in pixels of the square images that have one position embedding for each patch; for images
             of other sizes they are interpolated.
+        drop_path: as for `build_backbone`.
+        antialias: smooth them where the grid is smaller than theirs, as timm does.
     Raises:
         UserError: as for `build_backbone`; the network is no plain ViT, or the side is no multiple of its patches'.
     """
@@ -123,6 +152,7 @@ def build_plain_vit(*, name: str, out_indices: tuple[int, ...], position_side: i
         same_padding=False,
         pretrained=pretrained,
         position_side=position_side,
+        drop_path=drop_path,
     )
     vit = getattr(backbone.network, "model", None)
     if not isinstance(vit, VisionTransformer) or vit.pos_embed is None or vit.reg_token is not None:
@@ -138,6 +168,9 @@ def build_plain_vit(*, name: str, out_indices: tuple[int, ...], position_side: i
         first = 0 if vit.no_embed_class else 1
         vit.pos_embed = nn.Parameter(vit.pos_embed[:, first:].detach().clone())
         vit.cls_token, vit.num_prefix_tokens = None, 0
+    if not antialias:
+        # timm builds the network itself and has no option for that; only this method differs.
+        vit.__class__ = UnsmoothedViT
     return backbone
 
 
@@ -153,6 +186,10 @@ def _explained(error: Exception, *, name: str, out_indices: tuple[int, ...], out
     """What timm's error means for the one who wrote the config."""
     if isinstance(error, TypeError) and "img_size" in str(error):
         return _no_plain_vit(name)
+    if isinstance(error, TypeError) and "drop_path" in str(error):
+        return UserError(
+            "unsuitable-backbone", f"Expected drop_path 0 for {name}, which has no stochastic depth; set it to 0."
+        )
     if isinstance(error, TypeError) and "output_stride" in str(error):
         return UserError(
             "unsuitable-backbone",

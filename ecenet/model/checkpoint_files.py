@@ -11,12 +11,17 @@ from safetensors.torch import load
 from torch import Tensor
 
 from ecenet.common.errors import UserError
-from ecenet.model.config import ModelConfig, SegViTConfig
+from ecenet.model.config import Architecture, ModelConfig, NetworkConfig, ReleaseConfig, SegViTConfig
 
 LEGACY_ECENET: Mapping[str, Any] = {"taper": False, "summed_masks": False, "stand_ins": False, "dropout": 0.0}
 """What the absence of a setting means: files that lack it were written before it existed, when networks were built so.
 These are no defaults of new models, which `ModelConfig` holds."""
-LEGACY_SEGVIT: Mapping[str, Any] = {"stand_ins": False, "dropout": 0.1}
+LEGACY_SEGVIT: Mapping[str, Any] = {
+    "stand_ins": False,
+    "dropout": 0.1,
+    "drop_path": 0.0,
+    "position_antialias": True,
+}
 """The same for SegViT, whose defaults `SegViTConfig` holds."""
 
 REQUIRED = ("class_names", "class_colors", "image_mean", "image_std")
@@ -24,7 +29,7 @@ OPTIONAL = ("image_size", "recipe", "temperature")
 """What a file holds beside the architecture's settings: the keyword arguments of `PixelClassifier`."""
 
 
-def read_config(path: Path) -> tuple[ModelConfig | SegViTConfig, dict[str, Any]]:
+def read_config(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
     """As `parse_config`, from a file.
 
     Raises:
@@ -37,7 +42,7 @@ def read_config(path: Path) -> tuple[ModelConfig | SegViTConfig, dict[str, Any]]
     return parse_config(values, place=str(path))
 
 
-def parse_config(values: Any, *, place: str) -> tuple[ModelConfig | SegViTConfig, dict[str, Any]]:
+def parse_config(values: Any, *, place: str) -> tuple[NetworkConfig, dict[str, Any]]:
     """The flat contents of a `config.json`, checked.
 
     Args:
@@ -54,15 +59,19 @@ def parse_config(values: Any, *, place: str) -> tuple[ModelConfig | SegViTConfig
         )
     values = dict(values)
     architecture = values.pop("architecture", "ecenet")  # the first checkpoints name none
-    settings: type[ModelConfig] | type[SegViTConfig]
+    settings: type[NetworkConfig]
+    legacy: Mapping[str, Any]
     if architecture == "ecenet":
         title, settings, legacy = "ECENet", ModelConfig, LEGACY_ECENET
+    elif architecture == "ecenet-release":
+        title, settings, legacy = "ECENetRelease", ReleaseConfig, {}
     elif architecture == "segvit":
         title, settings, legacy = "SegViT", SegViTConfig, LEGACY_SEGVIT
     else:
         raise UserError(
             "invalid-config",
-            f"Expected architecture in {place} to be ecenet or segvit, got {architecture!r}; correct it.",
+            f"Expected architecture in {place} to be ecenet, ecenet-release or segvit, got {architecture!r}; "
+            "correct it.",
         )
 
     names = [field.name for field in fields(settings)]
@@ -75,13 +84,17 @@ def parse_config(values: Any, *, place: str) -> tuple[ModelConfig | SegViTConfig
     return config, values
 
 
-def config_values(config: ModelConfig | SegViTConfig, **about: Any) -> dict[str, Any]:
+def config_values(config: NetworkConfig, **about: Any) -> dict[str, Any]:
     """What `parse_config` reads: flat, as JSON takes it.
 
     Args:
         about: what is named by `REQUIRED` and `OPTIONAL`.
     """
-    architecture = "segvit" if isinstance(config, SegViTConfig) else "ecenet"
+    architecture: Architecture = "ecenet"
+    if isinstance(config, ReleaseConfig):
+        architecture = "ecenet-release"
+    elif isinstance(config, SegViTConfig):
+        architecture = "segvit"
     return {"architecture": architecture, **asdict(config), **about}
 
 
@@ -167,7 +180,7 @@ def read_tensors(
         raise UserError(
             "tensor-mismatch",
             f"Expected the {len(wanted)} tensors of the configured network in {path}, but {len(missing)} are missing, "
-            f"{len(misfits)} have another shape and {len(extra)} do not belong (first: {problems[0]}); "
+            f"{len(misfits)} have another shape and {len(extra)} do not belong (first: {', '.join(problems[:3])}); "
             "give the file and the config of one network.",
         )
     return {key: loaded[key] for key in wanted}

@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 from ecenet.common.errors import UserError
 
-Architecture = Literal["ecenet", "segvit"]
+Architecture = Literal["ecenet", "ecenet-release", "segvit"]
 Embeddings = Literal["explicit", "learned"]
 Extraction = Literal["pyramid", "mean"]
 Reconstruction = Literal["off", "joined", "added"]
@@ -96,6 +96,76 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class ReleaseConfig:
+    """Architecture of ECENet as its authors released it. The defaults are the release's, with its Swin-B.
+
+    Raises `UserError` for values that no model can be built from.
+    """
+
+    backbone: str = "swin_base_patch4_window12_384"
+    """Any timm model with four stages, each at half the resolution of the one before, or a plain ViT; add
+    .ms_in22k for Swin weights from ImageNet-22k at 384 pixels, as the authors began with."""
+    out_indices: tuple[int, ...] = (0, 1, 2, 3)
+    """Four timm feature indices, shallow to deep (1 2 3 4 for networks whose first features have stride 2). Of a plain
+    ViT one or four blocks, of which a simple feature pyramid makes the four stages (ours)."""
+    same_padding: bool = True
+    """TensorFlow-style padding in MobileNets and EfficientNets; other families ignore it."""
+    feature_norms: bool = False
+    """LayerNorm over the channels of each backbone stage, as segmentation Swins of mmsegmentation and Microsoft have;
+    for converted checkpoints. The description of the release does not tell."""
+    embed_dim: int = 256
+    """D, the width of laterals and class embeddings."""
+    num_heads: int = 4
+    """Of the semantics attention, and groups of the coarse mask's first convolution."""
+    dropout: float = 0.1
+    """Share of channels that training drops before the final classifier."""
+    drop_path: float = 0.3
+    """Stochastic depth of the backbone in training."""
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """They come from masks: the release has no other kind."""
+        return "explicit"
+
+    @property
+    def updater(self) -> Updater:
+        """Gated: the release has no other kind."""
+        return "gated"
+
+    def __post_init__(self) -> None:
+        _check_kinds(
+            self,
+            ("backbone", (str,), "the name of a timm model"),
+            ("out_indices", (list, tuple), "a list of feature indices"),
+            ("same_padding", (bool,), "true or false"),
+            ("feature_norms", (bool,), "true or false"),
+            ("embed_dim", (int,), "a multiple of num_heads"),
+            ("num_heads", (int,), "at least 1"),
+            ("dropout", (int, float), "at least 0 and below 1"),
+            ("drop_path", (int, float), "at least 0 and below 1"),
+        )
+        _check_out_indices(self.out_indices)
+        if len(self.out_indices) not in (1, 4):
+            raise UserError(
+                "invalid-config",
+                f"Expected out_indices of the four stages of ecenet-release, or one block of a plain ViT, "
+                f"got {self.out_indices}; list four, shallow to deep.",
+            )
+        if self.num_heads < 1:
+            raise UserError(
+                "invalid-config", f"Expected num_heads of at least 1, got {self.num_heads}; correct the config."
+            )
+        if self.embed_dim < 1 or self.embed_dim % self.num_heads:
+            raise UserError(
+                "invalid-config",
+                f"Expected embed_dim to be a multiple of num_heads, got {self.embed_dim} and {self.num_heads}; "
+                "change one of them.",
+            )
+        _check_dropout(self.dropout)
+        _check_dropout(self.drop_path, name="drop_path")
+
+
+@dataclass(frozen=True)
 class SegViTConfig:
     """Architecture of a SegViT. The defaults are those of its authors' ViT-B; the last five fields are what ECENet puts
     into it, for which the ECENet paper's own settings are `explicit` and `gated`.
@@ -118,6 +188,11 @@ class SegViTConfig:
     """Layers of each stage."""
     dropout: float = 0.1
     """Within the head, in training."""
+    drop_path: float = 0.0
+    """Stochastic depth of the ViT in training."""
+    position_antialias: bool = True
+    """Whether position embeddings are smoothed where they are interpolated to a smaller grid, as timm does. Checkpoints
+    of SegViT's authors were trained without."""
     embeddings: Embeddings = "learned"
     """learned: K content-blind vectors (SegViT). explicit: they come from ECE's masks (ECENet)."""
     stand_ins: bool = True
@@ -139,6 +214,8 @@ class SegViTConfig:
             ("num_heads", (int,), "at least 1"),
             ("num_layers", (int,), "at least 1"),
             ("dropout", (int, float), "at least 0 and below 1"),
+            ("drop_path", (int, float), "at least 0 and below 1"),
+            ("position_antialias", (bool,), "true or false"),
             ("pool_grids", (list, tuple), "a list of side lengths"),
             ("stand_ins", (bool,), "true or false"),
         )
@@ -156,10 +233,15 @@ class SegViTConfig:
                 "change one of them.",
             )
         _check_dropout(self.dropout)
+        _check_dropout(self.drop_path, name="drop_path")
         if any(grid < 1 for grid in self.pool_grids):
             raise UserError(
                 "invalid-config", f"Expected pool_grids of at least 1, got {self.pool_grids}; correct the config."
             )
+
+
+NetworkConfig = ModelConfig | ReleaseConfig | SegViTConfig
+"""What a network is built from, whichever it is."""
 
 
 def _check_kinds(config: object, *rules: tuple[str, tuple[type, ...], str]) -> None:
@@ -192,8 +274,8 @@ def _check_out_indices(indices: tuple[int, ...]) -> None:
         )
 
 
-def _check_dropout(dropout: float) -> None:
+def _check_dropout(dropout: float, *, name: str = "dropout") -> None:
     if not 0 <= dropout < 1:
         raise UserError(
-            "invalid-config", f"Expected dropout of at least 0 and below 1, got {dropout}; correct the config."
+            "invalid-config", f"Expected {name} of at least 0 and below 1, got {dropout}; correct the config."
         )

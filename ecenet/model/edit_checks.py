@@ -24,6 +24,11 @@ class HeadParts(NamedTuple):
     reconstruction: bool
     """Feature Reconstruction, with its diverse branch."""
     updater: Updater
+    closed: str = ""
+    """Whose weights they are and why no class can be added to them, for messages; empty where classes can be added."""
+    gate_adds: bool = False
+    """A gate of 1 adds all of the mask's evidence, 0 none (the authors' release). Else 1 keeps the old embedding and 0
+    takes the mask's evidence (ours)."""
 
 
 class HeadFacts(NamedTuple):
@@ -52,8 +57,8 @@ def check_edits(edits: HeadEdits, facts: HeadFacts) -> None:
     if edits.added and not facts.parts.new_classes:
         raise UserError(
             "unsupported-by-weights",
-            f"Expected weights of an ECENet to add the class {edits.added[0].name!r} to, got SegViT's, which names its "
-            "own classes only; leave it out or choose other weights.",
+            f"Expected weights of an ECENet to add the class {edits.added[0].name!r} to, got {facts.parts.closed}; "
+            "leave it out or choose other weights.",
         )
     for one in edits.added:
         shape = (max(1, len(one.embeddings)), facts.embed_dim)

@@ -1,31 +1,33 @@
-"""The two models of this package, which answer alike; whoever needs only one of them asks for it here."""
+"""The three models of this package, which answer alike; whoever needs only one of them asks for it here."""
 
 from typing import Any
 
 from ecenet.common.errors import UserError
-from ecenet.model.config import ModelConfig, SegViTConfig
+from ecenet.model.config import NetworkConfig, ReleaseConfig, SegViTConfig
 from ecenet.model.ecenet import ECENet
+from ecenet.model.release import ECENetRelease
 from ecenet.model.segvit import SegViT
 
-Network = ECENet | SegViT
+Network = ECENet | ECENetRelease | SegViT
 """What a predictor runs: `backbone`, `forward_head`, stages, class names and how images are normalised."""
 
 
-def build_network(config: ModelConfig | SegViTConfig, **about: Any) -> Network:
+def build_network(config: NetworkConfig, **about: Any) -> Network:
     """A new model with random head weights; `about` are the keyword arguments of `ECENet`."""
-    return SegViT(config, **about) if isinstance(config, SegViTConfig) else ECENet(config, **about)
+    if isinstance(config, SegViTConfig):
+        return SegViT(config, **about)
+    return ECENetRelease(config, **about) if isinstance(config, ReleaseConfig) else ECENet(config, **about)
 
 
 def as_ecenet(model: Network) -> ECENet:
-    """The same model, for what only ECENet can do: make a class of a painted region.
+    """The same model, for what only our ECENet can do: make a class of a painted region.
 
     Raises:
-        UserError: it is a SegViT.
+        UserError: it is another.
     """
-    if isinstance(model, SegViT):
+    if not isinstance(model, ECENet):
         raise UserError(
             "unsupported-by-weights",
-            "Expected weights of an ECENet to paint classes for, got SegViT's, which names its own classes only; "
-            "choose other weights.",
+            f"Expected weights of an ECENet to paint classes for, got {model.parts.closed}; choose other weights.",
         )
     return model

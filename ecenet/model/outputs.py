@@ -9,8 +9,9 @@ class StageOutput(NamedTuple):
     """What one stage saw and said. K classes, D embedding width, h×w the stage's own grid.
 
     `ece` is the coarse mask of Explicit Class Extraction, `stageL` … `stage1` are the SAU stages from
-    deep to shallow, `final` is the aggregated prediction. SegViT answers with the same, its attention-to-mask stages in
-    the place of SAU's, and without `ece` where its embeddings are learned.
+    deep to shallow, `final` is the aggregated prediction. In the authors' release `ece` is the deepest stage, which has
+    no attention, and `final` has the summed masks as similarity. SegViT answers with the same, its attention-to-mask
+    stages in the place of SAU's, and without `ece` where its embeddings are learned.
     """
 
     features: Tensor
@@ -26,14 +27,20 @@ class StageOutput(NamedTuple):
     embeddings_after: Tensor
     """(B, K, D) class embeddings that leave the stage."""
     gate: Tensor | None
-    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence. None where nothing is gated."""
+    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence; in the authors' release 1 adds all
+    of the evidence, 0 none. None where nothing is gated."""
     class_logits: Tensor | None = None
     """(B, K, K + 1) unnormalised: which class a SegViT stage takes each embedding for, the last for one that the image
     does not hold. None elsewhere."""
+    masks: Tensor | None = None
+    """(B, Q, h, w) unnormalised, of SegViT: the masks that with `class_shares` make labels at an image's size, where
+    each is brought to it first. None elsewhere, and where a given mask stands for the prediction."""
+    class_shares: Tensor | None = None
+    """(B, Q, K) in [0, 1], which class each of them is taken for; None where `masks` is."""
 
 
 class ECENetOutput(NamedTuple):
-    """Everything that ECENet, or SegViT, computed for a batch."""
+    """Everything that ECENet, its authors' release, or SegViT computed for a batch."""
 
     logits: Tensor
     """(B, K, h, w) `stages["final"].mask_logits`: final logits at the finest stage's grid, unnormalised."""

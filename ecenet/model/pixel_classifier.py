@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ecenet.common.errors import UserError
 from ecenet.model.backbone import Backbone
 from ecenet.model.checkpoint_files import config_values, parse_config
-from ecenet.model.config import ModelConfig, SegViTConfig, Updater
+from ecenet.model.config import NetworkConfig, Updater
 from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows
 from ecenet.model.layers.class_extraction import ClassExtraction
@@ -37,12 +37,12 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
     backbone: Backbone
     extract: ClassExtraction
     learned_embeddings: nn.Parameter
-    settings_type: ClassVar[type[ModelConfig] | type[SegViTConfig]]
+    settings_type: ClassVar[type[NetworkConfig]]
 
     # Not `config`: an argument of that name the Hub mixin fills itself, with today's defaults for what old files lack.
     def __init__(
         self,
-        settings: ModelConfig | SegViTConfig,
+        settings: NetworkConfig,
         *,
         class_names: list[str],
         class_colors: list[list[int]],
@@ -163,6 +163,6 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
             raise UserError(
                 "invalid-config",
                 f"Expected weights of {cls.__name__} in {model_id}, got those of another network; "
-                "load them with its class, or with ecenet.inference.weights.load_model, which knows both.",
+                "load them with its class, or with ecenet.inference.weights.load_model, which knows all.",
             )
         return super()._from_pretrained(model_id=model_id, settings=settings, **options)

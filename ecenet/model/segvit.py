@@ -9,7 +9,7 @@ from ecenet.model.backbone import build_plain_vit
 from ecenet.model.config import SegViTConfig
 from ecenet.model.edit_checks import HeadParts
 from ecenet.model.edits import HeadEdits, replaced_rows, silenced
-from ecenet.model.layers.attention_to_mask import AttentionToMask, semantic_logits
+from ecenet.model.layers.attention_to_mask import AttentionToMask, class_shares, semantic_logits
 from ecenet.model.layers.class_extraction import ClassExtraction
 from ecenet.model.layers.semantics import EmbeddingUpdater
 from ecenet.model.outputs import ECENetOutput, StageOutput
@@ -68,6 +68,8 @@ class SegViT(
             out_indices=settings.out_indices,
             position_side=settings.position_side,
             pretrained=pretrained,
+            drop_path=settings.drop_path,
+            antialias=settings.position_antialias,
         )
         embed_dim = settings.embed_dim
         self.project = nn.ModuleList(
@@ -109,7 +111,13 @@ class SegViT(
     @property
     def parts(self) -> HeadParts:
         """What edits can change."""
-        return HeadParts(explicit=self.explicit, new_classes=False, reconstruction=False, updater=self.updater)
+        return HeadParts(
+            explicit=self.explicit,
+            new_classes=False,
+            reconstruction=False,
+            updater=self.updater,
+            closed="SegViT's, which names its own classes only",
+        )
 
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
         """Everything after the backbone, for features that were kept. As for `ECENet.forward_head`, but that
@@ -147,14 +155,27 @@ class SegViT(
                 embeddings, gate = self.update[level - 1](
                     embeddings, features[level - 1], mask_logits, gate=edits.gate_at(name)
                 )
+            predicts = edit.mask is None
             stages[name] = StageOutput(
-                features[level - 1], similarity, mask_logits, before, embeddings, gate, class_logits
+                features=features[level - 1],
+                similarity=similarity,
+                mask_logits=mask_logits,
+                embeddings_before=before,
+                embeddings_after=embeddings,
+                gate=gate,
+                class_logits=class_logits,
+                masks=masks if predicts else None,
+                class_shares=class_shares(class_logits, without=edits.without) if predicts else None,
             )
 
         assert masks is not None, "a backbone has at least one stage"
         embeddings = replaced_rows(embeddings, edits.at("final").embeddings)
-        logits = silenced(semantic_logits(self.classify(embeddings), masks), edits.without)
-        stages["final"] = StageOutput(features[0], masks, logits, embeddings, embeddings, None)
+        class_logits = self.classify(embeddings)
+        logits = silenced(semantic_logits(class_logits, masks), edits.without)
+        shares = class_shares(class_logits, without=edits.without)
+        stages["final"] = StageOutput(
+            features[0], masks, logits, embeddings, embeddings, None, masks=masks, class_shares=shares
+        )
         return ECENetOutput(logits, stages, diversity=logits.new_zeros(()))
 
     def _project(self, level: int, feature: Tensor) -> Tensor:

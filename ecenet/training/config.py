@@ -1,20 +1,21 @@
 """The settings of a training: frozen dataclasses, a group for each concern, whose fields explain themselves on the
 command line.
 
-The command line has no groups: every field is an option of its own name (`--lr`, `--crop-size`), but for SegViT's,
-which have a prefix (`--segvit.embed-dim`).
+The command line has no groups: every field is an option of its own name (`--lr`, `--crop-size`), but for those of
+the authors' release and of SegViT, which have a prefix (`--release.embed-dim`, `--segvit.embed-dim`).
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import tyro
 
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
-from ecenet.model.config import Architecture, ModelConfig, SegViTConfig
+from ecenet.model.config import Architecture, ModelConfig, NetworkConfig, ReleaseConfig, SegViTConfig
 
+LossTerms = Literal["ecenet", "release", "segvit"]
 StageLoss = Literal["cross_entropy", "dice_focal"]
 Schedule = Literal["poly", "cosine"]
 Precision = Literal["auto", "bf16", "fp32"]
@@ -22,6 +23,7 @@ HALF: dict[Precision, bool | None] = {"auto": None, "bf16": True, "fp32": False}
 """Of each precision, for `Predictor`."""
 
 LATER_SETTINGS = {"architecture": "ecenet", "jaccard_weight": 0.0, "contrast_weight": 0.0, "class_sampling": 0.5}
+LATER_SETTINGS |= {"loss": "ecenet", "mask_weight": 5.0, "dice_weight": 2.0}
 """Settings that came after the first runs and studies, with what those had that began without them."""
 
 Rule = tuple[str, bool, str]
@@ -137,6 +139,15 @@ class OptimizerConfig:
 class LossConfig:
     """What is minimised; `ecenet/training/losses/segmentation.py` has the terms."""
 
+    terms: Annotated[LossTerms, tyro.conf.arg(name="loss")] = "ecenet"
+    """ecenet: cross-entropy of the final map, and the loss of each stage (ours). release: cross-entropy, the two mask
+    losses below and the diversity loss, as the authors' release of ECENet has them, as far as it tells; for that
+    architecture. segvit: the loss of SegViT's authors, of its stages alone, for that architecture."""
+    mask_weight: float = 5.0
+    """Of the release's loss on the sum of all masks but the shallowest (the weight is the release's; that it is a
+    binary cross-entropy is probable); 0 switches it off."""
+    dice_weight: float = 2.0
+    """Of the release's dice loss on that sum (the weight is the release's, the formula probable); 0 switches it off."""
     stage_weight: float = 0.3
     """λ_s: weight of each stage's loss."""
     stage_loss: StageLoss = "cross_entropy"
@@ -157,9 +168,18 @@ class LossConfig:
     """Share of each image's pixels, the hardest, that the final cross-entropy counts (OHEM)."""
 
     def __post_init__(self) -> None:
-        weights = ("stage_weight", "diversity_weight", "presence_weight", "jaccard_weight", "contrast_weight")
+        choices = ("terms", self.terms in get_args(LossTerms), "ecenet, release or segvit")
+        weights = (
+            "mask_weight",
+            "dice_weight",
+            "stage_weight",
+            "diversity_weight",
+            "presence_weight",
+            "jaccard_weight",
+            "contrast_weight",
+        )
         hard_pixels = ("hard_pixels", 0 < self.hard_pixels <= 1, "above 0 and at most 1")
-        _check(self, [hard_pixels], at_least_0=(*weights, "class_balance"))
+        _check(self, [choices, hard_pixels], at_least_0=(*weights, "class_balance"))
 
 
 @dataclass(frozen=True)
@@ -175,8 +195,10 @@ class TrainConfig:
 
     start: Annotated[StartConfig, tyro.conf.arg(name="")] = field(default_factory=StartConfig)
     architecture: Architecture = "ecenet"
-    """What is trained: ECENet, built from the options of `model`, or SegViT, from those of `segvit`."""
+    """What is trained: ECENet, built from the options of `model`; ECENet as its authors released it, from those of
+    `release`; or SegViT, from those of `segvit`."""
     model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
+    release: ReleaseConfig = field(default_factory=ReleaseConfig)
     segvit: SegViTConfig = field(default_factory=SegViTConfig)
 
     steps: int = 6000
@@ -200,13 +222,22 @@ class TrainConfig:
     """Also log for TensorBoard, which must be installed."""
 
     @property
-    def network(self) -> ModelConfig | SegViTConfig:
+    def network(self) -> NetworkConfig:
         """What the trained model is built from."""
-        return self.segvit if self.architecture == "segvit" else self.model
+        if self.architecture == "segvit":
+            return self.segvit
+        return self.release if self.architecture == "ecenet-release" else self.model
 
     def __post_init__(self) -> None:
         fits = 0 <= self.optimizer.frozen_stages <= len(self.network.out_indices)
         _check(self.optimizer, [("frozen_stages", fits, "at most the number of stages")])
+        needed = {"release": "ecenet-release", "segvit": "segvit"}.get(self.loss.terms, self.architecture)
+        if self.architecture != needed:
+            raise UserError(
+                "conflicting-options",
+                f"Expected --architecture {needed} for --loss {self.loss.terms}, got {self.architecture}; "
+                "change one of them.",
+            )
         validations = ("validate_every", self.validate_every is None or self.validate_every >= 1, "at least 1")
         counts = ("steps", "batch_size", "accumulate", "save_every")
         _check(self, [validations], at_least_0=("seed",), at_least_1=counts)

@@ -46,6 +46,20 @@ PAPER_OPTIONS = {
 }
 """AdamW 6e-5 and 0.01, poly and batches of 16 are the paper's, as far as is known; the head's tenfold rate, the warm-up
 and the losses are ours."""
+AUTHORS_OPTIONS = {
+    "layout": "ade20k",
+    "weight_decay": 0.01,
+    "schedule": "poly",
+    "warmup_steps": 1500,
+    "frozen_steps": 0,
+    "batch_size": 16,
+    "steps": 160_000,
+    "workers": 8,
+    "scale": (0.5, 2.0),
+}
+"""Of the authors' release of ECENet and of SegViT alike: AdamW with a tenfold rate for the head, poly, batches of 16.
+Of the release are known: crops of 640², drop path 0.3 and the weights of its losses; rates and steps are as the paper's
+and SegViT's. Of SegViT: AdamW 2e-5; the value of its drop path is ours."""
 LAYERS = {"base": (5, 7, 11), "large": (7, 15, 23)}
 """Blocks of a ViT that make stages."""
 
@@ -115,6 +129,46 @@ RECIPES = [
         image_size=2048,
         crop_size=768,
         steps=80_000,
+    ),
+    Recipe(
+        name="ade20k-swin-base",
+        summary="ADE20K, 150 classes, Swin-B at 640²: ECENet as its authors released it, losses as far as that tells",
+        measured=False,
+        miou="not run (the release states 54.17)",
+        run_time=NOT_RUN,
+        needs="--data ADEChallengeData2016",
+        options={
+            **AUTHORS_OPTIONS,
+            "architecture": "ecenet-release",
+            "loss": "release",
+            "diversity_weight": 0.2,
+            "release.backbone": "swin_base_patch4_window12_384.ms_in22k",
+            "release.drop_path": 0.3,
+            "lr": 6e-4,
+            "backbone_lr": 6e-5,
+            "image_size": 853,
+            "crop_size": 640,
+        },
+    ),
+    Recipe(
+        name="ade20k-segvit-base",
+        summary="ADE20K, 150 classes, ViT-B/16 at 512²: SegViT with its authors' loss and rates",
+        measured=False,
+        miou="not run (its authors state 51.3)",
+        run_time=NOT_RUN,
+        needs="--data ADEChallengeData2016",
+        options={
+            **AUTHORS_OPTIONS,
+            "architecture": "segvit",
+            "loss": "segvit",
+            "segvit.backbone": "vit_base_patch16_384.augreg_in21k_ft_in1k",
+            "segvit.drop_path": 0.1,
+            "segvit.position_antialias": False,
+            "lr": 2e-4,
+            "backbone_lr": 2e-5,
+            "image_size": 683,
+            "crop_size": 512,
+        },
     ),
     Recipe(
         name="voc13-mobilenetv2",

@@ -10,8 +10,9 @@ from ecenet.training.config import TrainConfig
 
 def options(config: TrainConfig) -> dict[str, Any]:
     """Every setting by its option's name with `_` for `-`: `{"data": …, "lr": 1e-3, …, "segvit.embed_dim": 384}`."""
-    segvit = {f"segvit.{name}": value for name, value in _values(config.segvit).items()}
-    return _training_options(config) | _values(config.model) | segvit
+    prefixed = {f"release.{name}": value for name, value in _values(config.release).items()}
+    prefixed |= {f"segvit.{name}": value for name, value in _values(config.segvit).items()}
+    return _training_options(config) | _values(config.model) | prefixed
 
 
 def recipe_settings(config: TrainConfig) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def _training_options(config: TrainConfig) -> dict[str, Any]:
     """All but those that a model is built from."""
     ungrouped = {name: value for name, value in _values(config).items() if not is_dataclass(value)}
     groups = _values(config.data) | _values(config.start) | _values(config.optimizer) | _values(config.loss)
-    return {"data": groups.pop("folder"), **ungrouped, **groups}
+    return {"data": groups.pop("folder"), "loss": groups.pop("terms"), **ungrouped, **groups}
 
 
 def _values(group: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ecenet.data.loading import Batch
 from ecenet.inference.predictor import Predictor
 from ecenet.training.config import TrainConfig
 from ecenet.training.interruption import too_large
+from ecenet.training.losses.matched import masks_per_image
 from ecenet.training.losses.segmentation import Losses, balanced_class_weights, segmentation_losses, share_labelled
 from ecenet.training.optimizer import (
     choose_learners,
@@ -127,6 +128,7 @@ def _backward(learner: Learner, batch: Batch, config: TrainConfig) -> Losses:
     accelerator, preparation = learner.accelerator, learner.preparation
     labels = batch.labels.to(accelerator.device)
     labelled_share = accelerator.reduce(share_labelled(labels), "mean")
+    per_image = accelerator.reduce(masks_per_image(labels, num_classes=len(learner.class_weights)), "mean")
     figures = torch.zeros(len(Losses._fields), device=labels.device)
     parts = list(zip(batch.pixels.chunk(config.accumulate), labels.chunk(config.accumulate), strict=True))
     for part, (part_pixels, part_labels) in enumerate(parts, start=1):
@@ -136,7 +138,12 @@ def _backward(learner: Learner, batch: Batch, config: TrainConfig) -> Losses:
                 images = preparation.normalise(part_pixels.to(accelerator.device))
                 output = learner.called(images)
             losses = segmentation_losses(
-                output, part_labels, config.loss, class_weights=learner.class_weights, labelled_share=labelled_share
+                output,
+                part_labels,
+                config.loss,
+                class_weights=learner.class_weights,
+                labelled_share=labelled_share,
+                masks_per_image=per_image,
             )
             accelerator.backward(losses.total / len(parts))
         figures += torch.stack(losses).detach() / len(parts)

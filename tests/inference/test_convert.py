@@ -20,6 +20,7 @@ from ecenet.__main__ import main
 from ecenet.common.error_codes import ErrorCode
 from ecenet.data.layouts.pairing import published_labels
 from ecenet.inference.convert import segvit as convert
+from ecenet.inference.convert.class_labels import find_labels
 from ecenet.inference.convert.mmseg_file import Published, parse_config, read_published
 from ecenet.inference.convert.segvit import convert_segvit
 from ecenet.inference.convert.segvit_tensors import UNUSED, architecture, translate
@@ -67,9 +68,11 @@ def test_a_converted_checkpoint_says_what_it_is(converted: Path) -> None:
     assert (config["architecture"], config["backbone"]) == ("segvit", "vit_tiny_patch16_384")
     assert (config["out_indices"], config["num_heads"], config["num_layers"]) == ([5, 7, 11], 2, 2)
     assert (config["position_side"], config["image_mean"], config["image_std"]) == (SIDE, [0.5] * 3, [0.5] * 3)
-    assert config["class_names"] == published_labels("pascal_context").class_names
+    assert config["class_names"] == sorted(published_labels("pascal_context").class_names)
+    assert config["class_names"][:5] == ["aeroplane", "bag", "bed", "bedclothes", "bench"]
     card = (converted / "README.md").read_text()
-    for part in ("2210.05844", "academic use", f"--window {SIDE}", "--layout pascal-context-59"):
+    assert config["position_antialias"] is False
+    for part in ("2210.05844", "academic use", f"--window {SIDE}", "stride", "overlap by half", "averaged"):
         assert part in card
 
 
@@ -98,7 +101,7 @@ def test_every_name_and_shape_of_the_published_sizes_has_its_place_and_costs_wha
     heads = {768: 12, 1024: 16}[width]
     assert (config.backbone, config.num_heads, config.num_layers) == (f"vit_{size}_patch16_384", heads, 3)
     assert (config.out_indices[-1], config.position_side) == (depth - 1, side)
-    labels = convert.find_labels(published, None)
+    labels = find_labels(published, count=classes, classes=None)
     with torch.device("meta"):
         model = SegViT(
             config,
@@ -257,7 +260,7 @@ def test_the_command_lists_what_it_leaves_out(
     path = write_checkpoint(tmp_path / "theirs.pth", reference)
     assert main(["convert", "segvit", str(path), str(tmp_path / "out"), "--half"]) == 0
     text = capsys.readouterr().out
-    assert f"Wrote SegViT with {CLASSES} classes (aeroplane, bicycle, bird, boat, …)" in text
+    assert f"Wrote SegViT with {CLASSES} classes (aeroplane, bag, bed, bedclothes, …)" in text
     assert f"No prediction needs: {', '.join(UNUSED)}" in text
     assert main(["convert", "segvit", str(tmp_path / "none.pth"), str(tmp_path / "out")]) == 2
     assert load_model(tmp_path / "out").num_classes == CLASSES

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from ecenet.inference import upsample as detail
-from ecenet.inference.upsample import MIN_BAND, classify_pixels
+from ecenet.inference.upsample import MIN_BAND, classify_pixels, enlarged_logits
+from ecenet.model.outputs import StageOutput
 
 
 @pytest.mark.parametrize("size", [(1, 1), (6, 9), (MIN_BAND, 40), (4 * MIN_BAND + 3, 50), (3, 5)], ids=str)
@@ -34,3 +35,17 @@ def test_the_logits_stay_what_they_are() -> None:
     kept = logits.clone()
     classify_pixels(logits, (4, 4))
     assert torch.equal(logits, kept)
+
+
+def test_masks_are_enlarged_before_they_are_combined() -> None:
+    generator = torch.Generator().manual_seed(0)
+    masks, shares = 4 * torch.randn(1, 4, 5, 6, generator=generator), torch.rand(1, 4, 3, generator=generator)
+    size = (41, 50)
+    enlarged = F.interpolate(masks, size=size, mode="bilinear", align_corners=False)
+    expected = torch.einsum("bqk,bqhw->bkhw", shares, enlarged.sigmoid())
+    labels, confidence = classify_pixels(masks[0], size, class_shares=shares[0])
+    assert torch.equal(labels.long(), expected[0].argmax(dim=0))
+    torch.testing.assert_close(confidence, (expected / expected.sum(dim=1, keepdim=True))[0].amax(dim=0))
+    nothing = torch.zeros(1)
+    stage = StageOutput(nothing, nothing, nothing, nothing, nothing, None, masks=masks, class_shares=shares)
+    torch.testing.assert_close(enlarged_logits(stage, size).exp(), expected)

@@ -238,7 +238,7 @@ def test_what_a_stage_edit_reaches(images: Tensor) -> None:
     assert gate.eq(0.25).all()
     moved = run(model, features, at("final", embeddings={0: torch.zeros(D)}))
     assert differing(plain, moved) == [
-        *("final.mask_logits", "final.embeddings_before", "final.embeddings_after"),
+        *("final.mask_logits", "final.embeddings_before", "final.embeddings_after", "final.class_shares"),
     ]
     silent = run(model, features, HeadEdits(without=(1,)))
     assert all((stage.mask_logits.argmax(dim=1) != 1).all() for stage in silent.stages.values())

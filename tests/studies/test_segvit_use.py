@@ -6,17 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ecenet.__main__ import main
 from ecenet.analysis.diagnostics.faithfulness import random_head_correlations
+from ecenet.analysis.diagnostics.pixel_probe import probe_pixel
 from ecenet.analysis.interventions.painting import paint_class
 from ecenet.analysis.interventions.transplant import transplant
+from ecenet.evaluation.tta import averaged_probabilities
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import copy_weights, load_model, save_model
-from ecenet.model.backbone import build_plain_vit
+from ecenet.model.backbone import UnsmoothedViT, build_plain_vit
 from ecenet.model.segvit import SegViT
 from ecenet.studies.knockouts import knock_outs_of
 from ecenet.training.run_folder import list_runs
@@ -108,6 +112,50 @@ def test_the_same_loop_trains_it_and_goes_on(tmp_path: Path) -> None:
     other = [word if word != "explicit" else "learned" for word in words]
     assert main(["train", *other]) == 2, "a run goes on with the settings that it began with"
     assert main(["compare", "--data", str(data), "--out", str(tmp_path / "c"), "--architecture", "segvit"]) == 2
+
+
+def test_position_embeddings_are_resized_as_the_weights_were_trained() -> None:
+    """mmsegmentation's way has no antialiasing, timm's has; at the size that they are for both leave them alone."""
+    smoothed, theirs = small_segvit(), small_segvit(position_antialias=False)
+    theirs.load_state_dict(smoothed.state_dict())
+    vit = theirs.backbone.network.get_submodule("model")
+    assert isinstance(vit, UnsmoothedViT)
+    patches = torch.zeros(1, 2, 3, vit.embed_dim)
+    with torch.no_grad():
+        assert vit.pos_embed is not None
+        positions = vit.pos_embed.view(1, 4, 4, -1).permute(0, 3, 1, 2)
+        expected = F.interpolate(positions, size=(2, 3), mode="bicubic", align_corners=False).flatten(2).mT
+        torch.testing.assert_close(vit._pos_embed(patches), expected)
+        own, small = torch.randn(1, 3, 64, 64), torch.randn(1, 3, 32, 48)
+        torch.testing.assert_close(theirs(own).logits, smoothed(own).logits)
+        assert not torch.allclose(theirs(small).logits, smoothed(small).logits, atol=1e-4)
+
+
+@each_variant
+def test_labels_come_from_masks_that_are_enlarged_first(overrides: dict[str, Any]) -> None:
+    """As SegViT's authors have it: each mask to the photo's size, sigmoid, then the sum over embeddings."""
+    predictor = Predictor(small_segvit(**overrides), device="cpu", half=False)
+    prediction = predictor.predict(noise_image(90, 60))
+    with torch.no_grad():
+        output = predictor.model.forward_head(prediction.features.tensors)
+    for name, stage in output.stages.items():
+        kept = prediction.stages[name]
+        if name == "ece":
+            assert kept.masks is kept.class_shares is None
+            continue
+        assert stage.masks is not None
+        assert stage.class_shares is not None
+        masks = F.interpolate(stage.masks, size=(60, 90), mode="bilinear", align_corners=False).sigmoid()
+        shares = torch.einsum("bqk,bqhw->bkhw", stage.class_shares, masks)[0]
+        label_map = torch.from_numpy(kept.label_map).long()
+        chosen = shares.gather(0, label_map[None])[0]
+        torch.testing.assert_close(chosen, shares.amax(dim=0), rtol=1e-5, atol=1e-6)
+        probe = probe_pixel(prediction, 33, 21)
+        row = probe.probabilities[list(prediction.stages).index(name)]
+        expected = shares[:, 21, 33] / shares[:, 21, 33].sum()
+        np.testing.assert_allclose(row, expected.numpy(), rtol=1e-4)
+    averaged = averaged_probabilities(predictor, noise_image(90, 60))["final"].argmax(dim=0)
+    assert (averaged.numpy() == prediction.label_map).mean() > 0.999
 
 
 @each_variant

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 
 from ecenet.data.colors import seen_by_all
-from ecenet.model.config import SegViTConfig
+from ecenet.model.config import ReleaseConfig, SegViTConfig
 from ecenet.model.ecenet import ECENet
+from ecenet.model.release import ECENetRelease
 from ecenet.model.segvit import SegViT
 from ecenet.training.config import DataConfig, ModelConfig, StartConfig, TrainConfig
 
@@ -59,6 +60,31 @@ def small_segvit(*, image_size: int | None = 64, seed: int = 0, **overrides: Any
         torch.manual_seed(seed)
         return SegViT(
             replace(SMALL_SEGVIT, **overrides),
+            class_names=CLASS_NAMES,
+            class_colors=CLASS_COLORS,
+            image_mean=[0.5, 0.5, 0.5],
+            image_std=[0.5, 0.5, 0.5],
+            image_size=image_size,
+        ).eval()
+
+
+SMALL_RELEASE = ReleaseConfig(
+    backbone="mobilenetv2_035",
+    out_indices=(1, 2, 3, 4),
+    embed_dim=16,
+    num_heads=2,
+    dropout=0.0,
+    drop_path=0.0,
+)
+"""The authors' release on a small backbone."""
+
+
+def small_release(*, image_size: int | None = 64, seed: int = 0, **overrides: Any) -> ECENetRelease:
+    """As `small_model`; overrides are fields of `ReleaseConfig`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ECENetRelease(
+            replace(SMALL_RELEASE, **overrides),
             class_names=CLASS_NAMES,
             class_colors=CLASS_COLORS,
             image_mean=[0.5, 0.5, 0.5],
@@ -129,7 +155,8 @@ def tiny_training(data: Path, out: Path, **changes: Any) -> TrainConfig:
 
 
 def changed(config: TrainConfig, **changes: Any) -> TrainConfig:
-    """Other settings, named as on the command line, whatever group they are in; `model` and `segvit` are whole."""
+    """Other settings, named as on the command line, whatever group they are in; `model`, `release` and `segvit` are
+    whole."""
     if "data" in changes:
         changes["folder"] = changes.pop("data")
     for name in ("data", "start", "optimizer", "loss"):

@@ -18,6 +18,7 @@ from ecenet.inference.prediction import ImageFeatures, Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.upsample import repeat_to
 from ecenet.model.network import Network
+from ecenet.model.release import ECENetRelease
 
 BLUR = 0.05
 """Standard deviation of the blur, as a share of the photo's longest side: what is large stays a patch of colour."""
@@ -251,6 +252,7 @@ def with_random_head(model: Network, *, seed: int) -> Network:
             if name != "backbone":
                 child.apply(_reset)
         if not changed.explicit:
+            assert not isinstance(changed, ECENetRelease), "its embeddings come from masks"
             changed.learned_embeddings.copy_(torch.randn(changed.learned_embeddings.shape))
     return changed.to(device).eval()
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecenet.inference.prediction import Prediction
+from ecenet.inference.prediction import Prediction, StagePrediction
 from ecenet.inference.upsample import detail_size
 
 WITHOUT_ATTENTION = ("ece", "final")
@@ -26,7 +26,9 @@ class PixelProbe:
     similarity: dict[str, np.ndarray]
     """SAU stage → (K,) similarity of the feature here to each class embedding, unnormalised."""
     gate: dict[str, np.ndarray]
-    """Gated stage → (K,) mean gate of each class: 1 keeps its old embedding, 0 takes the mask's evidence."""
+    """Gated stage → (K,) mean gate of each class: 1 keeps its old embedding, 0 takes the mask's evidence; with
+    `gate_adds` 1 adds all of the evidence, 0 none."""
+    gate_adds: bool = False
 
     @property
     def decided(self) -> int:
@@ -45,7 +47,7 @@ def probe_pixel(prediction: Prediction, x: int, y: int) -> PixelProbe:
     The stages' logits are interpolated for this pixel alone, in the way that the predictor does it for all.
     """
     size = prediction.image.size
-    logits = [_value_at(stage.confidence_logits, x, y, size=size) for stage in prediction.stages.values()]
+    logits = [_logits_at(stage, x, y, size=size) / stage.temperature for stage in prediction.stages.values()]
     return PixelProbe(
         x=x,
         y=y,
@@ -58,7 +60,17 @@ def probe_pixel(prediction: Prediction, x: int, y: int) -> PixelProbe:
             if name not in WITHOUT_ATTENTION
         },
         gate={name: stage.gate.mean(axis=1) for name, stage in prediction.stages.items() if stage.gate is not None},
+        gate_adds=prediction.gate_adds,
     )
+
+
+def _logits_at(stage: StagePrediction, x: int, y: int, *, size: tuple[int, int]) -> np.ndarray:
+    """(K,) of a pixel; of SegViT, log Σ_q share of q · σ(mask of q), where masks are interpolated."""
+    if stage.masks is None or stage.class_shares is None:
+        return _value_at(stage.mask_logits, x, y, size=size)
+    covered = 1 / (1 + np.exp(-_value_at(stage.masks, x, y, size=size)))
+    shares: np.ndarray = np.log(np.maximum(covered @ stage.class_shares, np.finfo(np.float32).tiny))
+    return shares
 
 
 def _value_at(maps: np.ndarray, x: int, y: int, *, size: tuple[int, int]) -> np.ndarray:

@@ -15,8 +15,10 @@ def common_scale(maps: Sequence[np.ndarray]) -> tuple[float, float]:
 
 def overwritten(prediction: Prediction) -> dict[str, np.ndarray]:
     """For each stage with a gate, coarse to fine: (K,) share of each class's embedding that the mask's evidence
-    replaced, 0 … 1: one minus its mean gate. Ours."""
-    return {name: 1 - stage.gate.mean(axis=1) for name, stage in prediction.stages.items() if stage.gate is not None}
+    replaced, 0 … 1: one minus its mean gate. With the authors' release, share of the evidence that was added: its mean
+    gate. Ours."""
+    gates = {name: stage.gate.mean(axis=1) for name, stage in prediction.stages.items() if stage.gate is not None}
+    return {name: gate if prediction.gate_adds else 1 - gate for name, gate in gates.items()}
 
 
 def classes_seen(prediction: Prediction, *, min_area: float, limit: int) -> list[int]:

@@ -155,4 +155,6 @@ def _with_classes(stage: StagePrediction, lead: np.ndarray, *, cells: np.ndarray
         gate=None if stage.gate is None else np.concatenate([stage.gate, unknown]),
         area=counts / counts.sum(),
         mean_confidence=mean_confidence,
+        masks=None,
+        class_shares=None,
     )

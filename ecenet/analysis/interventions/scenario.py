@@ -24,7 +24,8 @@ class KnockOuts:
     updater_off: tuple[str, ...] = ()
     """SAU stages that leave the embeddings as they are."""
     gate: float | None = None
-    """0 … 1 for every gate: 1 keeps the old embeddings, 0 takes the masks' evidence. None leaves the gates alone."""
+    """0 … 1 for every gate: 1 keeps the old embeddings, 0 takes the masks' evidence (in the authors' release 1 adds all
+    of the evidence, 0 none). None leaves the gates alone."""
 
 
 @dataclass(frozen=True)

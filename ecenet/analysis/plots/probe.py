@@ -65,6 +65,7 @@ def similarity_cells(probe: PixelProbe, *, class_names: Sequence[str]) -> go.Fig
     stages = list(probe.similarity)
     values = np.array([probe.similarity[stage][ranked] for stage in stages]).reshape(len(stages), len(ranked)).T
     low, high = values.min(axis=0, keepdims=True), values.max(axis=0, keepdims=True)
+    meaning = "adds all of the mask's evidence" if probe.gate_adds else "keeps the embedding"
     gates = [[f"{probe.gate[stage][k]:.0%}" if stage in probe.gate else "none" for stage in stages] for k in ranked]
     figure = go.Figure(
         go.Heatmap(
@@ -74,7 +75,7 @@ def similarity_cells(probe: PixelProbe, *, class_names: Sequence[str]) -> go.Fig
             text=[[f"{value:.1f}" for value in row] for row in values],
             customdata=gates,
             texttemplate="%{text}",
-            hovertemplate="%{y} at %{x}: %{text}<br>gate %{customdata} (100% keeps the embedding)<extra></extra>",
+            hovertemplate=f"%{{y}} at %{{x}}: %{{text}}<br>gate %{{customdata}} (100% {meaning})<extra></extra>",
             colorscale=HEAT_SCALE,
             zmin=0,
             zmax=1,

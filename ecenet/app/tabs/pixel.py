@@ -171,7 +171,10 @@ def blame_sentence(prediction: Prediction, probe: PixelProbe) -> str:
     )
     if stage in probe.gate:
         kept = probe.gate[stage][probe.classes[-1]]
-        text += f" The gate there overwrote {1 - kept:.0%} of {final}'s embedding with what lies under its mask."
+        if probe.gate_adds:
+            text += f" The gate there added {kept:.0%} of its mask's evidence to {final}'s embedding."
+        else:
+            text += f" The gate there overwrote {1 - kept:.0%} of {final}'s embedding with what lies under its mask."
     if stage == "final":
         text += " It joins what all stages have found."
     changes = [names[0], *(after for before, after in pairwise(names) if after != before)]

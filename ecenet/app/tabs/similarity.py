@@ -21,6 +21,8 @@ from ecenet.inference.prediction import Prediction, stage_title
 
 MAX_CLASSES = 24
 """Maps of one stage that are shown at once."""
+GATE_OVERWROTE = "share of each class embedding that a stage overwrote with its mask's evidence"
+GATE_ADDED = "share of its mask's evidence that a stage added to each class embedding"
 Rows = Literal["stages", "classes"]
 CLICK = on_click(
     "[data-stage][data-class]",
@@ -141,7 +143,7 @@ def render_gates(prediction: Prediction, *, class_name: str, stage: str) -> str:
         lines += f'<tr><th scope="row">{label}</th>{"".join(cells)}</tr>'
     return f"""
 <table class="ece-gates">
-  <caption>Gate: share of each class embedding that a stage overwrote with its mask's evidence</caption>
+  <caption>Gate: {GATE_ADDED if prediction.gate_adds else GATE_OVERWROTE}</caption>
   <thead><tr><th scope="col">Class</th>{heads}</tr></thead><tbody>{lines}</tbody>
 </table>"""
 

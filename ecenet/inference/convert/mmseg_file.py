@@ -63,7 +63,7 @@ def read_published(path: Path) -> Published:
         raise UserError(
             "wrong-file",
             f"Expected tensors by name, as state_dict or alone, in {path}, but it holds something else; "
-            "give the checkpoint of a trained SegViT.",
+            "give the checkpoint of a trained network.",
         )
     meta = stored.get("meta")
     meta = meta if isinstance(meta, dict) else {}

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ecenet.common.errors import UserError, disk_errors
-from ecenet.data.colors import distinct_colors
-from ecenet.data.labels import LabelSet, read_labels
-from ecenet.data.layouts.pairing import published_labels
-from ecenet.data.layouts.pascal_context import with_background
+from ecenet.common.errors import disk_errors
+from ecenet.data.labels import LabelSet
+from ecenet.inference.convert.class_labels import find_labels
 from ecenet.inference.convert.mmseg_file import Published, read_published, stated
 from ecenet.inference.convert.segvit_tensors import architecture, translate
 from ecenet.inference.weights import save_model
@@ -36,6 +34,8 @@ STATED = {
     ("vit_large_patch16_384", 59): Stated("PASCAL-Context (59 classes)", 64.1, 65.3),
 }
 """(backbone, classes) → what the authors' README says of it."""
+STRIDES = {512: 341, 480: 320, 640: 608}
+"""Side of the authors' windows → their stride, in pixels."""
 LAYOUTS = {150: "ade20k", 59: "pascal-context-59", 60: "pascal-context-60"}
 
 
@@ -62,7 +62,7 @@ def convert_segvit(
     """Write `config.json`, `model.safetensors` and a model card, `README.md`.
 
     Args:
-        classes: file as `read_labels` takes it; by default the data set is known by its number of classes.
+        classes: file as `read_labels` takes it; by default as `find_labels` has it.
         out_indices, num_heads: as for `architecture`.
         image_mean, image_std: of RGB values in 0 … 1; by default as the checkpoint's own configuration says, else the
             authors' published ones, 0.5.
@@ -72,7 +72,7 @@ def convert_segvit(
     """
     published = read_published(path)
     config = architecture(published, out_indices=out_indices, num_heads=num_heads)
-    labels = find_labels(published, classes)
+    labels = find_labels(published, count=len(published.tensors["decode_head.q.weight"]), classes=classes)
     model = SegViT(
         config,
         class_names=labels.class_names,
@@ -88,41 +88,6 @@ def convert_segvit(
         save_model(model.eval(), out, half=half)
         (out / "README.md").write_text(model_card(model, labels, file=path.name), encoding="utf-8")
     return Converted(model, unused)
-
-
-def find_labels(published: Published, classes: Path | None) -> LabelSet:
-    """Names and colours of the checkpoint's classes, in its order: those of a file, of a data set with so many
-    classes, or of the checkpoint itself.
-
-    Raises:
-        UserError: none of these, or a file with another number of classes.
-    """
-    count = len(published.tensors["decode_head.q.weight"])
-    if classes is not None:
-        labels = read_labels(classes)
-        if labels.num_classes != count:
-            raise UserError(
-                "wrong-classes",
-                f"Expected the {count} classes of {published.file} in {classes}, got {labels.num_classes}; "
-                "list them all, in the order that it was trained with.",
-            )
-        return labels
-    match count:
-        case 150:
-            return published_labels("ade20k")
-        case 59:
-            return published_labels("pascal_context")
-        case 60:
-            return with_background(published_labels("pascal_context"))
-        case 171:
-            return published_labels("coco_stuff")
-    if len(published.class_names) != count:
-        raise UserError(
-            "missing-value",
-            f"Expected a checkpoint of 59, 60, 150 or 171 classes, whose names are known, got {count} in "
-            f"{published.file}; give them as --classes FILE, a classes.json.",
-        )
-    return LabelSet(published.file, published.class_names, [list(color) for color in distinct_colors(count)])
 
 
 def _normalisation(published: Published, name: str) -> list[float]:
@@ -147,6 +112,13 @@ def model_card(model: SegViT, labels: LabelSet, *, file: str) -> str:
     command = f"python -m ecenet evaluate --weights FOLDER --data DATA --window {side}"
     if layout is not None:
         command += f" --layout {layout}"
+    order = ""
+    if layout in ("pascal-context-59", "pascal-context-60"):
+        command += " --map classes-map.json"
+        order = (
+            "\nThe classes are in mmsegmentation's order, those of that layout in the publisher's: first write the map "
+            f"from names\nto names, `python -m ecenet map FOLDER DATA --layout {layout} --out classes-map.json`."
+        )
     return f"""# SegViT on {labels.name}
 
 Converted from `{file}` by `python -m ecenet convert segvit`: {settings.backbone}, stages from blocks
@@ -160,7 +132,10 @@ after asking them. The data set and the backbone's pretrained weights have terms
 
 **Figures.** {figures}
 
-To measure them: `{command}`.
-The authors bring an image's shortest side to {side} pixels and average windows of {side}; here the longest side is
-brought to {model.image_size} and windows overlap by half, so figures may differ a little.
+To measure them: `{command}`.{order}
+The authors bring an image's shortest side to {side} pixels and look through windows of {side} at a stride of
+{STRIDES.get(side, "two thirds of that")}; they add up the windows' shares as they are, which do not sum to 1.
+Here the longest side is brought to {model.image_size}, windows are spread evenly so that they overlap by half or more,
+and each window's shares are normalised to probabilities before they are averaged, so figures may differ a little. As
+theirs do, masks are combined at the image's size, and position embeddings are resized without antialiasing.
 """

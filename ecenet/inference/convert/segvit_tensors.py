@@ -98,6 +98,7 @@ def architecture(
         embed_dim=embed_dim,
         num_heads=num_heads,
         num_layers=layers,
+        position_antialias=False,
     )
 
 

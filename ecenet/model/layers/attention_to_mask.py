@@ -3,6 +3,8 @@
 From SegViT (arXiv 2210.05844, section 3.2).
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,15 +94,30 @@ class AttentionToMask(nn.Module):
 def semantic_logits(class_logits: Tensor, masks: Tensor) -> Tensor:
     """Masks and what their embeddings are taken for become one map a class: log Σ_q P(class k | q) · σ(mask of q).
 
-    The sum is the authors'. Ours: its logarithm, so that a softmax over classes has its shares as probabilities, and
-    that it is taken on the grid, while they bring the masks to the image's size first: a few pixels at borders differ.
-
     Args:
         class_logits: (B, Q, K + 1) of each embedding; the last column stands for "not in this image".
         masks: (B, Q, h, w) logits.
     Returns: (B, K, h, w) float32.
     """
     with torch.autocast(masks.device.type, enabled=False):
-        classes = class_logits.float().softmax(dim=-1)[..., :-1]
-        shares = torch.einsum("bqk,bqhw->bkhw", classes, masks.float().sigmoid())
-        return shares.clamp_min(torch.finfo(torch.float32).tiny).log()
+        return combined_masks(class_shares(class_logits), masks)
+
+
+def class_shares(class_logits: Tensor, *, without: Sequence[int] = ()) -> Tensor:
+    """P(class k | q): (B, Q, K + 1) logits → (B, Q, K) float32, 0 for the classes `without`."""
+    shares = class_logits.float().softmax(dim=-1)[..., :-1]
+    if not without:
+        return shares
+    kept = torch.ones(shares.shape[-1], device=shares.device)
+    kept[list(without)] = 0
+    return shares * kept
+
+
+def combined_masks(shares: Tensor, masks: Tensor) -> Tensor:
+    """log Σ_q shares of q · σ(mask of q): (B, Q, K), (B, Q, h, w) logits → (B, K, h, w) float32.
+
+    The sum is the authors'; its logarithm is ours, so that a softmax over classes has its shares as probabilities. They
+    take it at the image's size, to which each mask is brought first; on the grid, pixels at borders differ.
+    """
+    sums = torch.einsum("bqk,bqhw->bkhw", shares, masks.float().sigmoid())
+    return sums.clamp_min(torch.finfo(torch.float32).tiny).log()

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model
-from ecenet.model.config import ModelConfig, SegViTConfig
+from ecenet.model.config import ModelConfig, NetworkConfig
 from ecenet.model.network import Network, build_network
 from ecenet.model.outputs import ECENetOutput
 
@@ -116,7 +116,7 @@ def run_backbone(predictor: Predictor, images: torch.Tensor) -> None:
         predictor.model.backbone(images)
 
 
-def random_model(config: ModelConfig | SegViTConfig, *, classes: int) -> Network:
+def random_model(config: NetworkConfig, *, classes: int) -> Network:
     """Random weights and nameless classes."""
     return build_network(
         config,

@@ -17,6 +17,7 @@ from ecenet.model.ecenet import resize
 from ecenet.model.outputs import ECENetOutput
 from ecenet.training.config import LossConfig
 from ecenet.training.losses.contrastive import stage_contrast
+from ecenet.training.losses.matched import release_mask_loss, segvit_loss
 
 FOCAL_POWER = 2.0
 FOCAL_BALANCE = 0.25
@@ -46,11 +47,13 @@ def segmentation_losses(
     *,
     class_weights: Tensor | None = None,
     labelled_share: Tensor | None = None,
+    masks_per_image: Tensor | None = None,
 ) -> Losses:
-    """Supervise the final logits at the labels' size, each stage at its own grid.
+    """Supervise the final logits at the labels' size, each stage at its own grid; `config.terms` may say otherwise.
 
     That masks of stages are supervised and that diversity is a loss is the paper's; the terms and weights are ours.
-    SegViT's stages have its authors' loss instead, see `matched_loss`; what the final logits add to that is ours.
+    SegViT's stages have its authors' loss instead, but for what `matched_loss` says; what the final logits add to that
+    is ours. With the terms "release" and "segvit" it is the losses of `ecenet/training/losses/matched.py`.
 
     Args:
         output: of a batch. Of another decoder, whose answer is (B, K, h, w) logits alone, only the losses that need no
@@ -59,6 +62,7 @@ def segmentation_losses(
         class_weights: (K,) of the cross-entropies; 1 for all by default.
         labelled_share: () share of pixels with a label in the whole batch of which this is a part; measured here by
             default.
+        masks_per_image: () classes that an image of the whole batch holds, on average; measured here by default.
     """
     if labelled_share is None:
         labelled_share = share_labelled(labels)
@@ -71,13 +75,31 @@ def segmentation_losses(
         hard_pixels=config.hard_pixels,
     )
     stages = diversity = contrast = zero = final.new_zeros(())
+    stage_weight = config.stage_weight
     if isinstance(output, ECENetOutput):
-        stages = _stage_losses(output, labels, config, class_weights=class_weights, labelled_share=labelled_share)
+        if config.terms == "segvit":
+            # Its authors' weights are within; a coarse mask, which is ours, keeps the weight that stages have with us.
+            stages = segvit_loss(output, labels, per_image=masks_per_image)
+            stages = stages + stage_weight * _coarse_loss(output, labels, labelled_share=labelled_share)
+            stage_weight = 1.0
+        elif config.terms == "release":
+            stages = release_mask_loss(
+                output,
+                labels,
+                mask_weight=config.mask_weight,
+                dice_weight=config.dice_weight,
+                per_image=masks_per_image,
+            )
+            stage_weight = 1.0
+        else:
+            stages = _stage_losses(output, labels, config, class_weights=class_weights, labelled_share=labelled_share)
         diversity = output.diversity
         contrast = stage_contrast(output, labels) if config.contrast_weight else zero
     presence = class_presence_loss(logits, labels) if config.presence_weight else zero
     jaccard = lovasz_softmax(logits, labels) if config.jaccard_weight else zero
-    total = final + config.stage_weight * stages + config.presence_weight * presence + config.jaccard_weight * jaccard
+    # SegViT's authors ask nothing of the final map: it is reported alone.
+    total = stage_weight * stages if config.terms == "segvit" else final + stage_weight * stages
+    total = total + config.presence_weight * presence + config.jaccard_weight * jaccard
     total = total + config.diversity_weight * diversity
     if config.contrast_weight:
         total = total + config.contrast_weight * contrast
@@ -112,6 +134,15 @@ def _stage_losses(
         if config.stage_loss == "dice_focal":
             losses = losses + dice(stage.mask_logits, targets)
     return losses
+
+
+def _coarse_loss(output: ECENetOutput, labels: Tensor, *, labelled_share: Tensor) -> Tensor:
+    """Cross-entropy of the coarse mask; 0 where there is none. Returns: ()."""
+    coarse = output.stages.get("ece")
+    if coarse is None:
+        return labelled_share.new_zeros(())
+    targets = subsample(labels, coarse.mask_logits.shape[-2:])
+    return cross_entropy(coarse.mask_logits, targets, labelled_share=labelled_share)
 
 
 def share_labelled(labels: Tensor) -> Tensor:

@@ -42,6 +42,11 @@ ACTIONS: list[tuple[str, Action]] = [
 ]
 
 
+GATE_KEEPS = "1 keeps embeddings, 0 takes the mask's evidence."
+GATE_ADDS = "1 adds all of the mask's evidence to the embeddings, 0 none."
+"""What a forced gate does in our updater, and in that of the authors' release."""
+
+
 class Tools(NamedTuple):
     tool: gr.Radio
     radius: gr.Slider
@@ -156,7 +161,7 @@ def knock_out() -> KnockOut:
         value=1,
         step=0.05,
         label="Gate",
-        info="1 keeps embeddings, 0 takes the mask's evidence.",
+        info=GATE_KEEPS,
         elem_id="gate-value",
     )
     embeddings = gr.HTML(elem_id="off-embeddings")
@@ -212,7 +217,7 @@ def render_parts(session: Session, *, registry: ModelRegistry) -> list[Any]:
         gr.Checkbox(visible=parts.reconstruction),
         gr.CheckboxGroup(visible=parts.updater != "off"),
         gr.Checkbox(visible=parts.updater == "gated"),
-        gr.Slider(visible=parts.updater == "gated"),
+        gr.Slider(visible=parts.updater == "gated", info=GATE_ADDS if parts.gate_adds else GATE_KEEPS),
         f'<p class="ece-note">{EXPLICIT_ONLY if parts.explicit else LEARNED_ONLY}</p>',
     ]
 
@@ -225,4 +230,4 @@ def limits(parts: HeadParts) -> str:
     changeable += ["the updater"] if parts.updater != "off" else []
     what = ", ".join([*changeable, "the attention"])
     makes = "" if parts.explicit else " and makes no embedding of a mask"
-    return f"SegViT names its own classes only{makes}, so nothing painted becomes a class; what can be changed: {what}."
+    return f"These weights are {parts.closed}{makes}, so nothing painted becomes a class; what can be changed: {what}."
