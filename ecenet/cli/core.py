@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 from tqdm import tqdm
@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ecenet.app.server.options import Options
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
-from ecenet.training.config import HALF, Precision, TrainConfig
+from ecenet.training.config import HALF, Precision
 
 if TYPE_CHECKING:
     from ecenet.data.split import LabelledSplit
@@ -238,61 +238,6 @@ class Embed:
             write_bank(bank, self.out, half=self.half)
             print(quality_table(bank_quality(bank)))
             print(f"Wrote {bank_summary(bank)} to {self.out}")
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """Time one model in interleaved rounds; figures are medians and ratios of one run."""
-
-    weights: str | None = None
-    """Name of shipped weights, a folder, or a Hub id; random weights without it."""
-    width: int = 480
-    height: int = 360
-    rounds: int = 30
-    precision: Precision = "auto"
-    """`auto` is bf16 where the machine computes it natively."""
-    json: Path | None = None
-    """File to write the figures to; they are printed as well."""
-
-    def run(self) -> None:
-        from ecenet.studies.benchmarks.single import benchmark
-
-        figures = benchmark(
-            weights=self.weights,
-            size=(self.width, self.height),
-            rounds=self.rounds,
-            half=HALF[self.precision],
-        )
-        text = json.dumps(figures, indent=1)
-        print(text)
-        if self.json is not None:
-            write_text(self.json, text)
-
-
-@dataclass(frozen=True)
-class BenchmarkViews:
-    """Time what the app draws after a click, and UMAP, and tell how much a full session holds."""
-
-    weights: str = "voc13"
-    """Name of shipped weights, a folder, or a Hub id."""
-    rounds: int = 20
-
-    def run(self) -> None:
-        from ecenet.studies.benchmarks.views import benchmark_views
-
-        print(json.dumps(benchmark_views(weights=self.weights, rounds=self.rounds), indent=1))
-
-
-@dataclass(frozen=True)
-class BenchmarkTraining:
-    """Time training: real data against one repeated batch, two processes against one; takes the options of `train`."""
-
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-
-    def run(self) -> None:
-        from ecenet.studies.benchmarks.training import loading_ratio, process_ratio
-
-        print(json.dumps(loading_ratio(self.config) | process_ratio(self.config), indent=1))
 
 
 def class_map_of(path: Path | None, weights_names: list[str], data: "LabelledSplit") -> "ClassMap | None":
