@@ -126,7 +126,7 @@ TRANS = "decode_head.trans.weight"
         (
             without(*(f"decode_head.gated_tokens.{level}.fc_norm.bias" for level in (0, 1, 2)), TRANS),
             "tensor-mismatch",
-            ["4 missing (trans.weight, gated_tokens.0.fc_norm.bias, gated_tokens.1.fc_norm.bias, …)"],
+            ["4 missing (gated_tokens.0.fc_norm.bias, gated_tokens.1.fc_norm.bias, gated_tokens.2.fc_norm.bias, …)"],
         ),
         (
             lambda t: t.update({f"decode_head.more.{number}": torch.zeros(1) for number in range(4)}),

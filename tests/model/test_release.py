@@ -77,15 +77,15 @@ BACKBONES: list[tuple[str, tuple[int, ...]]] = [
 
 @pytest.mark.parametrize(("backbone", "out_indices"), BACKBONES)
 def test_every_family_of_backbones_has_stages_at_strides_4_to_32(backbone: str, out_indices: tuple[int, ...]) -> None:
-    with torch.device("meta"):
-        model = small_release(backbone=backbone, out_indices=out_indices, drop_path=0.1)
+    model = small_release(backbone=backbone, out_indices=out_indices, drop_path=0.1)
     assert model.backbone.size_divisor == 32
-    output = model(torch.empty(1, 3, 64, 160, device="meta"))
+    with torch.inference_mode():
+        output = model(torch.zeros(1, 3, 64, 160))
     assert [tuple(stage.mask_logits.shape[2:]) for stage in output.stages.values()] == [
         *((2, 5), (4, 10), (8, 20), (16, 40), (16, 40))
     ]
     with refused("invalid-value", 32, "64×80", "64×96"):
-        model(torch.empty(1, 3, 64, 80, device="meta"))
+        model(torch.zeros(1, 3, 64, 80))
 
 
 @pytest.mark.parametrize(

@@ -190,11 +190,11 @@ def fitting(
     Raises:
         UserError: names, as in the file, the first three that are missing, have another shape or belong nowhere.
     """
-    missing = [theirs for theirs in sources.values() if theirs not in tensors]
+    missing = [theirs for theirs in sources.values() if theirs not in tensors and not theirs.endswith(COUNTER)]
     found = {ours: tensors[theirs] for ours, theirs in sources.items() if theirs in tensors}
     misfits = [sources[ours] for ours in found if found[ours].shape != wanted[ours].shape]
     needed = set(sources.values())
-    extra = [name for name in tensors if name not in needed and not UNUSED.match(name)]
+    extra = sorted(name for name in tensors if name not in needed and not UNUSED.match(name))
     problems = [
         f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
         for what, names in (("missing", missing), ("of another shape", misfits), ("too many", extra))
