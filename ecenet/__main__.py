@@ -7,20 +7,10 @@ from pathlib import Path
 
 import tyro
 
-from ecenet.cli.benchmarks import BenchmarkPage, BenchmarkPeers
+from ecenet.cli.benchmarks import Benchmark, BenchmarkPage, BenchmarkPeers, BenchmarkTraining, BenchmarkViews
 from ecenet.cli.convert import Convert
-from ecenet.cli.core import (
-    App,
-    Benchmark,
-    BenchmarkTraining,
-    BenchmarkViews,
-    Embed,
-    Evaluate,
-    Predict,
-    Recipes,
-    Runs,
-    Ship,
-)
+from ecenet.cli.core import App, Embed, Evaluate, Predict, Recipes, Runs, Ship
+from ecenet.cli.labels import Calibrate, Map
 from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.common.errors import UserError
 from ecenet.common.version import version_line
@@ -62,7 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
             | Consistency
             | Fewshot
             | Knockout
-            | Convert,
+            | Convert
+            | Map
+            | Calibrate,
             prog=program_name(),
             description=__doc__,
             args=with_preset(arguments),

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 from tqdm import tqdm
@@ -11,7 +11,11 @@ from tqdm import tqdm
 from ecenet.app.server.options import Options
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
-from ecenet.training.config import HALF, Precision, TrainConfig
+from ecenet.training.config import HALF, Precision
+
+if TYPE_CHECKING:
+    from ecenet.data.split import LabelledSplit
+    from ecenet.evaluation.class_map import ClassMap
 
 
 @dataclass(frozen=True)
@@ -97,12 +101,17 @@ class Evaluate:
     """`auto` is bf16 where the machine computes it natively."""
     boundary: bool = False
     """Measure Boundary IoU, too; it takes its time."""
+    embeddings: bool = True
+    """Measure whether class embeddings keep their class at every stage, across photos; not where looks are averaged."""
+    map: Path | None = None
+    """Where the data's classes are others than the weights': a file such as the command `map` proposes."""
     json: Path | None = None
     """File to write the scores to; they are printed without it."""
 
     def run(self) -> None:
         from ecenet.common.distributed import shared_work
         from ecenet.data.layouts.read import read_data
+        from ecenet.evaluation.embedding_quality import quality_table
         from ecenet.evaluation.evaluate import evaluate
         from ecenet.evaluation.tta import Averaging
         from ecenet.inference.predictor import Predictor
@@ -116,6 +125,8 @@ class Evaluate:
                 classes=self.classes,
                 limit=self.limit,
                 boundary=self.boundary,
+                embeddings=self.embeddings,
+                class_map=class_map_of(self.map, predictor.model.class_names, data),
                 averaging=Averaging(self.scales, self.flip, self.window),
             )
         if not state.is_main_process:
@@ -125,6 +136,8 @@ class Evaluate:
             print(scores)
         else:
             write_text(self.json, scores)
+            if result.embedding_quality:
+                print(quality_table(result.embedding_quality))
             print(f"Wrote {self.json}")
 
 
@@ -203,76 +216,41 @@ class Embed:
     """Embeddings as fp16: half the size."""
     anonymous: bool = False
     """Number the images instead of naming their files."""
+    map: Path | None = None
+    """Where the data's classes are others than the weights': a file such as the command `map` proposes. The bank then
+    holds the data's classes: the Evaluate tab shows it, and nothing else takes it."""
 
     def run(self) -> None:
         from ecenet.common.distributed import shared_work
         from ecenet.data.layouts.read import read_data
-        from ecenet.evaluation.bank import bank_summary, embed_split
+        from ecenet.evaluation.bank import bank_quality, bank_summary, embed_split
         from ecenet.evaluation.bank_parquet import write_bank
+        from ecenet.evaluation.embedding_quality import quality_table
         from ecenet.inference.predictor import Predictor
 
         with shared_work() as state:  # before the predictor, whose device it chooses
             data = read_data(self.data, self.split, layout=self.layout)
             make_folder(self.out.parent)
-            bank = embed_split(Predictor.from_weights(self.weights), data, limit=self.limit, anonymous=self.anonymous)
+            predictor = Predictor.from_weights(self.weights)
+            class_map = class_map_of(self.map, predictor.model.class_names, data)
+            bank = embed_split(predictor, data, limit=self.limit, anonymous=self.anonymous, class_map=class_map)
         if state.is_main_process:
             write_bank(bank, self.out, half=self.half)
+            print(quality_table(bank_quality(bank)))
             print(f"Wrote {bank_summary(bank)} to {self.out}")
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """Time one model in interleaved rounds; figures are medians and ratios of one run."""
+def class_map_of(path: Path | None, weights_names: list[str], data: "LabelledSplit") -> "ClassMap | None":
+    """The map that a file holds; None without a file.
 
-    weights: str | None = None
-    """Name of shipped weights, a folder, or a Hub id; random weights without it."""
-    width: int = 480
-    height: int = 360
-    rounds: int = 30
-    precision: Precision = "auto"
-    """`auto` is bf16 where the machine computes it natively."""
-    json: Path | None = None
-    """File to write the figures to; they are printed as well."""
+    Raises:
+        UserError: the file is none, or does not fit the weights or the data.
+    """
+    from ecenet.evaluation.class_map import read_class_map
 
-    def run(self) -> None:
-        from ecenet.studies.benchmarks.single import benchmark
-
-        figures = benchmark(
-            weights=self.weights,
-            size=(self.width, self.height),
-            rounds=self.rounds,
-            half=HALF[self.precision],
-        )
-        text = json.dumps(figures, indent=1)
-        print(text)
-        if self.json is not None:
-            write_text(self.json, text)
-
-
-@dataclass(frozen=True)
-class BenchmarkViews:
-    """Time what the app draws after a click, and UMAP, and tell how much a full session holds."""
-
-    weights: str = "voc13"
-    """Name of shipped weights, a folder, or a Hub id."""
-    rounds: int = 20
-
-    def run(self) -> None:
-        from ecenet.studies.benchmarks.views import benchmark_views
-
-        print(json.dumps(benchmark_views(weights=self.weights, rounds=self.rounds), indent=1))
-
-
-@dataclass(frozen=True)
-class BenchmarkTraining:
-    """Time training: real data against one repeated batch, two processes against one; takes the options of `train`."""
-
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-
-    def run(self) -> None:
-        from ecenet.studies.benchmarks.training import loading_ratio, process_ratio
-
-        print(json.dumps(loading_ratio(self.config) | process_ratio(self.config), indent=1))
+    if path is None:
+        return None
+    return read_class_map(path, weights_names=weights_names, data_names=data.labels.class_names)
 
 
 def make_folder(folder: Path) -> None:

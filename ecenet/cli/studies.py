@@ -83,8 +83,8 @@ class Consistency:
         from ecenet.studies.failure_warning import figures_json, score_warnings, warnings_table
         from ecenet.studies.warning_thresholds import confidence_warning
 
-        reference = read_bank(self.bank)
-        bank = read_bank(self.val, weights=reference.about["weights_hash"])
+        reference = read_bank(self.bank, own_classes=True)
+        bank = read_bank(self.val, weights=reference.about["weights_hash"], own_classes=True)
         figures = score_warnings(reference, bank, self.options)
         print(warnings_table(figures))
         if self.json is not None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from accelerate.utils import gather_object
@@ -12,33 +12,23 @@ from ecenet.common.distributed import this_process
 from ecenet.common.errors import UserError
 from ecenet.data.images import MAX_PIXELS, RGBImage
 from ecenet.data.split import LabelledSplit
+from ecenet.evaluation.class_map import OUTSIDE_COLOR, ClassMap, make_class_map
+from ecenet.evaluation.embedding_quality import StageQuality, embedding_quality
+from ecenet.evaluation.embedding_rows import Row, embedding_rows
 from ecenet.evaluation.evaluate import check_labels, picked_images
-from ecenet.evaluation.metrics import confusion_matrix
-from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 
 FORMAT = 1
 """Of the file; a change of columns is another one."""
 
 
-class Row(NamedTuple):
-    """One class of one image at one stage."""
-
-    image: int
-    stage: str
-    class_index: int
-    area: float
-    confidence: float
-    truth: np.ndarray
-    """(K,) int64."""
-    iou: float
-    embedding: np.ndarray
-    """(D,) float32."""
-
-
 @dataclass(frozen=True, eq=False)  # equal is the same: arrays have no hash, and a bank may be a cache's key
 class EmbeddingBank:
-    """N rows, one for each image, stage and class that is predicted or true there; K classes, D embedding width."""
+    """N rows, one for each image, stage and class that is predicted or true there; K classes, D embedding width.
+
+    The classes are the weights'. In a bank that was made with a class map they are the data's, and `OUTSIDE` where the
+    map has no `rest`: each class of the weights then has a row of its own, and several may be of one class here.
+    """
 
     image: np.ndarray
     """(N,) index into `images`."""
@@ -59,7 +49,8 @@ class EmbeddingBank:
     images: list[str]
     """File names, relative to the data set."""
     about: dict[str, Any]
-    """`format`, `class_names`, `class_colors`, `weights_hash`, `data`, `split`."""
+    """`format`, `class_names`, `class_colors`, `weights_hash`, `data`, `split`; `class_map`, the content of its file,
+    where there was one."""
 
     def __len__(self) -> int:
         return len(self.image)
@@ -71,7 +62,12 @@ class EmbeddingBank:
 
 
 def embed_split(
-    predictor: Predictor, data: LabelledSplit, *, limit: int | None = None, anonymous: bool = False
+    predictor: Predictor,
+    data: LabelledSplit,
+    *,
+    limit: int | None = None,
+    anonymous: bool = False,
+    class_map: ClassMap | None = None,
 ) -> EmbeddingBank:
     """Predict every image and keep its class embeddings. Under a launcher the processes share the images, and each
     returns the whole bank.
@@ -79,26 +75,32 @@ def embed_split(
     Args:
         limit: look at so many images only, evenly spread.
         anonymous: number the images instead of naming their files.
+        class_map: from the weights' classes to the data's, where they differ.
     Raises:
         UserError: the data's classes are not the weights' classes, or a file is bad.
     """
-    check_labels(predictor, data)
+    if class_map is None:
+        check_labels(predictor, data)
     state = this_process()
     rows: list[Row] = []
     picked = picked_images(data, limit=limit)
     mine = range(state.process_index, len(picked), state.num_processes)
     for number in tqdm(mine, desc=f"Embedding {data.split}", unit="image", disable=not state.is_main_process):
         image, target = data.load(int(picked[number]))
-        rows += embedding_rows(predictor.predict(image), target, image=number)
+        rows += embedding_rows(predictor.predict(image), target, image=number, class_map=class_map)
     rows = sorted(gather_object(rows), key=lambda row: row.image)  # stable: stages and classes keep their order
-    width, classes = predictor.model.embed_dim, len(predictor.model.class_names)
+    names, colors, about = predictor.model.class_names, predictor.model.class_colors, {}
+    if class_map is not None:
+        names, about = class_map.predicted_names, {"class_map": class_map.content}
+        colors = [*data.labels.class_colors, *([OUTSIDE_COLOR] if class_map.has_outside else [])]
+    width = predictor.model.embed_dim
     return EmbeddingBank(
         image=np.array([row.image for row in rows], dtype=np.int64),
         stage=np.array([row.stage for row in rows], dtype=np.str_),
         class_index=np.array([row.class_index for row in rows], dtype=np.int64),
         area=np.array([row.area for row in rows], dtype=np.float64),
         confidence=np.array([row.confidence for row in rows], dtype=np.float64),
-        truth=np.array([row.truth for row in rows], dtype=np.int64).reshape(len(rows), classes),
+        truth=np.array([row.truth for row in rows], dtype=np.int64).reshape(len(rows), len(names)),
         iou=np.array([row.iou for row in rows], dtype=np.float64),
         embedding=np.array([row.embedding for row in rows], dtype=np.float32).reshape(len(rows), width),
         images=[
@@ -107,30 +109,14 @@ def embed_split(
         ],
         about={
             "format": FORMAT,
-            "class_names": predictor.model.class_names,
-            "class_colors": predictor.model.class_colors,
+            "class_names": names,
+            "class_colors": colors,
             "weights_hash": predictor.weights_hash,
             "data": data.labels.name,
             "split": data.split,
+            **about,
         },
     )
-
-
-def embedding_rows(prediction: Prediction, target: np.ndarray, *, image: int) -> list[Row]:
-    """Rows of one image; `target` is (H, W) uint8 class indices, 255 = ignore."""
-    rows = []
-    classes = len(prediction.class_names)
-    for name, stage in prediction.stages.items():
-        if name == "final":
-            continue
-        confusion = confusion_matrix(target, stage.label_map, num_classes=classes)  # rows are truth
-        hit, true, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-        for k in np.flatnonzero((stage.area > 0) | (true > 0)):
-            union = true[k] + predicted[k] - hit[k]
-            iou = float(hit[k] / union) if union else float("nan")
-            values = (float(stage.area[k]), float(stage.mean_confidence[k]), confusion[:, k], iou)
-            rows.append(Row(image, name, int(k), *values, stage.embeddings[k].astype(np.float32)))
-    return rows
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -162,6 +148,36 @@ def bank_image(
 
 def _anonymous(data: LabelledSplit, number: int) -> str:
     return f"{data.labels.name} {number + 1}"
+
+
+def bank_class_map(bank: EmbeddingBank, *, weights_names: list[str]) -> ClassMap | None:
+    """The class map that a bank was made with; None where it has the weights' own classes.
+
+    Raises:
+        UserError: it names other classes than the weights' and the bank's.
+    """
+    content = bank.about.get("class_map")
+    if content is None:
+        return None
+    names = bank.about["class_names"]
+    data_names = names if content.get("rest") is not None else names[:-1]
+    return make_class_map(content, weights_names=weights_names, data_names=data_names, source="the bank's class map")
+
+
+def bank_quality(bank: EmbeddingBank) -> dict[str, StageQuality]:
+    """How well each stage's embeddings keep their class. With a class map, rows of its `rest` and of what is outside of
+    it are left out: they are of many classes that the data does not tell apart."""
+    names, content = bank.about["class_names"], bank.about.get("class_map")
+    rest = names.index(content["rest"]) if content is not None and content["rest"] is not None else -1
+    return embedding_quality(
+        stages=bank.stages,
+        stage=bank.stage,
+        image=bank.image,
+        class_index=bank.class_index,
+        area=bank.area,
+        iou=np.where(bank.class_index == rest, np.nan, bank.iou),
+        embedding=bank.embedding,
+    )
 
 
 def bank_summary(bank: EmbeddingBank) -> str:

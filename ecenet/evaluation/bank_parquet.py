@@ -49,9 +49,10 @@ def write_bank(bank: EmbeddingBank, path: Path, *, half: bool = False) -> None:
         pq.write_table(table, partial, compression="zstd")
 
 
-def read_bank(path: Path, *, weights: str | None = None) -> EmbeddingBank:
+def read_bank(path: Path, *, weights: str | None = None, own_classes: bool = False) -> EmbeddingBank:
     """Args:
         weights: hash of the weights that it must have been made with; any by default.
+        own_classes: refuse one that was made with a class map, whose classes are not the weights'.
     Raises:
         UserError: it is no such file, is damaged, far too large, or was made with other weights.
     """
@@ -70,6 +71,12 @@ def read_bank(path: Path, *, weights: str | None = None) -> EmbeddingBank:
                 f"({str(about['weights_hash'])[:40]}); embed the data again or choose those weights.",
                 expected=weights,
                 got=about["weights_hash"],
+            )
+        if own_classes and "class_map" in about:
+            raise UserError(
+                "wrong-classes",
+                f"Expected embeddings of the weights' own classes, but {path.name} was made with a class map, which "
+                "only the Evaluate tab shows; embed data with the weights' classes, without --map.",
             )
         if _memory(file) > MAX_BYTES:
             raise UserError(
@@ -138,6 +145,11 @@ def _check_description(about: dict[str, Any]) -> None:
         raise ValueError("names that are none")
     if not all(type(value) is int and 0 <= value <= 255 for value in colors):
         raise ValueError("colours that are none")
+    if "class_map" in about:
+        classes, rest = about["class_map"]["classes"], about["class_map"]["rest"]
+        texts = [*classes.keys(), *classes.values()]
+        if not all(type(text) is str for text in texts) or not (rest is None or rest in about["class_names"]):
+            raise ValueError("a class map that is none")
 
 
 def _looked_up(column: pa.ChunkedArray, look_up: Callable[[str], Any], *, dtype: type) -> np.ndarray:

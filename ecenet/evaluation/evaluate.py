@@ -1,8 +1,6 @@
-"""Score weights on a labelled folder: mIoU of every stage, and what else is reported."""
+"""Predict a labelled folder in one pass and count: everything that scores are made of."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,59 +9,18 @@ from tqdm import tqdm
 
 from ecenet.common.distributed import this_process
 from ecenet.common.errors import UserError
-from ecenet.common.files import json_finite
+from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.split import LabelledSplit, evenly_spread
-from ecenet.evaluation.metrics import (
-    boundary_counts,
-    boundary_mean_iou,
-    confusion_matrix,
-    inner_band,
-    intersection_over_union,
-    mean_accuracy,
-    mean_iou,
-    pixel_accuracy,
-)
+from ecenet.evaluation.calibration import answer_confidence, calibration_counts
+from ecenet.evaluation.class_map import ClassMap
+from ecenet.evaluation.embedding_quality import measurable
+from ecenet.evaluation.embedding_rows import embedding_rows
+from ecenet.evaluation.intervals import iou_counts
+from ecenet.evaluation.metrics import boundary_counts, confusion_matrix, inner_band
+from ecenet.evaluation.scores import Evaluation, PixelCounts, merge, score
 from ecenet.evaluation.tta import Averaging, averaged_label_maps
+from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores in 0 … 1, NaN where nothing was labelled; those that are no dictionary by stage are the final stage's."""
-
-    miou: float
-    per_class: dict[str, float]
-    pixel_accuracy: float
-    mean_accuracy: float
-    stages: dict[str, float]
-    """mIoU by stage."""
-    stage_pixel_accuracy: dict[str, float]
-    stage_mean_accuracy: dict[str, float]
-    boundary_miou: dict[str, float]
-    """By stage; NaN where it was not measured."""
-    confusion: list[list[int]]
-    """K×K pixels of the final stage, rows = target, columns = predicted."""
-    images: int
-    seconds_per_image: float
-    """Median time from file to prediction of all stages."""
-
-    def to_json(self) -> dict[str, object]:
-        """NaN, which JSON lacks, becomes null."""
-        figures: dict[str, object] = json_finite(asdict(self))
-        return figures
-
-
-@dataclass(frozen=True)
-class PixelCounts:
-    """One pass over the images; scores of any kind follow from it."""
-
-    class_names: list[str]
-    confusions: dict[str, np.ndarray]
-    """(K, K) of each stage."""
-    boundaries: dict[str, np.ndarray] = field(default_factory=dict)
-    """(2, K) `boundary_counts` of each stage; empty where they were not measured."""
-    seconds: list[float] = field(default_factory=list)
-    """Of each image, from file to prediction of all stages."""
 
 
 def evaluate(
@@ -74,6 +31,8 @@ def evaluate(
     limit: int | None = None,
     boundary: bool = False,
     averaging: Averaging | None = None,
+    embeddings: bool = False,
+    class_map: ClassMap | None = None,
 ) -> Evaluation:
     """Predict every image at its own size and score every stage.
 
@@ -83,11 +42,15 @@ def evaluate(
         classes: restricts the means to the first so many classes; predictions stay free to be any class.
         limit: look at so many images only, evenly spread.
         boundary: measure Boundary IoU as well, which takes its time.
-        averaging: average several looks at each image; one look by default.
+        averaging: average several looks at each image; one look by default. Averages have neither embeddings nor
+            confidences that could be judged.
+        embeddings: measure whether each stage's embeddings keep their class, too.
+        class_map: from the weights' classes to the data's, where they differ; means are then over the data's classes
+            that are labelled.
     Raises:
         UserError: the data's classes are not the weights' classes, a file is bad, or an option is out of range.
     """
-    check_classes(classes, predictor.model.class_names)
+    check_classes(classes, predictor.model.class_names if class_map is None else class_map.class_names)
     state = this_process()
     counts = count_pixels(
         predictor,
@@ -95,6 +58,8 @@ def evaluate(
         limit=limit,
         boundary=boundary,
         averaging=averaging,
+        embeddings=embeddings,
+        class_map=class_map,
         part=state.process_index,
         parts=state.num_processes,
     )
@@ -117,6 +82,8 @@ def count_pixels(
     limit: int | None = None,
     boundary: bool = False,
     averaging: Averaging | None = None,
+    embeddings: bool = False,
+    class_map: ClassMap | None = None,
     part: int = 0,
     parts: int = 1,
 ) -> PixelCounts:
@@ -126,8 +93,10 @@ def count_pixels(
         part, parts: look at every `parts`-th image only, from the `part`-th on, so that several processes can share
             the work; `merge` sums what they counted. A part may have no image at all.
     """
-    check_labels(predictor, data)
-    names = predictor.model.class_names
+    if class_map is None:
+        check_labels(predictor, data)
+    names = data.labels.class_names
+    columns = len(names) if class_map is None else len(class_map.predicted_names)
     if not 0 <= part < parts:
         raise UserError(
             "out-of-range",
@@ -137,23 +106,42 @@ def count_pixels(
     averaging.check(predictor)
 
     picked = picked_images(data, limit=limit)[part::parts]
-    confusions = {name: np.zeros((len(names), len(names)), np.int64) for name in predictor.model.stage_names}
-    boundaries = {name: np.zeros((2, len(names)), np.int64) for name in confusions if boundary}
-    seconds = []
-    for index in tqdm(picked, desc=f"Evaluating {data.split}", unit="image", leave=False, disable=part > 0):
+    counts = PixelCounts(
+        class_names=names,
+        confusions={name: np.zeros((len(names), columns), np.int64) for name in predictor.model.stage_names},
+        boundaries={name: np.zeros((2, len(names)), np.int64) for name in predictor.model.stage_names if boundary},
+        class_map=class_map,
+    )
+    for position, index in enumerate(
+        tqdm(picked, desc=f"Evaluating {data.split}", unit="image", leave=False, disable=part > 0)
+    ):
+        number = part + position * parts
         start = time.perf_counter()
-        label_maps = _label_maps(predictor, data.images[index], averaging)
-        seconds.append(time.perf_counter() - start)
+        label_maps, prediction = _look(predictor, data.images[index], averaging)
+        counts.seconds.append(time.perf_counter() - start)
         height, width = label_maps["final"].shape
         target = data.load_mask(index, size=(width, height))
+        if class_map is not None:
+            label_maps = {name: class_map.apply(label_map) for name, label_map in label_maps.items()}
         for name, label_map in label_maps.items():
-            confusions[name] += confusion_matrix(target, label_map, num_classes=len(names))
+            confusion = confusion_matrix(target, label_map, num_classes=len(names), num_predicted=columns)
+            counts.confusions[name] += confusion
+            if name == "final":
+                counts.photos.append((number, iou_counts(confusion)))
         if boundary:
             band = inner_band(target)
             for name, label_map in label_maps.items():
-                boundaries[name] += boundary_counts(target, label_map, target_band=band, num_classes=len(names))
-
-    return PixelCounts(names, confusions, boundaries, seconds)
+                found = boundary_counts(target, label_map, target_band=band, num_classes=columns)
+                counts.boundaries[name] += found[:, : len(names)]
+        if prediction is not None:
+            labelled = target != IGNORE_INDEX
+            right = label_maps["final"][labelled] == target[labelled]
+            confidence = answer_confidence(prediction.final, class_map)[labelled]
+            counts.calibration[:] += calibration_counts(right, confidence)
+        if prediction is not None and embeddings:
+            rows = embedding_rows(prediction, target, image=number, class_map=class_map)
+            counts.rows.extend(row for row in rows if measurable(row.area, row.iou))
+    return counts
 
 
 def check_labels(predictor: Predictor, data: LabelledSplit) -> None:
@@ -164,7 +152,7 @@ def check_labels(predictor: Predictor, data: LabelledSplit) -> None:
             "wrong-classes",
             f"Expected the weights' {len(names)} classes ({', '.join(names[:4])}, …) in {data.root}/classes.json, "
             f"got {data.labels.num_classes} ({', '.join(data.labels.class_names[:4])}, …); "
-            "use data with the same classes.",
+            "use data with the same classes, or give a class map to `evaluate` and `embed` with --map.",
         )
 
 
@@ -181,43 +169,9 @@ def picked_images(data: LabelledSplit, *, limit: int | None) -> np.ndarray:
     return evenly_spread(len(data), limit=limit)
 
 
-def _label_maps(predictor: Predictor, path: Path, averaging: Averaging) -> dict[str, np.ndarray]:
-    """Stage → (H, W) uint8."""
+def _look(predictor: Predictor, path: Path, averaging: Averaging) -> tuple[dict[str, np.ndarray], Prediction | None]:
+    """Stage → (H, W) uint8 classes of the weights, and the prediction that they are of; None for averaged looks."""
     if averaging != Averaging():
-        return averaged_label_maps(predictor, path, averaging)
-    return {name: stage.label_map for name, stage in predictor.predict(path).stages.items()}
-
-
-def merge(parts: Sequence[PixelCounts]) -> PixelCounts:
-    """The counts of all parts of one evaluation together; at least one part, all counted with the same options."""
-    first = parts[0]
-    return PixelCounts(
-        first.class_names,
-        {name: np.sum([part.confusions[name] for part in parts], axis=0) for name in first.confusions},
-        {name: np.sum([part.boundaries[name] for part in parts], axis=0) for name in first.boundaries},
-        [seconds for part in parts for seconds in part.seconds],
-    )
-
-
-def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
-    """Means over the first `classes` classes, all by default."""
-    final = counts.confusions["final"]
-    iou = intersection_over_union(final)
-    return Evaluation(
-        miou=mean_iou(final, classes=classes),
-        per_class={name: float(value) for name, value in zip(counts.class_names, iou, strict=True)},
-        pixel_accuracy=pixel_accuracy(final),
-        mean_accuracy=mean_accuracy(final, classes=classes),
-        stages={name: mean_iou(confusion, classes=classes) for name, confusion in counts.confusions.items()},
-        stage_pixel_accuracy={name: pixel_accuracy(confusion) for name, confusion in counts.confusions.items()},
-        stage_mean_accuracy={
-            name: mean_accuracy(confusion, classes=classes) for name, confusion in counts.confusions.items()
-        },
-        boundary_miou={
-            name: boundary_mean_iou(counts.boundaries[name], classes=classes) if counts.boundaries else float("nan")
-            for name in counts.confusions
-        },
-        confusion=final.tolist(),
-        images=len(counts.seconds),
-        seconds_per_image=float(np.median(counts.seconds)) if counts.seconds else float("nan"),
-    )
+        return averaged_label_maps(predictor, path, averaging), None
+    prediction = predictor.predict(path)
+    return {name: stage.label_map for name, stage in prediction.stages.items()}, prediction

@@ -11,26 +11,40 @@ BOUNDARY_SHARE = 0.02
 """Width of the band along a boundary, as a share of the image diagonal (Cheng et al. 2021)."""
 
 
-def confusion_matrix(target: np.ndarray, predicted: np.ndarray, *, num_classes: int) -> np.ndarray:
-    """(K, K) int64 pixel counts, rows = target, columns = predicted; pixels labelled 255 are left out.
+def confusion_matrix(
+    target: np.ndarray, predicted: np.ndarray, *, num_classes: int, num_predicted: int | None = None
+) -> np.ndarray:
+    """(K, P) int64 pixel counts, rows = target, columns = predicted; pixels labelled 255 are left out.
 
     Args:
         target, predicted: integer arrays of one shape.
+        num_classes: K.
+        num_predicted: P, where answers may be of other classes than the target's; K by default.
     """
+    columns = num_classes if num_predicted is None else num_predicted
     valid = target != IGNORE_INDEX
-    pairs = target[valid].astype(np.int64) * num_classes + predicted[valid]
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    pairs = target[valid].astype(np.int64) * columns + predicted[valid]
+    return np.bincount(pairs, minlength=num_classes * columns).reshape(num_classes, columns)
 
 
 def intersection_over_union(confusion: np.ndarray) -> np.ndarray:
-    """(K,) IoU in 0 … 1; NaN for a class that is neither labelled nor predicted."""
+    """(K,) IoU in 0 … 1; NaN for a class that is neither labelled nor predicted.
+
+    Args:
+        confusion: (K, K), or (K, K + 1) where the last column holds answers that are none of the K classes.
+    """
     correct = np.diag(confusion)
-    return _share(correct, confusion.sum(0) + confusion.sum(1) - correct)
+    return _share(correct, confusion.sum(0)[: len(confusion)] + confusion.sum(1) - correct)
 
 
-def mean_iou(confusion: np.ndarray, *, classes: int | None = None) -> float:
-    """Mean IoU over the first `classes` classes (all by default) that occur; NaN if none does."""
-    return _mean(intersection_over_union(confusion)[:classes])
+def mean_iou(confusion: np.ndarray, *, classes: int | None = None, labelled_only: bool = False) -> float:
+    """Mean IoU over the first `classes` classes (all by default) that occur; NaN if none does.
+
+    Args:
+        labelled_only: only classes that are labelled occur; else those that are predicted, too, whose IoU is 0.
+    """
+    iou = intersection_over_union(confusion)
+    return _mean((np.where(confusion.sum(1) > 0, iou, np.nan) if labelled_only else iou)[:classes])
 
 
 def mean_accuracy(confusion: np.ndarray, *, classes: int | None = None) -> float:
@@ -81,10 +95,15 @@ def boundary_counts(
     return np.stack([both, sizes[0] + sizes[1] - both])
 
 
-def boundary_mean_iou(counts: np.ndarray, *, classes: int | None = None) -> float:
+def boundary_mean_iou(counts: np.ndarray, *, classes: int | None = None, labelled: np.ndarray | None = None) -> float:
     """Mean Boundary IoU of `boundary_counts` over the first `classes` classes (all by default) that occur; NaN if none
-    does."""
-    return _mean(_share(counts[0], counts[1])[:classes])
+    does.
+
+    Args:
+        labelled: (K,) bool, the only classes that count; all that have a boundary by default.
+    """
+    iou = _share(counts[0], counts[1])
+    return _mean((iou if labelled is None else np.where(labelled, iou, np.nan))[:classes])
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

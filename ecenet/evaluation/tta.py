@@ -109,7 +109,7 @@ def _look(
     with predictor.autocast():
         output: ECENetOutput = predictor.model(images)
     for name, stage in output.stages.items():
-        yield name, enlarged_logits(stage, size)[0].softmax(dim=0)
+        yield name, (enlarged_logits(stage, size)[0] / predictor.model.temperature).softmax(dim=0)
 
 
 def _look_through_windows(

@@ -30,11 +30,21 @@ class StagePrediction:
     """(K,) share of the image, sums to 1."""
     mean_confidence: np.ndarray
     """(K,) mean confidence over the class's pixels; NaN where it has none."""
+    temperature: float = 1.0
+    """What `mask_logits` were divided by for the confidences: the weights' own, 1 where they were not calibrated."""
     masks: np.ndarray | None = None
     """(Q, h, w) float32, unnormalised, of SegViT: the label map comes from these, each brought to the image's size and
     then combined by `class_shares`. None where it comes from `mask_logits`."""
     class_shares: np.ndarray | None = None
     """(Q, K) float32 in 0 … 1; None where `masks` is."""
+
+    @property
+    def confidence_logits(self) -> np.ndarray:
+        """(K, h, w) float32 logits whose softmax has the probabilities that people are told; `mask_logits` divided by
+        the temperature."""
+        if self.temperature == 1:
+            return self.mask_logits
+        return self.mask_logits / np.float32(self.temperature)
 
     def present(self, *, min_area: float = 0.0) -> list[int]:
         """Classes that cover more than `min_area` of the image, largest first."""

@@ -146,7 +146,7 @@ class Predictor:
         prediction = Prediction(
             class_names=names,
             class_colors=[*model.class_colors, *(list(one.color) for one in added)],
-            stages=_summarise(wanted, size=features.image.size),
+            stages=_summarise(wanted, size=features.image.size, temperature=model.temperature),
             features=features,
             seconds=time.perf_counter() - start,
             gate_adds=model.parts.gate_adds,
@@ -216,16 +216,21 @@ def check_names(names: list[str]) -> None:
 
 
 @torch.inference_mode()
-def _summarise(stages: dict[str, StageOutput], *, size: tuple[int, int]) -> dict[str, StagePrediction]:
-    return {name: _summarise_stage(name, stage, size=size) for name, stage in stages.items()}
+def _summarise(
+    stages: dict[str, StageOutput], *, size: tuple[int, int], temperature: float
+) -> dict[str, StagePrediction]:
+    return {name: _summarise_stage(name, stage, size=size, temperature=temperature) for name, stage in stages.items()}
 
 
-def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) -> StagePrediction:
+def _summarise_stage(
+    name: str, stage: StageOutput, *, size: tuple[int, int], temperature: float = 1.0
+) -> StagePrediction:
     """First image of the batch, as arrays; `size` is the image's (width, height)."""
     if stage.masks is None or stage.class_shares is None:
-        classified = classify_pixels(stage.mask_logits[0], detail_size(size))
+        classified = classify_pixels(stage.mask_logits[0], detail_size(size), temperature=temperature)
     else:
-        classified = classify_pixels(stage.masks[0], detail_size(size), class_shares=stage.class_shares[0])
+        shares = stage.class_shares[0]
+        classified = classify_pixels(stage.masks[0], detail_size(size), class_shares=shares, temperature=temperature)
     labels, confidence = (one.cpu() for one in classified)
     num_classes = stage.mask_logits.shape[1]
     # In float64: a float32 sum over millions of pixels would drop what each adds.
@@ -245,6 +250,7 @@ def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int]) ->
         gate=None if stage.gate is None else _array(stage.gate),
         area=counts / counts.sum(),
         mean_confidence=mean_confidence,
+        temperature=temperature,
         masks=None if stage.masks is None else _array(stage.masks),
         class_shares=None if stage.class_shares is None else _array(stage.class_shares),
     )

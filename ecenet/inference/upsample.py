@@ -41,7 +41,7 @@ def enlarged_logits(stage: StageOutput, size: tuple[int, int]) -> Tensor:
 
 
 def classify_pixels(
-    logits: Tensor, size: tuple[int, int], *, class_shares: Tensor | None = None
+    logits: Tensor, size: tuple[int, int], *, class_shares: Tensor | None = None, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """The most probable class of every pixel, where logits are interpolated bilinearly.
 
@@ -52,11 +52,12 @@ def classify_pixels(
         logits: (K, h, w), or with `class_shares` (Q, h, w), of masks that are combined where they are enlarged.
         size: (H, W).
         class_shares: (Q, K), as `StageOutput` has them.
+        temperature: what logits are divided by for the confidences; the classes do not depend on it.
     Returns: (H, W) uint8 class indices, and (H, W) float32 confidences 0 … 1, the highest probability of a softmax.
     """
     logits = logits.float()
     if logits.device.type != "cpu":
-        return _most_probable(_combined(resize(logits[None], size)[0].clone(), class_shares))
+        return _most_probable(_combined(resize(logits[None], size)[0].clone(), class_shares), temperature)
     height, width = size
     weights = bilinear_weights(logits.shape[1], height)
     used = weights > 0
@@ -70,7 +71,7 @@ def classify_pixels(
         rows = slice(first[top], last[bottom - 1] + 1)
         across = resize(logits[None, :, rows], (rows.stop - rows.start, width))[0]
         band = torch.matmul(weights[top:bottom, rows], across, out=memory[:, : bottom - top])
-        labels[top:bottom], confidence[top:bottom] = _most_probable(_combined(band, class_shares))
+        labels[top:bottom], confidence[top:bottom] = _most_probable(_combined(band, class_shares), temperature)
     return labels, confidence
 
 
@@ -85,8 +86,11 @@ def _combined(logits: Tensor, class_shares: Tensor | None) -> Tensor:
     return logits if class_shares is None else combined_masks(class_shares[None], logits[None])[0]
 
 
-def _most_probable(logits: Tensor) -> tuple[Tensor, Tensor]:
+def _most_probable(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """(K, H, W), which it overwrites → (H, W) uint8 and (H, W)."""
     top, labels = logits.max(dim=0)
+    below = logits.sub_(top)
+    if temperature != 1:
+        below.div_(temperature)
     # A third of the time that logsumexp takes.
-    return labels.to(torch.uint8), logits.sub_(top).exp_().sum(dim=0).reciprocal_()
+    return labels.to(torch.uint8), below.exp_().sum(dim=0).reciprocal_()

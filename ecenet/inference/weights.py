@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
-from ecenet.common.errors import UserError
+from ecenet.common.errors import UserError, disk_errors
+from ecenet.common.files import replaced
 from ecenet.model.checkpoint_files import read_config, read_tensors
 from ecenet.model.network import Network, build_network
 from ecenet.model.release import ECENetRelease
@@ -74,12 +76,38 @@ def save_model(model: Network, folder: Path, *, half: bool = False) -> None:
     shutil.copymode(folder / "config.json", folder / "model.safetensors")
 
 
+def write_temperature(weights: str | Path, temperature: float) -> Path:
+    """Put a temperature into the `config.json` of a checkpoint in a folder, and nothing else.
+
+    Returns: the file.
+    Raises:
+        UserError: there is no such folder, the weights are the Hub's, or the file cannot be written.
+    """
+    shipped, folder = WEIGHTS_DIR / str(weights), Path(weights)
+    path = (shipped if (shipped / "config.json").is_file() else folder) / "config.json"
+    if not path.is_file():
+        raise UserError(
+            "weights-not-found",
+            f"Expected weights in a folder here to write their temperature to, got {str(weights)!r}; "
+            "download the checkpoint first and give its folder.",
+        )
+    read_config(path)
+    # In the order of the file that save_pretrained writes, which sorts the keys.
+    config = json.loads(path.read_text(encoding="utf-8")) | {"temperature": temperature}
+    with disk_errors(path), replaced(path) as partial:
+        partial.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
+    return path
+
+
 def weights_hash(model: Network) -> str:
-    """Twelve hexadecimal digits that change with any number in the model: what results were made with."""
+    """Twelve hexadecimal digits that change with any number in the model, its temperature among them: what results
+    were made with."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    if model.temperature != 1:
+        digest.update(f"temperature {model.temperature}".encode())  # confidences are made with it
     return digest.hexdigest()[:12]
 
 

@@ -25,7 +25,7 @@ LEGACY_SEGVIT: Mapping[str, Any] = {
 """The same for SegViT, whose defaults `SegViTConfig` holds."""
 
 REQUIRED = ("class_names", "class_colors", "image_mean", "image_std")
-OPTIONAL = ("image_size", "recipe")
+OPTIONAL = ("image_size", "recipe", "temperature")
 """What a file holds beside the architecture's settings: the keyword arguments of `PixelClassifier`."""
 
 
@@ -80,6 +80,7 @@ def parse_config(values: Any, *, place: str) -> tuple[NetworkConfig, dict[str, A
     config = settings(**{name: values.pop(name) for name in names})
     _check_classes(values, place)
     _check_images(values, place)
+    _check_temperature(values, place)
     return config, values
 
 
@@ -134,6 +135,16 @@ def _check_images(values: Mapping[str, Any], place: str) -> None:
     if size is not None and (type(size) is not int or size < 1):
         raise UserError(
             "invalid-config", f"Expected image_size in {place} to be pixels or null, got {size!r}; correct the file."
+        )
+
+
+def _check_temperature(values: Mapping[str, Any], place: str) -> None:
+    temperature = values.get("temperature", 1.0)
+    if type(temperature) not in (int, float) or not 0 < temperature < float("inf"):
+        raise UserError(
+            "invalid-config",
+            f"Expected temperature in {place} to be a number above 0, got {temperature!r}; correct the file, or remove "
+            "the line and run `python -m ecenet calibrate`.",
         )
 
 

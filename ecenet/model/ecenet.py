@@ -38,6 +38,7 @@ class ECENet(
         image_mean, image_std: normalisation of RGB values in 0 … 1.
         image_size: longest side in pixels that the weights were made for; None keeps images as they come.
         recipe: how the weights came about, with measured figures; free-form, for the model card and the app.
+        temperature: what the logits are divided by where probabilities are made of them; outputs do not depend on it.
         pretrained: load timm's weights for the backbone. Never stored: a checkpoint brings its own.
     """
 
@@ -54,6 +55,7 @@ class ECENet(
         image_std: list[float],
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
+        temperature: float = 1.0,
         pretrained: bool = False,
     ) -> None:
         super().__init__(
@@ -64,6 +66,7 @@ class ECENet(
             image_std=image_std,
             image_size=image_size,
             recipe=recipe,
+            temperature=temperature,
         )
         num_classes = len(class_names)
 

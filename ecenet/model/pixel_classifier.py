@@ -31,6 +31,7 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         image_mean, image_std: normalisation of RGB values in 0 … 1.
         image_size: longest side in pixels that the weights were made for; None keeps images as they come.
         recipe: how the weights came about, with measured figures; free-form, for the model card and the app.
+        temperature: what whoever makes probabilities of logits divides them by; 1 where nobody has calibrated it.
     """
 
     backbone: Backbone
@@ -49,6 +50,7 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         image_std: list[float],
         image_size: int | None,
         recipe: dict[str, Any] | None,
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -58,6 +60,7 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         self.image_std = image_std
         self.image_size = image_size
         self.recipe = recipe or {}
+        self.temperature = float(temperature)
         self.embed_dim = settings.embed_dim
         self.explicit = settings.embeddings == "explicit"
         self.updater: Updater = settings.updater
@@ -131,6 +134,8 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
             image_std=self.image_std,
             image_size=self.image_size,
             recipe=self.recipe,
+            # Told only where the weights were calibrated: a file without it is as it always was.
+            **({} if self.temperature == 1 else {"temperature": self.temperature}),
         )
 
     def save_pretrained(self, save_directory: str | Path, *, config: Any = None, **options: Any) -> str | None:

@@ -174,6 +174,7 @@ class ECENetRelease(
         image_mean: list[float],
         image_std: list[float],
         image_size: int | None = None,
+        temperature: float = 1.0,
         recipe: dict[str, Any] | None = None,
         pretrained: bool = False,
     ) -> None:
@@ -184,6 +185,7 @@ class ECENetRelease(
             image_mean=image_mean,
             image_std=image_std,
             image_size=image_size,
+            temperature=temperature,
             recipe=recipe,
         )
         self.backbone = build_backbone(

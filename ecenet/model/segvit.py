@@ -48,6 +48,7 @@ class SegViT(
         image_std: list[float],
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
+        temperature: float = 1.0,
         pretrained: bool = False,
     ) -> None:
         super().__init__(
@@ -58,6 +59,7 @@ class SegViT(
             image_std=image_std,
             image_size=image_size,
             recipe=recipe,
+            temperature=temperature,
         )
         num_classes = len(class_names)
 

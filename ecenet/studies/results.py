@@ -8,7 +8,7 @@ from typing import Any
 
 from ecenet.common.errors import UserError
 from ecenet.common.files import write_json
-from ecenet.training.config import LATER_SETTINGS
+from ecenet.training.config import LATER_SEGVIT, LATER_SETTINGS
 
 FORMAT = 2
 IGNORED_BEFORE = {
@@ -43,6 +43,8 @@ class StudyResults:
         try:
             kept = json.loads(path.read_text())
             then = LATER_SETTINGS | kept["settings"]
+            if isinstance(then.get("segvit"), dict):  # ablations keep its settings apart
+                then["segvit"] = LATER_SEGVIT | then["segvit"]
             if "format" not in kept:
                 then |= {name: value for name, value in IGNORED_BEFORE.items() if name in then}
             same = then == LATER_SETTINGS | settings

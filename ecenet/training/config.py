@@ -22,9 +22,19 @@ Precision = Literal["auto", "bf16", "fp32"]
 HALF: dict[Precision, bool | None] = {"auto": None, "bf16": True, "fp32": False}
 """Of each precision, for `Predictor`."""
 
-LATER_SETTINGS = {"architecture": "ecenet", "jaccard_weight": 0.0, "contrast_weight": 0.0, "class_sampling": 0.5}
-LATER_SETTINGS |= {"loss": "ecenet", "mask_weight": 5.0, "dice_weight": 2.0}
-"""Settings that came after the first runs and studies, with what those had that began without them."""
+LATER_SEGVIT: dict[str, object] = {"drop_path": 0.0, "position_antialias": True}
+"""SegViT's settings that came after the first runs and studies, with what those had that began without them."""
+LATER_SETTINGS: dict[str, object] = {
+    **LATER_SEGVIT,
+    "architecture": "ecenet",
+    "jaccard_weight": 0.0,
+    "contrast_weight": 0.0,
+    "class_sampling": 0.5,
+    "loss": "ecenet",
+    "mask_weight": 5.0,
+    "dice_weight": 2.0,
+}
+"""All settings that did, SegViT's among them."""
 
 Rule = tuple[str, bool, str]
 """A field's name, whether its value can be used, and what was expected of it."""

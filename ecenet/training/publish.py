@@ -78,6 +78,8 @@ def load_average(folders: Sequence[Path]) -> Network:
         for name, tensor in states[0].items()
     }
     first.load_state_dict(mean)
+    if len(models) > 1:
+        first.temperature = 1.0  # that of one of them says nothing of their mean
     return first
 
 

@@ -1,7 +1,9 @@
 """Embedding banks: one row a class, image and stage; its confusion is the evaluation's; other weights are refused."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,14 +12,18 @@ import pytest
 import torch
 
 from ecenet.__main__ import main
+from ecenet.analysis.diagnostics.bank_statistics import stage_mious
 from ecenet.common.distributed import launcher
 from ecenet.data.layouts.folder import read_folder
-from ecenet.evaluation.bank import EmbeddingBank, embed_split, embedding_rows
+from ecenet.evaluation import embedding_quality
+from ecenet.evaluation.bank import EmbeddingBank, bank_class_map, bank_quality, embed_split
 from ecenet.evaluation.bank_parquet import COLUMNS, read_bank, write_bank
+from ecenet.evaluation.class_map import OUTSIDE, make_class_map
+from ecenet.evaluation.embedding_rows import embedding_rows
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model, save_model, weights_hash
-from tests.support.helpers import CLASS_NAMES, small_model, write_folder
+from tests.support.helpers import CLASS_NAMES, small_model, write_classes, write_folder
 from tests.support.predictions import make_prediction
 from tests.support.processes import finish, start
 from tests.support.refusals import refused
@@ -119,6 +125,60 @@ def test_two_processes_write_what_one_writes(data: Path, tmp_path: Path) -> None
     assert np.array_equal(one.image, two.image)
     assert np.array_equal(one.stage, two.stage)
     assert np.allclose(one.embedding, two.embedding, atol=1e-5)
+
+
+def mapped_bank(folder: Path, content: dict[str, Any]) -> EmbeddingBank:
+    data = read_folder(folder, "val")
+    class_map = make_class_map(content, weights_names=CLASS_NAMES, data_names=data.labels.class_names)
+    return embed_split(Predictor(small_model()), data, class_map=class_map)
+
+
+@pytest.mark.parametrize("rest", ["above", None])
+def test_a_bank_can_hold_the_classes_that_the_weights_are_mapped_to(tmp_path: Path, rest: str | None) -> None:
+    root = write_folder(tmp_path / "data", splits=("val",), images=3)
+    write_classes(root, names=["above", "lawn", "animal"])
+    content: dict[str, Any] = {"classes": {"grass": "lawn", "cat": "animal"}, "rest": rest}
+    bank = mapped_bank(root, content)
+    names = ["above", "lawn", "animal"] if rest else ["above", "lawn", "animal", OUTSIDE]
+    assert bank.about["class_names"] == names
+    assert len(bank.about["class_colors"]) == bank.truth.shape[1] == len(names)
+    result = evaluate(
+        Predictor(small_model()), read_folder(root, "val"), class_map=bank_class_map(bank, weights_names=CLASS_NAMES)
+    )
+    assert stage_mious(bank)["stage1"] == pytest.approx(result.stages["stage1"])
+
+    write_bank(bank, tmp_path / "bank.parquet")
+    again = read_bank(tmp_path / "bank.parquet")
+    assert again.about == bank.about
+    assert np.array_equal(again.truth, bank.truth)
+    with refused("wrong-classes", "bank.parquet", "--map"):
+        read_bank(tmp_path / "bank.parquet", own_classes=True)
+    stored = bank_class_map(mapped_bank(root, content), weights_names=CLASS_NAMES)
+    assert stored is not None
+    assert stored.content == content
+    with refused("wrong-classes", "grass"):
+        bank_class_map(bank, weights_names=["sky", "cat", "dog"])
+
+
+def test_rows_of_the_rest_say_nothing_of_embeddings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_quality, "MIN_IOU", 0.01)
+    root = write_folder(tmp_path / "data", splits=("val",), images=4)
+    write_classes(root, names=["above", "lawn", "animal"])
+    bank = mapped_bank(root, {"classes": {"grass": "lawn", "cat": "animal"}, "rest": "above"})
+    judged = (bank.class_index != 0) & (bank.area >= 0.005) & (bank.iou >= 0.01)
+    for stage, found in bank_quality(bank).items():
+        of_stage = judged & (bank.stage == stage)
+        shared = [k for k in (1, 2) if len(np.unique(bank.image[of_stage & (bank.class_index == k)])) > 1]
+        assert found.rows == (of_stage & np.isin(bank.class_index, shared)).sum()
+
+
+def test_a_forged_class_map_is_refused(bank: EmbeddingBank, tmp_path: Path) -> None:
+    kinds: list[Any] = [{}, [], {"classes": {"sky": 1}, "rest": None}, {"classes": {}, "rest": "sea"}, {"classes": 3}]
+    for forged in kinds:
+        about = bank.about | {"class_map": forged}
+        write_bank(replace(bank, about=about), tmp_path / "bank.parquet")
+        with refused("file-damaged", "bank.parquet"):
+            read_bank(tmp_path / "bank.parquet")
 
 
 def test_images_can_go_by_number(data: Path) -> None:

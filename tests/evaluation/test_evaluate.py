@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ import pytest
 from PIL import Image
 
 from ecenet.__main__ import main
+from ecenet.common.files import json_finite
+from ecenet.data.images import ImageSource
 from ecenet.data.layouts.folder import read_folder
 from ecenet.data.split import LabelledSplit
+from ecenet.evaluation import embedding_quality
+from ecenet.evaluation.bank import bank_quality, embed_split
 from ecenet.evaluation.evaluate import count_pixels, evaluate, merge, score
 from ecenet.evaluation.metrics import (
     boundary_counts,
@@ -23,6 +28,7 @@ from ecenet.evaluation.metrics import (
     mean_iou,
 )
 from ecenet.evaluation.tta import Averaging, averaged_label_maps
+from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model
 from tests.support.helpers import small_model, write_classes, write_folder, write_pair
@@ -31,6 +37,7 @@ from tests.support.refusals import assert_names, refused
 KEYS = {
     *("miou", "per_class", "pixel_accuracy", "stages", "images", "seconds_per_image"),
     *("mean_accuracy", "stage_mean_accuracy", "stage_pixel_accuracy", "boundary_miou", "confusion"),
+    *("miou_interval", "per_class_interval", "calibration_error", "embedding_quality"),
 }
 
 
@@ -91,8 +98,9 @@ def test_nothing_labelled_is_null_in_json(predictor: Predictor, tmp_path: Path) 
     write_classes(tmp_path)
     write_pair(tmp_path, "val", "a", np.full((32, 32), 255, np.uint8))
     result = strict_json(evaluate(predictor, read_folder(tmp_path, "val"), boundary=True).to_json())
-    for key in ("miou", "pixel_accuracy", "mean_accuracy"):
+    for key in ("miou", "pixel_accuracy", "mean_accuracy", "calibration_error"):
         assert result[key] is None
+    assert result["miou_interval"] == [None, None]
     for key in ("per_class", "stages", "stage_mean_accuracy", "stage_pixel_accuracy", "boundary_miou"):
         assert set(result[key].values()) == {None}
     assert result["confusion"] == [[0] * 3] * 3
@@ -172,15 +180,54 @@ def test_averaged_looks_are_scored(predictor: Predictor, data: LabelledSplit) ->
 @pytest.mark.parametrize("limit", [None, 3])
 @pytest.mark.parametrize("parts", [1, 2, 3, 6])
 def test_parts_sum_to_the_whole(predictor: Predictor, data: LabelledSplit, parts: int, limit: int | None) -> None:
-    whole = count_pixels(predictor, data, boundary=True, limit=limit)
-    pieces = [
-        count_pixels(predictor, data, boundary=True, limit=limit, part=part, parts=parts) for part in range(parts)
-    ]
+    options: dict[str, Any] = {"boundary": True, "embeddings": True, "limit": limit}
+    whole = count_pixels(predictor, data, **options)
+    pieces = [count_pixels(predictor, data, **options, part=part, parts=parts) for part in range(parts)]
     together = strict_json(score(merge(pieces)).to_json())
     expected = strict_json(score(whole).to_json())
     assert together.pop("seconds_per_image") > 0
     assert expected.pop("seconds_per_image") > 0
     assert together == expected
+
+
+def test_embedding_quality_is_the_banks_and_comes_in_the_same_pass(
+    predictor: Predictor, data: LabelledSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Random weights have hardly a mask that is half right.
+    monkeypatch.setattr(embedding_quality, "MIN_IOU", 0.05)
+    expected = bank_quality(embed_split(predictor, data))
+    seen = []
+    predict = predictor.predict
+
+    def counted(source: ImageSource) -> Prediction:
+        seen.append(source)
+        return predict(source)
+
+    monkeypatch.setattr(predictor, "predict", counted)
+    result = evaluate(predictor, data, embeddings=True)
+    assert len(seen) == len(data)
+    assert result.to_json()["embedding_quality"] == json_finite({name: asdict(one) for name, one in expected.items()})
+    assert list(result.embedding_quality) == predictor.model.stage_names[:-1], "the final mask has none of its own"
+    assert set(strict_json(result.to_json())["embedding_quality"]["ece"]) == {
+        *("purity", "silhouette", "linear", "rows", "classes")
+    }
+    assert max(one.rows for one in expected.values()) > 4
+    assert evaluate(predictor, data).embedding_quality == {}, "on request"
+    assert evaluate(predictor, data, embeddings=True, averaging=Averaging(flip=True)).embedding_quality == {}
+
+
+def test_averaged_looks_have_no_calibration(predictor: Predictor, data: LabelledSplit) -> None:
+    assert np.isnan(evaluate(predictor, data, averaging=Averaging(flip=True)).calibration_error)
+    assert 0 < evaluate(predictor, data).calibration_error < 1
+
+
+def test_the_interval_holds_the_score(predictor: Predictor, data: LabelledSplit) -> None:
+    result = evaluate(predictor, data)
+    low, high = result.miou_interval
+    assert low < result.miou < high
+    assert list(result.per_class_interval) == predictor.model.class_names
+    for name, (low, high) in result.per_class_interval.items():
+        assert low <= result.per_class[name] <= high or np.isnan(result.per_class[name])
 
 
 def test_a_part_without_images_has_no_score(predictor: Predictor, data: LabelledSplit) -> None:

@@ -17,7 +17,7 @@ from ecenet.common.error_codes import ErrorCode
 from ecenet.inference import weights
 from ecenet.inference.weights import load_model, save_model, shipped_weights
 from ecenet.model.backbone import load_backbone_file
-from ecenet.model.config import ModelConfig
+from ecenet.model.config import ModelConfig, SegViTConfig
 from ecenet.model.ecenet import ECENet
 from ecenet.model.network import Network
 from ecenet.model.segvit import SegViT
@@ -136,6 +136,7 @@ def test_a_segvit_config_that_lacks_later_settings_has_no_stand_ins(tmp_path: Pa
     save_model(small_segvit(embeddings="explicit", stand_ins=False, dropout=0.1), tmp_path)
     edit_config(tmp_path, stand_ins=None, dropout=None)
     settings = load_model(tmp_path).settings
+    assert isinstance(settings, SegViTConfig)
     assert (settings.stand_ins, settings.dropout) == (False, 0.1)
 
 
@@ -210,7 +211,7 @@ def test_config_of_something_else(checkpoint: Path, content: str) -> None:
         ({"image_size": "large"}, "invalid-config", "'large'"),
         # Valid configs, but of other networks than the tensors'.
         ({"embed_dim": 32}, "tensor-mismatch", "another shape"),
-        ({"updater": "off"}, "tensor-mismatch", "update.0.norm.weight"),
+        ({"updater": "off"}, "tensor-mismatch", "update.0.candidate.bias"),
         ({"embeddings": "learned"}, "tensor-mismatch", "1 are missing"),
         ({"class_names": ["a", "b"], "class_colors": [[0, 0, 0]] * 2}, "tensor-mismatch", "3 have another shape"),
     ],

@@ -201,5 +201,5 @@ def test_a_score_that_tells_nothing_warns_always() -> None:
 
 def test_a_class_alone_has_no_margin_to_look_at() -> None:
     bank = both_stages([(0, 1, 0.5, 0.9, EAST)])
-    with refused("not-enough-data", "stage1"):
+    with refused("not-enough-data", "ece", "0.005"):
         score_warnings(bank, bank)

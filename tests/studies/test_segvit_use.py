@@ -122,6 +122,7 @@ def test_position_embeddings_are_resized_as_the_weights_were_trained() -> None:
     assert isinstance(vit, UnsmoothedViT)
     patches = torch.zeros(1, 2, 3, vit.embed_dim)
     with torch.no_grad():
+        assert vit.pos_embed is not None
         positions = vit.pos_embed.view(1, 4, 4, -1).permute(0, 3, 1, 2)
         expected = F.interpolate(positions, size=(2, 3), mode="bicubic", align_corners=False).flatten(2).mT
         torch.testing.assert_close(vit._pos_embed(patches), expected)

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.browsing import served_app, started_browser
+from tests.support.web.browsing import served_app, started_browser
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from ecenet.analysis.embeddings.points import EmbeddingPoints
 from ecenet.analysis.embeddings.projection import Projection
 from ecenet.analysis.plots.embeddings import embedding_map
 from ecenet.app.tabs.embeddings.tab import MAP_JS
-from tests.browsing import started_browser
+from tests.support.web.browsing import started_browser
 
 CLASSES, STAGES, OWN = 13, ("ece", "stage4", "stage3", "stage2", "stage1"), 20
 PAGE = """<!doctype html><div id="map"><div class="ece-plot" style="width: 900px; height: 600px"></div></div>

@@ -19,8 +19,9 @@ def stage_confusion(bank: EmbeddingBank, stage: str) -> np.ndarray:
 
 
 def stage_mious(bank: EmbeddingBank) -> dict[str, float]:
-    """mIoU of each stage over all classes, 0 … 1."""
-    return {stage: mean_iou(stage_confusion(bank, stage)) for stage in bank.stages}
+    """mIoU of each stage over all classes, 0 … 1; over the labelled ones where the bank was made with a class map."""
+    mapped = "class_map" in bank.about
+    return {stage: mean_iou(stage_confusion(bank, stage), labelled_only=mapped) for stage in bank.stages}
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,18 @@ def class_spreads(bank: EmbeddingBank, stage: str, *, min_area: float) -> list[C
 
 def worst_images(bank: EmbeddingBank, stage: str, *, count: int) -> list[tuple[int, float]]:
     """(image, mean IoU over the classes that are labelled or predicted there), the worst first."""
-    rows = (bank.stage == stage) & np.isfinite(bank.iou)
+    rows = np.flatnonzero((bank.stage == stage) & np.isfinite(bank.iou))
+    # Once each: with a class map several rows of an image may be of one class, and have its IoU.
+    rows = rows[np.unique(np.stack([bank.image[rows], bank.class_index[rows]]), axis=1, return_index=True)[1]]
     images = np.unique(bank.image[rows])
-    means = np.array([bank.iou[rows & (bank.image == image)].mean() for image in images])
+    means = np.array([bank.iou[rows][bank.image[rows] == image].mean() for image in images])
     return [(int(images[i]), float(means[i])) for i in np.argsort(means, kind="stable")[:count]]
 
 
 def cell_images(bank: EmbeddingBank, stage: str, *, truth: int, predicted: int, count: int) -> list[tuple[int, int]]:
     """(image, pixels) behind one cell of the confusion matrix, most pixels first."""
     rows = np.flatnonzero((bank.stage == stage) & (bank.class_index == predicted) & (bank.truth[:, truth] > 0))
-    order = rows[np.argsort(-bank.truth[rows, truth], kind="stable")[:count]]
-    return [(int(bank.image[row]), int(bank.truth[row, truth])) for row in order]
+    # With a class map several rows of an image may be of one class.
+    images, positions = np.unique(bank.image[rows], return_inverse=True)
+    pixels = np.bincount(positions, weights=bank.truth[rows, truth], minlength=len(images)).astype(np.int64)
+    return [(int(images[i]), int(pixels[i])) for i in np.argsort(-pixels, kind="stable")[:count]]

@@ -172,7 +172,7 @@ def region_score(predictor: Predictor, prediction: Prediction, *, class_index: i
     def probabilities(predictor: Predictor, kept: Sequence[ImageFeatures]) -> Tensor:
         with torch.inference_mode(), predictor.autocast():
             logits = predictor.model.forward_head(kept[0].tensors).logits
-        return logits[0].float().softmax(dim=0)[class_index].cpu()
+        return (logits[0].float() / predictor.model.temperature).softmax(dim=0)[class_index].cpu()
 
     def score(image: Image.Image) -> float:
         # Of the prediction's size, since the weights are of its grid.

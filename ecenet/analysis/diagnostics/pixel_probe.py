@@ -47,7 +47,7 @@ def probe_pixel(prediction: Prediction, x: int, y: int) -> PixelProbe:
     The stages' logits are interpolated for this pixel alone, in the way that the predictor does it for all.
     """
     size = prediction.image.size
-    logits = [_logits_at(stage, x, y, size=size) for stage in prediction.stages.values()]
+    logits = [_logits_at(stage, x, y, size=size) / stage.temperature for stage in prediction.stages.values()]
     return PixelProbe(
         x=x,
         y=y,

@@ -134,7 +134,8 @@ def _with_classes(stage: StagePrediction, lead: np.ndarray, *, cells: np.ndarray
     known, added = len(stage.area), len(lead)
     wins = lead.max(axis=0) > 0
     label_map = np.where(wins, known + lead.argmax(axis=0), stage.label_map).astype(np.uint8)
-    # Relative to the highest logit of the stage's own classes, whose softmax sums to 1 / confidence.
+    # Relative to the highest logit of the stage's own classes, whose softmax sums to 1 / confidence; all of them after
+    # division by the temperature.
     weights = np.exp(SHARPNESS * lead)
     total = 1 / stage.confidence.astype(np.float32) + weights.sum(axis=0)
     confidence = np.where(wins, weights.max(axis=0), 1) / total
@@ -142,7 +143,7 @@ def _with_classes(stage: StagePrediction, lead: np.ndarray, *, cells: np.ndarray
     sums = np.bincount(label_map.ravel(), weights=confidence.ravel(), minlength=known + added)
     with np.errstate(invalid="ignore"):
         mean_confidence = sums / counts
-    rows = stage.mask_logits.max(axis=0) + SHARPNESS * cells
+    rows = stage.mask_logits.max(axis=0) + np.float32(SHARPNESS * stage.temperature) * cells
     unknown = np.full((added, stage.embeddings.shape[1]), np.nan, dtype=np.float32)
     return replace(
         stage,

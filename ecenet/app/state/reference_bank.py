@@ -58,7 +58,7 @@ def _weights_file(registry: ModelRegistry, key: str, name: str) -> tuple[Path, i
 
 @lru_cache(maxsize=4)
 def _bank(path: Path, modified: int, weights: str) -> EmbeddingBank | None:
-    return _or_tell(partial(read_bank, path, weights=weights))
+    return _or_tell(partial(read_bank, path, weights=weights, own_classes=True))
 
 
 @lru_cache(maxsize=4)

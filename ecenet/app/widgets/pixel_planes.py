@@ -61,14 +61,14 @@ def stage_planes(stage: StagePrediction) -> np.ndarray:
     """What one stage says of every sampled pixel.
 
     The first class is the label map's; the others follow by probability, which is the softmax over the classes of the
-    bilinearly resized mask logits.
+    bilinearly resized mask logits, divided by the temperature.
 
     Returns:
         (7, h, w) uint8: three class indices, best first (`ABSENT` where there is none); in whole percent, which is what
         people read and a third less to send than 255 steps, their probabilities and the entropy over all classes, of
         the largest that there can be.
     """
-    logits = stage.mask_logits
+    logits = stage.confidence_logits
     height, width = stage.label_map.shape
     rows, columns = (sampled(side, longest=max(height, width)) for side in (height, width))
     labels = stage.label_map[rows[:, None], columns]

@@ -77,7 +77,7 @@ def convert_release(
         image_size=IMAGE_SIZE,
         recipe={"converted_from": path.name, "data": labels.name},
     )
-    channels = [one.weight.shape[1] for one in model.head.lateral]
+    channels = [one.get_parameter("weight").shape[1] for one in model.head.lateral]
     if channels != sizes.channels:
         raise UserError(
             "unsuitable-backbone",

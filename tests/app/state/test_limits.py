@@ -89,7 +89,7 @@ def test_saved_sessions_are_held_to_them(registry: ModelRegistry, tmp_path: Path
     with refused("too-many", "2 photos", saved.name, 3, limit=2):
         session_file.open_session(saved, registry=registry)
     together = ModelRegistry(tmp_path / "own", runs=tmp_path / "runs", limits=Limits(pixels=10_000))
-    with refused("image-too-large", "0.01 megapixels", limit=10_000):  # each alone would do
+    with refused("image-too-large", "71×80", limit=10_000 - 70 * 80):  # what the first leaves; each alone would do
         session_file.open_session(saved, registry=together)
 
 

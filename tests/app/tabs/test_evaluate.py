@@ -17,12 +17,15 @@ from ecenet.app.tabs.evaluate import tab as evaluate
 from ecenet.app.tabs.evaluate.images import Listing, image_cards, image_names, open_data, open_image
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.folder import read_folder
-from ecenet.evaluation.bank import EmbeddingBank, bank_image, embed_split
+from ecenet.evaluation import embedding_quality
+from ecenet.evaluation.bank import EmbeddingBank, bank_image, bank_quality, embed_split
 from ecenet.evaluation.bank_parquet import write_bank
+from ecenet.evaluation.class_map import make_class_map
 from ecenet.inference.overlay import marked_pixels
+from ecenet.inference.prediction import stage_title
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model
-from tests.support.helpers import CLASS_NAMES, small_model, write_folder
+from tests.support.helpers import CLASS_NAMES, small_model, write_classes, write_folder
 from tests.support.refusals import refused
 
 
@@ -160,6 +163,53 @@ def test_other_data_than_the_banks_is_refused(bank: EmbeddingBank, folder: Path,
     renamed = replace(bank, images=[f"other/{name}" for name in bank.images])
     with refused("wrong-data", "4 images", renamed.images[0], "4 others", folder):
         bank_image(renamed, read_folder(folder, "val"), 0)
+
+
+def test_the_plot_shows_the_quality_of_the_bank_at_every_stage(
+    registry: ModelRegistry, bank: EmbeddingBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding_quality, "MIN_IOU", 0.05)
+    session = new_session(registry)
+    assert evaluate.render_quality(session, None, registry=registry).visible is False, "no bank"
+    shown = evaluate.render_quality(session, bank, registry=registry)
+    assert shown.visible
+    figure = evaluate.quality_figure(bank)
+    lines = {line.name: line for line in figure.data}
+    assert list(lines) == ["Neighbour purity", "Silhouette", "Linear read-out"]
+    quality = bank_quality(bank)
+    for name, field in (("Neighbour purity", "purity"), ("Linear read-out", "linear")):
+        assert list(lines[name].x) == [stage_title(stage) for stage in quality]
+        values = [getattr(one, field) for one in quality.values()]
+        assert list(lines[name].y) == [None if np.isnan(value) else value for value in values]
+
+
+def test_a_bank_of_mapped_classes_marks_what_its_cells_count(registry: ModelRegistry, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "data", splits=("val",), images=4)
+    write_classes(root, names=["above", "lawn", "animal"])
+    data = read_folder(root, "val")
+    class_map = make_class_map(
+        {"classes": {"grass": "lawn"}, "rest": "above"}, weights_names=CLASS_NAMES, data_names=data.labels.class_names
+    )
+    mapped = embed_split(Predictor(small_model()), data, class_map=class_map)
+    _, matrix, worst, spreads = evaluate.render(new_session(registry), Selection(), mapped, registry=registry)
+    assert worst is not None
+    assert "lawn" in matrix
+    assert "sky" not in matrix + spreads
+    assert len({image for image, _ in worst.rows}) == len(worst.rows) == 4
+    confusion = stage_confusion(mapped, "stage1")
+    truth, predicted = (int(k) for k in np.unravel_index(confusion.argmax(), confusion.shape))
+    listing = cell(registry, new_session(registry), mapped, truth=truth, predicted=predicted)
+    for image, text in listing.rows:
+        photo, mask = bank_image(mapped, data, image)
+        labels = class_map.apply(Predictor(small_model()).predict(photo).stages["stage1"].label_map)
+        assert int(text.replace(",", "")) == listing.pixels(mask, labels).sum()
+    predictor = registry.open("own")
+    assert image_cards(listing, bank=mapped, data=data, predictor=predictor).count("data-image") == len(listing.rows)
+    with refused("wrong-classes"):
+        open_image(new_session(registry), Selection(), 0, listing=listing, bank=mapped, data=data, predictor=predictor)
+    write_bank(mapped, tmp_path / "own" / "bank.parquet")
+    about, *_ = evaluate.render(new_session(registry), Selection(), None, registry=registry)
+    assert "no bank" in about, "beside the weights lies one of their own classes"
 
 
 def test_an_anonymous_bank_finds_its_images_by_number(folder: Path) -> None:

@@ -17,7 +17,7 @@ from ecenet.data.images import thumbnail
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.layouts.read import Layout, read_data
 from ecenet.data.split import LabelledSplit
-from ecenet.evaluation.bank import EmbeddingBank, bank_image
+from ecenet.evaluation.bank import EmbeddingBank, bank_class_map, bank_image
 from ecenet.inference.overlay import resize_labels
 from ecenet.inference.predictor import Predictor
 
@@ -77,10 +77,12 @@ def image_cards(
         UserError: the data is not the bank's, or a file is bad.
     """
     cards = ""
+    class_map = bank_class_map(bank, weights_names=predictor.model.class_names)
     for image, text in track(listing.rows):
         photo, truth = bank_image(bank, data, image, max_pixels=predictor.max_pixels)
         prediction = predictor.predict(photo)
-        pixels = listing.pixels(truth, prediction.stages[listing.stage].label_map)
+        labels = prediction.stages[listing.stage].label_map
+        pixels = listing.pixels(truth, labels if class_map is None else class_map.apply(labels))
         picture = marked_photo(photo, pixels, max_side=PICTURE_SIDE)
         cards += f"""
 <button type="button" class="ece-card" data-image="{image}">
@@ -107,8 +109,14 @@ def open_image(
     Args:
         image: index into the bank's images, as a browser sent it.
     Raises:
-        UserError: it is none that is listed, or the data is not the bank's.
+        UserError: it is none that is listed, the data is not the bank's, or its classes are not the weights'.
     """
+    if "class_map" in bank.about:
+        raise UserError(
+            "wrong-classes",
+            "Expected a bank of the weights' own classes to open its images with their ground truth, but this one was "
+            "made with a class map; open the photo itself in the sidebar.",
+        )
     if not (type(image) is int and image in [index for index, _ in listing.rows]):
         raise UserError("unknown-choice", f"Expected an image of the list, got {str(image)[:60]}; click one.")
     photo, mask = bank_image(bank, data, image, max_pixels=predictor.max_pixels)

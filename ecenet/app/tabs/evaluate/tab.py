@@ -1,10 +1,12 @@
 """Evaluate: what a whole split says about the model, from a bank of its embeddings and confusions."""
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+import numpy as np
+import plotly.graph_objects as go
 
 from ecenet.analysis.diagnostics.bank_statistics import (
     cell_images,
@@ -12,6 +14,7 @@ from ecenet.analysis.diagnostics.bank_statistics import (
     stage_confusion,
     worst_images,
 )
+from ecenet.analysis.plots.quality import quality_curves
 from ecenet.app.error_toasts import show_errors
 from ecenet.app.state.events import EACH, MODEL_EACH, Subscription, event_data
 from ecenet.app.state.model_registry import ModelRegistry
@@ -25,7 +28,7 @@ from ecenet.app.widgets.data_fields import data_fields
 from ecenet.app.widgets.markup import empty_state, on_click
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
-from ecenet.evaluation.bank import EmbeddingBank
+from ecenet.evaluation.bank import EmbeddingBank, bank_quality
 from ecenet.evaluation.bank_parquet import read_bank
 from ecenet.evaluation.metrics import intersection_over_union
 from ecenet.inference.prediction import stage_title
@@ -89,6 +92,7 @@ def build(
             matrix = gr.HTML(js_on_load=CLICK, elem_id="confusion")
         with gr.Column(scale=1, min_width=240):
             images = gr.HTML(js_on_load=CLICK_IMAGE, elem_id="cell-images")
+    quality = gr.Plot(show_label=False, visible=False, elem_id="embedding-quality")
     spreads = gr.HTML(elem_id="class-spreads")
 
     @show_errors
@@ -112,9 +116,13 @@ def build(
 
     drawn = Subscription(draw_images, [session, opened, listing, folder, layout], [images], runs_model=local_files)
     where = [session, selection, opened]
-    view = Subscription(
-        partial(render, registry=registry), where, [about, matrix, listing, spreads], "stage", then=drawn
-    )
+
+    def draw(session: Session, selection: Selection, opened: EmbeddingBank | None) -> tuple[Any, ...]:
+        return *render(session, selection, opened, registry=registry), render_quality(
+            session, opened, registry=registry
+        )
+
+    view = Subscription(draw, where, [about, matrix, listing, spreads, quality], "stage", then=drawn)
     drawn.after(folder.submit, show_progress="minimal")
     drawn.after(layout.input, show_progress="minimal")
 
@@ -191,6 +199,25 @@ def render(
             names=names,
             colors=colors,
         ),
+    )
+
+
+def render_quality(session: Session, opened: EmbeddingBank | None, *, registry: ModelRegistry) -> gr.Plot:
+    """Lines over the stages: whether the embeddings of the bank keep their class; nothing where there is no bank."""
+    source = source_of(session, opened, registry=registry)
+    return gr.Plot(visible=False) if source is None else gr.Plot(quality_figure(source.bank), visible=True)
+
+
+@lru_cache(maxsize=4)
+def quality_figure(bank: EmbeddingBank) -> go.Figure:
+    """Of a bank; once, since a large one takes seconds."""
+    quality = bank_quality(bank)
+    return quality_curves(
+        stages=[stage_title(name) for name in quality],
+        purity=np.array([one.purity for one in quality.values()]),
+        silhouette=np.array([one.silhouette for one in quality.values()]),
+        linear=np.array([one.linear for one in quality.values()]),
+        rows=np.array([one.rows for one in quality.values()]),
     )
 
 

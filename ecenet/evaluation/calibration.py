@@ -1,0 +1,122 @@
+"""Whether confidences are what they say: expected calibration error, and the temperature that comes nearest to it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from ecenet.evaluation.class_map import ClassMap
+from ecenet.inference.prediction import StagePrediction
+from ecenet.inference.upsample import bilinear_weights, detail_size, repeat_to
+
+BINS = 15
+"""Of the confidence, equally wide, as in Guo et al. 2017 (arXiv 1706.04599)."""
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+"""Between which `fit_temperature` looks."""
+BAND_VALUES = 2**20
+"""Logits that are worked out at a time."""
+
+
+def calibration_counts(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """(3, 15) float64 of each bin of the confidence: pixels, right ones, and the sum of their confidences.
+
+    They add up over images, of float16 confidences exactly and so in any order.
+
+    Args:
+        right: (n,) bool.
+        confidence: (n,) in 0 … 1; a bin holds its upper edge and not its lower one.
+    """
+    bins = np.clip(np.ceil(confidence.astype(np.float64) * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return np.stack(
+        [
+            np.bincount(bins, minlength=BINS).astype(np.float64),
+            np.bincount(bins, weights=right, minlength=BINS),
+            np.bincount(bins, weights=confidence, minlength=BINS),
+        ]
+    )
+
+
+def expected_calibration_error(counts: np.ndarray) -> float:
+    """Mean over pixels of |share of right ones − mean confidence| of their bin, 0 … 1; NaN without pixels."""
+    total = counts[0].sum()
+    return float(np.abs(counts[1] - counts[2]).sum() / total) if total else float("nan")
+
+
+def answer_confidence(stage: StagePrediction, class_map: ClassMap | None) -> np.ndarray:
+    """(H, W) float16 probability of each pixel's answer: the stage's confidence, and with a map the sum over all of the
+    weights' classes that count as the same class of the data as the answer does."""
+    if class_map is None:
+        return stage.confidence
+    height, width = stage.label_map.shape
+    detail = detail_size((width, height))
+    counts_as = class_map.targets[:, None, None]
+    bands = []
+    for logits in _logit_bands(stage.confidence_logits, detail):
+        powers = np.exp(logits - logits.max(axis=0))
+        answer = class_map.targets[logits.argmax(axis=0)]
+        bands.append((powers * (counts_as == answer)).sum(axis=0) / powers.sum(axis=0))
+    return repeat_to(np.concatenate(bands).astype(np.float16), (width, height))
+
+
+def sampled_logits(logits: np.ndarray, size: tuple[int, int], *, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits at about `most` pixels of an image, evenly spread, interpolated as the predictor does it.
+
+    Args:
+        logits: (K, h, w).
+        size: (height, width) of the image.
+    Returns: (n, K) float32, and (2, n) the pixels' rows and columns.
+    """
+    height, width = size
+    step = max(1, round((height * width / most) ** 0.5))
+    rows, columns = (np.arange(min(step // 2, side - 1), side, step) for side in (height, width))
+    detail = detail_size((width, height))
+    down = bilinear_weights(logits.shape[1], detail[0]).numpy()[rows * detail[0] // height]
+    across = bilinear_weights(logits.shape[2], detail[1]).numpy()[columns * detail[1] // width]
+    values = (down @ logits @ across.T).reshape(len(logits), -1).T
+    return np.ascontiguousarray(values, dtype=np.float32), np.stack(np.meshgrid(rows, columns, indexing="ij")).reshape(
+        2, -1
+    )
+
+
+def negative_log_likelihood(
+    logits: np.ndarray, targets: np.ndarray, *, temperature: float, counts_as: np.ndarray | None = None
+) -> float:
+    """Mean of −log p(target), where p is the softmax of the logits divided by the temperature.
+
+    Args:
+        logits: (n, K), n of at least 1.
+        targets: (n,) classes, each of which some column counts as.
+        counts_as: (K,) class that each column counts as; its own index by default. Probabilities of columns that count
+            as the same class are added.
+    """
+    counts_as = np.arange(logits.shape[1]) if counts_as is None else counts_as
+    total, step = 0.0, max(1, BAND_VALUES // logits.shape[1])
+    for start in range(0, len(logits), step):
+        part = logits[start : start + step] / np.float32(temperature)
+        powers = np.exp(part - part.max(axis=1, keepdims=True))
+        meant = (powers * (counts_as == targets[start : start + step, None])).sum(axis=1)
+        # An answer that is as wrong as float32 can tell must not be infinitely wrong.
+        total -= float(np.log(np.maximum(meant, np.finfo(np.float32).tiny) / powers.sum(axis=1)).sum(dtype=np.float64))
+    return total / len(logits)
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray, *, counts_as: np.ndarray | None = None) -> float:
+    """The temperature with the least `negative_log_likelihood`, within 0.05 … 20 (temperature scaling, Guo et al.
+    2017); arguments as there. Where every answer is right, the less the better: it ends at the lower bound."""
+    found = minimize_scalar(
+        lambda log: negative_log_likelihood(logits, targets, temperature=float(np.exp(log)), counts_as=counts_as),
+        bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)),
+        method="bounded",
+        options={"xatol": 1e-4},
+    )
+    return float(np.exp(found.x))
+
+
+def _logit_bands(logits: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """(K, h, w) → (K, rows, W) a few rows of pixels after the other, interpolated bilinearly to (H, W)."""
+    height, width = size
+    down = bilinear_weights(logits.shape[1], height).numpy()
+    across = np.ascontiguousarray(bilinear_weights(logits.shape[2], width).numpy().T)
+    step = max(1, BAND_VALUES // (len(logits) * width))
+    for top in range(0, height, step):
+        yield down[top : top + step] @ logits @ across

@@ -1,0 +1,143 @@
+"""From what was counted to scores: mIoU of every stage with its interval, and what else is reported."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from ecenet.common.files import json_finite
+from ecenet.evaluation.calibration import BINS, expected_calibration_error
+from ecenet.evaluation.class_map import ClassMap
+from ecenet.evaluation.embedding_quality import StageQuality, embedding_quality
+from ecenet.evaluation.embedding_rows import Row
+from ecenet.evaluation.intervals import iou_intervals
+from ecenet.evaluation.metrics import (
+    boundary_mean_iou,
+    intersection_over_union,
+    mean_accuracy,
+    mean_iou,
+    pixel_accuracy,
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores in 0 … 1, NaN where nothing was labelled; those that are no dictionary by stage are the final stage's."""
+
+    miou: float
+    miou_interval: list[float]
+    """[low, high] that hold 95 % of 1000 bootstrap resamples of the photos."""
+    per_class: dict[str, float]
+    per_class_interval: dict[str, list[float]]
+    pixel_accuracy: float
+    mean_accuracy: float
+    stages: dict[str, float]
+    """mIoU by stage."""
+    stage_pixel_accuracy: dict[str, float]
+    stage_mean_accuracy: dict[str, float]
+    boundary_miou: dict[str, float]
+    """By stage; NaN where it was not measured."""
+    confusion: list[list[int]]
+    """K×K pixels of the final stage, rows = target, columns = predicted; with a class map without `rest` one more
+    column, for answers outside of it."""
+    calibration_error: float
+    """Expected calibration error of the final mask's confidence over labelled pixels, 0 … 1; NaN where looks were
+    averaged."""
+    embedding_quality: dict[str, StageQuality]
+    """By stage that has embeddings of its own; empty where they were not measured."""
+    images: int
+    seconds_per_image: float
+    """Median time from file to prediction of all stages."""
+
+    def to_json(self) -> dict[str, object]:
+        """NaN, which JSON lacks, becomes null."""
+        figures: dict[str, object] = json_finite(asdict(self))
+        return figures
+
+
+@dataclass(frozen=True)
+class PixelCounts:
+    """One pass over the images; scores of any kind follow from it."""
+
+    class_names: list[str]
+    """K names of the data's classes."""
+    confusions: dict[str, np.ndarray]
+    """(K, K) of each stage; (K, K + 1) with a class map without `rest`."""
+    boundaries: dict[str, np.ndarray] = field(default_factory=dict)
+    """(2, K) `boundary_counts` of each stage; empty where they were not measured."""
+    seconds: list[float] = field(default_factory=list)
+    """Of each image, from file to prediction of all stages."""
+    photos: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    """Number of each image, and the (3, K) `iou_counts` of its final mask."""
+    calibration: np.ndarray = field(default_factory=lambda: np.zeros((3, BINS)))
+    """`calibration_counts` of the final mask; zeros where looks were averaged."""
+    rows: list[Row] = field(default_factory=list)
+    """Embeddings of masks that are large and right enough to be measured; none where that was not asked for."""
+    class_map: ClassMap | None = None
+
+
+def merge(parts: Sequence[PixelCounts]) -> PixelCounts:
+    """The counts of all parts of one evaluation together; at least one part, all counted with the same options."""
+    first = parts[0]
+    return PixelCounts(
+        first.class_names,
+        {name: np.sum([part.confusions[name] for part in parts], axis=0) for name in first.confusions},
+        {name: np.sum([part.boundaries[name] for part in parts], axis=0) for name in first.boundaries},
+        [seconds for part in parts for seconds in part.seconds],
+        sorted((photo for part in parts for photo in part.photos), key=lambda photo: photo[0]),
+        np.sum([part.calibration for part in parts], axis=0),
+        sorted((row for part in parts for row in part.rows), key=lambda row: row.image),
+        first.class_map,
+    )
+
+
+def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
+    """Means over the first `classes` classes, all by default. With a class map only labelled classes count, since the
+    weights' classes may well be found where the data has no such label."""
+    final, mapped = counts.confusions["final"], counts.class_map is not None
+    labelled = final.sum(axis=1) > 0 if mapped else None
+    names = counts.class_names
+    photos = np.array([found for _, found in counts.photos], dtype=np.int64).reshape(-1, 3, len(names))
+    interval, class_intervals = iou_intervals(photos, classes=classes, labelled_only=mapped)
+    return Evaluation(
+        miou=mean_iou(final, classes=classes, labelled_only=mapped),
+        miou_interval=interval,
+        per_class={name: float(iou) for name, iou in zip(names, intersection_over_union(final), strict=True)},
+        per_class_interval=dict(zip(names, class_intervals, strict=True)),
+        pixel_accuracy=pixel_accuracy(final),
+        mean_accuracy=mean_accuracy(final, classes=classes),
+        stages={
+            name: mean_iou(confusion, classes=classes, labelled_only=mapped)
+            for name, confusion in counts.confusions.items()
+        },
+        stage_pixel_accuracy={name: pixel_accuracy(confusion) for name, confusion in counts.confusions.items()},
+        stage_mean_accuracy={
+            name: mean_accuracy(confusion, classes=classes) for name, confusion in counts.confusions.items()
+        },
+        boundary_miou={
+            name: boundary_mean_iou(counts.boundaries[name], classes=classes, labelled=labelled)
+            if counts.boundaries
+            else float("nan")
+            for name in counts.confusions
+        },
+        confusion=final.tolist(),
+        calibration_error=expected_calibration_error(counts.calibration),
+        embedding_quality=_rows_quality(counts) if counts.rows else {},
+        images=len(counts.seconds),
+        seconds_per_image=float(np.median(counts.seconds)) if counts.seconds else float("nan"),
+    )
+
+
+def _rows_quality(counts: PixelCounts) -> dict[str, StageQuality]:
+    """Of the classes that the data tells apart: not of those that a class map counts as `rest`."""
+    rest = None if counts.class_map is None else counts.class_map.rest_index
+    rows = [row for row in counts.rows if row.class_index != rest]
+    return embedding_quality(
+        stages=[name for name in counts.confusions if name != "final"],
+        stage=np.array([row.stage for row in rows], dtype=np.str_),
+        image=np.array([row.image for row in rows], dtype=np.int64),
+        class_index=np.array([row.class_index for row in rows], dtype=np.int64),
+        area=np.array([row.area for row in rows]),
+        iou=np.array([row.iou for row in rows]),
+        embedding=np.array([row.embedding for row in rows]).reshape(len(rows), len(counts.rows[0].embedding)),
+    )

@@ -1,0 +1,104 @@
+"""Calibrate weights: the temperature that suits a labelled split best, and what it changes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from ecenet.common.errors import UserError
+from ecenet.data.labels import IGNORE_INDEX
+from ecenet.data.split import LabelledSplit
+from ecenet.evaluation.calibration import (
+    calibration_counts,
+    expected_calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+    sampled_logits,
+)
+from ecenet.evaluation.class_map import ClassMap
+from ecenet.evaluation.evaluate import check_labels, picked_images
+from ecenet.inference.predictor import Predictor
+
+MAX_VALUES = 40_000_000
+"""Logits that are kept: 160 MB."""
+MAX_PIXELS_EACH, MIN_PIXELS_EACH = 4000, 64
+"""Of a photo, evenly spread: neighbours say much the same."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature, and how confidences fare with it on the pixels that it was fitted to; "before" is without any."""
+
+    temperature: float
+    nll_before: float
+    """Mean negative log-likelihood of the true class, in nats."""
+    nll: float
+    error_before: float
+    """Expected calibration error, 0 … 1."""
+    error: float
+    pixels: int
+    images: int
+
+
+def calibrate(
+    predictor: Predictor, data: LabelledSplit, *, limit: int | None = None, class_map: ClassMap | None = None
+) -> Calibration:
+    """Fit the temperature of the final mask by its negative log-likelihood on pixels of every image, evenly spread
+    (temperature scaling, Guo et al. 2017).
+
+    Args:
+        limit: look at so many images only, evenly spread.
+        class_map: from the weights' classes to the data's, where they differ.
+    Raises:
+        UserError: the data's classes are not the weights' classes, a file is bad, or nothing is labelled.
+    """
+    if class_map is None:
+        check_labels(predictor, data)
+    counts_as = np.arange(predictor.model.num_classes) if class_map is None else class_map.targets
+    picked = picked_images(data, limit=limit)
+    most = int(np.clip(MAX_VALUES // (len(picked) * len(counts_as)), MIN_PIXELS_EACH, MAX_PIXELS_EACH))
+    found: list[np.ndarray] = []
+    truths: list[np.ndarray] = []
+    for index in tqdm(picked, desc=f"Calibrating on {data.split}", unit="image", leave=False):
+        image, target = data.load(int(index))
+        final = predictor.predict(image).final
+        logits, (rows, columns) = sampled_logits(final.mask_logits, target.shape, most=most)
+        truth = target[rows, columns]
+        # What no answer can be right about tells nothing of how sure to be.
+        known = (truth != IGNORE_INDEX) & np.isin(truth, counts_as)
+        found.append(logits[known])
+        truths.append(truth[known].astype(np.int64))
+    logits, targets = np.concatenate(found), np.concatenate(truths)
+    if not len(targets):
+        raise UserError(
+            "not-enough-data",
+            f"Expected labelled pixels of classes that the weights know in {data.root}, but {data.split} has none; "
+            "choose another split.",
+        )
+    temperature = round(fit_temperature(logits, targets, counts_as=counts_as), 4)
+    return Calibration(
+        temperature=temperature,
+        nll_before=negative_log_likelihood(logits, targets, temperature=1.0, counts_as=counts_as),
+        nll=negative_log_likelihood(logits, targets, temperature=temperature, counts_as=counts_as),
+        error_before=_error(logits, targets, temperature=1.0, counts_as=counts_as),
+        error=_error(logits, targets, temperature=temperature, counts_as=counts_as),
+        pixels=len(targets),
+        images=len(picked),
+    )
+
+
+def _error(logits: np.ndarray, targets: np.ndarray, *, temperature: float, counts_as: np.ndarray) -> float:
+    """Expected calibration error of (n, K) logits against (n,) classes of the data."""
+    powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(temperature))
+    answer = counts_as[logits.argmax(axis=1)]
+    confidence = (powers * (counts_as == answer[:, None])).sum(axis=1) / powers.sum(axis=1)
+    return expected_calibration_error(calibration_counts(answer == targets, confidence))
+
+
+def calibration_summary(found: Calibration) -> str:
+    """One line for the command."""
+    return (
+        f"Temperature {found.temperature:g} on {found.pixels} pixels of {found.images} images: "
+        f"negative log-likelihood {found.nll_before:.4f} -> {found.nll:.4f}, "
+        f"expected calibration error {found.error_before:.4f} -> {found.error:.4f}"
+    )
