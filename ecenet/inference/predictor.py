@@ -221,7 +221,9 @@ def _summarise(
     return {name: _summarise_stage(name, stage, size=size, temperature=temperature) for name, stage in stages.items()}
 
 
-def _summarise_stage(name: str, stage: StageOutput, *, size: tuple[int, int], temperature: float) -> StagePrediction:
+def _summarise_stage(
+    name: str, stage: StageOutput, *, size: tuple[int, int], temperature: float = 1.0
+) -> StagePrediction:
     """First image of the batch, as arrays; `size` is the image's (width, height)."""
     classified = classify_pixels(stage.mask_logits[0], detail_size(size), temperature=temperature)
     labels, confidence = (one.cpu() for one in classified)

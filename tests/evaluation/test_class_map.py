@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,20 +85,13 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
 def test_a_map_of_equal_names_changes_nothing(predictor: Predictor, tmp_path: Path) -> None:
     own = read_folder(write_folder(tmp_path, splits=("val",), images=3), "val")
     same = a_map({"classes": {name: name for name in CLASS_NAMES}}, CLASS_NAMES)
-    plain = evaluate(predictor, own, boundary=True, embeddings=True).to_json()
-    mapped = evaluate(predictor, own, boundary=True, embeddings=True, class_map=same).to_json()
+    plain: dict[str, Any] = evaluate(predictor, own, boundary=True, embeddings=True).to_json()
+    mapped: dict[str, Any] = evaluate(predictor, own, boundary=True, embeddings=True, class_map=same).to_json()
     assert [row[:3] for row in mapped["confusion"]] == plain["confusion"]
     assert all(row[3] == 0 for row in mapped["confusion"]), "nothing is outside"
     assert mapped["calibration_error"] == pytest.approx(plain["calibration_error"], abs=1e-3)
-    for key in (
-        "miou",
-        "per_class",
-        "stages",
-        "per_class_interval",
-        "boundary_miou",
-        "embedding_quality",
-        "mean_accuracy",
-    ):
+    keys = ("miou", "per_class", "stages", "per_class_interval", "boundary_miou", "embedding_quality", "mean_accuracy")
+    for key in keys:
         assert mapped[key] == plain[key], key
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ecenet.__main__ import main
 from ecenet.common.files import json_finite
+from ecenet.data.images import ImageSource
 from ecenet.data.layouts.folder import read_folder
 from ecenet.data.split import LabelledSplit
 from ecenet.evaluation import embedding_quality
@@ -27,6 +28,7 @@ from ecenet.evaluation.metrics import (
     mean_iou,
 )
 from ecenet.evaluation.tta import Averaging, averaged_label_maps
+from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model
 from tests.support.helpers import small_model, write_classes, write_folder, write_pair
@@ -196,7 +198,12 @@ def test_embedding_quality_is_the_banks_and_comes_in_the_same_pass(
     expected = bank_quality(embed_split(predictor, data))
     seen = []
     predict = predictor.predict
-    monkeypatch.setattr(predictor, "predict", lambda source: seen.append(source) or predict(source))
+
+    def counted(source: ImageSource) -> Prediction:
+        seen.append(source)
+        return predict(source)
+
+    monkeypatch.setattr(predictor, "predict", counted)
     result = evaluate(predictor, data, embeddings=True)
     assert len(seen) == len(data)
     assert result.to_json()["embedding_quality"] == json_finite({name: asdict(one) for name, one in expected.items()})

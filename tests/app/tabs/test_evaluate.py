@@ -192,6 +192,7 @@ def test_a_bank_of_mapped_classes_marks_what_its_cells_count(registry: ModelRegi
     )
     mapped = embed_split(Predictor(small_model()), data, class_map=class_map)
     _, matrix, worst, spreads = evaluate.render(new_session(registry), Selection(), mapped, registry=registry)
+    assert worst is not None
     assert "lawn" in matrix
     assert "sky" not in matrix + spreads
     assert len({image for image, _ in worst.rows}) == len(worst.rows) == 4
