@@ -1,6 +1,7 @@
 """Embedding banks: one row a class, image and stage; its confusion is the evaluation's; other weights are refused."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def test_two_processes_write_what_one_writes(data: Path, tmp_path: Path) -> None
     assert np.allclose(one.embedding, two.embedding, atol=1e-5)
 
 
-def mapped_bank(folder: Path, content: dict[str, Any]) -> EmbeddingBank:
+def mapped_bank(folder: Path, content: Mapping[str, object]) -> EmbeddingBank:
     data = read_folder(folder, "val")
     class_map = make_class_map(content, weights_names=CLASS_NAMES, data_names=data.labels.class_names)
     return embed_split(Predictor(small_model()), data, class_map=class_map)
@@ -153,9 +154,9 @@ def test_a_bank_can_hold_the_classes_that_the_weights_are_mapped_to(tmp_path: Pa
     assert np.array_equal(again.truth, bank.truth)
     with refused("wrong-classes", "bank.parquet", "--map"):
         read_bank(tmp_path / "bank.parquet", own_classes=True)
-    stored = bank_class_map(mapped_bank(root, content), weights_names=CLASS_NAMES)
-    assert stored is not None
-    assert stored.content == content
+    class_map = bank_class_map(again, weights_names=CLASS_NAMES)
+    assert class_map is not None
+    assert class_map.content == content
     with refused("wrong-classes", "grass"):
         bank_class_map(bank, weights_names=["sky", "cat", "dog"])
 
@@ -173,8 +174,10 @@ def test_rows_of_the_rest_say_nothing_of_embeddings(tmp_path: Path, monkeypatch:
 
 
 def test_a_forged_class_map_is_refused(bank: EmbeddingBank, tmp_path: Path) -> None:
-    kinds: list[Any] = [{}, [], {"classes": {"sky": 1}, "rest": None}, {"classes": {}, "rest": "sea"}, {"classes": 3}]
-    for forged in kinds:
+    forgeries: list[Any] = [
+        *({}, [], {"classes": {"sky": 1}, "rest": None}, {"classes": {}, "rest": "sea"}, {"classes": 3})
+    ]
+    for forged in forgeries:
         about = bank.about | {"class_map": forged}
         write_bank(replace(bank, about=about), tmp_path / "bank.parquet")
         with refused("file-damaged", "bank.parquet"):
