@@ -62,7 +62,7 @@ def load_model(weights: str | Path) -> Network:
             )
     settings, about = read_config(folder / "config.json")
     model = build_network(settings, **about)
-    tensors = read_tensors(folder / "model.safetensors", wanted=model.state_dict(), extra_allowed=False)
+    tensors = read_tensors(folder / "model.safetensors", wanted=model.state_dict())
     model.load_state_dict(tensors)
     return model.eval()
 

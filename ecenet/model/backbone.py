@@ -7,11 +7,12 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
+from timm.layers import resample_abs_pos_embed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
-from ecenet.model.checkpoint_files import read_tensors
+from ecenet.model.checkpoint_files import fitting_tensors, read_safetensors
 
 
 class Backbone(nn.Module):
@@ -224,13 +225,23 @@ def _last_index(name: str) -> int:
 
 def load_backbone_file(network: nn.Module, path: Path | str) -> None:
     """Load a safetensors file into timm's network of a backbone: one of timm's, or a checkpoint's of this package that
-    has such a backbone. What the file holds beyond the features is left out.
+    has such a backbone. What the file holds beyond the features is left out; position embeddings of a plain ViT that
+    are for images of another size are interpolated.
 
     Raises:
         UserError: the file cannot be read, or tensors that the backbone needs are missing or have other shapes.
     """
-    wanted = network.state_dict()
-    network.load_state_dict(read_tensors(Path(path), wanted=wanted, extra_allowed=True, prefix="backbone.network."))
+    inner: Any = getattr(network, "model", network)  # timm wraps a ViT whose features it gathers
+    loaded = {
+        name.removeprefix("backbone.network.").removeprefix("model."): tensor
+        for name, tensor in read_safetensors(Path(path)).items()
+    }
+    if isinstance(inner, VisionTransformer) and loaded.get("pos_embed") is not None:
+        prefix = 0 if inner.no_embed_class else inner.num_prefix_tokens
+        loaded["pos_embed"] = resample_abs_pos_embed(
+            loaded["pos_embed"], list(inner.patch_embed.grid_size), num_prefix_tokens=prefix
+        )
+    inner.load_state_dict(fitting_tensors(loaded, wanted=inner.state_dict(), place=str(path)))
 
 
 def timm_normalisation(name: str) -> tuple[list[float], list[float]]:

@@ -27,6 +27,12 @@ class ModelConfig:
     """Largest stride of a CNN backbone (dilated beyond it); None leaves the backbone as it is, as ViTs need."""
     same_padding: bool = True
     """TensorFlow-style padding, as the MobileNetV2 weights trained here expect; other families ignore it."""
+    position_side: int | None = None
+    """Of a plain ViT: side in pixels of the square images that its position embeddings are made for (between, they are
+    interpolated); None leaves the size that the backbone's name says."""
+    vit_strides: tuple[int, ...] = ()
+    """Of a plain ViT: strides (4, 8, 16 or 32) of the stages that a simple feature pyramid makes of its blocks, one for
+    each of `out_indices`; empty leaves all stages at the ViT's own stride. Ours."""
     embed_dim: int = 192
     """D, the width of class embeddings."""
     taper: bool = True
@@ -59,6 +65,8 @@ class ModelConfig:
             ("out_indices", (list, tuple), "a list of feature indices"),
             ("output_stride", (int, type(None)), "8, 16, 32 or null"),
             ("same_padding", (bool,), "true or false"),
+            ("position_side", (int, type(None)), "a number of pixels or null"),
+            ("vit_strides", (list, tuple), "a list of strides"),
             ("embed_dim", (int,), "an even number of at least 2"),
             ("ffn_ratio", (int, float), "a positive number"),
             ("pool_grids", (list, tuple), "a list of side lengths"),
@@ -79,6 +87,12 @@ class ModelConfig:
             raise UserError(
                 "invalid-config",
                 f"Expected output_stride to be 8, 16, 32 or null, got {self.output_stride}; choose one of them.",
+            )
+        _check_vit_strides(self.vit_strides, stages=len(self.out_indices))
+        if self.position_side is not None and self.position_side < 1:
+            raise UserError(
+                "invalid-config",
+                f"Expected position_side of at least 1 or null, got {self.position_side}; correct the config.",
             )
         if self.embed_dim < 2 or self.embed_dim % 2:
             raise UserError(
@@ -271,6 +285,16 @@ def _check_out_indices(indices: tuple[int, ...]) -> None:
             "invalid-config",
             f"Expected out_indices to be increasing feature indices from 0, got {indices}; "
             "list each index once, shallow to deep.",
+        )
+
+
+def _check_vit_strides(strides: tuple[int, ...], *, stages: int) -> None:
+    fit = len(strides) == stages and list(strides) == sorted(strides) and set(strides) <= {4, 8, 16, 32}
+    if strides and not fit:
+        raise UserError(
+            "invalid-config",
+            f"Expected vit_strides of 4, 8, 16 or 32 for each of {stages} out_indices, shallow to deep, or none, "
+            f"got {strides}; correct the config.",
         )
 
 

@@ -15,6 +15,7 @@ from ecenet.model.edits import HeadEdits, replaced_rows, silenced
 from ecenet.model.layers.class_extraction import ClassExtraction
 from ecenet.model.layers.reconstruction import build_reconstruction, diversity_loss
 from ecenet.model.layers.semantics import EmbeddingUpdater, SemanticsAttention, dot_product
+from ecenet.model.layers.vit_pyramid import build_vit_pyramid
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
 
@@ -76,14 +77,18 @@ class ECENet(
             output_stride=settings.output_stride,
             same_padding=settings.same_padding,
             pretrained=pretrained,
+            position_side=settings.position_side,
         )
-        embed_dim = settings.embed_dim
-        strides = self.backbone.strides
+        self.pyramid = None
+        if settings.vit_strides:
+            self.pyramid = build_vit_pyramid(self.backbone, name=settings.backbone, strides=settings.vit_strides)
+        stages = self.backbone if self.pyramid is None else self.pyramid
+        embed_dim, strides = settings.embed_dim, stages.strides
         widths = [stage_width(embed_dim, stride) if settings.taper else embed_dim for stride in strides]
         self.dropout = nn.Dropout2d(settings.dropout)
         self.reconstruct = nn.ModuleList(
             build_reconstruction(settings.reconstruction, in_channels=channels, width=width)
-            for channels, width in zip(self.backbone.channels, widths, strict=True)
+            for channels, width in zip(stages.channels, widths, strict=True)
         )
         self.extract = ClassExtraction(
             width=widths[-1],
@@ -129,13 +134,14 @@ class ECENet(
         """Everything after the backbone, for features that were kept.
 
         Args:
-            backbone_features: (B, C, h, w) of each stage, shallow to deep.
+            backbone_features: (B, C, h, w) of each index, shallow to deep.
             edits: what to do otherwise in this pass. With added classes, K in the output counts all rows of the head.
         Raises:
             UserError: the edits are not for these weights or these features.
         """
-        edits = self._checked(edits, backbone_features)
-        features, diversity = self._reconstruct(backbone_features, edits)
+        stage_features = self._stage_features(backbone_features)
+        edits = self._checked(edits, stage_features)
+        features, diversity = self._reconstruct(stage_features, edits)
         stages: dict[str, StageOutput] = {}
 
         coarse, embeddings = self._extract(features[-1], edits)
@@ -184,15 +190,19 @@ class ECENet(
 
     def deepest_features(self, backbone_features: list[Tensor]) -> Tensor:
         """(B, D, h, w) of the deepest stage after Feature Reconstruction: what ECE pools class embeddings from."""
-        feature = self.dropout(backbone_features[-1])
+        feature = self.dropout(self._stage_features(backbone_features)[-1])
         reconstructed = self.reconstruct[-1](feature)
         return reconstructed[0] if self.reconstruction else reconstructed
 
-    def _reconstruct(self, backbone_features: list[Tensor], edits: HeadEdits) -> tuple[list[Tensor], Tensor]:
+    def _stage_features(self, backbone_features: list[Tensor]) -> list[Tensor]:
+        """The backbone's features, or what the pyramid makes of a plain ViT's."""
+        return backbone_features if self.pyramid is None else self.pyramid(backbone_features)
+
+    def _reconstruct(self, stage_features: list[Tensor], edits: HeadEdits) -> tuple[list[Tensor], Tensor]:
         """Feature Reconstruction of every stage, and its mean diversity loss (only computed in training)."""
         features: list[Tensor] = []
-        diversity = backbone_features[0].new_zeros(())
-        for module, feature in zip(self.reconstruct, map(self.dropout, backbone_features), strict=True):
+        diversity = stage_features[0].new_zeros(())
+        for module, feature in zip(self.reconstruct, map(self.dropout, stage_features), strict=True):
             if not self.reconstruction:
                 features.append(module(feature))
                 continue
@@ -202,8 +212,8 @@ class ECENet(
                 diversity = diversity + diversity_loss(intrinsic, diverse) / len(self.reconstruct)
         return features, diversity
 
-    def _grids(self, backbone_features: list[Tensor]) -> list[tuple[int, int]]:
-        grids = [(feature.shape[-2], feature.shape[-1]) for feature in backbone_features]
+    def _grids(self, stage_features: list[Tensor]) -> list[tuple[int, int]]:
+        grids = [(feature.shape[-2], feature.shape[-1]) for feature in stage_features]
         return [grids[-1], *reversed(grids), grids[0]]
 
 

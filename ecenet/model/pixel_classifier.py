@@ -84,11 +84,11 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         """What edits can change."""
         raise NotImplementedError
 
-    def _grids(self, backbone_features: list[Tensor]) -> list[tuple[int, int]]:
+    def _grids(self, stage_features: list[Tensor]) -> list[tuple[int, int]]:
         """(h, w) of each stage of `stage_names`."""
         raise NotImplementedError
 
-    def _checked(self, edits: HeadEdits | None, backbone_features: list[Tensor]) -> HeadEdits:
+    def _checked(self, edits: HeadEdits | None, stage_features: list[Tensor]) -> HeadEdits:
         """Edits that these weights and features can follow; None are edits that change nothing.
 
         Raises:
@@ -97,10 +97,10 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         if edits is None:
             return NO_EDITS
         facts = HeadFacts(
-            batch=len(backbone_features[0]),
+            batch=len(stage_features[0]),
             num_classes=self.num_classes,
             embed_dim=self.embed_dim,
-            grids=dict(zip(self.stage_names, self._grids(backbone_features), strict=True)),
+            grids=dict(zip(self.stage_names, self._grids(stage_features), strict=True)),
             parts=self.parts,
         )
         check_edits(edits, facts)

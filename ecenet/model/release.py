@@ -21,7 +21,7 @@ from ecenet.model.layers.release_parts import (
     ReleaseStage,
     position_diversity_loss,
 )
-from ecenet.model.layers.vit_pyramid import STRIDES, ViTPyramid
+from ecenet.model.layers.vit_pyramid import FOUR_STRIDES, PATCH, build_vit_pyramid
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
 
@@ -197,9 +197,7 @@ class ECENetRelease(
             drop_path=settings.drop_path,
         )
         plain = needs_pyramid(self.backbone, name=settings.backbone)
-        self.pyramid = ViTPyramid(width=self.backbone.channels[0]) if plain else None
-        if self.pyramid is not None:
-            self.backbone.size_divisor = STRIDES[-1]
+        self.pyramid = build_vit_pyramid(self.backbone, name=settings.backbone, strides=FOUR_STRIDES) if plain else None
         channels = self.backbone.channels if self.pyramid is None else self.pyramid.channels
         norms = nn.ModuleList(ChannelNorm(width) for width in channels)
         self.feature_norms = norms if settings.feature_norms else None
@@ -233,9 +231,9 @@ class ECENetRelease(
             features = [norm(feature) for norm, feature in zip(self.feature_norms, features, strict=True)]
         return self.head(features, self._checked(edits, features))
 
-    def _grids(self, backbone_features: list[Tensor]) -> list[tuple[int, int]]:
+    def _grids(self, stage_features: list[Tensor]) -> list[tuple[int, int]]:
         """Of the four stages, a plain ViT's pyramid behind it."""
-        grids = [(feature.shape[-2], feature.shape[-1]) for feature in backbone_features]
+        grids = [(feature.shape[-2], feature.shape[-1]) for feature in stage_features]
         return [*reversed(grids), grids[0]]
 
 
@@ -247,7 +245,7 @@ def needs_pyramid(backbone: Backbone, *, name: str) -> bool:
             stride 16; or an odd number of channels, which Feature Reconstruction cannot halve.
     """
     strides, channels = backbone.strides, backbone.channels
-    plain = set(strides) == {STRIDES[2]} and len(set(channels)) == 1 and channels[0] % 16 == 0
+    plain = set(strides) == {PATCH} and len(set(channels)) == 1 and channels[0] % 16 == 0
     four = len(strides) == STAGES and all(2 * fine == coarse for fine, coarse in pairwise(strides))
     if not plain and not four:
         raise UserError(

@@ -183,6 +183,6 @@ class SegViT(
         tokens = self.project[level](feature.flatten(2).mT)
         return tokens.mT.unflatten(2, feature.shape[-2:])
 
-    def _grids(self, backbone_features: list[Tensor]) -> list[tuple[int, int]]:
-        height, width = backbone_features[0].shape[-2:]
+    def _grids(self, stage_features: list[Tensor]) -> list[tuple[int, int]]:
+        height, width = stage_features[0].shape[-2:]
         return [(height, width)] * len(self.stage_names)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ecenet.common.errors import UserError
 from ecenet.inference.convert.mmseg_file import Published, read_published
+from ecenet.model.checkpoint_files import tensor_problems
 
 HEAD_PREFIX, BACKBONE_PREFIX = "decode_head.", "backbone."
 MINDSPORE = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -195,15 +196,11 @@ def fitting(
     misfits = [sources[ours] for ours in found if found[ours].shape != wanted[ours].shape]
     needed = set(sources.values())
     extra = sorted(name for name in tensors if name not in needed and not UNUSED.match(name))
-    problems = [
-        f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-        for what, names in (("missing", missing), ("of another shape", misfits), ("too many", extra))
-        if names
-    ]
+    problems = tensor_problems(missing=missing, misfits=misfits, extra=extra)
     if problems:
         raise UserError(
             "tensor-mismatch",
             f"Expected the {len(sources)} tensors of ECENet's release with such a backbone in {file}, but there are "
-            f"{' and '.join(problems)}; give a checkpoint of one whole network.",
+            f"{problems}; give a checkpoint of one whole network.",
         )
     return {name: tensor for name, tensor in wanted.items() if name.endswith(COUNTER)} | found

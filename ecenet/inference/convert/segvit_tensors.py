@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ecenet.common.errors import UserError
 from ecenet.inference.convert.mmseg_file import Published, stated
+from ecenet.model.checkpoint_files import tensor_problems
 from ecenet.model.config import SegViTConfig
 
 BACKBONES = {
@@ -182,15 +183,11 @@ def translate(
     extra = [name for name in theirs if name not in needed and name not in unused]
     found = {name: source.take(theirs) for name, source in places.items() if source.name in theirs}
     misfits = list(dict.fromkeys(places[name].name for name in found if found[name].shape != wanted[name].shape))
-    problems = [
-        f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-        for what, names in (("missing", missing), ("of another shape", misfits), ("too many", extra))
-        if names
-    ]
+    problems = tensor_problems(missing=missing, misfits=misfits, extra=extra)
     if problems:
         raise UserError(
             "wrong-file",
             f"Expected the tensors of a plain SegViT on {config.backbone} in {published.file}, but there are "
-            f"{' and '.join(problems)}; give a checkpoint that its authors published.",
+            f"{problems}; give a checkpoint that its authors published.",
         )
     return found, unused

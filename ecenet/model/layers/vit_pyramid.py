@@ -1,41 +1,70 @@
-"""Four stages from a plain ViT's one grid: a simple feature pyramid, as ViTDet has it (Li et al. 2022). Ours."""
+"""Several stages from a plain ViT's one grid: a simple feature pyramid, as ViTDet has it (Li et al. 2022). Ours."""
 
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
-STRIDES = [4, 8, 16, 32]
-"""Image pixels per cell of the four stages."""
+from ecenet.common.errors import UserError
+from ecenet.model.backbone import Backbone
+
+PATCH = 16
+"""Image pixels per cell of the ViT's grid."""
+FOUR_STRIDES = (4, 8, 16, 32)
+"""Image pixels per cell of the usual four stages."""
 
 
 class ViTPyramid(nn.Module):
-    """Strides 4, 8, 16 and 32 from features of stride 16, by transposed convolutions and pooling.
+    """Stages of strides 4 to 32 from features of stride 16, by transposed convolutions and pooling.
 
+    Args:
+        width: C of the ViT's features.
+        strides: 4, 8, 16 or 32 of each stage, shallow to deep.
     Attributes:
-        channels: C of each stage, shallow to deep: a quarter, a half, all and all of the ViT's width.
+        channels: C of each stage: a quarter of the ViT's at stride 4, a half at 8, all from 16 on.
+        strides: image pixels per cell of each stage.
     """
 
-    def __init__(self, *, width: int) -> None:
+    def __init__(self, *, width: int, strides: tuple[int, ...] = FOUR_STRIDES) -> None:
         super().__init__()
-        half, quarter = width // 2, width // 4
-        self.channels = [quarter, half, width, width]
-        self.levels = nn.ModuleList(
-            [
-                nn.Sequential(
-                    nn.ConvTranspose2d(width, half, 2, stride=2),
-                    LayerNorm2d(half),
-                    nn.GELU(),
-                    nn.ConvTranspose2d(half, quarter, 2, stride=2),
-                ),
-                nn.ConvTranspose2d(width, half, 2, stride=2),
-                nn.Identity(),
-                nn.MaxPool2d(2),
-            ]
-        )
+        self.strides = list(strides)
+        self.channels = [width * min(stride, PATCH) // PATCH for stride in strides]
+        self.levels = nn.ModuleList(_level(width, stride) for stride in strides)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """One or four (B, width, h, w) maps, h and w even → four stages at 4h×4w, 2h×2w, h×w and h/2×w/2.
+        """One (B, width, h, w) map or one for each stage → (B, C, h·16/stride, w·16/stride) of each stage.
 
-        Of four, which come from shallow to deep blocks, each makes the stage of its place; one makes all.
+        Of several, which come from shallow to deep blocks, each makes the stage of its place; one makes all. h and w
+        must be even where a stage has stride 32.
         """
         features = features * len(self.levels) if len(features) == 1 else features
         return [level(feature) for level, feature in zip(self.levels, features, strict=True)]
+
+
+def _level(width: int, stride: int) -> nn.Module:
+    half, quarter = width // 2, width // 4
+    if stride == 4:
+        return nn.Sequential(
+            nn.ConvTranspose2d(width, half, 2, stride=2),
+            LayerNorm2d(half),
+            nn.GELU(),
+            nn.ConvTranspose2d(half, quarter, 2, stride=2),
+        )
+    if stride == 8:
+        return nn.ConvTranspose2d(width, half, 2, stride=2)
+    return nn.Identity() if stride == PATCH else nn.MaxPool2d(2)
+
+
+def build_vit_pyramid(backbone: Backbone, *, name: str, strides: tuple[int, ...]) -> ViTPyramid:
+    """The pyramid behind a plain ViT, whose images must then be multiples of the largest stride.
+
+    Raises:
+        UserError: the backbone is no ViT of one grid of stride 16, or its channels are no multiple of 16.
+    """
+    width = backbone.channels[0]
+    if set(backbone.strides) != {PATCH} or set(backbone.channels) != {width} or width % PATCH:
+        raise UserError(
+            "unsuitable-backbone",
+            f"Expected a plain ViT with patches of {PATCH} pixels to make a pyramid of, got {name} with strides "
+            f"{', '.join(map(str, backbone.strides))}; leave vit_strides empty or choose another backbone.",
+        )
+    backbone.size_divisor = max(PATCH, *strides)
+    return ViTPyramid(width=width, strides=strides)
