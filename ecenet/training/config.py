@@ -33,6 +33,9 @@ LATER_SETTINGS: dict[str, object] = {
     "loss": "ecenet",
     "mask_weight": 5.0,
     "dice_weight": 2.0,
+    "label_stride": 1,
+    "position_side": None,
+    "vit_strides": [],
 }
 """All settings that did, SegViT's among them."""
 
@@ -176,6 +179,9 @@ class LossConfig:
     """Class weights ∝ pixel frequency^−this: 0 weighs all pixels alike, 1 all classes."""
     hard_pixels: float = 1.0
     """Share of each image's pixels, the hardest, that the final cross-entropy counts (OHEM)."""
+    label_stride: int = 1
+    """The final cross-entropy is taken at every so-many-th row and column of pixels: 2 saves time and memory where
+    classes are many."""
 
     def __post_init__(self) -> None:
         choices = ("terms", self.terms in get_args(LossTerms), "ecenet, release or segvit")
@@ -189,7 +195,7 @@ class LossConfig:
             "contrast_weight",
         )
         hard_pixels = ("hard_pixels", 0 < self.hard_pixels <= 1, "above 0 and at most 1")
-        _check(self, [choices, hard_pixels], at_least_0=(*weights, "class_balance"))
+        _check(self, [choices, hard_pixels], at_least_0=(*weights, "class_balance"), at_least_1=("label_stride",))
 
 
 @dataclass(frozen=True)

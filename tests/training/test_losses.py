@@ -172,3 +172,11 @@ def test_every_loss_reaches_the_mask_head(config: LossConfig) -> None:
     labels = torch.randint(3, (2, 64, 64))
     segmentation_losses(output, labels, config).total.backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_a_label_stride_asks_the_final_map_at_every_other_pixel() -> None:
+    labels = torch.randint(3, (1, 8, 8)).repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    logits = torch.randn(1, 3, 8, 8)
+    config = LossConfig(label_stride=2, stage_weight=0, diversity_weight=0)
+    final = segmentation_losses(logits, labels, config).final
+    torch.testing.assert_close(final, F.cross_entropy(logits, labels[:, ::2, ::2]))

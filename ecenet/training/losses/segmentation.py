@@ -49,7 +49,8 @@ def segmentation_losses(
     labelled_share: Tensor | None = None,
     masks_per_image: Tensor | None = None,
 ) -> Losses:
-    """Supervise the final logits at the labels' size, each stage at its own grid; `config.terms` may say otherwise.
+    """Supervise the final logits at the labels' size (or every `label_stride`-th pixel), each stage at its own grid;
+    `config.terms` may say otherwise.
 
     That masks of stages are supervised and that diversity is a loss is the paper's; the terms and weights are ours.
     SegViT's stages have its authors' loss instead, but for what `matched_loss` says; what the final logits add to that
@@ -67,9 +68,10 @@ def segmentation_losses(
     if labelled_share is None:
         labelled_share = share_labelled(labels)
     logits = output if isinstance(output, Tensor) else output.logits
+    height, width = (-(-side // config.label_stride) for side in labels.shape[-2:])
     final = cross_entropy(
-        resize(logits, labels.shape[-2:]),
-        labels,
+        resize(logits, (height, width)),
+        subsample(labels, (height, width)),
         class_weights=class_weights,
         labelled_share=labelled_share,
         hard_pixels=config.hard_pixels,
@@ -286,4 +288,6 @@ def balanced_class_weights(pixels: Tensor, *, balance: float) -> Tensor:
 
 def subsample(labels: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
     """The label at the centre of each cell: (B, H, W) → (B, *size)."""
+    if labels.shape[-2:] == tuple(size):
+        return labels
     return F.interpolate(labels[:, None].float(), size=tuple(size), mode="nearest-exact")[:, 0].long()
