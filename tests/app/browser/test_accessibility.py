@@ -33,6 +33,8 @@ def open_tab(page: Page, tab: str) -> None:
     if tab == "What if":
         page.locator("#off-diverse").get_by_role("checkbox").uncheck()
     expect(page.locator(f"{SHOWN[tab]}:visible").first).to_be_visible(timeout=LONG)
+    # Gradio's plots stand empty until the library that draws them has come.
+    expect(page.locator(".empty:visible")).to_have_count(0, timeout=LONG)
 
 
 def test_axe_finds_nothing_on_any_tab_in_light_or_dark(page: Page) -> None:
