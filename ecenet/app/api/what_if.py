@@ -9,7 +9,7 @@ from gradio.data_classes import FileData
 
 from ecenet.analysis.diagnostics.comparison import compare, describe_changes
 from ecenet.analysis.diagnostics.ground_truth import read_truth
-from ecenet.analysis.interventions.backbone_class import paint_any_class
+from ecenet.analysis.interventions.make_class import make_class
 from ecenet.analysis.interventions.mask_edits import StageMask, edit_mask, stage_mask
 from ecenet.analysis.interventions.painted_class import PaintedClass, load_class, save_class, with_class
 from ecenet.analysis.interventions.regions import read_region
@@ -150,7 +150,7 @@ def _painted(
         if "photo" in one:
             features = opened.predictor.extract_features(opened.read(one["photo"]))
         regions.append((features, _region(one["region"], features.image.size, opened)))
-    return paint_any_class(
+    return make_class(
         opened.predictor,
         regions,
         name=name,
