@@ -22,7 +22,8 @@ Updater = Literal["off", "added", "gated"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Architecture of an ECENet. The defaults are this project's, not the paper's.
+    """Architecture of an ECENet in our own design, made from the paper's abstract. So are all defaults; `ReleaseConfig`
+    is the authors' release.
 
     Raises `UserError` for values that no model can be built from.
     """
@@ -51,18 +52,21 @@ class ModelConfig:
     ffn_ratio: float = 2.0
     """Hidden width of a stage's feed-forward network, as a multiple of the stage's width."""
     pool_grids: tuple[int, ...] = (1, 2, 3, 6)
-    """Side lengths of the pyramid that ECE joins with the full grid."""
+    """Side lengths of the pyramid that ECE joins with the full grid. 1 2 3 6 are those of the authors' release, which
+    pools mask logits to them; the full grid is ours."""
     embeddings: Embeddings = "explicit"
-    """Ablation. explicit: class embeddings come from masks (the paper). learned: K content-blind vectors."""
+    """Ablation. explicit: class embeddings come from masks (the abstract's). learned: K content-blind vectors."""
     stand_ins: bool = True
-    """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show."""
+    """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show. Ours."""
     reconstruction: Reconstruction = "added"
-    """Ablation. How Feature Reconstruction combines its branches. added: the diverse one to the intrinsic one, each D
-    wide. joined: side by side, each D/2 wide. off: a plain 1×1 convolution instead."""
+    """Ablation. How Feature Reconstruction combines its branches, both ways ours. added: the diverse one to the
+    intrinsic one, each D wide. joined: side by side, each D/2 wide. off: a plain 1×1 convolution instead."""
     extraction: Extraction = "pyramid"
-    """Ablation. pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid."""
+    """Ablation. pyramid (the abstract's): pool over `pool_grids` and the full grid. mean: plain masked mean over the
+    full grid."""
     updater: Updater = "gated"
-    """Ablation. How SAU rewrites the embeddings: gated (the paper), added, or off."""
+    """Ablation. How SAU rewrites the embeddings: gated (the abstract's; the formula, a convex mix, is ours), added
+    without a gate, or off."""
     dropout: float = 0.0
     """Share of the backbone's channels that training drops: for a backbone that has seen the training photos before."""
 
@@ -134,7 +138,7 @@ class ReleaseConfig:
     """TensorFlow-style padding in MobileNets and EfficientNets; other families ignore it."""
     feature_norms: bool = False
     """LayerNorm over the channels of each backbone stage, as segmentation Swins of mmsegmentation and Microsoft have;
-    for converted checkpoints. The description of the release does not tell."""
+    for converted checkpoints. Whether the release has them is not known."""
     embed_dim: int = 256
     """D, the width of laterals and class embeddings."""
     num_heads: int = 4
@@ -180,8 +184,8 @@ class ReleaseConfig:
 
 @dataclass(frozen=True)
 class SegViTConfig:
-    """Architecture of a SegViT. The defaults are those of its authors' ViT-B; the last five fields are what ECENet puts
-    into it, for which the ECENet paper's own settings are `explicit` and `gated`.
+    """Architecture of a SegViT. The defaults are those of its authors' ViT-B; the last five fields are what our ECENet
+    puts into it. ECENet's abstract says that its updater improves SegViT, not how the two are joined: that is ours.
 
     Raises `UserError` for values that no model can be built from.
     """
@@ -207,7 +211,7 @@ class SegViTConfig:
     """Whether position embeddings are smoothed where they are interpolated to a smaller grid, as timm does. Checkpoints
     of SegViT's authors were trained without."""
     embeddings: Embeddings = "learned"
-    """learned: K content-blind vectors (SegViT). explicit: they come from ECE's masks (ECENet)."""
+    """learned: K content-blind vectors (SegViT). explicit: they come from ECE's masks (our ECENet)."""
     stand_ins: bool = True
     """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show."""
     pool_grids: tuple[int, ...] = (1, 2, 3, 6)
@@ -215,7 +219,7 @@ class SegViTConfig:
     extraction: Extraction = "pyramid"
     """pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid."""
     updater: Updater = "off"
-    """How each stage's mask rewrites the embeddings: off (SegViT), added, or gated (ECENet)."""
+    """How each stage's mask rewrites the embeddings: off (SegViT), added, or gated (our ECENet)."""
 
     def __post_init__(self) -> None:
         check_kinds(

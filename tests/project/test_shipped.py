@@ -100,6 +100,24 @@ def test_the_card_tells_the_figures_that_were_measured(name: str) -> None:
             assert f"{100 * stages[stage]:.1f}" in card
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/design.md",
+        *(f"weights/{name}/README.md" for name in shipped_weights()),
+    ],
+)
+def test_links_between_pages_lead_to_what_is_there(name: str) -> None:
+    page = README.parent / name
+    links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    files = [link.partition("#")[0] for link in links]
+    assert [file for file in files if file and not (page.parent / file).exists()] == []
+
+
 def test_the_readme_shows_pictures_that_are_there_and_small() -> None:
     shown = re.findall(r"\]\((assets/[^)]+\.png)\)", README.read_text(encoding="utf-8"))
     assert {path.name for path in (README.parent / "assets").glob("*.png")} == {Path(path).name for path in shown}

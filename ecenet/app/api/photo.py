@@ -73,7 +73,7 @@ class PhotoEndpoints:
     ) -> tuple[SimilarityReport, FileData]:
         """Where each stage sees a class: its similarity maps, coarse to fine, before any softmax, as arrays (.npz, one
         (h, w) map a stage) and as pictures on one scale whose ends are low and high; and the share of its embedding
-        that each gate overwrote with the mask's evidence.
+        that each gate overwrote with the mask's evidence; with ecenet-release, of the evidence that each gate added.
 
         Args:
             photo: the photo.

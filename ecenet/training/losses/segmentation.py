@@ -52,9 +52,10 @@ def segmentation_losses(
     """Supervise the final logits at the labels' size (or every `label_stride`-th pixel), each stage at its own grid;
     `config.terms` may say otherwise.
 
-    That masks of stages are supervised and that diversity is a loss is the paper's; the terms and weights are ours.
-    SegViT's stages have its authors' loss instead, but for what `matched_loss` says; what the final logits add to that
-    is ours. With the terms "release" and "segvit" it is the losses of `ecenet/training/losses.published.py`.
+    The abstract's: that there is a diversity loss. Ours: the terms and weights, and that each stage's mask is
+    supervised by itself; the authors' release returns one sum of masks for its loss. SegViT's stages have its authors'
+    loss instead, but for what `matched_loss` says; what the final logits add to that is ours. With the terms "release"
+    and "segvit" it is the losses of `ecenet/training/losses/published.py`.
 
     Args:
         output: of a batch. Of another decoder, whose answer is (B, K, h, w) logits alone, only the losses that need no
