@@ -225,8 +225,8 @@ def _last_index(name: str) -> int:
 
 def load_backbone_file(network: nn.Module, path: Path | str) -> None:
     """Load safetensors into timm's network of a backbone: a file of timm's, or a checkpoint of this package that has
-    such a backbone, its file or its folder. What is there beyond the features is left out; position embeddings of a plain
-    ViT that are for images of another size are interpolated.
+    such a backbone, its file or its folder. What is there beyond the features is left out; position embeddings of a
+    plain ViT that are for images of another size are interpolated.
 
     Raises:
         UserError: the file cannot be read, or tensors that the backbone needs are missing or have other shapes.
