@@ -1,6 +1,7 @@
 """timm backbones behind one contract: images in, a list of (B, C, h, w) features out, shallow to deep."""
 
 import difflib
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -223,10 +224,21 @@ def _last_index(name: str) -> int:
     return len(network.feature_info) - 1
 
 
+def check_channels(channels: list[int], *, name: str) -> None:
+    """Refuse stages that the authors' release's Feature Reconstruction cannot halve twice, by a `UserError`."""
+    if any(width % 4 for width in channels):
+        raise UserError(
+            "unsuitable-backbone",
+            f"Expected a backbone whose channels are multiples of 4, got {name} with {', '.join(map(str, channels))}; "
+            "choose another.",
+        )
+
+
 def load_backbone_file(network: nn.Module, path: Path | str) -> None:
     """Load safetensors into timm's network of a backbone: a file of timm's, or a checkpoint of this package that has
-    such a backbone, its file or its folder. What is there beyond the features is left out; position embeddings of a
-    plain ViT that are for images of another size are interpolated.
+    such a backbone, its file or its folder. What is there beyond the features is left out, the class token of a ViT
+    that is built without one among it; position embeddings of a plain ViT that are for images of another size are
+    interpolated.
 
     Raises:
         UserError: the file cannot be read, or tensors that the backbone needs are missing or have other shapes.
@@ -239,11 +251,19 @@ def load_backbone_file(network: nn.Module, path: Path | str) -> None:
         for name, tensor in read_safetensors(file).items()
     }
     if isinstance(inner, VisionTransformer) and loaded.get("pos_embed") is not None:
+        if inner.cls_token is None:
+            loaded["pos_embed"] = _patch_positions(loaded["pos_embed"])
         prefix = 0 if inner.no_embed_class else inner.num_prefix_tokens
         loaded["pos_embed"] = resample_abs_pos_embed(
             loaded["pos_embed"], list(inner.patch_embed.grid_size), num_prefix_tokens=prefix
         )
     inner.load_state_dict(fitting_tensors(loaded, wanted=inner.state_dict(), place=str(path)))
+
+
+def _patch_positions(positions: Tensor) -> Tensor:
+    """(1, tokens + n², C) position embeddings → the last (1, n², C), those of the patches: a class token's comes
+    first."""
+    return positions[:, positions.shape[1] - isqrt(positions.shape[1]) ** 2 :]
 
 
 def timm_normalisation(name: str) -> tuple[list[float], list[float]]:

@@ -1,6 +1,7 @@
 """What a model is built from: frozen dataclasses whose fields explain themselves on the command line."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 from ecenet.common.errors import UserError
@@ -15,9 +16,11 @@ from ecenet.model.config_checks import (
 
 Architecture = Literal["ecenet", "ecenet-release", "segvit"]
 Embeddings = Literal["explicit", "learned"]
-Extraction = Literal["pyramid", "mean"]
-Reconstruction = Literal["off", "joined", "added"]
-Updater = Literal["off", "added", "gated"]
+Extraction = Literal["pyramid", "mean", "logits"]
+Reconstruction = Literal["off", "joined", "added", "release"]
+Attention = Literal["plain", "negated"]
+Updater = Literal["off", "added", "gated", "gated_addition"]
+UpdaterCandidate = Literal["own", "deepest"]
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,26 @@ class ModelConfig:
     stand_ins: bool = True
     """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show. Ours."""
     reconstruction: Reconstruction = "added"
-    """Ablation. How Feature Reconstruction combines its branches, both ways ours. added: the diverse one to the
-    intrinsic one, each D wide. joined: side by side, each D/2 wide. off: a plain 1×1 convolution instead."""
+    """Ablation. How Feature Reconstruction combines its branches. added (ours): the diverse one to the intrinsic one,
+    each D wide. joined (ours): side by side, each D/2 wide. release: the authors' release's, at the backbone's width,
+    with its diversity loss; a 1×1 convolution takes the result to D. off: a plain 1×1 convolution instead."""
     extraction: Extraction = "pyramid"
-    """Ablation. pyramid (the abstract's): pool over `pool_grids` and the full grid. mean: plain masked mean over the
-    full grid."""
+    """Ablation. What ECE makes the first embeddings of. pyramid (the abstract's): features under the masks, pooled over
+    `pool_grids` and the full grid. mean: features under the masks, a plain mean over the full grid. logits: the coarse
+    mask's logits alone, as in the authors' release, without `stand_ins`; no class can be painted then."""
+    attention: Attention = "plain"
+    """Ablation. What features read from the embeddings. plain (ours): a softmax over classes of their scores s.
+    negated: of max(s) − s, as in the authors' release, so that they read most from the classes that fit least."""
     updater: Updater = "gated"
-    """Ablation. How SAU rewrites the embeddings: gated (the abstract's; the formula, a convex mix, is ours), added
-    without a gate, or off."""
+    """Ablation. How SAU rewrites the embeddings. gated (the abstract's; the formula, a convex mix, is ours). added:
+    without a gate. gated_addition: the authors' release's formula, with our candidate (pooled features) in the place of
+    its embedding of the mask. off: not at all."""
+    gate_bias: float = 0.0
+    """Added to the gates' initial bias, so that training begins with most of the old embedding kept where it is
+    positive: about σ(gate_bias) of it. Without a gate it has no effect. Ours."""
+    candidate: UpdaterCandidate = "own"
+    """Which enhanced features the updater pools under a stage's mask: the stage's own, or those of the deepest stage,
+    which have the most semantics. Ours."""
     dropout: float = 0.0
     """Share of the backbone's channels that training drops: for a backbone that has seen the training photos before."""
 
@@ -85,6 +100,7 @@ class ModelConfig:
             ("taper", (bool,), "true or false"),
             ("summed_masks", (bool,), "true or false"),
             ("stand_ins", (bool,), "true or false"),
+            ("gate_bias", (int, float), "a finite number"),
             ("dropout", (int, float), "at least 0 and below 1"),
         )
         check_choices(
@@ -92,8 +108,15 @@ class ModelConfig:
             ("embeddings", Embeddings),
             ("reconstruction", Reconstruction),
             ("extraction", Extraction),
+            ("attention", Attention),
             ("updater", Updater),
+            ("candidate", UpdaterCandidate),
         )
+        if not isfinite(self.gate_bias):
+            raise UserError(
+                "invalid-config",
+                f"Expected gate_bias to be a finite number, got {self.gate_bias}; correct the config.",
+            )
         check_out_indices(self.out_indices)
         if self.output_stride not in (None, 8, 16, 32):
             raise UserError(
@@ -155,8 +178,8 @@ class ReleaseConfig:
 
     @property
     def updater(self) -> Updater:
-        """Gated: the release has no other kind."""
-        return "gated"
+        """A gated addition: the release has no other kind."""
+        return "gated_addition"
 
     def __post_init__(self) -> None:
         check_kinds(
@@ -217,9 +240,11 @@ class SegViTConfig:
     pool_grids: tuple[int, ...] = (1, 2, 3, 6)
     """Side lengths of the pyramid that ECE joins with the full grid."""
     extraction: Extraction = "pyramid"
-    """pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid."""
+    """pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid. logits: the
+    coarse mask's logits alone, without `stand_ins`, as for `ModelConfig`."""
     updater: Updater = "off"
-    """How each stage's mask rewrites the embeddings: off (SegViT), added, or gated (our ECENet)."""
+    """How each stage's mask rewrites the embeddings: off (SegViT), added, gated (our ECENet), or gated_addition (the
+    authors' release's formula on our candidate)."""
 
     def __post_init__(self) -> None:
         check_kinds(

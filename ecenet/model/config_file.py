@@ -16,6 +16,9 @@ LEGACY_ECENET: Mapping[str, Any] = {
     "dropout": 0.0,
     "position_side": None,
     "vit_strides": (),
+    "attention": "plain",
+    "gate_bias": 0.0,
+    "candidate": "own",
 }
 """What the absence of a setting means: files that lack it were written before it existed, when networks were built so.
 These are no defaults of new models, which `ModelConfig` holds."""

@@ -14,16 +14,22 @@ import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
-from ecenet.model.backbone import build_backbone
+from ecenet.model.backbone import build_backbone, check_channels
 from ecenet.model.config import ModelConfig
 from ecenet.model.edit_checks import HeadParts
 from ecenet.model.edits import HeadEdits, replaced_rows, silenced
-from ecenet.model.layers.class_extraction import ClassExtraction
-from ecenet.model.layers.reconstruction import build_reconstruction, diversity_loss
+from ecenet.model.layers.class_extraction import LogitsExtraction, build_extraction
+from ecenet.model.layers.reconstruction import TwoBranches, build_reconstruction
 from ecenet.model.layers.semantics import EmbeddingUpdater, SemanticsAttention, dot_product
 from ecenet.model.layers.vit_pyramid import build_vit_pyramid
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
+
+CLOSED = (
+    "those of an ECENet whose class embeddings are made of mask logits (extraction: logits) and hold no feature of "
+    "what is painted"
+)
+"""Why no class can be added to some weights, for `HeadParts.closed`."""
 
 
 class ECENet(
@@ -98,6 +104,8 @@ class ECENet(
         if settings.vit_strides:
             self.pyramid = build_vit_pyramid(self.backbone, name=settings.backbone, strides=settings.vit_strides)
         stages = self.backbone if self.pyramid is None else self.pyramid
+        if settings.reconstruction == "release":
+            check_channels(stages.channels, name=settings.backbone)
         embed_dim, strides = settings.embed_dim, stages.strides
         widths = [stage_width(embed_dim, stride) if settings.taper else embed_dim for stride in strides]
         self.dropout = nn.Dropout2d(settings.dropout)
@@ -105,22 +113,31 @@ class ECENet(
             build_reconstruction(settings.reconstruction, in_channels=channels, width=width)
             for channels, width in zip(stages.channels, widths, strict=True)
         )
-        self.extract = ClassExtraction(
+        self.extract = build_extraction(
+            settings.extraction,
             width=widths[-1],
             embed_dim=embed_dim,
             num_classes=num_classes,
-            pool_grids=settings.pool_grids if settings.extraction == "pyramid" else (),
+            pool_grids=settings.pool_grids,
             masks_only=settings.embeddings == "learned",
             stand_ins=settings.stand_ins,
         )
         if settings.embeddings == "learned":
             self.learned_embeddings = nn.Parameter(torch.randn(num_classes, embed_dim))
         self.attend = nn.ModuleList(
-            SemanticsAttention(width=width, embed_dim=embed_dim, ffn_ratio=settings.ffn_ratio) for width in widths
+            SemanticsAttention(width=width, embed_dim=embed_dim, ffn_ratio=settings.ffn_ratio, kind=settings.attention)
+            for width in widths
         )
+        self.pools_deepest = settings.candidate == "deepest"
         # The last update feeds nothing but `classify`: its bias, too, would add one number to all classes of a cell.
         self.update = nn.ModuleList(
-            EmbeddingUpdater(width=width, embed_dim=embed_dim, mode=settings.updater, norm_bias=level > 0)
+            EmbeddingUpdater(
+                width=widths[-1] if self.pools_deepest else width,
+                embed_dim=embed_dim,
+                mode=settings.updater,
+                norm_bias=level > 0,
+                gate_bias=settings.gate_bias,
+            )
             for level, width in enumerate(widths)
         )
         # From each stage to the next finer one, where their widths differ.
@@ -141,8 +158,13 @@ class ECENet(
     @property
     def parts(self) -> HeadParts:
         """What edits can change."""
+        closed = CLOSED if isinstance(self.extract, LogitsExtraction) else ""
         return HeadParts(
-            explicit=self.explicit, new_classes=True, reconstruction=self.reconstruction, updater=self.updater
+            explicit=self.explicit,
+            new_classes=not closed,
+            reconstruction=self.reconstruction,
+            updater=self.updater,
+            closed=closed,
         )
 
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
@@ -164,6 +186,7 @@ class ECENet(
 
         # Deep to shallow: semantics flow into ever finer features.
         enhanced: Tensor | None = None
+        deepest: Tensor | None = None
         fused: Tensor | None = None
         masks: Tensor | None = None
         for level in range(len(features), 0, -1):
@@ -182,10 +205,12 @@ class ECENet(
                 read=edit.attention,
                 without=edits.without,
             )
+            deepest = enhanced if deepest is None else deepest
             mask = edits.mask_logits(name, similarity, num_classes=self.num_classes)
             embeddings, gate = before, None
             if edit.updater:
-                embeddings, gate = self.update[level - 1](before, enhanced, mask, gate=edits.gate_at(name))
+                pooled = deepest if self.pools_deepest else enhanced
+                embeddings, gate = self.update[level - 1](before, pooled, mask, gate=edits.gate_at(name))
             stages[name] = StageOutput(enhanced, similarity, mask, before, embeddings, gate)
             # A 1×1 convolution of the concatenated stages, each upsampled grid by grid to the finest: projecting
             # before upsampling and adding up on the way is the same function and cheaper. So for the sum of masks.
@@ -221,10 +246,11 @@ class ECENet(
             if not self.reconstruction:
                 features.append(module(feature))
                 continue
+            assert isinstance(module, TwoBranches), "asked before"
             combined, intrinsic, diverse = module(feature, diversify=edits.diverse)
             features.append(combined)
             if self.training:
-                diversity = diversity + diversity_loss(intrinsic, diverse) / len(self.reconstruct)
+                diversity = diversity + module.diversity(intrinsic, diverse) / len(self.reconstruct)
         return features, diversity
 
     def _grids(self, stage_features: list[Tensor]) -> list[tuple[int, int]]:

@@ -26,9 +26,17 @@ class HeadParts(NamedTuple):
     updater: Updater
     closed: str = ""
     """Whose weights they are and why no class can be added to them, for messages; empty where classes can be added."""
-    gate_adds: bool = False
-    """A gate of 1 adds all of the mask's evidence, 0 none (the authors' release). Else 1 keeps the old embedding and 0
-    takes the mask's evidence (ours)."""
+
+    @property
+    def gated(self) -> bool:
+        """Whether the updater has a gate."""
+        return self.updater in ("gated", "gated_addition")
+
+    @property
+    def gate_adds(self) -> bool:
+        """A gate of 1 adds all of the mask's evidence, 0 none (the authors' release's formula). Else 1 keeps the old
+        embedding and 0 takes the mask's evidence (ours)."""
+        return self.updater == "gated_addition"
 
 
 class HeadFacts(NamedTuple):
@@ -146,7 +154,7 @@ def _check_gate(gate: float | Tensor | None, facts: HeadFacts, *, shape: tuple[i
     """
     if gate is None:
         return
-    if facts.parts.updater != "gated":
+    if not facts.parts.gated:
         raise UserError(
             "unsupported-by-weights",
             f"Expected weights with a gated updater, got one of the mode {facts.parts.updater}; "

@@ -102,8 +102,7 @@ class HeadEdits:
         if given is None:
             logits = predicted
         else:
-            logits = given.float().clamp_min(FLOOR).log()
-            logits = logits + predicted.float().logsumexp(dim=1, keepdim=True)
+            logits = logits_like(predicted, given)
             logits = logits[:, rows] if logits.shape[1] > num_classes else logits
         missing = len(rows) - logits.shape[1]
         if missing:
@@ -128,6 +127,25 @@ class HeadEdits:
 
 NO_STAGE_EDITS = StageEdits()
 NO_EDITS = HeadEdits()
+
+
+def logits_like(predicted: Tensor, given: Tensor) -> Tensor:
+    """Logits whose softmax is the given mask, as high over all in every cell as the predicted ones; of the predicted
+    mask itself its own logits.
+
+    Args:
+        predicted: (B, K, h, w) logits.
+        given: (B, K or more, h, w) probabilities.
+    """
+    return given.float().clamp_min(FLOOR).log() + predicted.float().logsumexp(dim=1, keepdim=True)
+
+
+def within_range(logits: Tensor, predicted: Tensor) -> Tensor:
+    """(B, K, h, w) logits, none of them above the highest or below the lowest of an image's predicted ones. For
+    embeddings that are made of the logits themselves: nothing given is surer than the surest cell that was
+    predicted."""
+    low, high = (limit(predicted, dim=(1, 2, 3), keepdim=True) for limit in (torch.amin, torch.amax))
+    return logits.clamp(low, high)
 
 
 def replaced_rows(embeddings: Tensor, rows: Mapping[int, Tensor]) -> Tensor:

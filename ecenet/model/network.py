@@ -23,9 +23,9 @@ def as_ecenet(model: Network) -> ECENet:
     """The same model, for what only our ECENet can do: make a class of a painted region.
 
     Raises:
-        UserError: it is another.
+        UserError: it is another, or its embeddings hold no features.
     """
-    if not isinstance(model, ECENet):
+    if not isinstance(model, ECENet) or not model.parts.new_classes:
         raise UserError(
             "unsupported-by-weights",
             f"Expected weights of an ECENet to paint classes for, got {model.parts.closed}; choose other weights.",

@@ -114,9 +114,8 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         edit = edits.at("ece")
         predicted = self.extract.predict_mask(features)
         if self.explicit:
-            # Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
-            probabilities = predicted.softmax(dim=1).detach() if edit.mask is None else edit.mask[:, : self.num_classes]
-            embeddings = self.extract.embed(features, probabilities)
+            given = None if edit.mask is None else edit.mask[:, : self.num_classes]
+            embeddings = self.extract.first_embeddings(features, predicted, given=given)
         else:
             embeddings = self.learned_embeddings.expand(predicted.shape[0], -1, -1)
         coarse = edits.mask_logits("ece", predicted, num_classes=self.num_classes)

@@ -6,15 +6,14 @@ Our own design is in `ecenet/model/ecenet.py`; `docs/design.md` compares the two
 from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
-from ecenet.model.backbone import Backbone, build_backbone
+from ecenet.model.backbone import Backbone, build_backbone, check_channels
 from ecenet.model.config import ReleaseConfig
 from ecenet.model.ecenet import resize
 from ecenet.model.edit_checks import HeadParts
-from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced
+from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows, silenced, within_range
 from ecenet.model.layers.release_parts import (
     ChannelNorm,
     GatedAddition,
@@ -33,10 +32,9 @@ PARTS = HeadParts(
     explicit=True,
     new_classes=False,
     reconstruction=True,
-    updater="gated",
+    updater="gated_addition",
     closed="those of ECENet as its authors released it, whose class-indexed layer (trans) has a row for each of its "
     "own classes and none for a painted one",
-    gate_adds=True,
 )
 """What edits can change."""
 
@@ -135,12 +133,11 @@ class ReleaseHead(nn.Module):
 
     def _given_or(self, predicted: Tensor, stage: str, edits: HeadEdits) -> Tensor:
         """The stage's mask logits (B, K, h, w); given ones stay within the predicted ones' range, since embeddings are
-        made of the logits: nothing given is surer than the surest cell that was predicted. Ours."""
+        made of the logits (`within_range`). Ours."""
         logits = edits.mask_logits(stage, predicted, num_classes=self.num_classes)
         if edits.at(stage).mask is None:
             return logits
-        low, high = (limit(predicted, dim=(1, 2, 3), keepdim=True) for limit in (torch.amin, torch.amax))
-        return silenced(logits.clamp(low, high), edits.without)
+        return silenced(within_range(logits, predicted), edits.without)
 
 
 def summed_masks(masks: list[Tensor]) -> Tensor:
@@ -258,11 +255,5 @@ def needs_pyramid(backbone: Backbone, *, name: str) -> bool:
             f"or a plain ViT with patches of 16 pixels, got {name} with strides {', '.join(map(str, strides))}; "
             "choose other out_indices or another backbone.",
         )
-    odd = [width for width in channels if width % 4]
-    if odd:
-        raise UserError(
-            "unsuitable-backbone",
-            f"Expected a backbone whose channels are multiples of 4, got {name} with {', '.join(map(str, channels))}; "
-            "choose another.",
-        )
+    check_channels(channels, name=name)
     return plain

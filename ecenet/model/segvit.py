@@ -10,7 +10,7 @@ from ecenet.model.config import SegViTConfig
 from ecenet.model.edit_checks import HeadParts
 from ecenet.model.edits import HeadEdits, replaced_rows, silenced
 from ecenet.model.layers.attention_to_mask import AttentionToMask, class_shares, semantic_logits
-from ecenet.model.layers.class_extraction import ClassExtraction
+from ecenet.model.layers.class_extraction import build_extraction
 from ecenet.model.layers.semantics import EmbeddingUpdater
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
@@ -80,11 +80,12 @@ class SegViT(
         if settings.embeddings == "learned":
             self.learned_embeddings = nn.Parameter(torch.randn(num_classes, embed_dim))
         else:
-            self.extract = ClassExtraction(
+            self.extract = build_extraction(
+                settings.extraction,
                 width=embed_dim,
                 embed_dim=embed_dim,
                 num_classes=num_classes,
-                pool_grids=settings.pool_grids if settings.extraction == "pyramid" else (),
+                pool_grids=settings.pool_grids,
                 masks_only=False,
                 stand_ins=settings.stand_ins,
             )

@@ -41,7 +41,7 @@ def knock_outs_of(model: Network) -> dict[str, KnockOuts]:
     if model.updater != "off":
         found |= {f"updater at {name}": KnockOuts(updater_off=(name,)) for name in stages}
         found["updater at every stage"] = KnockOuts(updater_off=tuple(stages))
-    if model.updater == "gated":
+    if model.parts.gated:
         found |= {f"gate at {gate:g}": KnockOuts(gate=gate) for gate in (0.0, 0.5, 1.0)}
     return found
 

@@ -36,6 +36,9 @@ LATER_SETTINGS: dict[str, object] = {
     "label_stride": 1,
     "position_side": None,
     "vit_strides": [],
+    "attention": "plain",
+    "gate_bias": 0.0,
+    "candidate": "own",
 }
 """All settings that did, SegViT's among them."""
 

@@ -1,7 +1,7 @@
 """Explicit Class Extraction (ECE), in our own design: the features under a mask become a class embedding.
 
 The authors' release pools the mask logits themselves; no feature enters an embedding there. See `MaskExtraction` in
-`ecenet/model/layers/release_parts.py`.
+`ecenet/model/layers/release_parts.py`, which `LogitsExtraction` puts into our design.
 """
 
 import torch
@@ -10,6 +10,9 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
+from ecenet.model.config import Extraction
+from ecenet.model.edits import logits_like, within_range
+from ecenet.model.layers.release_parts import MaskExtraction
 
 EPSILON = 1e-6
 
@@ -86,6 +89,19 @@ class ClassExtraction(nn.Module):
         """(B, D, h, w) → mask logits (B, K, h, w)."""
         return self.mask(features)
 
+    def first_embeddings(self, features: Tensor, predicted: Tensor, *, given: Tensor | None = None) -> Tensor:
+        """E_0 of the coarse mask, or of one that is given in its place.
+
+        Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
+
+        Args:
+            features: (B, D, h, w).
+            predicted: (B, K, h, w) logits of the coarse mask.
+            given: (B, K, h, w) probabilities.
+        Returns: (B, K, D).
+        """
+        return self.embed(features, predicted.softmax(dim=1).detach() if given is None else given)
+
     def embed(self, features: Tensor, mask_probabilities: Tensor) -> Tensor:
         """Class embeddings of given masks, which need not be predicted ones.
 
@@ -123,3 +139,61 @@ class ClassExtraction(nn.Module):
                 "use weights whose config says embeddings: explicit.",
             )
         return self.norm(self.project(pooled) + self.presence(peak))
+
+
+class LogitsExtraction(ClassExtraction):
+    """Embeddings of the coarse mask's logits alone, as the authors' release makes them.
+
+    The pyramid of logits and its linear map are the release's (`MaskExtraction`). Ours: the coarse mask and that no
+    gradient goes back into it, as for `ClassExtraction`; and the norm, since our attention has none for embeddings,
+    where the release's has one. There are no stand-ins.
+    """
+
+    def __init__(self, *, width: int, embed_dim: int, num_classes: int) -> None:
+        super().__init__(
+            width=width, embed_dim=embed_dim, num_classes=num_classes, pool_grids=(), masks_only=True, stand_ins=False
+        )
+        self.pyramid = MaskExtraction(num_classes=num_classes, embed_dim=embed_dim)
+        self.norm = nn.LayerNorm(embed_dim)
+
+    def first_embeddings(self, features: Tensor, predicted: Tensor, *, given: Tensor | None = None) -> Tensor:
+        """As `ClassExtraction.first_embeddings`, but that features do not matter. A given mask gets logits within the
+        predicted ones' range."""
+        logits = predicted.detach()
+        if given is not None:
+            logits = within_range(logits_like(logits, given), logits)
+        return self.norm(self.pyramid(logits))
+
+    def project_pooled(self, pooled: Tensor, peak: Tensor) -> Tensor:
+        """Raises:
+        UserError: always, since no feature enters an embedding.
+        """
+        raise UserError(
+            "unsupported-by-weights",
+            "Expected a model whose class embeddings are made of features, got one that makes them of mask logits; "
+            "use weights whose config says extraction: pyramid or mean.",
+        )
+
+
+def build_extraction(
+    kind: Extraction,
+    *,
+    width: int,
+    embed_dim: int,
+    num_classes: int,
+    pool_grids: tuple[int, ...],
+    masks_only: bool,
+    stand_ins: bool,
+) -> ClassExtraction:
+    """What makes the coarse mask and, unless embeddings are learned, explicit embeddings of it; arguments as for
+    `ClassExtraction`."""
+    if kind == "logits" and not masks_only:
+        return LogitsExtraction(width=width, embed_dim=embed_dim, num_classes=num_classes)
+    return ClassExtraction(
+        width=width,
+        embed_dim=embed_dim,
+        num_classes=num_classes,
+        pool_grids=pool_grids if kind == "pyramid" else (),
+        masks_only=masks_only,
+        stand_ins=stand_ins,
+    )

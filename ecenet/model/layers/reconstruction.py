@@ -2,7 +2,8 @@
 from them.
 
 The authors' release works at the backbone's width with branches of half of it, scales the channels of the diverse one,
-and has another diversity loss: see `ReleaseReconstruction` in `ecenet/model/layers/release_parts.py`.
+and has another diversity loss: see `ReleaseReconstruction` in `ecenet/model/layers/release_parts.py`, which
+`NarrowedReconstruction` puts into our design.
 """
 
 import torch
@@ -11,9 +12,18 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from ecenet.model.config import Reconstruction
+from ecenet.model.layers.release_parts import ReleaseReconstruction, position_diversity_loss
 
 
-class FeatureReconstruction(nn.Module):
+class TwoBranches(nn.Module):
+    """What Feature Reconstruction is in every form: a module that also answers with its two branches."""
+
+    def diversity(self, intrinsic: Tensor, diverse: Tensor) -> Tensor:
+        """The diversity loss of the branches that `forward` returned, ours by default. Returns: ()."""
+        return diversity_loss(intrinsic, diverse)
+
+
+class FeatureReconstruction(TwoBranches):
     """Two branches, intrinsic and diverse, combined.
 
     The abstract's: an intrinsic and a diverse branch, so that features are diverse and redundant at once, and a
@@ -39,7 +49,7 @@ class FeatureReconstruction(nn.Module):
         return intrinsic + self.combine(diverse), intrinsic, diverse
 
 
-class JoinedReconstruction(nn.Module):
+class JoinedReconstruction(TwoBranches):
     """Both branches in the room of one: each has D/2 channels, joined by a 1×1 convolution. Ours, too; measured to be
     worse. Halves joined by a 1×1 convolution are what the authors' release has as well, at the backbone's width and
     with other norms.
@@ -61,10 +71,32 @@ class JoinedReconstruction(nn.Module):
         return self.combine(torch.cat([intrinsic, diverse], dim=1)), intrinsic, diverse
 
 
+class NarrowedReconstruction(TwoBranches):
+    """The authors' release's Feature Reconstruction at the backbone's width C, and a 1×1 convolution without bias from
+    there to D, as the release's laterals are."""
+
+    def __init__(self, *, in_channels: int, width: int) -> None:
+        super().__init__()
+        self.reconstruct = ReleaseReconstruction(channels=in_channels)
+        self.lateral = nn.Conv2d(in_channels, width, 1, bias=False)
+
+    def forward(self, features: Tensor, *, diversify: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """As `FeatureReconstruction`, but that the second is the reconstructed feature at the backbone's width, (B, C,
+        h, w), and diverse has its scaled channels: (B, C/2, h, w)."""
+        reconstructed, diverse = self.reconstruct(features, diversify=diversify)
+        return self.lateral(reconstructed), reconstructed, diverse
+
+    def diversity(self, intrinsic: Tensor, diverse: Tensor) -> Tensor:
+        """`position_diversity_loss` of the diverse branch alone."""
+        return position_diversity_loss(diverse)
+
+
 def build_reconstruction(kind: Reconstruction, *, in_channels: int, width: int) -> nn.Module:
     """What takes a stage's C channels to its width D; a plain 1×1 convolution if Feature Reconstruction is off."""
     if kind == "off":
         return nn.Conv2d(in_channels, width, 1)
+    if kind == "release":
+        return NarrowedReconstruction(in_channels=in_channels, width=width)
     branches = FeatureReconstruction if kind == "added" else JoinedReconstruction
     return branches(in_channels=in_channels, width=width)
 

@@ -102,6 +102,11 @@ class MaskExtraction(nn.Module):
         return self.project(torch.cat(pooled, dim=2))
 
 
+def negated_scores(scores: Tensor, *, dim: int) -> Tensor:
+    """max − s over the classes of `dim`, at least 0: the less a class fits, the higher."""
+    return scores.amax(dim=dim, keepdim=True) - scores
+
+
 class NegatedAttention(nn.Module):
     """Features attend to class embeddings: multi-head, with negated scores. The mean of the raw scores over heads is
     the stage's mask; the attention is softmax_K(max_K s − s), which reads most from the classes that fit least."""
@@ -125,7 +130,7 @@ class NegatedAttention(nn.Module):
         query = self.query(features).flatten(2).unflatten(1, (self.num_heads, -1))  # (B, heads, D/heads, h·w)
         key, value = self.key_value(embeddings).unflatten(2, (2 * self.num_heads, -1)).transpose(1, 2).chunk(2, dim=1)
         scores = key @ query * key.shape[-1] ** -0.5  # (B, heads, K, h·w)
-        negated = scores.amax(dim=2, keepdim=True) - scores
+        negated = negated_scores(scores, dim=2)
         if without:
             negated = silenced(negated.flatten(0, 1)[..., None], without)[..., 0].view_as(negated)
         read = value.mT @ negated.softmax(dim=2)

@@ -8,12 +8,14 @@ The authors' release has several heads, attention over negated scores and a gate
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
-from ecenet.model.config import Updater
+from ecenet.model.config import Attention, Updater
 from ecenet.model.edits import silenced
 from ecenet.model.layers.class_extraction import masked_mean
+from ecenet.model.layers.release_parts import GatedAddition, negated_scores
 
 
 class SemanticsAttention(nn.Module):
@@ -23,10 +25,13 @@ class SemanticsAttention(nn.Module):
     Ours: one head with an ordinary softmax over classes, queries that already hold the deeper stage's features, a mask
     that adds to the deeper stage's. The query projection is folded into the keys' and the output projection into the
     values': with far more cells than classes this leaves only K·D multiplications a cell.
+
+    With `kind` negated the softmax is that of the authors' release, over max(s) − s of the similarity s.
     """
 
-    def __init__(self, *, width: int, embed_dim: int, ffn_ratio: float) -> None:
+    def __init__(self, *, width: int, embed_dim: int, ffn_ratio: float, kind: Attention = "plain") -> None:
         super().__init__()
+        self.kind = kind
         hidden = int(width * ffn_ratio)
         self.scale = width**-0.5
         self.query_norm = LayerNorm2d(width)
@@ -59,7 +64,8 @@ class SemanticsAttention(nn.Module):
         """
         similarity = dot_product(self.query_norm(features), self.key(embeddings) * self.scale, plus=mask)
         if read:
-            attention = silenced(similarity, without).softmax(dim=1)
+            scores = negated_scores(similarity, dim=1) if self.kind == "negated" else similarity
+            attention = silenced(scores, without).softmax(dim=1)
             features = plus_weighted_sum(features, attention, self.value(embeddings))
         enhanced = self.norm(features)
         return enhanced + self.ffn(enhanced), similarity
@@ -71,33 +77,51 @@ class EmbeddingUpdater(nn.Module):
     The abstract's: that masks enhance the embeddings, through a gate, which is said to be better than an addition. Ours
     is the formula, a convex mix whose candidate C is the mask-weighted mean of the enhanced features:
     g = σ(W[E; C]), E ← norm(g·E + (1−g)·W_c C). A gate of 1 keeps the old embedding. In the authors' release the
-    candidate is made of the mask alone and is added as far as the gate lets it in: a gate of 1 adds all of it.
+    candidate is made of the mask alone and is added as far as the gate lets it in: a gate of 1 adds all of it. The mode
+    gated_addition is that formula (`GatedAddition`) with W_c C as the mask's evidence.
     """
 
-    def __init__(self, *, width: int, embed_dim: int, mode: Updater, norm_bias: bool = True) -> None:
+    def __init__(
+        self, *, width: int, embed_dim: int, mode: Updater, norm_bias: bool = True, gate_bias: float = 0.0
+    ) -> None:
+        """Args:
+        width: channels of the features that are pooled.
+        gate_bias: see `ModelConfig`.
+        """
         super().__init__()
         self.mode = mode
         if mode != "off":
             self.candidate = nn.Linear(width, embed_dim)
+        if mode in ("added", "gated"):
             self.norm = nn.LayerNorm(embed_dim, bias=norm_bias)
         if mode == "gated":
             self.gate = nn.Linear(embed_dim + width, embed_dim)
+            self.gate.bias.data += gate_bias
+        elif mode == "gated_addition":
+            self.addition = GatedAddition(embed_dim=embed_dim)
+            self.addition.gate_norm.bias.data -= gate_bias  # whose gate of 0 is the one that adds nothing
 
     def forward(
         self, embeddings: Tensor, features: Tensor, similarity: Tensor, *, gate: float | Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Args:
             embeddings: (B, K, D).
-            features: (B, C, h, w) enhanced features.
-            similarity: (B, K, h, w) the stage's mask logits.
-            gate: forces the gate; broadcastable to (B, K, D), values in [0, 1]. Only where the mode is gated.
-        Returns: updated embeddings (B, K, D) and the gate (B, K, D), None unless the mode is gated.
+            features: (B, C, h, w) enhanced features, perhaps of a coarser stage: each of its cells then counts as far
+                as the mask covers it.
+            similarity: (B, K, H, W) the stage's mask logits.
+            gate: forces the gate; broadcastable to (B, K, D), values in [0, 1]. Only where there is one.
+        Returns: updated embeddings (B, K, D) and the gate (B, K, D), None where the mode has none.
         """
         if self.mode == "off":
             return embeddings, None
         with torch.autocast(features.device.type, enabled=False):
-            pooled = masked_mean(features.float(), similarity.float().softmax(dim=1))
+            mask = similarity.float().softmax(dim=1)
+            if mask.shape[-2:] != features.shape[-2:]:
+                mask = F.adaptive_avg_pool2d(mask, (features.shape[-2], features.shape[-1]))
+            pooled = masked_mean(features.float(), mask)
         candidate = self.candidate(pooled)
+        if self.mode == "gated_addition":
+            return self.addition(embeddings, candidate, gate=gate)
         if self.mode == "added":
             return self.norm(embeddings + candidate), None
         if gate is None:

@@ -216,8 +216,8 @@ def render_parts(session: Session, *, registry: ModelRegistry) -> list[Any]:
         gr.Accordion(visible=parts.explicit or parts.new_classes),
         gr.Checkbox(visible=parts.reconstruction),
         gr.CheckboxGroup(visible=parts.updater != "off"),
-        gr.Checkbox(visible=parts.updater == "gated"),
-        gr.Slider(visible=parts.updater == "gated", info=GATE_ADDS if parts.gate_adds else GATE_KEEPS),
+        gr.Checkbox(visible=parts.gated),
+        gr.Slider(visible=parts.gated, info=GATE_ADDS if parts.gate_adds else GATE_KEEPS),
         f'<p class="ece-note">{EXPLICIT_ONLY if parts.explicit else LEARNED_ONLY}</p>',
     ]
 
