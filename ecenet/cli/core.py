@@ -102,7 +102,8 @@ class Evaluate:
     boundary: bool = False
     """Measure Boundary IoU, too; it takes its time."""
     embeddings: bool = True
-    """Measure whether class embeddings keep their class at every stage, across photos; not where looks are averaged."""
+    """Measure whether class embeddings keep their class at every stage, across photos, and what they tell of their
+    masks' area and position; not where looks are averaged."""
     map: Path | None = None
     """Where the data's classes are others than the weights': a file such as the command `map` proposes."""
     json: Path | None = None
@@ -137,7 +138,7 @@ class Evaluate:
         else:
             write_text(self.json, scores)
             if result.embedding_quality:
-                print(quality_table(result.embedding_quality))
+                print(quality_table(result.embedding_quality, result.embedding_layout))
             print(f"Wrote {self.json}")
 
 

@@ -1,4 +1,4 @@
-"""Whether class embeddings keep their class: three measures of each stage, across photos."""
+"""What class embeddings know, across photos: of their class by three measures, and of their mask's area and place."""
 
 import warnings
 from collections.abc import Sequence
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import RidgeClassifier
-from sklearn.metrics import silhouette_score
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.linear_model import Ridge, RidgeClassifier
+from sklearn.metrics import r2_score, silhouette_score
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 
@@ -40,6 +40,23 @@ class StageQuality:
     """Classes that at least two photos have; the embedding of any other has no partner to be near to."""
 
 
+@dataclass(frozen=True)
+class StageLayout:
+    """How well embeddings of one stage tell where and how large their masks are: R² of a linear read-out that was
+    fitted on other photos, at most 1, and 0 or less where the mean would do as well. NaN without two photos. Ours."""
+
+    area: float
+    """Of the logarithm of the mask's share of the photo."""
+    position: float
+    """Of the mask's centre, the mean of x's and y's."""
+    class_area: float
+    """Of the same from the class alone: as much would an embedding tell that knows nothing but its class."""
+    class_position: float
+    """As `class_area`, of the centre."""
+    rows: int
+    """Embeddings that were measured: masks of at least `MIN_AREA` and `MIN_IOU`."""
+
+
 def measurable(area: np.ndarray | float, iou: np.ndarray | float) -> Any:
     """bool, of one mask or (N,) of many: large and right enough for its embedding to be measured; an IoU of NaN is not
     right."""
@@ -68,6 +85,44 @@ def embedding_quality(
         name: stage_quality(embedding[rows], class_index[rows], image[rows])
         for name, rows in ((name, kept & (stage == name)) for name in stages)
     }
+
+
+def embedding_layout(
+    *,
+    stages: Sequence[str],
+    stage: np.ndarray,
+    image: np.ndarray,
+    class_index: np.ndarray,
+    area: np.ndarray,
+    iou: np.ndarray,
+    embedding: np.ndarray,
+    centre: np.ndarray,
+) -> dict[str, StageLayout]:
+    """Area and position in every stage's embeddings; arguments as for `embedding_quality`.
+
+    Args:
+        centre: (N, 2) x and y of each mask's centre, 0 … 1.
+    """
+    kept = measurable(area, iou)
+    return {
+        name: stage_layout(embedding[rows], class_index[rows], image[rows], area=area[rows], centre=centre[rows])
+        for name, rows in ((name, kept & (stage == name)) for name in stages)
+    }
+
+
+def stage_layout(
+    embedding: np.ndarray, class_index: np.ndarray, image: np.ndarray, *, area: np.ndarray, centre: np.ndarray
+) -> StageLayout:
+    """The read-outs of (N, D) embeddings; (N,) classes, photos and areas above 0, (N, 2) centres."""
+    log_area = np.log(area)[:, None]
+    only_class = (class_index[:, None] == np.unique(class_index)).astype(np.float32)
+    return StageLayout(
+        area=regression_readout(embedding, log_area, image),
+        position=regression_readout(embedding, centre, image),
+        class_area=regression_readout(only_class, log_area, image),
+        class_position=regression_readout(only_class, centre, image),
+        rows=len(embedding),
+    )
 
 
 def stage_quality(embedding: np.ndarray, class_index: np.ndarray, image: np.ndarray) -> StageQuality:
@@ -138,11 +193,36 @@ def linear_readout(embedding: np.ndarray, classes: np.ndarray, photos: np.ndarra
     return right / len(classes)
 
 
-def quality_table(quality: dict[str, StageQuality]) -> str:
-    """Markdown, one row a stage, coarse to fine."""
-    lines = ["| stage | purity | silhouette | linear read-out | embeddings | classes |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {name} | {one.purity:.3f} | {one.silhouette:.3f} | {one.linear:.3f} | {one.rows} | {one.classes} |"
-        for name, one in quality.items()
-    ]
+def regression_readout(inputs: np.ndarray, targets: np.ndarray, photos: np.ndarray) -> float:
+    """R² of a ridge regression of standardised inputs under cross-validation, all rows of a photo in the same fold; the
+    mean over targets. NaN where there are fewer than two photos, or a target that never varies.
+
+    Args:
+        inputs: (N, D).
+        targets: (N, T).
+    """
+    folds = min(FOLDS, len(np.unique(photos)))
+    if folds < 2 or not np.ptp(targets, axis=0).all():
+        return float("nan")
+    regression = make_pipeline(StandardScaler(), Ridge())
+    told = cross_val_predict(regression, inputs, targets, groups=photos, cv=GroupKFold(folds))
+    return float(r2_score(targets, told))
+
+
+def quality_table(quality: dict[str, StageQuality], layout: dict[str, StageLayout] | None = None) -> str:
+    """Markdown, one row a stage, coarse to fine.
+
+    Args:
+        layout: of the same stages, where it was measured, for two more columns.
+    """
+    titles = ["stage", "purity", "silhouette", "linear read-out", "embeddings", "classes"]
+    if layout is not None:
+        titles += ["R² of area", "R² of position"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for name, one in quality.items():
+        cells = [name, *(f"{share:.3f}" for share in (one.purity, one.silhouette, one.linear))]
+        cells += [str(one.rows), str(one.classes)]
+        if layout is not None:
+            cells += [f"{layout[name].area:.3f}", f"{layout[name].position:.3f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -22,6 +22,8 @@ class Row(NamedTuple):
     iou: float
     embedding: np.ndarray
     """(D,) float32."""
+    centre: np.ndarray
+    """(2,) x and y of the mask's centre, 0 … 1 from left to right and from top to bottom; NaN without a pixel."""
 
 
 def embedding_rows(
@@ -51,6 +53,7 @@ def embedding_rows(
         np.add.at(confusion[:labelled].T, counts_as, own.T)
         hit, true, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
         areas = np.bincount(counts_as, weights=stage.area, minlength=width)
+        centres = mask_centres(stage.label_map, num_classes=known)
         for k in range(known):
             target_class = int(counts_as[k])
             missed = true[target_class] > 0 and not areas[target_class] and k in first
@@ -70,6 +73,20 @@ def embedding_rows(
                     truth=truth,
                     iou=float(hit[target_class] / union) if judged else float("nan"),
                     embedding=stage.embeddings[k].astype(np.float32),
+                    centre=centres[k],
                 )
             )
     return rows
+
+
+def mask_centres(label_map: np.ndarray, *, num_classes: int) -> np.ndarray:
+    """(K, 2) mean x and y of each class's pixels in an (H, W) label map, as shares of its width and height; NaN where a
+    class has none."""
+    labels = label_map.astype(np.int64)
+    centres = []
+    for axis, side in ((1, label_map.shape[1]), (0, label_map.shape[0])):
+        places = np.expand_dims(np.arange(side), 1 - axis)
+        counts = np.bincount((labels * side + places).ravel(), minlength=num_classes * side).reshape(-1, side)
+        with np.errstate(invalid="ignore"):
+            centres.append(counts @ ((np.arange(side) + 0.5) / side) / counts.sum(axis=1))
+    return np.stack(centres, axis=1)

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ecenet.common.files import json_finite
 from ecenet.evaluation.calibration import BINS, expected_calibration_error
 from ecenet.evaluation.class_map import ClassMap
-from ecenet.evaluation.embedding_quality import StageQuality, embedding_quality
+from ecenet.evaluation.embedding_quality import StageLayout, StageQuality, embedding_layout, embedding_quality
 from ecenet.evaluation.embedding_rows import Row
 from ecenet.evaluation.intervals import iou_intervals
 from ecenet.evaluation.metrics import (
@@ -45,6 +46,8 @@ class Evaluation:
     averaged."""
     embedding_quality: dict[str, StageQuality]
     """By stage that has embeddings of its own; empty where they were not measured."""
+    embedding_layout: dict[str, StageLayout]
+    """What these embeddings tell of their masks' area and position, likewise."""
     images: int
     seconds_per_image: float
     """Median time from file to prediction of all stages."""
@@ -122,22 +125,33 @@ def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
         },
         confusion=final.tolist(),
         calibration_error=expected_calibration_error(counts.calibration),
-        embedding_quality=_rows_quality(counts) if counts.rows else {},
+        embedding_quality=embedding_quality(**_columns(counts)) if counts.rows else {},
+        embedding_layout=embedding_layout(**_columns(counts), centre=_centres(counts)) if counts.rows else {},
         images=len(counts.seconds),
         seconds_per_image=float(np.median(counts.seconds)) if counts.seconds else float("nan"),
     )
 
 
-def _rows_quality(counts: PixelCounts) -> dict[str, StageQuality]:
-    """Of the classes that the data tells apart: not of those that a class map counts as `rest`."""
+def _columns(counts: PixelCounts) -> dict[str, Any]:
+    """The arguments of `embedding_quality`."""
+    rows = _told_apart(counts)
+    return {
+        "stages": [name for name in counts.confusions if name != "final"],
+        "stage": np.array([row.stage for row in rows], dtype=np.str_),
+        "image": np.array([row.image for row in rows], dtype=np.int64),
+        "class_index": np.array([row.class_index for row in rows], dtype=np.int64),
+        "area": np.array([row.area for row in rows]),
+        "iou": np.array([row.iou for row in rows]),
+        "embedding": np.array([row.embedding for row in rows]).reshape(len(rows), len(counts.rows[0].embedding)),
+    }
+
+
+def _centres(counts: PixelCounts) -> np.ndarray:
+    """(N, 2) of the same rows."""
+    return np.array([row.centre for row in _told_apart(counts)]).reshape(-1, 2)
+
+
+def _told_apart(counts: PixelCounts) -> list[Row]:
+    """Rows of the classes that the data tells apart: not of those that a class map counts as `rest`."""
     rest = None if counts.class_map is None else counts.class_map.rest_index
-    rows = [row for row in counts.rows if row.class_index != rest]
-    return embedding_quality(
-        stages=[name for name in counts.confusions if name != "final"],
-        stage=np.array([row.stage for row in rows], dtype=np.str_),
-        image=np.array([row.image for row in rows], dtype=np.int64),
-        class_index=np.array([row.class_index for row in rows], dtype=np.int64),
-        area=np.array([row.area for row in rows]),
-        iou=np.array([row.iou for row in rows]),
-        embedding=np.array([row.embedding for row in rows]).reshape(len(rows), len(counts.rows[0].embedding)),
-    )
+    return [row for row in counts.rows if row.class_index != rest]

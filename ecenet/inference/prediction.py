@@ -80,8 +80,8 @@ class Prediction:
     seconds: float
     """Time from image to prediction."""
     gate_adds: bool = False
-    """As for `HeadParts`: whether a gate of 1 adds all of the mask's evidence (the authors' release), or keeps the old
-    embedding (ours)."""
+    """As for `HeadParts`: whether a gate of 1 adds all of the mask's evidence (a gated addition, as in the authors'
+    release), or keeps the old embedding (ours)."""
 
     @property
     def image(self) -> RGBImage:

@@ -13,6 +13,7 @@ from huggingface_hub.errors import HFValidationError
 from ecenet.common.errors import UserError, disk_errors
 from ecenet.common.files import replaced
 from ecenet.model.config_file import read_config
+from ecenet.model.layers.release_parts import mask_grid
 from ecenet.model.network import Network, build_network
 from ecenet.model.release import ECENetRelease
 from ecenet.model.segvit import SegViT
@@ -39,6 +40,8 @@ RELEASE_CLASS_TENSORS = (
 """What has one in the authors' release."""
 RELEASE_GRID_TENSORS = tuple(f"head.extract.{level}.project.weight" for level in range(4))
 """What depends on how many classes there are: their masks are pooled to a grid of about √K × √K."""
+LOGITS_GRID_TENSORS = ("extract.pyramid.project.weight",)
+"""The same in weights of ours with `extraction` logits."""
 
 
 def shipped_weights() -> list[str]:
@@ -130,13 +133,16 @@ def copy_weights(source: Network, model: Network) -> None:
 
     With the same classes in the same order every tensor is copied. With others the ones that belong to classes keep
     their new values; those are few: the coarse mask's last layer, and learned vectors. In the authors' release these
-    are the layers that tell classes apart and, where √K differs, those that take masks' pyramids to embeddings.
+    are the layers that tell classes apart and, where √K differs, those that take masks' pyramids to embeddings, as in
+    ours with `extraction` logits.
 
     Raises:
         UserError: the architectures differ.
     """
     tensors, wanted = source.state_dict(), model.state_dict()
     class_tensors: tuple[str, ...] = CLASS_TENSORS
+    if mask_grid(source.num_classes) != mask_grid(model.num_classes):
+        class_tensors += LOGITS_GRID_TENSORS
     if isinstance(model, SegViT):
         class_tensors += SEGVIT_CLASS_TENSORS
     elif isinstance(model, ECENetRelease) and isinstance(source, ECENetRelease):

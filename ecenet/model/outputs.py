@@ -27,8 +27,8 @@ class StageOutput(NamedTuple):
     embeddings_after: Tensor
     """(B, K, D) class embeddings that leave the stage."""
     gate: Tensor | None
-    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence; in the authors' release 1 adds all
-    of the evidence, 0 none. None where nothing is gated."""
+    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence; of a gated addition, as in the
+    authors' release, 1 adds all of the evidence, 0 none. None where nothing is gated."""
     class_logits: Tensor | None = None
     """(B, K, K + 1) unnormalised: which class a SegViT stage takes each embedding for, the last for one that the image
     does not hold. None elsewhere."""

@@ -54,6 +54,10 @@ def test_rows_hold_the_confusion_of_their_class_by_hand() -> None:
     assert [row.area for row in first] == pytest.approx([3 / 8, 5 / 8, 0])
     assert np.isnan(first[2].confidence)
     assert first[1].embedding.tolist() == [1, 1, 1, 0]
+    # Of class 0: columns 0, 0 and 1 of four, rows 0, 1 and 1 of two, at the middle of their pixels.
+    assert first[0].centre == pytest.approx([(0.125 + 0.125 + 0.375) / 3, (0.25 + 0.75 + 0.75) / 3])
+    assert first[1].centre == pytest.approx([0.675, 0.45])
+    assert np.isnan(first[2].centre).all()
     assert all(row.image == 7 for row in rows)
 
 

@@ -91,7 +91,7 @@ def test_a_map_of_equal_names_changes_nothing(predictor: Predictor, tmp_path: Pa
     assert all(row[3] == 0 for row in mapped["confusion"]), "nothing is outside"
     assert mapped["calibration_error"] == pytest.approx(plain["calibration_error"], abs=1e-3)
     keys = ("miou", "per_class", "stages", "per_class_interval", "boundary_miou", "embedding_quality", "mean_accuracy")
-    for key in keys:
+    for key in (*keys, "embedding_layout"):
         assert mapped[key] == plain[key], key
 
 

@@ -1,4 +1,4 @@
-"""Whether embeddings keep their class: purity, silhouette and linear read-out, by hand and on made-up clusters."""
+"""What embeddings know of their class and of their mask's area and place, by hand and on made-up clusters."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,13 @@ from ecenet.evaluation import embedding_quality as module
 from ecenet.evaluation.bank import bank_quality
 from ecenet.evaluation.embedding_quality import (
     class_silhouette,
+    embedding_layout,
     embedding_quality,
     linear_readout,
     neighbour_purity,
     quality_table,
+    regression_readout,
+    stage_layout,
     stage_quality,
 )
 from tests.support.hand_banks import EAST, LONG_EAST, NORTH, WEST, make_bank
@@ -149,3 +152,73 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = neighbour_purity(unit, classes, photos)
     monkeypatch.setattr(module, "CHUNK_ENTRIES", 350)
     assert neighbour_purity(unit, classes, photos) == whole
+
+
+def test_a_regression_by_hand() -> None:
+    # Two photos, each fitted to the other. In each, −1 and 1 tell −1 and 1; ridge with α = 1 finds the slope
+    # Σxy / (Σx² + 1) = 2/3, so that every answer is off by 1/3: R² = 1 − (4 · 1/9) / 4.
+    inputs, photos = np.array([[-1.0], [1.0], [-1.0], [1.0]]), np.array([0, 0, 1, 1])
+    assert regression_readout(inputs, inputs, photos) == pytest.approx(8 / 9)
+    # One photo's truth is the other's reversed: answers of ∓2/3 are off by 5/3. R² = 1 − (4 · 25/9) / 4.
+    reversed_ = inputs * np.array([[1], [1], [-1], [-1]])
+    assert regression_readout(inputs, reversed_, photos) == pytest.approx(1 - 25 / 9)
+    both = regression_readout(inputs, np.concatenate([inputs, reversed_], axis=1), photos)
+    assert both == pytest.approx((8 / 9 + 1 - 25 / 9) / 2), "the mean over targets"
+    # Other units of what is read or told do not count.
+    assert regression_readout(7 * inputs + 3, 5 * inputs - 2, photos) == pytest.approx(8 / 9)
+
+
+def test_where_nothing_varies_or_no_other_photo_is_there_is_no_regression() -> None:
+    inputs = np.array([[-1.0], [1.0], [-1.0], [1.0]])
+    assert np.isnan(regression_readout(inputs, inputs, np.zeros(4)))
+    assert np.isnan(regression_readout(inputs, np.ones((4, 1)), np.array([0, 0, 1, 1])))
+    assert np.isnan(regression_readout(np.zeros((0, 2)), np.zeros((0, 1)), np.zeros(0)))
+
+
+def test_the_regression_never_sees_the_photo_that_it_reads() -> None:
+    photos = np.repeat(np.arange(40), 5)
+    targets = np.random.default_rng(0).normal(size=(40, 1))[photos]
+    codes = np.eye(40)[photos]
+    assert regression_readout(codes, targets, photos) < 0.1
+    assert regression_readout(codes, targets, np.arange(200)) > 0.9, "as it would seem without the photos"
+
+
+def test_area_and_position_are_told_where_embeddings_hold_them_and_as_far_as_the_class_does() -> None:
+    rng = np.random.default_rng(0)
+    photos, classes = np.repeat(np.arange(50), 4), np.tile(np.arange(4), 50)
+    # The class decides the mask's height in the photo but for a little, and nothing else.
+    centre = np.stack([rng.uniform(0, 1, 200), classes / 4 + rng.normal(0, 0.01, 200)], axis=1)
+    area = np.exp(rng.uniform(np.log(0.005), 0, 200))
+    knows_all = np.concatenate([np.log(area)[:, None], centre, rng.normal(0, 1, (200, 5))], axis=1)
+    knows_class = np.eye(4)[classes] + rng.normal(0, 0.01, (200, 4))
+    found = stage_layout(knows_all, classes, photos, area=area, centre=centre)
+    assert min(found.area, found.position) > 0.99
+    assert found.rows == 200
+    blind = stage_layout(knows_class, classes, photos, area=area, centre=centre)
+    assert blind.area == pytest.approx(0, abs=0.1)
+    assert blind.position == pytest.approx(0.5, abs=0.1), "y, but not x"
+    assert (blind.class_area, blind.class_position) == pytest.approx((blind.area, blind.position), abs=0.05)
+    assert (found.class_area, found.class_position) == (blind.class_area, blind.class_position)
+
+
+def test_layout_is_that_of_large_and_right_masks_of_each_stage() -> None:
+    rng = np.random.default_rng(0)
+    embedding, classes, photos = clusters()
+    area, centre = rng.uniform(0.1, 0.5, 48), rng.uniform(0, 1, (48, 2))
+    alone = stage_layout(embedding, classes, photos, area=area, centre=centre)
+    found = embedding_layout(
+        stages=["ece", "stage1"],
+        stage=np.array(["ece"] * 96 + ["stage1"] * 48),
+        image=np.tile(photos, 3),
+        class_index=np.tile(classes, 3),
+        area=np.concatenate([area, np.full(48, 0.001), area]),
+        iou=np.concatenate([np.full(96, 0.5), np.full(48, 0.1)]),
+        embedding=np.tile(embedding, (3, 1)),
+        centre=np.tile(centre, (3, 1)),
+    )
+    assert found["ece"] == alone
+    assert found["stage1"].rows == 0
+    assert np.isnan(found["stage1"].area)
+    table = quality_table({"ece": stage_quality(embedding, classes, photos)}, found).splitlines()
+    assert table[0].endswith("| R² of area | R² of position |")
+    assert table[2].endswith(f"| 48 | 4 | {alone.area:.3f} | {alone.position:.3f} |")

@@ -37,7 +37,7 @@ from tests.support.refusals import assert_names, refused
 KEYS = {
     *("miou", "per_class", "pixel_accuracy", "stages", "images", "seconds_per_image"),
     *("mean_accuracy", "stage_mean_accuracy", "stage_pixel_accuracy", "boundary_miou", "confusion"),
-    *("miou_interval", "per_class_interval", "calibration_error", "embedding_quality"),
+    *("miou_interval", "per_class_interval", "calibration_error", "embedding_quality", "embedding_layout"),
 }
 
 
@@ -212,7 +212,12 @@ def test_embedding_quality_is_the_banks_and_comes_in_the_same_pass(
         *("purity", "silhouette", "linear", "rows", "classes")
     }
     assert max(one.rows for one in expected.values()) > 4
-    assert evaluate(predictor, data).embedding_quality == {}, "on request"
+    assert list(result.embedding_layout) == list(result.embedding_quality)
+    layout = result.embedding_layout["ece"]
+    assert layout.rows >= expected["ece"].rows, "those of a class that only one photo has, too"
+    assert layout.area < 1
+    assert layout.position < 1
+    assert evaluate(predictor, data).embedding_quality == evaluate(predictor, data).embedding_layout == {}, "on request"
     assert evaluate(predictor, data, embeddings=True, averaging=Averaging(flip=True)).embedding_quality == {}
 
 

@@ -22,7 +22,7 @@ from ecenet.model.ecenet import ECENet
 from ecenet.model.network import Network
 from ecenet.model.segvit import SegViT
 from ecenet.training.checkpoint import save_weights
-from tests.support.helpers import small_model, small_segvit
+from tests.support.helpers import SWITCHES, small_model, small_segvit
 from tests.support.refusals import assert_names, refused
 
 MakeModel = Callable[..., ECENet]
@@ -104,7 +104,8 @@ def test_recipe_is_saved_as_it_stands_when_saving(tiny_model: ECENet, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "overrides", [{"embeddings": "learned"}, {"reconstruction": "off"}, {"extraction": "mean"}, {"updater": "off"}]
+    "overrides",
+    [{"embeddings": "learned"}, {"reconstruction": "off"}, {"extraction": "mean"}, {"updater": "off"}, *SWITCHES],
 )
 def test_ablations_survive_the_round_trip(
     make_model: MakeModel, overrides: dict[str, Any], tmp_path: Path, images: Tensor
@@ -116,6 +117,7 @@ def test_ablations_survive_the_round_trip(
 
 
 LEGACY: dict[str, Any] = {"taper": False, "summed_masks": False, "stand_ins": False, "dropout": 0.0}
+LEGACY |= {"attention": "plain", "gate_bias": 0.0, "candidate": "own"}
 
 
 @pytest.mark.parametrize("load", [load_model, ECENet.from_pretrained])

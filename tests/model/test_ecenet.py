@@ -12,6 +12,7 @@ from ecenet.model.ecenet import ECENet, resize
 from ecenet.model.outputs import ECENetOutput
 from ecenet.training.config import LossConfig, ModelConfig
 from ecenet.training.losses.segmentation import segmentation_losses
+from tests.support.helpers import SWITCHES
 from tests.support.refusals import refused
 
 ABLATIONS: list[dict[str, Any]] = [
@@ -25,6 +26,7 @@ ABLATIONS: list[dict[str, Any]] = [
     {"taper": False},
     {"summed_masks": False},
     {"stand_ins": False},
+    *SWITCHES,
 ]
 MakeModel = Callable[..., ECENet]
 each_ablation = pytest.mark.parametrize(
@@ -281,7 +283,11 @@ def test_image_sizes_that_the_backbone_cannot_divide_are_refused(
         ({"ffn_ratio": 0}, ("ffn_ratio × embed_dim", 1, "0 × 192")),
         ({"pool_grids": [0]}, ("pool_grids", 1, "(0,)")),
         ({"pool_grids": ["1"]}, ("pool_grids", "list", "['1']")),
-        ({"reconstruction": True}, ("reconstruction", "off, joined, added", "True")),
+        ({"reconstruction": True}, ("reconstruction", "off, joined, added, release", "True")),
+        ({"attention": "softmax"}, ("attention", "plain, negated", "'softmax'")),
+        ({"candidate": 4}, ("candidate", "own, deepest", "4")),
+        ({"gate_bias": "2"}, ("gate_bias", "finite", "'2'")),
+        ({"gate_bias": float("nan")}, ("gate_bias", "finite", "nan")),
     ],
 )
 def test_bad_configs_are_refused_in_one_sentence(overrides: dict[str, Any], named: tuple[object, ...]) -> None:

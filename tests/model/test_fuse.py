@@ -1,6 +1,7 @@
 """A model made ready for inference answers as before, whatever its backbone; what cannot be is left as it is."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model, save_model, weights_hash
 from ecenet.model.config import ModelConfig
 from ecenet.model.fuse import NORMS, fold_batch_norms, make_ready
-from tests.support.helpers import PLAIN, noise_image, small_model
+from tests.support.helpers import PLAIN, SWITCHES, noise_image, small_model
 
 
 @torch.no_grad()
@@ -130,8 +131,9 @@ def test_the_plain_case_is_folded() -> None:
     [
         PLAIN,
         ModelConfig(backbone="vit_tiny_patch16_224", out_indices=(3, 11), output_stride=None, embed_dim=16),
+        replace(PLAIN, **SWITCHES[-1]),
     ],
-    ids=["cnn", "vit"],
+    ids=["cnn", "vit", "switches"],
 )
 def test_matrices_in_bf16_give_the_same_bits_as_autocast(config: ModelConfig) -> None:
     model = small_model(config=config)

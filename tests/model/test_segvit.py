@@ -25,6 +25,7 @@ from tests.support.helpers import (
 from tests.support.refusals import refused
 
 VARIANTS: list[dict[str, Any]] = [{}, EXPLICIT]
+RELEASED = {**EXPLICIT, "extraction": "logits", "updater": "gated_addition"}
 each_variant = pytest.mark.parametrize("overrides", VARIANTS, ids=["plain", "explicit"])
 K, D, GRID = 3, 16, (4, 6)
 
@@ -114,7 +115,7 @@ def test_permuting_the_classes_permutes_every_stage(overrides: dict[str, Any], i
         torch.testing.assert_close(other.embeddings_after, stage.embeddings_after[:, order])
 
 
-@pytest.mark.parametrize("overrides", [*VARIANTS, {"updater": "added"}, {"embeddings": "explicit"}], ids=str)
+@pytest.mark.parametrize("overrides", [*VARIANTS, {"updater": "added"}, {"embeddings": "explicit"}, RELEASED], ids=str)
 def test_gradients_reach_every_parameter(overrides: dict[str, Any], images: Tensor) -> None:
     model = small_segvit(**overrides).train()
     labels = torch.randint(K, (2, 64, 96), generator=torch.Generator().manual_seed(2))

@@ -49,6 +49,18 @@ def small_model(*, image_size: int | None = 64, seed: int = 0, config: ModelConf
 PLAIN = ModelConfig(embed_dim=16, taper=False, stand_ins=False)
 """For `small_model`: embeddings are of masks alone."""
 
+SWITCHES: list[dict[str, Any]] = [
+    {"extraction": "logits"},
+    {"attention": "negated"},
+    {"updater": "gated_addition"},
+    {"reconstruction": "release"},
+    {"gate_bias": 3.0},
+    {"candidate": "deepest"},
+]
+SWITCHES.append({name: value for switch in SWITCHES for name, value in switch.items()})
+"""Fields of `ModelConfig`: the steps from our design to the authors' release and two of ours, one by one and all
+together."""
+
 SMALL_SEGVIT = SegViTConfig(
     backbone="vit_tiny_patch16_224",
     out_indices=(0, 1),

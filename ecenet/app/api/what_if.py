@@ -59,11 +59,11 @@ class WhatIfEndpoint:
         Paint a class: examples make one (several: few-shot), which competes with all others but has no part in edited
         masks. Edit masks: paint, erase (all over, without a region) or swap classes at a stage, or replace its mask by
         a label_map.
-        Knock out parts of the head, or force its gates: 1 keeps the old embeddings, but with weights of the authors'
-        release (ecenet-release) it adds all of the masks' evidence to them. Transplant a class embedding of another
-        photo. The report tells, for every stage, the share of pixels that changed, each class's area before and after,
-        its pixels lost and gained, how far its embedding moved (cosine distance), and mean IoU before and after where a
-        truth is given.
+        Knock out parts of the head, or force its gates: 1 keeps the old embeddings, but where the updater is a gated
+        addition, as in weights of the authors' release (ecenet-release), it adds all of the masks' evidence to them.
+        Transplant a class embedding of another photo. The report tells, for every stage, the share of pixels that
+        changed, each class's area before and after, its pixels lost and gained, how far its embedding moved (cosine
+        distance), and mean IoU before and after where a truth is given.
         Its files: the new label map, overlays, arrays of all maps, embeddings and gates (.npz), similarity maps of the
         last painted class as pictures, and the class that the examples made, for painted_classes of a later call.
 
