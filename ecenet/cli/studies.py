@@ -38,8 +38,8 @@ class Compare:
 
 @dataclass(frozen=True)
 class Ablate:
-    """Leave out, replace or add one part of ECENet after the other, train each alike; takes `train`'s options, presets
-    too."""
+    """Leave out, replace or add one part of ECENet after the other, and put its authors' release beside it; train each
+    alike; takes `train`'s options, presets too."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None
@@ -48,19 +48,31 @@ class Ablate:
     """Rows of the table; all by default."""
     seeds: tuple[int, ...] = (0,)
     """Each variant is trained with each of them."""
+    segvit_backbone_weights: Path | None = None
+    """safetensors file for the plain ViT of SegViT's rows, which cannot have that of --backbone-weights; a class token
+    in it is left out. Images are then normalised for these rows as timm's weights of that ViT expect."""
     html: Path | None = None
-    """File for a plot; the table is printed."""
+    """File for plots; the tables are printed."""
 
     def run(self) -> None:
-        from ecenet.studies.ablation_plot import ablation_figure
-        from ecenet.studies.ablations import VARIANTS, ablate, ablation_table
+        from ecenet.studies.ablation_plot import ablation_page
+        from ecenet.studies.ablation_tables import ablation_table, embeddings_table
+        from ecenet.studies.ablation_variants import VARIANTS
+        from ecenet.studies.ablations import ablate
 
         if not self.seeds:
             raise UserError("missing-value", "Expected at least one seed, got none; name numbers after --seeds.")
-        results = ablate(self.config, variants=self.variants or tuple(VARIANTS), seeds=self.seeds)
-        print(ablation_table(results))
+        findings = ablate(
+            self.config,
+            variants=self.variants or tuple(VARIANTS),
+            seeds=self.seeds,
+            segvit_backbone_weights=self.segvit_backbone_weights,
+        )
+        print(ablation_table(findings.miou))
+        if findings.embeddings:
+            print(f"\nWhat embeddings know, across photos:\n\n{embeddings_table(findings.embeddings)}")
         if self.html is not None:
-            write_text(self.html, ablation_figure(results).to_html(include_plotlyjs=True))
+            write_text(self.html, ablation_page(findings))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a study has found so far, kept with the settings that it was found with, and how it is written. Ours."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -29,26 +29,29 @@ class StudyResults:
 
     Args:
         settings: of every training, as JSON has them.
+        later: settings of this study that came after its first files, with what those had that lack them.
     Raises:
         UserError: the file holds results of other settings, or none that can be read.
     """
 
-    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any], *, later: Mapping[str, Any] | None = None) -> None:
         self._path = path
         self._settings = settings
         self.rows: dict[str, Any] = {}
         """By the row's name; `save` keeps what was put there."""
+        self.embeddings: dict[str, Any] = {}
+        """Likewise, of embeddings: files that are older have scores alone, and so have studies that measure none."""
         if not path.is_file():
             return
         try:
             kept = json.loads(path.read_text())
-            then = LATER_SETTINGS | kept["settings"]
+            then = LATER_SETTINGS | dict(later or {}) | kept["settings"]
             if isinstance(then.get("segvit"), dict):  # ablations keep its settings apart
                 then["segvit"] = LATER_SEGVIT | then["segvit"]
             if "format" not in kept:
                 then |= {name: value for name, value in IGNORED_BEFORE.items() if name in then}
             same = then == LATER_SETTINGS | settings
-            self.rows = kept["results"]
+            self.rows, self.embeddings = kept["results"], kept.get("embeddings", {})
         except (ValueError, TypeError, KeyError):
             raise UserError(
                 "wrong-file", f"Expected results of a study in {path}, got something else; choose another --out."
@@ -59,7 +62,8 @@ class StudyResults:
             )
 
     def save(self) -> None:
-        write_json(self._path, {"format": FORMAT, "settings": self._settings, "results": self.rows})
+        content = {"format": FORMAT, "settings": self._settings, "results": self.rows}
+        write_json(self._path, content | ({"embeddings": self.embeddings} if self.embeddings else {}))
 
 
 def spread(values: Sequence[float], *, sign: str = "") -> str:

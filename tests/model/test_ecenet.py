@@ -146,6 +146,8 @@ def test_gradients_reach_every_parameter(make_model: MakeModel, overrides: dict[
     dead = {
         name for name, gradient in gradients.items() if not name.startswith("backbone.") and gradient.abs().max() < 3e-7
     }
+    # The release's own: a bias before a batch norm, which takes it away again.
+    dead -= {f"reconstruct.{level}.reconstruct.diverse.0.bias" for level in range(4)}
     assert dead == set(), "rounding noise is no gradient"
 
 
