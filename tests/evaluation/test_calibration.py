@@ -24,7 +24,7 @@ from ecenet.evaluation.evaluate import evaluate
 from ecenet.evaluation.temperature import calibrate, calibration_summary
 from ecenet.evaluation.tta import averaged_probabilities
 from ecenet.inference.predictor import Predictor
-from ecenet.inference.weights import load_model, save_model, weights_hash, write_temperature
+from ecenet.inference.weights import load_model, save_model, weights_hash, write_calibration
 from tests.support.helpers import CLASS_NAMES, noise_image, small_model, write_classes, write_folder, write_pair
 from tests.support.refusals import refused
 
@@ -149,14 +149,14 @@ def test_a_temperature_travels_in_the_config_and_old_files_have_none(tmp_path: P
     before = json.loads(path.read_text())
     assert "temperature" not in before
     assert load_model(tmp_path).temperature == 1
-    assert write_temperature(tmp_path, 1.25) == path
+    assert write_calibration(tmp_path, 1.25) == path
     assert json.loads(path.read_text()) == before | {"temperature": 1.25}, "nothing else"
     loaded = load_model(tmp_path)
     assert loaded.temperature == 1.25
     assert weights_hash(loaded) != weights_hash(model), "what was made with other confidences is not its own"
     save_model(loaded, tmp_path / "again")
     assert load_model(tmp_path / "again").temperature == 1.25
-    write_temperature(tmp_path, 1.0)
+    write_calibration(tmp_path, 1.0)
     assert weights_hash(load_model(tmp_path)) == weights_hash(model)
     for wrong in (0, -1, "warm", True, None):
         path.write_text(json.dumps(before | {"temperature": wrong}))
@@ -166,9 +166,9 @@ def test_a_temperature_travels_in_the_config_and_old_files_have_none(tmp_path: P
 
 def test_only_weights_in_a_folder_can_be_written(tmp_path: Path) -> None:
     with refused("weights-not-found"):
-        write_temperature("somebody/model", 2.0)
+        write_calibration("somebody/model", 2.0)
     with refused("weights-not-found"):
-        write_temperature(tmp_path, 2.0)
+        write_calibration(tmp_path, 2.0)
 
 
 def test_calibrating_lowers_the_likelihood_and_ignores_what_is_not_labelled(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ SHOWN_CLASSES = 5
 """Of one pixel; the others are all but ruled out."""
 MIN_FLOW_CLASS = 0.005
 """Share of the pixels below which a class is joined with others in the flow."""
+MAX_FLOW_CLASSES = 12
+"""That the flow tells apart: more bands and colours cannot be followed."""
 BROKEN_COLOR = "#e45756"
 OTHER_COLOR = (140, 140, 140)
 
@@ -108,8 +110,8 @@ def class_flow(
         stages: S names.
         pixels: of the whole photo, of which shares are told.
     """
-    joined, kept = join_small(flows, min_share=MIN_FLOW_CLASS)
-    names = [*(class_names[k] for k in kept), "other"]
+    joined, kept = join_small(flows, min_share=MIN_FLOW_CLASS, most=MAX_FLOW_CLASSES)
+    names = [*(class_names[k] for k in kept), "others"]
     colors = [*(class_colors[k] for k in kept), OTHER_COLOR]
     counts = np.concatenate([joined.sum(axis=2), joined[-1:].sum(axis=1)])
     nodes = np.argwhere(counts).tolist()
