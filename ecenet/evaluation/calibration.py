@@ -131,7 +131,7 @@ def unsure_threshold(right: np.ndarray, confidence: np.ndarray) -> float | None:
     occurring = np.flatnonzero(pixels)
     chance = isotonic_regression(rights[occurring] / pixels[occurring], weights=pixels[occurring]).x
     low = occurring[chance < 0.5]
-    return float(low[-1] + 1) / 100 if low.size and low[-1] < 100 else None
+    return min(float(low[-1]) + 1, 100) / 100 if low.size else None
 
 
 def _logit_bands(logits: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:

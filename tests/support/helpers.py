@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ecenet.data.colors import seen_by_all
+from ecenet.data.colors import class_colors, seen_by_all
 from ecenet.model.config import ReleaseConfig, SegViTConfig
 from ecenet.model.ecenet import ECENet
 from ecenet.model.release import ECENetRelease
@@ -22,7 +22,13 @@ CLASS_NAMES = ["sky", "grass", "cat"]
 CLASS_COLORS = [[70, 130, 180], [60, 160, 60], [220, 120, 40]]
 
 
-def small_model(*, image_size: int | None = 64, seed: int = 0, config: ModelConfig | None = None) -> ECENet:
+def small_model(
+    *,
+    image_size: int | None = 64,
+    seed: int = 0,
+    config: ModelConfig | None = None,
+    class_names: Sequence[str] = CLASS_NAMES,
+) -> ECENet:
     """Random weights, the same for the same seed. All stages are equally wide by default: those of narrow random stages
     call everything the same class.
     """
@@ -30,8 +36,8 @@ def small_model(*, image_size: int | None = 64, seed: int = 0, config: ModelConf
         torch.manual_seed(seed)
         return ECENet(
             config or ModelConfig(embed_dim=16, taper=False),
-            class_names=CLASS_NAMES,
-            class_colors=CLASS_COLORS,
+            class_names=list(class_names),
+            class_colors=CLASS_COLORS if class_names == CLASS_NAMES else class_colors(class_names),
             image_mean=[0.5, 0.5, 0.5],
             image_std=[0.5, 0.5, 0.5],
             image_size=image_size,

@@ -3,7 +3,7 @@
 from ecenet.data.class_kinds import listed_order
 from ecenet.inference.prediction import Prediction
 
-CLASS_HELP = "the photo's first; type to search"
+CLASS_HELP = "type to search"
 
 
 def class_choices(prediction: Prediction) -> list[str]:
