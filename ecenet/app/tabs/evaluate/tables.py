@@ -7,7 +7,7 @@ from ecenet.app.widgets.markup import color_swatch, escape
 from ecenet.evaluation.bank import EmbeddingBank
 from ecenet.inference.prediction import stage_title
 
-MAX_CLASSES = 16
+MAX_CLASSES = 12
 """Rows of the confusion matrix, as far as it is not asked for whole: the classes with most pixels."""
 OTHERS = "others"
 
@@ -46,9 +46,6 @@ def confusion_table(confusion: np.ndarray, *, names: list[str], title: str, whol
     pixels = confusion.sum(axis=1)
     heads = "".join(f'<th scope="col"><span>{escape(names[k])}</span></th>' for k in shown)
     heads += f'<th scope="col"><span>{OTHERS}</span></th>' if others else ""
-    caption = f"{title}: where the pixels of each true class (rows) go"
-    if others:
-        caption += f". The {len(shown)} classes with most pixels; {len(others)} more are together in “{OTHERS}”"
     body = ""
     for truth in (k for k in shown if pixels[k] > 0):
         cells = ""
@@ -71,9 +68,16 @@ def confusion_table(confusion: np.ndarray, *, names: list[str], title: str, whol
         body += f'<tr><th scope="row">{OTHERS}</th>{cells}</tr>'
     return f"""
 <div class="ece-scroll"><table class="ece-gates ece-confusion">
-  <caption>{caption}</caption>
+  <caption>{title}: where the pixels of each true class (rows) go</caption>
   <thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody>
-</table></div>"""
+</table></div>{_others_note(len(shown), len(others)) if others else ""}"""
+
+
+def _others_note(shown: int, others: int) -> str:
+    return (
+        f'<p class="ece-note">The {shown} classes with most pixels; {others} more are together in “{OTHERS}”. The bank '
+        "holds all.</p>"
+    )
 
 
 def _share_cell(share: float) -> str:
