@@ -21,7 +21,7 @@ from ecenet.common.version import version_line
 
 INTRODUCTION = """# ECENet Explorer
 Upload a photo and watch a segmentation network make up its mind. [ECENet](https://arxiv.org/abs/2308.12894) draws a
-coarse mask, turns each class's region into an **explicit class embedding**, and lets embeddings and masks refine each
+coarse mask, turns each class's mask into an **explicit class embedding**, and lets embeddings and masks refine each
 other from the deepest stage to the finest."""
 FOOTER = "{version} · [the paper](https://arxiv.org/abs/2308.12894)"
 

@@ -1,1 +1,2 @@
-"""The commands of `ecenet`. Their fields are the options; each calls one function of the library."""
+"""The commands of `ecenet`, but for `train`, which is `ecenet/training/command.py`. Their fields are the options; what
+they print and write comes from functions of the library."""

@@ -1,4 +1,4 @@
-"""The command that makes a checkpoint of somebody else's; made as those in `cli.py`."""
+"""The command that makes a checkpoint of somebody else's; made as those in `core.py`."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Commands that measure what the network and its embeddings are good for; made as those in `cli.py`."""
+"""Commands that measure what the network and its embeddings are good for; made as those in `core.py`."""
 
 import json
 from dataclasses import dataclass, field

@@ -121,7 +121,7 @@ def open_image(file: BinaryIO, label: str, *, max_pixels: int) -> Image.Image:
     except Exception as error:  # on damaged files Pillow's readers raise almost anything
         raise UserError(
             "wrong-file",
-            f"Expected an image (JPEG, PNG, WebP, GIF, TIFF or BMP), but {label} is none that can be read; "
+            f"Expected an image (JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP), but {label} is none that can be read; "
             "choose another file.",
         ) from error
     check_size(image.size, label, max_pixels=max_pixels)

@@ -66,7 +66,7 @@ def averaged_probabilities(
     """Mean over scales and mirrored images of every stage's softmax; arguments as for `Averaging`.
 
     Without arguments the most probable classes are the label maps of `Predictor.predict`. Averaging probabilities over
-    scales and mirror images is common practice, not of the paper.
+    scales and mirror images is common practice, no part of ECENet.
 
     Returns: stage → (K, H, W) float32 on the predictor's device, at the image's own size up to `MAX_DETAIL_SIDE`.
     Raises:

@@ -1,4 +1,4 @@
-"""Checkpoints are folders with `config.json` and `model.safetensors`: found by name, path or Hub id."""
+"""Checkpoints are folders with `config.json` and `model.safetensors` or its shards: found by name, path or Hub id."""
 
 import copy
 import hashlib
@@ -12,16 +12,18 @@ from huggingface_hub.errors import HFValidationError
 
 from ecenet.common.errors import UserError, disk_errors
 from ecenet.common.files import replaced
-from ecenet.model.checkpoint_files import read_config, read_tensors
+from ecenet.model.config_file import read_config
 from ecenet.model.network import Network, build_network
 from ecenet.model.release import ECENetRelease
 from ecenet.model.segvit import SegViT
+from ecenet.model.tensor_files import HUB_PATTERNS, read_tensors, split_tensors, tensor_files
 
 _CHECKOUT, _PACKAGE = Path(__file__).resolve().parents[2] / "weights", Path(__file__).resolve().parents[1] / "shipped"
 WEIGHTS_DIR = _PACKAGE if _PACKAGE.is_dir() else _CHECKOUT
 """Checkpoints that ship with the project: in `weights/` of a checkout, within the package where that is installed."""
 
-CHECKPOINT_FILES = ("config.json", "model.safetensors")
+SHARD_BYTES = 10_000_000
+"""Larger files cannot be pushed to the Hub without Git LFS."""
 
 CLASS_TENSORS = ("extract.mask.3.weight", "extract.mask.3.bias", "extract.stand_ins", "learned_embeddings")
 """What has a row for each class."""
@@ -53,27 +55,39 @@ def load_model(weights: str | Path) -> Network:
         UserError: nothing of that name, damaged files, or tensors that do not fit the config.
     """
     folder = _find_folder(weights)
-    for name in CHECKPOINT_FILES:
-        if not (folder / name).is_file():
-            raise UserError(
-                "file-missing",
-                f"Expected config.json and model.safetensors in {folder}, but {name} is missing; "
-                "give the folder of a complete checkpoint.",
-            )
+    checkpoint_files(folder)
     settings, about = read_config(folder / "config.json")
     model = build_network(settings, **about)
-    tensors = read_tensors(folder / "model.safetensors", wanted=model.state_dict())
-    model.load_state_dict(tensors)
+    model.load_state_dict(read_tensors(folder, wanted=model.state_dict()))
     return model.eval()
 
 
+def checkpoint_files(folder: Path) -> list[Path]:
+    """`config.json` and the files with tensors.
+
+    Raises:
+        UserError: one of them is missing, or an index names no shards.
+    """
+    config = folder / "config.json"
+    if not config.is_file():
+        raise UserError(
+            "file-missing",
+            f"Expected config.json in {folder}, but it is missing; give the folder of a complete checkpoint.",
+        )
+    return [config, *tensor_files(folder)]
+
+
 def save_model(model: Network, folder: Path, *, half: bool = False) -> None:
-    """Write `config.json` and `model.safetensors`; fp16 with `half`, as shipped checkpoints are."""
+    """Write `config.json` and `model.safetensors`; with `half` in fp16, as shipped checkpoints are, and in shards where
+    the file would be larger than `SHARD_BYTES`."""
     # A copy, since fp32 weights would not survive the way to fp16 and back.
     stored = copy.deepcopy(model).half() if half else model
     stored.save_pretrained(folder)
     # safetensors makes files that nobody but their owner can read: neither colleagues nor a container's user.
-    shutil.copymode(folder / "config.json", folder / "model.safetensors")
+    if half:
+        split_tensors(folder, shard_bytes=SHARD_BYTES)
+    for file in tensor_files(folder):
+        shutil.copymode(folder / "config.json", file)
 
 
 def write_calibration(weights: str | Path, temperature: float, *, unsure_below: float | None = None) -> Path:
@@ -163,7 +177,7 @@ def _find_folder(weights: str | Path) -> Path:
             f"got {str(weights)!r}; choose one of them.",
         )
     try:
-        return Path(snapshot_download(str(weights), allow_patterns=list(CHECKPOINT_FILES)))
+        return Path(snapshot_download(str(weights), allow_patterns=list(HUB_PATTERNS)))
     except (OSError, HFValidationError) as error:
         raise UserError(
             "weights-not-found",

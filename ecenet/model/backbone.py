@@ -12,7 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
-from ecenet.model.checkpoint_files import fitting_tensors, read_safetensors
+from ecenet.model.tensor_files import fitting_tensors, read_safetensors, tensor_files
 
 
 class Backbone(nn.Module):
@@ -224,17 +224,19 @@ def _last_index(name: str) -> int:
 
 
 def load_backbone_file(network: nn.Module, path: Path | str) -> None:
-    """Load a safetensors file into timm's network of a backbone: one of timm's, or a checkpoint's of this package that
-    has such a backbone. What the file holds beyond the features is left out; position embeddings of a plain ViT that
-    are for images of another size are interpolated.
+    """Load safetensors into timm's network of a backbone: a file of timm's, or a checkpoint of this package that has
+    such a backbone, its file or its folder. What is there beyond the features is left out; position embeddings of a
+    plain ViT that are for images of another size are interpolated.
 
     Raises:
         UserError: the file cannot be read, or tensors that the backbone needs are missing or have other shapes.
     """
+    files = tensor_files(Path(path)) if Path(path).is_dir() else [Path(path)]
     inner: Any = getattr(network, "model", network)  # timm wraps a ViT whose features it gathers
     loaded = {
         name.removeprefix("backbone.network.").removeprefix("model."): tensor
-        for name, tensor in read_safetensors(Path(path)).items()
+        for file in files
+        for name, tensor in read_safetensors(file).items()
     }
     if isinstance(inner, VisionTransformer) and loaded.get("pos_embed") is not None:
         prefix = 0 if inner.no_embed_class else inner.num_prefix_tokens

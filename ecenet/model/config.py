@@ -1,9 +1,17 @@
 """What a model is built from: frozen dataclasses whose fields explain themselves on the command line."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal
 
 from ecenet.common.errors import UserError
+from ecenet.model.config_checks import (
+    check_choices,
+    check_dropout,
+    check_heads,
+    check_kinds,
+    check_out_indices,
+    check_vit_strides,
+)
 
 Architecture = Literal["ecenet", "ecenet-release", "segvit"]
 Embeddings = Literal["explicit", "learned"]
@@ -14,7 +22,8 @@ Updater = Literal["off", "added", "gated"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Architecture of an ECENet. The defaults are this project's, not the paper's.
+    """Architecture of an ECENet in our own design, made from the paper's abstract. So are all defaults; `ReleaseConfig`
+    is the authors' release.
 
     Raises `UserError` for values that no model can be built from.
     """
@@ -43,23 +52,26 @@ class ModelConfig:
     ffn_ratio: float = 2.0
     """Hidden width of a stage's feed-forward network, as a multiple of the stage's width."""
     pool_grids: tuple[int, ...] = (1, 2, 3, 6)
-    """Side lengths of the pyramid that ECE joins with the full grid."""
+    """Side lengths of the pyramid that ECE joins with the full grid. 1 2 3 6 are those of the authors' release, which
+    pools mask logits to them; the full grid is ours."""
     embeddings: Embeddings = "explicit"
-    """Ablation. explicit: class embeddings come from masks (the paper). learned: K content-blind vectors."""
+    """Ablation. explicit: class embeddings come from masks (the abstract's). learned: K content-blind vectors."""
     stand_ins: bool = True
-    """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show."""
+    """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show. Ours."""
     reconstruction: Reconstruction = "added"
-    """Ablation. How Feature Reconstruction combines its branches. added: the diverse one to the intrinsic one, each D
-    wide. joined: side by side, each D/2 wide. off: a plain 1×1 convolution instead."""
+    """Ablation. How Feature Reconstruction combines its branches, both ways ours. added: the diverse one to the
+    intrinsic one, each D wide. joined: side by side, each D/2 wide. off: a plain 1×1 convolution instead."""
     extraction: Extraction = "pyramid"
-    """Ablation. pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid."""
+    """Ablation. pyramid (the abstract's): pool over `pool_grids` and the full grid. mean: plain masked mean over the
+    full grid."""
     updater: Updater = "gated"
-    """Ablation. How SAU rewrites the embeddings: gated (the paper), added, or off."""
+    """Ablation. How SAU rewrites the embeddings: gated (the abstract's; the formula, a convex mix, is ours), added
+    without a gate, or off."""
     dropout: float = 0.0
     """Share of the backbone's channels that training drops: for a backbone that has seen the training photos before."""
 
     def __post_init__(self) -> None:
-        _check_kinds(
+        check_kinds(
             self,
             ("backbone", (str,), "the name of a timm model"),
             ("out_indices", (list, tuple), "a list of feature indices"),
@@ -75,20 +87,20 @@ class ModelConfig:
             ("stand_ins", (bool,), "true or false"),
             ("dropout", (int, float), "at least 0 and below 1"),
         )
-        _check_choices(
+        check_choices(
             self,
             ("embeddings", Embeddings),
             ("reconstruction", Reconstruction),
             ("extraction", Extraction),
             ("updater", Updater),
         )
-        _check_out_indices(self.out_indices)
+        check_out_indices(self.out_indices)
         if self.output_stride not in (None, 8, 16, 32):
             raise UserError(
                 "invalid-config",
                 f"Expected output_stride to be 8, 16, 32 or null, got {self.output_stride}; choose one of them.",
             )
-        _check_vit_strides(self.vit_strides, stages=len(self.out_indices))
+        check_vit_strides(self.vit_strides, stages=len(self.out_indices))
         if self.position_side is not None and self.position_side < 1:
             raise UserError(
                 "invalid-config",
@@ -100,7 +112,7 @@ class ModelConfig:
                 f"Expected embed_dim to be an even number of at least 2, got {self.embed_dim}; "
                 "choose another, since Feature Reconstruction may split it in two.",
             )
-        _check_dropout(self.dropout)
+        check_dropout(self.dropout)
         if not self.embed_dim * self.ffn_ratio >= 1 or any(grid < 1 for grid in self.pool_grids):
             raise UserError(
                 "invalid-config",
@@ -126,7 +138,7 @@ class ReleaseConfig:
     """TensorFlow-style padding in MobileNets and EfficientNets; other families ignore it."""
     feature_norms: bool = False
     """LayerNorm over the channels of each backbone stage, as segmentation Swins of mmsegmentation and Microsoft have;
-    for converted checkpoints. The description of the release does not tell."""
+    for converted checkpoints. Whether the release has them is not known."""
     embed_dim: int = 256
     """D, the width of laterals and class embeddings."""
     num_heads: int = 4
@@ -147,7 +159,7 @@ class ReleaseConfig:
         return "gated"
 
     def __post_init__(self) -> None:
-        _check_kinds(
+        check_kinds(
             self,
             ("backbone", (str,), "the name of a timm model"),
             ("out_indices", (list, tuple), "a list of feature indices"),
@@ -158,31 +170,22 @@ class ReleaseConfig:
             ("dropout", (int, float), "at least 0 and below 1"),
             ("drop_path", (int, float), "at least 0 and below 1"),
         )
-        _check_out_indices(self.out_indices)
+        check_out_indices(self.out_indices)
         if len(self.out_indices) not in (1, 4):
             raise UserError(
                 "invalid-config",
                 f"Expected out_indices of the four stages of ecenet-release, or one block of a plain ViT, "
                 f"got {self.out_indices}; list four, shallow to deep.",
             )
-        if self.num_heads < 1:
-            raise UserError(
-                "invalid-config", f"Expected num_heads of at least 1, got {self.num_heads}; correct the config."
-            )
-        if self.embed_dim < 1 or self.embed_dim % self.num_heads:
-            raise UserError(
-                "invalid-config",
-                f"Expected embed_dim to be a multiple of num_heads, got {self.embed_dim} and {self.num_heads}; "
-                "change one of them.",
-            )
-        _check_dropout(self.dropout)
-        _check_dropout(self.drop_path, name="drop_path")
+        check_heads(self.embed_dim, num_heads=self.num_heads)
+        check_dropout(self.dropout)
+        check_dropout(self.drop_path, name="drop_path")
 
 
 @dataclass(frozen=True)
 class SegViTConfig:
-    """Architecture of a SegViT. The defaults are those of its authors' ViT-B; the last five fields are what ECENet puts
-    into it, for which the ECENet paper's own settings are `explicit` and `gated`.
+    """Architecture of a SegViT. The defaults are those of its authors' ViT-B; the last five fields are what our ECENet
+    puts into it. ECENet's abstract says that its updater improves SegViT, not how the two are joined: that is ours.
 
     Raises `UserError` for values that no model can be built from.
     """
@@ -208,7 +211,7 @@ class SegViTConfig:
     """Whether position embeddings are smoothed where they are interpolated to a smaller grid, as timm does. Checkpoints
     of SegViT's authors were trained without."""
     embeddings: Embeddings = "learned"
-    """learned: K content-blind vectors (SegViT). explicit: they come from ECE's masks (ECENet)."""
+    """learned: K content-blind vectors (SegViT). explicit: they come from ECE's masks (our ECENet)."""
     stand_ins: bool = True
     """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show."""
     pool_grids: tuple[int, ...] = (1, 2, 3, 6)
@@ -216,10 +219,10 @@ class SegViTConfig:
     extraction: Extraction = "pyramid"
     """pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid."""
     updater: Updater = "off"
-    """How each stage's mask rewrites the embeddings: off (SegViT), added, or gated (ECENet)."""
+    """How each stage's mask rewrites the embeddings: off (SegViT), added, or gated (our ECENet)."""
 
     def __post_init__(self) -> None:
-        _check_kinds(
+        check_kinds(
             self,
             ("backbone", (str,), "the name of a plain ViT of timm's"),
             ("out_indices", (list, tuple), "a list of block indices"),
@@ -233,21 +236,16 @@ class SegViTConfig:
             ("pool_grids", (list, tuple), "a list of side lengths"),
             ("stand_ins", (bool,), "true or false"),
         )
-        _check_choices(self, ("embeddings", Embeddings), ("extraction", Extraction), ("updater", Updater))
-        _check_out_indices(self.out_indices)
-        for name in ("position_side", "num_heads", "num_layers"):
+        check_choices(self, ("embeddings", Embeddings), ("extraction", Extraction), ("updater", Updater))
+        check_out_indices(self.out_indices)
+        for name in ("position_side", "num_layers"):
             if getattr(self, name) < 1:
                 raise UserError(
                     "invalid-config", f"Expected {name} of at least 1, got {getattr(self, name)}; correct the config."
                 )
-        if self.embed_dim < 1 or self.embed_dim % self.num_heads:
-            raise UserError(
-                "invalid-config",
-                f"Expected embed_dim to be a multiple of num_heads, got {self.embed_dim} and {self.num_heads}; "
-                "change one of them.",
-            )
-        _check_dropout(self.dropout)
-        _check_dropout(self.drop_path, name="drop_path")
+        check_heads(self.embed_dim, num_heads=self.num_heads)
+        check_dropout(self.dropout)
+        check_dropout(self.drop_path, name="drop_path")
         if any(grid < 1 for grid in self.pool_grids):
             raise UserError(
                 "invalid-config", f"Expected pool_grids of at least 1, got {self.pool_grids}; correct the config."
@@ -256,50 +254,3 @@ class SegViTConfig:
 
 NetworkConfig = ModelConfig | ReleaseConfig | SegViTConfig
 """What a network is built from, whichever it is."""
-
-
-def _check_kinds(config: object, *rules: tuple[str, tuple[type, ...], str]) -> None:
-    """Each field's type, and that lists hold whole numbers; JSON brings lists, the fields become tuples."""
-    for name, kinds, wanted in rules:
-        value = getattr(config, name)
-        numbers = value if isinstance(value, (list, tuple)) else ()
-        if not isinstance(value, kinds) or not all(type(number) is int for number in numbers):
-            raise UserError("invalid-config", f"Expected {name} to be {wanted}, got {value!r}; correct the config.")
-        if isinstance(value, list):
-            object.__setattr__(config, name, tuple(value))
-
-
-def _check_choices(config: object, *rules: tuple[str, Any]) -> None:
-    for name, allowed in rules:
-        value = getattr(config, name)
-        if value not in get_args(allowed):
-            choices = ", ".join(get_args(allowed))
-            raise UserError(
-                "invalid-config", f"Expected {name} to be one of {choices}, got {value!r}; choose one of them."
-            )
-
-
-def _check_out_indices(indices: tuple[int, ...]) -> None:
-    if not indices or list(indices) != sorted(set(indices)) or indices[0] < 0:
-        raise UserError(
-            "invalid-config",
-            f"Expected out_indices to be increasing feature indices from 0, got {indices}; "
-            "list each index once, shallow to deep.",
-        )
-
-
-def _check_vit_strides(strides: tuple[int, ...], *, stages: int) -> None:
-    fit = len(strides) == stages and list(strides) == sorted(strides) and set(strides) <= {4, 8, 16, 32}
-    if strides and not fit:
-        raise UserError(
-            "invalid-config",
-            f"Expected vit_strides of 4, 8, 16 or 32 for each of {stages} out_indices, shallow to deep, or none, "
-            f"got {strides}; correct the config.",
-        )
-
-
-def _check_dropout(dropout: float, *, name: str = "dropout") -> None:
-    if not 0 <= dropout < 1:
-        raise UserError(
-            "invalid-config", f"Expected {name} of at least 0 and below 1, got {dropout}; correct the config."
-        )

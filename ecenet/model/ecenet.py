@@ -1,4 +1,10 @@
-"""ECENet: mask → embedding → better features → better mask, from the deepest stage to the shallowest."""
+"""ECENet in our own design: mask → embedding → better features → better mask, from the deepest stage to the
+shallowest.
+
+It was made from the paper's abstract before the authors' release was known, and differs from it in nearly every part:
+above all, the release makes class embeddings of mask logits, ours of the features under a mask. The release is in
+`ecenet/model/release.py`; `docs/design.md` compares the two part by part.
+"""
 
 from itertools import pairwise
 from typing import Any
@@ -26,11 +32,20 @@ class ECENet(
     tags=["semantic-segmentation", "explicit-class-embeddings"],
     paper_url="https://arxiv.org/abs/2308.12894",
 ):
-    """Semantic segmentation with explicit class embeddings (arXiv 2308.12894), as far as the paper is known.
+    """Semantic segmentation with explicit class embeddings (arXiv 2308.12894), in our own design.
 
-    FR, ECE, SAU with its gated updater and the aggregation of enhanced stages with the summed masks are the paper's;
-    their layers are ours and are told apart in each module's docstring. Settings, classes and normalisation travel in
-    `config.json`; head weights are random until a checkpoint's are loaded.
+    The abstract's are the names and purposes of FR, ECE and SAU, the flow from masks to embeddings and from deep stages
+    to shallow ones, masks as by-products of attention, and a final prediction from aggregated stages, class embeddings
+    and summed masks. Every formula is ours; `ECENetRelease` is the authors' release, which has others. In docstrings
+    "the abstract" stands for the paper's abstract, the caption of its figure of the whole network, and published
+    summaries; its full text was not at hand.
+
+    Ours, too: attention at the deepest stage as well, where the caption has it at the stages before; queries that hold
+    the deeper stage's features; logits that are inner products of fused features and embeddings, plus the masks. The
+    release has a classifier's logits, plus each class's probability times the sigmoid of the summed masks.
+
+    Settings, classes and normalisation travel in `config.json`; head weights are random until a checkpoint's are
+    loaded.
 
     Args:
         settings: the architecture; it documents each setting and holds its default.

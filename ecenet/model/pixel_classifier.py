@@ -8,14 +8,17 @@ from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
 from ecenet.model.backbone import Backbone
-from ecenet.model.checkpoint_files import config_values, parse_config
 from ecenet.model.config import NetworkConfig, Updater
+from ecenet.model.config_file import config_values, parse_config
 from ecenet.model.edit_checks import HeadFacts, HeadParts, check_edits
 from ecenet.model.edits import NO_EDITS, HeadEdits, replaced_rows
 from ecenet.model.layers.class_extraction import ClassExtraction
 from ecenet.model.outputs import ECENetOutput
+from ecenet.model.tensor_files import INDEX_FILE, read_tensors
 
 Self = TypeVar("Self", bound="PixelClassifier")
+HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "map_location", "strict")
+"""Keyword arguments of the mixin's own loading."""
 
 
 class PixelClassifier(nn.Module, PyTorchModelHubMixin):
@@ -154,7 +157,8 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
     def _from_pretrained(
         cls: type[Self], *, model_id: str, config: dict[str, Any] | None = None, **options: Any
     ) -> Self:
-        """What huggingface_hub's `from_pretrained` calls, with the contents of `config.json`.
+        """What huggingface_hub's `from_pretrained` calls, with the contents of `config.json`. Weights in shards must
+        lie in a folder here; `ecenet.inference.weights.load_model` downloads them.
 
         Raises:
             UserError: there is no such file, or it is of another network.
@@ -170,4 +174,11 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
                 f"Expected weights of {cls.__name__} in {model_id}, got those of another network; "
                 "load them with its class, or with ecenet.inference.weights.load_model, which knows all.",
             )
-        return super()._from_pretrained(model_id=model_id, settings=settings, **options)
+        if not (Path(model_id) / INDEX_FILE).is_file():
+            return super()._from_pretrained(model_id=model_id, settings=settings, **options)
+        # huggingface_hub's mixin reads one file only.
+        for name in HUB_OPTIONS:
+            options.pop(name, None)
+        model = cls(settings=settings, **options)
+        model.load_state_dict(read_tensors(Path(model_id), wanted=model.state_dict()))
+        return model.eval()

@@ -1,4 +1,7 @@
-"""ECENet as its authors released it: class embeddings made of mask logits, negated attention, a gated addition."""
+"""ECENet as its authors released it: class embeddings made of mask logits, negated attention, a gated addition.
+
+Our own design is in `ecenet/model/ecenet.py`; `docs/design.md` compares the two part by part.
+"""
 
 from itertools import pairwise
 from typing import Any
@@ -39,7 +42,7 @@ PARTS = HeadParts(
 
 
 class ReleaseHead(nn.Module):
-    """Everything behind the backbone.
+    """Everything behind the backbone, as the authors' release has it.
 
     Args:
         channels: C of the four stages, shallow to deep; even, since Feature Reconstruction halves them.
@@ -119,7 +122,8 @@ class ReleaseHead(nn.Module):
         return self.identify(embeddings).softmax(dim=2).diagonal(dim1=1, dim2=2)
 
     def _reconstruct(self, features: list[Tensor], edits: HeadEdits) -> tuple[list[Tensor], Tensor]:
-        """Feature Reconstruction of every stage, and its mean diversity loss (only computed in training)."""
+        """Feature Reconstruction of every stage, and its diversity loss (only computed in training), whose mean over
+        stages is ours."""
         reconstructed: list[Tensor] = []
         diversity = features[0].new_zeros(())
         for module, feature in zip(self.reconstruct, features, strict=True):

@@ -28,9 +28,10 @@ class SegViT(
     to the shallowest, through which learned class embeddings go; masks that add up over the stages; a class layer with
     one output for "not in this image". With `embeddings` learned and `updater` off it computes what theirs does.
 
-    ECENet's paper (arXiv 2308.12894) says that its explicit embeddings with their gated updater improve SegViT; where
-    they go is ours: ECE's masks of the deepest features give the embeddings that stand for the learned ones, and after
-    each stage the updater rewrites them with what lies under the stage's mask. They are trained by `matched_loss`.
+    ECENet's abstract (arXiv 2308.12894) says that its updater improves SegViT. How they are joined is ours, and so are
+    the parts (`ClassExtraction`, `EmbeddingUpdater`): ECE's masks of the deepest features give the embeddings that
+    stand for the learned ones, and after each stage the updater rewrites them with what lies under the stage's mask.
+    They are trained by `matched_loss`.
 
     Settings, classes and normalisation travel in `config.json`; arguments are as for `ECENet`.
     """

@@ -65,8 +65,9 @@ VARIANTS: dict[str, Variant] = {
         "SegViT with explicit embeddings and gated updater", segvit={"embeddings": "explicit", "updater": "gated"}
     ),
 }
-"""By the name of its row, every ablation that the paper reports, and those of parts that are ours (joined-fr,
-no-stand-ins, masks-anew, with-jaccard). Other backbones are an option of the training."""
+"""By the name of its row, an ablation of each part that the abstract names, in our design of it, and those of parts
+that it does not name (joined-fr, no-stand-ins, masks-anew, with-jaccard). Other backbones are an option of the
+training."""
 
 Results = dict[str, dict[str, dict[str, float]]]
 """mIoU of each stage by variant and seed (as text, since JSON has no other keys)."""

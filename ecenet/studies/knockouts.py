@@ -1,6 +1,6 @@
 """What each part of the head is worth on trained weights: mIoU of a split with one part after the other switched off.
 
-Not the ablations of the paper, which train without the part: here the weights still count on it. Ours.
+No ablations, which train without the part: here the weights still count on it. Ours.
 """
 
 from dataclasses import asdict, dataclass

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ecenet.common.errors import UserError, disk_errors
 from ecenet.common.files import replaced
-from ecenet.inference.weights import CHECKPOINT_FILES, save_model
+from ecenet.inference.weights import checkpoint_files, save_model
 from ecenet.model.network import Network
 from ecenet.training.config import LATER_SETTINGS
 
@@ -114,7 +114,7 @@ def save_weights(folder: Path, model: Network) -> None:
         try:
             save_model(model, partial)
             folder.mkdir(parents=True, exist_ok=True)
-            for name in CHECKPOINT_FILES:
-                (partial / name).replace(folder / name)
+            for file in checkpoint_files(partial):
+                file.replace(folder / file.name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

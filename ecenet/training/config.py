@@ -154,7 +154,7 @@ class LossConfig:
 
     terms: Annotated[LossTerms, tyro.conf.arg(name="loss")] = "ecenet"
     """ecenet: cross-entropy of the final map, and the loss of each stage (ours). release: cross-entropy, the two mask
-    losses below and the diversity loss, as the authors' release of ECENet has them, as far as it tells; for that
+    losses below and the diversity loss, with the weights of ECENet's authors' release and probable formulae, for that
     architecture. segvit: the loss of SegViT's authors, of its stages alone, for that architecture."""
     mask_weight: float = 5.0
     """Of the release's loss on the sum of all masks but the shallowest (the weight is the release's; that it is a
@@ -162,12 +162,13 @@ class LossConfig:
     dice_weight: float = 2.0
     """Of the release's dice loss on that sum (the weight is the release's, the formula probable); 0 switches it off."""
     stage_weight: float = 0.3
-    """λ_s: weight of each stage's loss."""
+    """λ_s: weight of each stage's loss. Ours."""
     stage_loss: StageLoss = "cross_entropy"
     """On each stage's mask: cross-entropy, or dice and focal loss as SegViT has them. SegViT's own stages have its
     authors' loss whatever stands here."""
     diversity_weight: float = 0.1
-    """λ_d: weight of Feature Reconstruction's diversity loss; 0 is an ablation of the paper."""
+    """λ_d: weight of Feature Reconstruction's diversity loss, whose formula is ours for ecenet and a probable one for
+    ecenet-release (0.2 there); 0 is an ablation."""
     presence_weight: float = 0.0
     """λ_p: weight of the loss on which classes an image holds."""
     jaccard_weight: float = 0.0

@@ -10,8 +10,9 @@ from ecenet.common.errors import UserError
 from ecenet.data.split import LabelledSplit
 from ecenet.evaluation.evaluate import check_classes, count_pixels, score
 from ecenet.inference.predictor import Predictor
-from ecenet.inference.weights import CHECKPOINT_FILES, load_model, save_model
+from ecenet.inference.weights import load_model, save_model
 from ecenet.model.network import Network
+from ecenet.model.tensor_files import INDEX_FILE, SINGLE_FILE
 
 
 def ship(
@@ -51,7 +52,7 @@ def ship(
 
 def weights_in(folder: Path, *, names: Sequence[str]) -> list[Path]:
     """The folder itself if it holds weights, else those of the run that it is: "best", "model" or both."""
-    if any((folder / name).is_file() for name in CHECKPOINT_FILES):
+    if any((folder / name).is_file() for name in ("config.json", SINGLE_FILE, INDEX_FILE)):
         return [folder]
     return [folder / name for name in names]
 

@@ -14,7 +14,7 @@ from ecenet.data.loading import Batch
 from ecenet.inference.predictor import Predictor
 from ecenet.training.config import TrainConfig
 from ecenet.training.interruption import too_large
-from ecenet.training.losses.matched import masks_per_image
+from ecenet.training.losses.published import masks_per_image
 from ecenet.training.losses.segmentation import Losses, balanced_class_weights, segmentation_losses, share_labelled
 from ecenet.training.optimizer import (
     choose_learners,

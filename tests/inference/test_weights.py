@@ -212,8 +212,8 @@ def test_config_of_something_else(checkpoint: Path, content: str) -> None:
         # Valid configs, but of other networks than the tensors'.
         ({"embed_dim": 32}, "tensor-mismatch", "another shape"),
         ({"updater": "off"}, "tensor-mismatch", "update.0.candidate.bias"),
-        ({"embeddings": "learned"}, "tensor-mismatch", "1 are missing"),
-        ({"class_names": ["a", "b"], "class_colors": [[0, 0, 0]] * 2}, "tensor-mismatch", "3 have another shape"),
+        ({"embeddings": "learned"}, "tensor-mismatch", "1 missing"),
+        ({"class_names": ["a", "b"], "class_colors": [[0, 0, 0]] * 2}, "tensor-mismatch", "3 of another shape"),
     ],
 )
 def test_config_that_was_edited_wrongly(checkpoint: Path, changes: dict[str, Any], code: ErrorCode, named: str) -> None:
@@ -234,7 +234,7 @@ def test_missing_tensor_is_named(checkpoint: Path) -> None:
     tensors = load_file(path)
     del tensors["classify.weight"]
     save_file(tensors, path)
-    assert_names(refusal("tensor-mismatch", checkpoint), "1 are missing", "classify.weight")
+    assert_names(refusal("tensor-mismatch", checkpoint), "1 missing", "classify.weight")
 
 
 @pytest.mark.parametrize("name", ["", ".", "nothing", "/no/such/folder", "./nothing", "a/b/c"])

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ecenet.model.layers.release_parts import diversity_map
-from ecenet.training.losses.matched import deep_masks
+from ecenet.training.losses.published import deep_masks
 from tests.support.release_fixture import fixture_head, fixture_part
 
 TOLERANCE = 1e-5

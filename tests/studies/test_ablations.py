@@ -35,7 +35,7 @@ def test_each_variant_differs_from_the_whole_in_one_setting(config: TrainConfig)
     assert len(set(settings)) == len(ours) - 1, "no row twice"
 
 
-def test_segvit_is_trained_plain_and_with_what_the_paper_puts_into_it(config: TrainConfig) -> None:
+def test_segvit_is_trained_plain_and_with_what_ecenet_puts_into_it(config: TrainConfig) -> None:
     small = replace(SMALL_SEGVIT, num_layers=1)
     config = changed(config, backbone_weights=Path("mobilenet.safetensors"), segvit=small)
     names = ["segvit", "segvit-explicit", "segvit-updater"]

@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,21 @@ from ecenet.training.config import DataConfig, ModelConfig, StartConfig, TrainCo
 
 CLASS_NAMES = ["sky", "grass", "cat"]
 CLASS_COLORS = [[70, 130, 180], [60, 160, 60], [220, 120, 40]]
+ABOUT: dict[str, Any] = {
+    "class_names": CLASS_NAMES,
+    "class_colors": CLASS_COLORS,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+"""What the small models have in common."""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Random numbers from `seed` on, and afterwards as if none had been drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def small_model(
@@ -32,16 +48,10 @@ def small_model(
     """Random weights, the same for the same seed. All stages are equally wide by default: those of narrow random stages
     call everything the same class.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ECENet(
-            config or ModelConfig(embed_dim=16, taper=False),
-            class_names=list(class_names),
-            class_colors=CLASS_COLORS if class_names == CLASS_NAMES else class_colors(class_names),
-            image_mean=[0.5, 0.5, 0.5],
-            image_std=[0.5, 0.5, 0.5],
-            image_size=image_size,
-        )
+    colors = CLASS_COLORS if class_names == CLASS_NAMES else class_colors(class_names)
+    about = ABOUT | {"class_names": list(class_names), "class_colors": colors}
+    with seeded(seed):
+        return ECENet(config or ModelConfig(embed_dim=16, taper=False), **about, image_size=image_size)
 
 
 PLAIN = ModelConfig(embed_dim=16, taper=False, stand_ins=False)
@@ -62,16 +72,8 @@ EXPLICIT: dict[str, Any] = {"embeddings": "explicit", "updater": "gated"}
 
 def small_segvit(*, image_size: int | None = 64, seed: int = 0, **overrides: Any) -> SegViT:
     """As `small_model`; overrides are fields of `SegViTConfig`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return SegViT(
-            replace(SMALL_SEGVIT, **overrides),
-            class_names=CLASS_NAMES,
-            class_colors=CLASS_COLORS,
-            image_mean=[0.5, 0.5, 0.5],
-            image_std=[0.5, 0.5, 0.5],
-            image_size=image_size,
-        ).eval()
+    with seeded(seed):
+        return SegViT(replace(SMALL_SEGVIT, **overrides), **ABOUT, image_size=image_size).eval()
 
 
 SMALL_RELEASE = ReleaseConfig(
@@ -87,16 +89,8 @@ SMALL_RELEASE = ReleaseConfig(
 
 def small_release(*, image_size: int | None = 64, seed: int = 0, **overrides: Any) -> ECENetRelease:
     """As `small_model`; overrides are fields of `ReleaseConfig`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ECENetRelease(
-            replace(SMALL_RELEASE, **overrides),
-            class_names=CLASS_NAMES,
-            class_colors=CLASS_COLORS,
-            image_mean=[0.5, 0.5, 0.5],
-            image_std=[0.5, 0.5, 0.5],
-            image_size=image_size,
-        ).eval()
+    with seeded(seed):
+        return ECENetRelease(replace(SMALL_RELEASE, **overrides), **ABOUT, image_size=image_size).eval()
 
 
 def noise_image(width: int, height: int, *, seed: int = 0) -> Image.Image:

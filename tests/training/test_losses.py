@@ -1,4 +1,4 @@
-"""Losses beyond the plain cross-entropy, worked out by hand."""
+"""Losses, worked out by hand or against another library."""
 
 import math
 
@@ -16,6 +16,7 @@ from ecenet.training.losses.segmentation import (
     lovasz_softmax,
     segmentation_losses,
     share_labelled,
+    subsample,
 )
 from tests.support.helpers import small_model
 
@@ -180,3 +181,54 @@ def test_a_label_stride_asks_the_final_map_at_every_other_pixel() -> None:
     config = LossConfig(label_stride=2, stage_weight=0, diversity_weight=0)
     final = segmentation_losses(logits, labels, config).final
     torch.testing.assert_close(final, F.cross_entropy(logits, labels[:, ::2, ::2]))
+
+
+def test_cross_entropy_is_the_mean_over_labelled_pixels() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 4, 5, 6), torch.randint(4, (2, 5, 6))
+    torch.testing.assert_close(cross_entropy(logits, labels), F.cross_entropy(logits, labels))
+    labels[0, :3] = 255
+    torch.testing.assert_close(cross_entropy(logits, labels), F.cross_entropy(logits, labels, ignore_index=255))
+
+
+def test_cross_entropy_of_nothing_labelled_is_zero_with_zero_gradient() -> None:
+    logits = torch.randn(1, 4, 5, 6, requires_grad=True)
+    loss = cross_entropy(logits, torch.full((1, 5, 6), 255))
+    loss.backward()
+    assert loss == 0
+    assert logits.grad is not None
+    assert (logits.grad == 0).all()
+
+
+def test_cross_entropy_of_half_precision_logits_is_computed_in_single() -> None:
+    logits, labels = torch.randn(1, 4, 50, 60).bfloat16(), torch.randint(4, (1, 50, 60))
+    assert cross_entropy(logits, labels) == cross_entropy(logits.float(), labels)
+
+
+def test_subsampling_takes_the_label_at_each_cells_centre() -> None:
+    labels = torch.arange(36).reshape(1, 6, 6)
+    assert subsample(labels, (2, 2)).tolist() == [[[7, 10], [25, 28]]]
+    assert subsample(labels, (6, 6)).equal(labels)
+    marked = torch.zeros(1, 8, 8, dtype=torch.long)
+    marked[0, 2::4, 2::4] = 255
+    assert (subsample(marked, (2, 2)) == 255).all(), "of an even cell the pixel after the centre; never a mixture"
+
+
+def test_the_total_is_the_weighted_sum_of_its_parts() -> None:
+    model = small_model().train()
+    torch.manual_seed(0)
+    output = model(torch.randn(2, 3, 64, 64))
+    labels = torch.randint(3, (2, 64, 64))
+    labels[:, :10] = 255
+    losses = segmentation_losses(output, labels, LossConfig())
+
+    upsampled = F.interpolate(output.logits, size=(64, 64), mode="bilinear")
+    torch.testing.assert_close(losses.final, F.cross_entropy(upsampled, labels, ignore_index=255))
+    share = (labels != 255).float().mean()
+    stages = sum(
+        cross_entropy(stage.mask_logits, subsample(labels, stage.mask_logits.shape[-2:]), labelled_share=share)
+        for stage in list(output.stages.values())[:-1]
+    )
+    torch.testing.assert_close(losses.stages, stages)
+    assert losses.diversity > 0
+    torch.testing.assert_close(losses.total, losses.final + 0.3 * losses.stages + 0.1 * losses.diversity)

@@ -11,7 +11,7 @@ from ecenet.__main__ import main
 from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor
-from ecenet.inference.weights import CHECKPOINT_FILES, load_model, save_model
+from ecenet.inference.weights import checkpoint_files, load_model, save_model
 from ecenet.training.config import ModelConfig
 from ecenet.training.publish import load_average
 from tests.support.helpers import small_model, write_folder
@@ -46,7 +46,7 @@ def test_who_may_read_the_config_may_read_the_weights(tmp_path: Path) -> None:
         save_model(small_model(), tmp_path)
     finally:
         os.umask(before)
-    assert [(tmp_path / name).stat().st_mode & 0o777 for name in CHECKPOINT_FILES] == [0o644, 0o644]
+    assert [file.stat().st_mode & 0o777 for file in checkpoint_files(tmp_path)] == [0o644, 0o644]
 
 
 def test_several_runs_are_averaged(tmp_path: Path, data: Path) -> None:

@@ -1,4 +1,4 @@
-"""What if: embeddings carried from photo to photo, and what an edit changed."""
+"""What an edit changed: two predictions of one photo, stage by stage."""
 
 import math
 from dataclasses import dataclass, replace

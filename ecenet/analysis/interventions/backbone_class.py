@@ -6,18 +6,17 @@ find a painted class better than its embedding does (README, few-shot).
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ecenet.analysis.interventions.painted_class import BACKBONE, PAINTED_COLORS, PaintedClass
-from ecenet.analysis.interventions.painting import Pooling, paint_class, painted_cells
+from ecenet.analysis.interventions.painted_class import BACKBONE, PaintedClass
+from ecenet.analysis.interventions.painting import painted_cells
 from ecenet.analysis.interventions.prototypes import cosine_maps, mean_prototype
 from ecenet.common.errors import UserError
 from ecenet.inference.prediction import ImageFeatures, Prediction, StagePrediction
-from ecenet.inference.predictor import Predictor, check_names
+from ecenet.inference.predictor import check_names
 from ecenet.inference.upsample import detail_size, repeat_to
 from ecenet.model.ecenet import resize
 
@@ -51,32 +50,6 @@ def paint_backbone_class(
         embeddings=prototypes.float().cpu().numpy(),
         weights_hash=weights_hash,
         enlarged=any(one.enlarged for one in cells),
-    )
-
-
-def paint_any_class(
-    predictor: Predictor,
-    regions: Sequence[tuple[ImageFeatures, np.ndarray]],
-    *,
-    name: str,
-    method: Pooling | Literal["backbone"],
-    prototypes: int,
-) -> PaintedClass:
-    """`paint_class` or `paint_backbone_class`, as the method says; arguments and errors as for these.
-
-    What surrounds the name is cut off, and the colour is the first of `PAINTED_COLORS`: `with_class` gives another one
-    where it is taken.
-    """
-    name, color = name.strip(), PAINTED_COLORS[0]
-    if method == BACKBONE:
-        return paint_backbone_class(regions, name=name, color=color, weights_hash=predictor.weights_hash)
-    return paint_class(
-        predictor,
-        regions,
-        name=name,
-        color=color,
-        method=method,
-        prototypes=prototypes,
     )
 
 

@@ -9,7 +9,7 @@ from gradio.data_classes import FileData
 
 from ecenet.analysis.diagnostics.comparison import compare, describe_changes
 from ecenet.analysis.diagnostics.ground_truth import read_truth
-from ecenet.analysis.interventions.backbone_class import paint_any_class
+from ecenet.analysis.interventions.make_class import make_class
 from ecenet.analysis.interventions.mask_edits import StageMask, edit_mask, stage_mask
 from ecenet.analysis.interventions.painted_class import PaintedClass, load_class, save_class, with_class
 from ecenet.analysis.interventions.regions import read_region
@@ -59,9 +59,11 @@ class WhatIfEndpoint:
         Paint a class: examples make one (several: few-shot), which competes with all others but has no part in edited
         masks. Edit masks: paint, erase (all over, without a region) or swap classes at a stage, or replace its mask by
         a label_map.
-        Knock out parts of the head, or force its gates. Transplant a class embedding of another photo. The report
-        tells, for every stage, the share of pixels that changed, each class's area before and after, its pixels lost
-        and gained, how far its embedding moved (cosine distance), and mean IoU before and after where a truth is given.
+        Knock out parts of the head, or force its gates: 1 keeps the old embeddings, but with weights of the authors'
+        release (ecenet-release) it adds all of the masks' evidence to them. Transplant a class embedding of another
+        photo. The report tells, for every stage, the share of pixels that changed, each class's area before and after,
+        its pixels lost and gained, how far its embedding moved (cosine distance), and mean IoU before and after where a
+        truth is given.
         Its files: the new label map, overlays, arrays of all maps, embeddings and gates (.npz), similarity maps of the
         last painted class as pictures, and the class that the examples made, for painted_classes of a later call.
 
@@ -77,7 +79,7 @@ class WhatIfEndpoint:
             diverse: false switches Feature Reconstruction's diverse branch off.
             attention_off: stages (stage4 … stage1) whose features read nothing from the embeddings.
             updater_off: stages that leave the embeddings as they are.
-            gate: 0 … 1 for every gate; 1 keeps the embeddings, 0 takes the masks' evidence.
+            gate: 0 … 1, for every gate; 1 keeps embeddings, 0 takes masks' evidence; ecenet-release: 1 adds it, 0 none.
             transplant: {"photo": file, "class_name": "cat", "into": "dog", "t": 0.5}; t goes from 0, its own, to 1.
             truth: true mask of the photo, a PNG of class indices, 255 = ignore.
             weights: a name of the app's model list, such as voc13; by default what the app was started with.
@@ -148,7 +150,7 @@ def _painted(
         if "photo" in one:
             features = opened.predictor.extract_features(opened.read(one["photo"]))
         regions.append((features, _region(one["region"], features.image.size, opened)))
-    return paint_any_class(
+    return make_class(
         opened.predictor,
         regions,
         name=name,

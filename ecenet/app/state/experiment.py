@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ecenet.analysis.interventions.backbone_class import paint_any_class
+from ecenet.analysis.interventions.make_class import make_class
 from ecenet.analysis.interventions.mask_edits import StageMask, stage_mask
 from ecenet.analysis.interventions.painted_class import PaintedClass
 from ecenet.analysis.interventions.painted_class import with_class as with_painted
@@ -96,7 +96,7 @@ def add_painted_class(
         region = experiment.region_on(photo.prediction)
         if region is not None and region.any():
             regions.append((photo.prediction.features, region))
-    painted = paint_any_class(
+    painted = make_class(
         predictor,
         regions,
         name=name,

@@ -11,7 +11,7 @@ from ecenet.app.state.limits import Limits
 from ecenet.common.errors import UserError
 from ecenet.common.logs import log_event
 from ecenet.inference.predictor import Predictor
-from ecenet.inference.weights import CHECKPOINT_FILES, WEIGHTS_DIR, shipped_weights
+from ecenet.inference.weights import WEIGHTS_DIR, checkpoint_files, shipped_weights
 from ecenet.inference.zero_gpu import open_predictor
 from ecenet.training.run_folder import RUNS_DIR, list_runs
 
@@ -86,7 +86,7 @@ class ModelRegistry:
             found.insert(0, self._own)
         for run in list_runs(self._runs):
             best = run.folder / "best"
-            if run.status == "finished" and all((best / name).is_file() for name in CHECKPOINT_FILES):
+            if run.status == "finished" and _stamp(best) is not None:
                 name = run.folder.relative_to(self._runs).as_posix()
                 score = "" if run.miou is None else f", mIoU {100 * run.miou:.1f}"
                 found.append(ModelChoice(f"run:{name}", f"{name} (run{score})", best))
@@ -195,7 +195,7 @@ def _stamp(weights: str | Path) -> Stamp | None:
     if not Path(weights).is_dir():
         return () if isinstance(weights, str) else None
     try:
-        found = [(Path(weights) / name).stat() for name in CHECKPOINT_FILES]
-    except OSError:
+        found = [file.stat() for file in checkpoint_files(Path(weights))]
+    except (OSError, UserError):
         return None
     return tuple(number for one in found for number in (one.st_mtime_ns, one.st_size))

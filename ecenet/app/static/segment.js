@@ -1,12 +1,9 @@
 // The picture of the Segment tab. gr.HTML runs this once, as the body of a function of `element`, `props`, `trigger` and
 // `watch`. It changes what is shown without asking the server: ecenet/app/widgets/pixel_planes.py has sent what every
-// stage says of every pixel, and the controls around the picture send their values as props. region_names.js and
-// legend.js stand before it.
-// Of each pixel there are TOP classes, then their probabilities, then the entropy, these in percent.
-const [TOP, ENTROPY, PLANES] = [3, 6, 7];
+// stage says of every pixel, and the controls around the picture send their values as props. planes.js,
+// region_names.js and legend.js stand before it.
 const VEIL = 0xa0000000;
 const LINE = {light: 0xffffffff, dark: 0xff000000};
-const HATCH = {every: 9, stripe: 0xd0ffffff, edge: 0xd0303030, between: 0x70808080};
 const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
 // Props: what the controls hold, and the selected pixel as "x,y". gr.HTML takes quoted words for names of events.
@@ -42,23 +39,6 @@ function setup() {
 }
 
 // Pictures to numbers
-
-async function decode(address) {
-  const image = new Image();
-  image.src = address;
-  await image.decode();
-  // Grey values are numbers here, not colours: nothing may adapt them to a screen.
-  const bitmap = await createImageBitmap(image, {colorSpaceConversion: 'none', premultiplyAlpha: 'none'});
-  const canvas = Object.assign(document.createElement('canvas'), {width: bitmap.width, height: bitmap.height});
-  const context = canvas.getContext('2d', {willReadFrequently: true});
-  context.drawImage(bitmap, 0, 0);
-  const {data} = context.getImageData(0, 0, bitmap.width, bitmap.height);
-  const grey = new Uint8Array(data.length / 4);
-  for (let i = 0; i < grey.length; i++) grey[i] = data[4 * i];
-  const area = grey.length / PLANES;
-  const planes = Array.from({length: PLANES}, (_, n) => grey.subarray(n * area, (n + 1) * area));
-  return {width: bitmap.width, height: bitmap.height / PLANES, planes};
-}
 
 // A stage's numbers, or null until they are there; then everything is drawn again.
 function layer(stage) {
@@ -101,25 +81,13 @@ function draw() {
   drawCursor();
 }
 
-// Fills a canvas with the colours that `colorOf(pixel)` gives, 0 for none.
-function fill(canvas, shown, colorOf) {
-  canvas.width = shown.width;
-  canvas.height = shown.height;
-  const colors = new Uint32Array(shown.width * shown.height);
-  for (let i = 0; i < colors.length; i++) colors[i] = colorOf(i);
-  const bytes = new Uint8ClampedArray(colors.buffer);
-  canvas.getContext('2d').putImageData(new ImageData(bytes, shown.width, shown.height), 0, 0);
-}
-
-const clear = (canvas) => { canvas.width = canvas.height = 1; };
-
 function paintMode(shown) {
   const canvas = find('.ece-paint');
   const before = state.mode === 'changed' ? stageBefore(state.stage) : null;
   const earlier = before && layer(before);
   if (state.mode === 'changed') tellChange(shown, before, earlier);
   if (!shown || state.mode === 'classes' || (state.mode === 'changed' && !earlier)) return clear(canvas);
-  const colors = scaleColors();
+  const colors = scaleColors(find('[data-gradient]').dataset.gradient);
   const plane = shown.planes[state.mode === 'entropy' ? ENTROPY : TOP];
   if (state.mode === 'changed') {
     fill(canvas, shown, (i) => colors[shown.planes[0][i] === earlier.planes[0][i] ? 0 : 255]);
@@ -139,18 +107,6 @@ function tellChange(shown, before, earlier) {
   }
 }
 
-// 256 colours, packed, of the gradient that the scale shows.
-function scaleColors() {
-  const stops = find('[data-gradient]').dataset.gradient.match(/rgb\([^)]*\)/g);
-  const canvas = Object.assign(document.createElement('canvas'), {width: 256, height: 1});
-  const context = canvas.getContext('2d', {willReadFrequently: true});
-  const gradient = context.createLinearGradient(0.5, 0, 255.5, 0);
-  stops.forEach((stop, i) => gradient.addColorStop(i / (stops.length - 1), stop));
-  context.fillStyle = gradient;
-  context.fillRect(0, 0, 256, 1);
-  return new Uint32Array(context.getImageData(0, 0, 256, 1).data.buffer);
-}
-
 // Whether a pixel's answer counts as unsure: ecenet/inference/unsure.py.
 const isUnsure = (shown, i) => unsureBelow !== null && finalShown() && shown.planes[TOP][i] < unsureBelow;
 const finalShown = () => maskOf(state.stage) === findAll('.ece-mask[data-stage]').at(-1);
@@ -158,11 +114,7 @@ const finalShown = () => maskOf(state.stage) === findAll('.ece-mask[data-stage]'
 function paintUnsure(shown) {
   const canvas = find('.ece-hatch');
   if (!shown || !state.unsure || state.mode !== 'classes' || unsureBelow === null || !finalShown()) return clear(canvas);
-  fill(canvas, shown, (i) => {
-    if (!isUnsure(shown, i)) return 0;
-    const across = (i % shown.width + Math.floor(i / shown.width)) % HATCH.every;
-    return across < 2 ? HATCH.stripe : across < 3 ? HATCH.edge : HATCH.between;
-  });
+  hatch(canvas, shown, (i) => isUnsure(shown, i));
 }
 
 // Names of classes where there is room for them, at the size that the picture has on the screen.

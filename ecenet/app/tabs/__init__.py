@@ -1,1 +1,1 @@
-"""One module, or one package, for each tab."""
+"""One module, or one package, for each tab, and the panels that a tab holds."""

@@ -27,7 +27,8 @@ from ecenet.inference.unsure import MOSTLY, unsure_share
 
 FIRST_SIGHT = STATIC / "first-sight.jpg"
 """A cat, and her masks at three stages: to be seen before any photo has been segmented; `make pictures` makes it."""
-PICTURE = "\n".join(read_static(name) for name in ("region_names.js", "legend.js", "segment.js"))
+SCRIPTS = ("planes.js", "region_names.js", "legend.js", "segment.js")
+PICTURE = "\n".join(read_static(name) for name in SCRIPTS)
 MODES = ["Classes", "Confidence", "Entropy", "Changed"]
 HOW_TO = (
     "The photo under its mask. Point at it to read the classes, click to select a pixel. On the keyboard, arrow keys "

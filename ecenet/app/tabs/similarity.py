@@ -127,7 +127,8 @@ def _number(similarity: float) -> str:
 
 
 def render_gates(prediction: Prediction, *, class_name: str, stage: str) -> str:
-    """A table of classes and stages: how much of the embedding the mask's evidence overwrote there."""
+    """A table of classes and stages: how much of the embedding the mask's evidence overwrote there, or, in the authors'
+    release, how much of the evidence was added."""
     shares = overwritten(prediction)
     if not shares:
         return ""

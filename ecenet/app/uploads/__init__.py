@@ -1,1 +1,1 @@
-"""Files that visitors and API clients send: checked, limited, fetched."""
+"""Files of the API: those that clients send, checked, limited and fetched, and those that they get back."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ecenet.common.errors import UserError
 from ecenet.inference.convert.mmseg_file import Published, read_published
-from ecenet.model.checkpoint_files import tensor_problems
+from ecenet.model.tensor_files import tensor_problems
 
 HEAD_PREFIX, BACKBONE_PREFIX = "decode_head.", "backbone."
 MINDSPORE = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ecenet.common.errors import UserError
 from ecenet.inference.convert.mmseg_file import Published, stated
-from ecenet.model.checkpoint_files import tensor_problems
 from ecenet.model.config import SegViTConfig
+from ecenet.model.tensor_files import tensor_problems
 
 BACKBONES = {
     (192, 12): "vit_tiny_patch16_384",

@@ -1,4 +1,8 @@
-"""Explicit Class Extraction (ECE): a mask becomes a class embedding."""
+"""Explicit Class Extraction (ECE), in our own design: the features under a mask become a class embedding.
+
+The authors' release pools the mask logits themselves; no feature enters an embedding there. See `MaskExtraction` in
+`ecenet/model/layers/release_parts.py`.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -32,9 +36,12 @@ def pyramid_cells(maps: Tensor, *, grids: tuple[int, ...]) -> Tensor:
 class ClassExtraction(nn.Module):
     """Predict coarse masks, pool features under them, project: one embedding per class.
 
-    Masks, pyramid pooling under them and the projection are the paper's. Ours: the mask's layers (norm and two 1×1
-    convolutions), the grids, that each class's weights are normalised jointly over the cells of all grids, and that the
-    mask's peak joins the embedding: a mean alone cannot tell a class that is there from one that is nowhere, so the
+    The abstract's: embeddings are made of predicted masks at the final stage, by pooling over a spatial pyramid and a
+    projection. Whether features or masks are pooled it does not tell. The grids 1, 2, 3, 6 are the authors' release's.
+
+    Ours: that features are pooled, under masks after a softmax; the full grid beside the four; the mask's layers (norm
+    and two 1×1 convolutions); that each class's weights are normalised jointly over the cells of all grids; and that
+    the mask's peak joins the embedding: a mean alone cannot tell a class that is there from one that is nowhere, so the
     network would bend its masks into class codes.
 
     Ours, too, are the stand-ins: a mask that shows nothing has no class to make an embedding of, only what resembles it

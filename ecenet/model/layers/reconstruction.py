@@ -1,4 +1,9 @@
-"""Feature Reconstruction (FR): make backbone features discriminative before embeddings are taken from them."""
+"""Feature Reconstruction (FR), in our own design: make backbone features discriminative before embeddings are taken
+from them.
+
+The authors' release works at the backbone's width with branches of half of it, scales the channels of the diverse one,
+and has another diversity loss: see `ReleaseReconstruction` in `ecenet/model/layers/release_parts.py`.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +16,9 @@ from ecenet.model.config import Reconstruction
 class FeatureReconstruction(nn.Module):
     """Two branches, intrinsic and diverse, combined.
 
-    The two branches and the diversity loss are the paper's; the layers are ours: intrinsic is a 1×1 convolution to D,
-    diverse a depthwise 3×3 on top of it (cheap, as in ghost features), normed and bent; a 1×1 convolution adds it.
+    The abstract's: an intrinsic and a diverse branch, so that features are diverse and redundant at once, and a
+    diversity loss. The layers are ours: intrinsic is a 1×1 convolution to D, diverse a depthwise 3×3 on top of it
+    (cheap, as in ghost features), normed and bent; a 1×1 convolution adds it.
     """
 
     def __init__(self, *, in_channels: int, width: int) -> None:
@@ -35,7 +41,8 @@ class FeatureReconstruction(nn.Module):
 
 class JoinedReconstruction(nn.Module):
     """Both branches in the room of one: each has D/2 channels, joined by a 1×1 convolution. Ours, too; measured to be
-    worse.
+    worse. Halves joined by a 1×1 convolution are what the authors' release has as well, at the backbone's width and
+    with other norms.
 
     No shipped weights use it; `ablate`'s variant `joined-fr` and the recipes of early runs do.
     """
@@ -63,10 +70,11 @@ def build_reconstruction(kind: Reconstruction, *, in_channels: int, width: int) 
 
 
 def diversity_loss(intrinsic: Tensor, diverse: Tensor) -> Tensor:
-    """How redundant the diverse branch is; 0 when its channels correlate with nothing. Ours; the paper has such a loss.
+    """How redundant the diverse branch is; 0 when its channels correlate with nothing.
 
-    Mean squared correlation over space, per image: between different channels of `diverse`, and of each with
-    every channel of `intrinsic`.
+    The abstract's: that there is a diversity loss. The formula is ours; the authors' release compares the positions
+    that channels look at (`position_diversity_loss`). Mean squared correlation over space, per image: between different
+    channels of `diverse`, and of each with every channel of `intrinsic`.
 
     Args:
         intrinsic, diverse: (B, C, h, w).

@@ -1,7 +1,8 @@
 """Layers of ECENet as its authors released it (MindSpore, 2023), one class for each part.
 
 Every formula here is the authors' release's, checked against numbers of an independent transcription
-(`tests/model/test_release.py`); what is ours says so. K classes, D embedding width, B batch, h×w a stage's grid.
+(`tests/model/test_release_fixture.py`); what is probable or ours says so. K classes, D embedding width, B batch, h×w a
+stage's grid.
 """
 
 from collections.abc import Sequence

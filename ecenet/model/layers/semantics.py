@@ -1,4 +1,9 @@
-"""Semantics Attention & Updater (SAU): features read the class embeddings, the emerging mask rewrites them."""
+"""Semantics Attention & Updater (SAU), in our own design: features read the class embeddings, the emerging mask
+rewrites them.
+
+The authors' release has several heads, attention over negated scores and a gated addition instead of a mix: see
+`NegatedAttention` and `GatedAddition` in `ecenet/model/layers/release_parts.py`.
+"""
 
 from collections.abc import Sequence
 
@@ -14,8 +19,9 @@ from ecenet.model.layers.class_extraction import masked_mean
 class SemanticsAttention(nn.Module):
     """Features attend to class embeddings; the similarity map is returned, since it is the stage's mask.
 
-    The attention and the mask that emerges from it are the paper's. Ours: one head, and queries that already hold
-    the deeper stage's features. The query projection is folded into the keys' and the output projection into the
+    The abstract's: that features interact with class embeddings in an attention, and that masks are its by-product.
+    Ours: one head with an ordinary softmax over classes, queries that already hold the deeper stage's features, a mask
+    that adds to the deeper stage's. The query projection is folded into the keys' and the output projection into the
     values': with far more cells than classes this leaves only K·D multiplications a cell.
     """
 
@@ -62,8 +68,10 @@ class SemanticsAttention(nn.Module):
 class EmbeddingUpdater(nn.Module):
     """Rewrite class embeddings with what lies under the stage's mask.
 
-    The gate, and that it beats an addition, are the paper's; its formula is ours:
-    candidate C = mask-weighted mean of the enhanced features, g = σ(W[E; C]), E ← norm(g·E + (1−g)·W_c C).
+    The abstract's: that masks enhance the embeddings, through a gate, which is said to be better than an addition. Ours
+    is the formula, a convex mix whose candidate C is the mask-weighted mean of the enhanced features:
+    g = σ(W[E; C]), E ← norm(g·E + (1−g)·W_c C). A gate of 1 keeps the old embedding. In the authors' release the
+    candidate is made of the mask alone and is added as far as the gate lets it in: a gate of 1 adds all of it.
     """
 
     def __init__(self, *, width: int, embed_dim: int, mode: Updater, norm_bias: bool = True) -> None:

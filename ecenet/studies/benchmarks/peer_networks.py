@@ -18,7 +18,7 @@ from ecenet.model.outputs import ECENetOutput
 from ecenet.studies.benchmarks.options import BackboneName
 from ecenet.studies.benchmarks.single import random_model
 from ecenet.studies.benchmarks.smp import SMPDecoder, build_smp, library
-from ecenet.training.presets import LAYERS, PAPER_OPTIONS
+from ecenet.training.presets import LAYERS, PLAIN_VIT_OPTIONS
 
 Candidate = Literal[
     "ecenet",
@@ -33,7 +33,8 @@ Candidate = Literal[
     "transformers-segformer",
     "transformers-mask2former",
 ]
-"""SMP's and transformers' networks are named after their library; segvit-updater has ECENet's explicit embeddings."""
+"""SMP's and transformers' networks are named after their library; segvit-updater has the explicit embeddings and the
+updater of our ECENet."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Peer:
 
 
 def backbone_setting(name: BackboneName) -> Setting:
-    """The sizes are those of README's comparison and of the papers' ADE20K settings."""
+    """The sizes are those of README's comparison and of SegViT's settings on ADE20K."""
     match name:
         case "mobilenetv2":
             return Setting(ModelConfig(), None, size=(352, 480), classes=11, mix_transformer="b0", swin=None)
@@ -92,10 +93,10 @@ def backbone_setting(name: BackboneName) -> Setting:
 
 
 def _plain_models(backbone: str, layers: tuple[int, ...], *, heads: int) -> tuple[ModelConfig, SegViTConfig]:
-    """ECENet as the recipes for the paper's data sets have it; SegViT's head is half as wide as its ViT, which is that
+    """ECENet as the recipes on plain ViTs have it; SegViT's head is half as wide as its ViT, which is that
     of its authors. Each of a ViT's heads is 64 wide.
     """
-    width = PAPER_OPTIONS["embed_dim"]
+    width = PLAIN_VIT_OPTIONS["embed_dim"]
     assert isinstance(width, int)
     ours = ModelConfig(backbone=backbone, out_indices=layers, output_stride=None, embed_dim=width)
     return ours, SegViTConfig(backbone=backbone, out_indices=layers, embed_dim=32 * heads, num_heads=heads)

@@ -1,6 +1,6 @@
 """Start, stop and resume runs in processes of their own, which outlive whoever started them.
 
-`watch.py` says which files tell how they are doing.
+`status.py` says which files tell how they are doing.
 """
 
 import contextlib

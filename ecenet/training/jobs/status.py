@@ -1,6 +1,6 @@
 """How runs are doing, read from their folders alone, whoever started them.
 
-Besides what `runs.py` lists, a run that the app started (`launch.py`) has
+Besides what `ecenet/training/run_folder.py` lists, a run that the app started (`launcher.py`) has
 launch.json  arguments, directory, process id; there before the run has written run.json
 train.log    what the process prints, held locked for as long as it lives
 stop         id of the process that was asked to stop

@@ -1,7 +1,7 @@
 """Supervised contrastive loss on class embeddings: those of one class are to be alike in every photo. Ours.
 
 The form is that of Khosla et al., "Supervised Contrastive Learning" (NeurIPS 2020), with a class embedding of a photo
-in the place of an augmented view. Neither the paper's abstract nor SegViT's release has it.
+in the place of an augmented view. Neither ECENet's abstract nor its authors' release nor SegViT's has it.
 
 It compares photos with each other, so that it is no sum over photos: where a batch is split, over processes or into
 accumulated parts, photos are compared within a part alone. One photo at once has nothing to be compared with.

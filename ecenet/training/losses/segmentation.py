@@ -17,15 +17,15 @@ from ecenet.model.ecenet import resize
 from ecenet.model.outputs import ECENetOutput
 from ecenet.training.config import LossConfig
 from ecenet.training.losses.contrastive import stage_contrast
-from ecenet.training.losses.matched import release_mask_loss, segvit_loss
-
-FOCAL_POWER = 2.0
-FOCAL_BALANCE = 0.25
-"""SegViT's, as all below: share of a mask's focal loss that its own cells have, against 1 − it for all others."""
-FOCAL_WEIGHT, DICE_WEIGHT = 20.0, 1.0
-"""Against the cross-entropy of classes."""
-ABSENT_WEIGHT = 0.1
-"""In that, of a class that the image does not hold."""
+from ecenet.training.losses.published import (
+    DICE_WEIGHT,
+    FOCAL_BALANCE,
+    FOCAL_POWER,
+    FOCAL_WEIGHT,
+    NO_OBJECT_WEIGHT,
+    release_mask_loss,
+    segvit_loss,
+)
 
 
 class Losses(NamedTuple):
@@ -52,9 +52,10 @@ def segmentation_losses(
     """Supervise the final logits at the labels' size (or every `label_stride`-th pixel), each stage at its own grid;
     `config.terms` may say otherwise.
 
-    That masks of stages are supervised and that diversity is a loss is the paper's; the terms and weights are ours.
-    SegViT's stages have its authors' loss instead, but for what `matched_loss` says; what the final logits add to that
-    is ours. With the terms "release" and "segvit" it is the losses of `ecenet/training/losses/matched.py`.
+    The abstract's: that there is a diversity loss. Ours: the terms and weights, and that each stage's mask is
+    supervised by itself; the authors' release returns one sum of masks for its loss. SegViT's stages have its authors'
+    loss instead, but for what `matched_loss` says; what the final logits add to that is ours. With the terms "release"
+    and "segvit" it is the losses of `ecenet/training/losses/published.py`.
 
     Args:
         output: of a batch. Of another decoder, whose answer is (B, K, h, w) logits alone, only the losses that need no
@@ -225,7 +226,7 @@ def matched_loss(class_logits: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
     held = torch.zeros(class_logits.shape[0], num_classes + 1, dtype=torch.bool, device=labels.device)
     held = held.scatter(1, labels.where(known, num_classes).flatten(1), True)[:, :-1]
     answers = torch.arange(num_classes, device=labels.device).where(held, num_classes)
-    weights = held.float().clamp_min(ABSENT_WEIGHT)
+    weights = held.float().clamp_min(NO_OBJECT_WEIGHT)
     taken = F.cross_entropy(class_logits.float().transpose(1, 2), answers, reduction="none")
     losses = (taken * weights).sum(dim=1) / weights.sum(dim=1)
 

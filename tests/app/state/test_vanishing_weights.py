@@ -16,7 +16,7 @@ from ecenet.app.state.reference_bank import find_bank, find_warning
 from ecenet.app.state.session import add_photo, choose_model, new_session
 from ecenet.common.errors import UserError
 from ecenet.inference.weights import save_model, weights_hash
-from ecenet.model.checkpoint_files import read_tensors
+from ecenet.model.tensor_files import read_tensors
 from ecenet.training.checkpoint import save_weights
 from ecenet.training.jobs.status import run_reports
 from ecenet.training.run_folder import list_runs
@@ -135,7 +135,7 @@ def test_a_file_that_is_cut_short_meanwhile_does_not_end_the_process(tmp_path: P
     save_file({"a": torch.ones(1_000_000)}, path)
     child = os.fork()
     if child == 0:
-        tensors = read_tensors(path, wanted={"a": torch.empty(1_000_000)})
+        tensors = read_tensors(tmp_path, wanted={"a": torch.empty(1_000_000)})
         os.truncate(path, 1000)
         os._exit(0 if np.all(tensors["a"].numpy() == 1) else 1)
     assert os.waitpid(child, 0)[1] == 0

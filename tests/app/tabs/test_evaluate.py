@@ -106,8 +106,9 @@ def test_a_matrix_of_many_classes_shows_the_largest_and_the_others_together() ->
     whole = confusion_table(confusion, names=names, title="Final", whole=True)
     assert len(re.findall(r"<button", whole)) == count**2
     assert "others" not in whole
-    few = confusion_table(confusion[:3, :3], names=names[:3], title="Final", whole=False)
-    assert "others" not in few
+    for few in (3, MAX_CLASSES + 1):
+        page = confusion_table(confusion[:few, :few], names=names[:few], title="Final", whole=False)
+        assert "others" not in page, "a class alone is no others"
 
 
 def test_all_classes_are_offered_only_where_some_are_left_out(registry: ModelRegistry, bank: EmbeddingBank) -> None:

@@ -23,7 +23,7 @@ from ecenet.app.state.select_events import required_file
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Session
 from ecenet.app.tabs.evaluate.images import Listing, image_cards, image_names, open_data, open_image
-from ecenet.app.tabs.evaluate.tables import MAX_CLASSES, about_bank, confusion_table, occurring_classes, spread_table
+from ecenet.app.tabs.evaluate.tables import about_bank, confusion_table, leaves_out, occurring_classes, spread_table
 from ecenet.app.widgets.data_fields import data_fields
 from ecenet.app.widgets.markup import empty_state, on_click
 from ecenet.common.errors import UserError
@@ -243,7 +243,7 @@ def render_whole(
     if source is None:
         return gr.Checkbox(visible=False)
     occurring = occurring_classes(stage_confusion(source.bank, session.embedding_stage(selection)))
-    return gr.Checkbox(label=f"All {len(occurring)} classes", visible=len(occurring) > MAX_CLASSES)
+    return gr.Checkbox(label=f"All {len(occurring)} classes", visible=leaves_out(occurring))
 
 
 def render_quality(session: Session, opened: EmbeddingBank | None, *, registry: ModelRegistry) -> gr.Plot:

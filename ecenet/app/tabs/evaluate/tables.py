@@ -8,7 +8,8 @@ from ecenet.evaluation.bank import EmbeddingBank
 from ecenet.inference.prediction import stage_title
 
 MAX_CLASSES = 12
-"""Rows of the confusion matrix, as far as it is not asked for whole: the classes with most pixels."""
+"""Rows of the confusion matrix, as far as it is not asked for whole: the classes with most pixels. One more is shown
+where the others would be that one alone."""
 OTHERS = "others"
 
 
@@ -32,6 +33,11 @@ def occurring_classes(confusion: np.ndarray) -> list[int]:
     return [int(k) for k in np.lexsort((-predictions, -pixels)) if pixels[k] + predictions[k] > 0]
 
 
+def leaves_out(occurring: list[int]) -> bool:
+    """Whether a matrix that is not asked for whole has room for some of the classes only."""
+    return len(occurring) > MAX_CLASSES + 1
+
+
 def confusion_table(confusion: np.ndarray, *, names: list[str], title: str, whole: bool = True) -> str:
     """Rows are the truth, in shares of its pixels; columns may hold classes that nothing truly is. Each cell is a
     button.
@@ -41,7 +47,7 @@ def confusion_table(confusion: np.ndarray, *, names: list[str], title: str, whol
             whose cells are no buttons.
     """
     occurring = occurring_classes(confusion)
-    shown = occurring if whole else occurring[:MAX_CLASSES]
+    shown = occurring if whole or not leaves_out(occurring) else occurring[:MAX_CLASSES]
     others = [k for k in occurring if k not in shown]
     pixels = confusion.sum(axis=1)
     heads = "".join(f'<th scope="col"><span>{escape(names[k])}</span></th>' for k in shown)

@@ -1,4 +1,4 @@
-"""Losses of masks that each belong to one class, as SegViT's authors and those of ECENet's release have them.
+"""Losses of masks that each belong to one class, as SegViT's authors have them and ECENet's release probably does.
 
 Every embedding answers for its own class, so nothing has to be matched: of a batch's masks those count whose class
 their image holds. They are compared at the labels' size, where cells without a label count as outside of every mask.

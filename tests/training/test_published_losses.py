@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.training.config import DataConfig, LossConfig, TrainConfig
-from ecenet.training.losses.matched import (
+from ecenet.training.losses.published import (
     class_cross_entropy,
     deep_masks,
     held_masks,

@@ -1,14 +1,10 @@
-"""Files of a checkpoint: `config.json`, checked since people edit it, and safetensors, whose tensors must fit."""
+"""The `config.json` of a checkpoint, checked since people edit it."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load
-from torch import Tensor
 
 from ecenet.common.errors import UserError
 from ecenet.model.config import Architecture, ModelConfig, NetworkConfig, ReleaseConfig, SegViTConfig
@@ -168,63 +164,3 @@ def _check_unsure_below(values: Mapping[str, Any], place: str) -> None:
 
 def _is_triple(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(type(number) in (int, float) for number in value)
-
-
-def read_tensors(path: Path, *, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, which must bear the names and shapes of `wanted`, in the file's own dtype.
-
-    Raises:
-        UserError: the file cannot be read; tensors are missing, have other shapes, or are left over.
-    """
-    loaded = read_safetensors(path)
-    extra = sorted(name for name in loaded if name not in wanted)
-    return fitting_tensors(loaded, wanted=wanted, extra=extra, place=str(path))
-
-
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    try:
-        # Read, not mapped: where a mapped file is cut short meanwhile, the system ends the process.
-        return load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            "file-damaged",
-            f"Expected a complete safetensors file, but {path} cannot be read ({error}); copy or download it again.",
-        ) from error
-
-
-def fitting_tensors(
-    loaded: Mapping[str, Tensor], *, wanted: Mapping[str, Tensor], place: str, extra: Sequence[str] = ()
-) -> dict[str, Tensor]:
-    """Those of `loaded` that have the names and shapes of `wanted`.
-
-    Args:
-        wanted: a state dict.
-        place: where they come from, for messages.
-        extra: names of tensors that do not belong.
-    Raises:
-        UserError: tensors are missing, have other shapes, or do not belong.
-    """
-    missing = [name for name in wanted if name not in loaded]
-    misfits = [name for name in wanted if name in loaded and loaded[name].shape != wanted[name].shape]
-    problems = tensor_problems(missing=missing, misfits=misfits, extra=extra)
-    if problems:
-        raise UserError(
-            "tensor-mismatch",
-            f"Expected the {len(wanted)} tensors of the configured network in {place}, but there are {problems}; "
-            "give the file and the config of one network.",
-        )
-    return {name: loaded[name] for name in wanted}
-
-
-def tensor_problems(*, missing: Sequence[str], misfits: Sequence[str], extra: Sequence[str]) -> str:
-    """For a message: how many tensors are missing, misshapen or too many, with the first names; empty if none."""
-    return " and ".join(
-        f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-        for what, names in (("missing", missing), ("of another shape", misfits), ("too many", extra))
-        if names
-    )
