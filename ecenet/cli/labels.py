@@ -46,7 +46,8 @@ class Map:
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Fit the temperature at which confidences say how often they are right; write it into the weights' config."""
+    """Fit the temperature at which confidences say how often they are right, and find the confidence below which the
+    page calls answers unsure: where they are more likely wrong than right. Writes both into the weights' config."""
 
     data: Path
     """Folder of the data set, of photos that the weights were not trained on."""
@@ -60,7 +61,7 @@ class Calibrate:
     map: Path | None = None
     """Where the data's classes are others than the weights': a file such as the command `map` proposes."""
     dry_run: bool = False
-    """Tell the temperature and write nothing."""
+    """Tell both and write nothing."""
     json: Path | None = None
     """File to write the figures to; they are printed as well."""
 
@@ -68,7 +69,7 @@ class Calibrate:
         from ecenet.data.layouts.read import read_data
         from ecenet.evaluation.temperature import calibrate, calibration_summary
         from ecenet.inference.predictor import Predictor
-        from ecenet.inference.weights import write_temperature
+        from ecenet.inference.weights import write_calibration
 
         data = read_data(self.data, self.split, layout=self.layout)
         predictor = Predictor.from_weights(self.weights)
@@ -78,8 +79,8 @@ class Calibrate:
         if self.json is not None:
             write_text(self.json, json.dumps(asdict(found), indent=1))
         if not self.dry_run:
-            path = write_temperature(self.weights, found.temperature)
+            path = write_calibration(self.weights, found.temperature, unsure_below=found.unsure_below)
             print(
-                f"Wrote it to {path}. Banks and warnings that were made with other confidences are not these weights' "
-                "any more: run `embed` and `consistency` again."
+                f"Wrote them to {path}. Banks and warnings that were made with other confidences are not these "
+                "weights' any more: run `embed` and `consistency` again."
             )

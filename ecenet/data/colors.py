@@ -1,8 +1,11 @@
 """Class colours for data that brings none: told apart by readers with any kind of colour vision."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+
+from ecenet.data.usual_colors import usual_color
 
 # Okabe and Ito's palette, "Color universal design" (2008), without black: the first classes' colours.
 FIRST = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
@@ -19,14 +22,28 @@ VISIONS = np.array(
 )
 
 
+def class_colors(names: Sequence[str]) -> list[list[int]]:
+    """An RGB colour for each class, by the names alone: the usual one where the name has one that no class before it
+    took, else one of `distinct_colors` beside those."""
+    usual = [usual_color(name) for name in names]
+    own = [color if color not in usual[:k] else None for k, color in enumerate(usual)]
+    taken = tuple(color for color in own if color is not None)
+    others = iter(distinct_colors(len(names), first=taken)[len(taken) :] if taken else distinct_colors(len(names)))
+    return [list(next(others) if color is None else color) for color in own]
+
+
 @lru_cache(maxsize=8)
-def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:
+def distinct_colors(count: int, *, first: tuple[tuple[int, int, int], ...] = FIRST) -> tuple[tuple[int, int, int], ...]:
     """`count` RGB colours, 1 … 255: each further one is as far from all before it as can be found, where the distance
-    of two is CIE Lab's in the vision that tells them apart worst. More colours begin with the fewer's. Ours."""
+    of two is CIE Lab's in the vision that tells them apart worst. More colours begin with the fewer's. Ours.
+
+    Args:
+        first: those to begin with.
+    """
     levels = LEVELS.tolist()
-    candidates = np.array([*FIRST, *((r, g, b) for r in levels for g in levels for b in levels)])
+    candidates = np.array([*first, *((r, g, b) for r in levels for g in levels for b in levels)])
     looks = seen_by_all(candidates)
-    chosen = list(range(len(FIRST)))
+    chosen = list(range(len(first)))
     nearest = _distances(looks, chosen).min(axis=1)
     while len(chosen) < count:
         chosen.append(int(nearest.argmax()))

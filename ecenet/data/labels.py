@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecenet.common.errors import UserError
-from ecenet.data.colors import distinct_colors
+from ecenet.data.colors import class_colors
 
 IGNORE_INDEX = 255
 """Mask value of pixels that belong to no class: neither trained on nor scored."""
@@ -29,7 +29,7 @@ class LabelSet:
 def read_labels(path: Path) -> LabelSet:
     """Read `{"name": …, "classes": [{"name": …, "color": [r, g, b]}, …]}`.
 
-    A class without a colour gets one of `distinct_colors`.
+    A class without a colour gets one of `class_colors`.
 
     Raises:
         UserError: the file is missing, is no JSON, lacks those fields, or names a class twice.
@@ -37,10 +37,11 @@ def read_labels(path: Path) -> LabelSet:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = content["classes"]
-        own = distinct_colors(len(entries)) if any("color" not in entry for entry in entries) else ()
+        names = [str(entry["name"]) for entry in entries]
+        own = class_colors(names) if any("color" not in entry for entry in entries) else []
         labels = LabelSet(
             name=str(content.get("name", path.parent.name)),
-            class_names=[str(entry["name"]) for entry in entries],
+            class_names=names,
             class_colors=[[int(v) for v in entry.get("color") or own[k]] for k, entry in enumerate(entries)],
         )
     except FileNotFoundError as error:

@@ -1,5 +1,6 @@
 """Training batches from worker processes, for one process of a run or one of several."""
 
+import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -40,6 +41,7 @@ def training_batches(
         # Else each start would draw a number from the global generator, and a resumed run would differ.
         generator=torch.Generator(),
         collate_fn=_collate,
+        worker_init_fn=_leave_stopping_to_the_run,
     )
     for step, batch in zip(sampler.steps, loader, strict=True):
         if isinstance(batch, UserError):
@@ -47,6 +49,11 @@ def training_batches(
         pixels, labels = batch
         files = [samples.data.images[key.image].name for key in sampler.batch(step)]
         yield Batch(step, pixels, labels, files)
+
+
+def _leave_stopping_to_the_run(worker: int) -> None:
+    """Whoever ends a group of processes asks the workers, too: without them the step at hand could not be ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _RefusalsAsValues(Dataset[tuple[Tensor, Tensor] | UserError]):

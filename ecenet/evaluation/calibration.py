@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import isotonic_regression, minimize_scalar
 
 from ecenet.evaluation.class_map import ClassMap
 from ecenet.inference.prediction import StagePrediction
@@ -110,6 +110,28 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, *, counts_as: np.nd
         options={"xatol": 1e-4},
     )
     return float(np.exp(found.x))
+
+
+def unsure_threshold(right: np.ndarray, confidence: np.ndarray) -> float | None:
+    """The confidence in whole percent below which an answer is more likely wrong than right, as 0 … 1; None where no
+    confidence is that low.
+
+    Chow's rule (1970) with a cost of one half, which refuses an answer where its chance of being right is below 1/2.
+    That chance is measured, not taken from the confidence: isotonic regression of right on confidence, the
+    non-decreasing step function with the least squared error (Zadrozny and Elkan 2002).
+
+    Args:
+        right: (n,) bool.
+        confidence: (n,) in 0 … 1.
+    """
+    # In whole percent, as people read it; pixels of one percent are one value of the regression.
+    percent = np.rint(100 * confidence.astype(np.float64)).astype(np.int64)
+    pixels = np.bincount(percent, minlength=101).astype(np.float64)
+    rights = np.bincount(percent, weights=right, minlength=101)
+    occurring = np.flatnonzero(pixels)
+    chance = isotonic_regression(rights[occurring] / pixels[occurring], weights=pixels[occurring]).x
+    low = occurring[chance < 0.5]
+    return min(float(low[-1]) + 1, 100) / 100 if low.size else None
 
 
 def _logit_bands(logits: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:

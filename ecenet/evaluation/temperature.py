@@ -1,4 +1,5 @@
-"""Calibrate weights: the temperature that suits a labelled split best, and what it changes."""
+"""Calibrate weights: the temperature that suits a labelled split best, the confidence below which answers are unsure,
+and what both change."""
 
 from dataclasses import dataclass
 
@@ -14,10 +15,12 @@ from ecenet.evaluation.calibration import (
     fit_temperature,
     negative_log_likelihood,
     sampled_logits,
+    unsure_threshold,
 )
 from ecenet.evaluation.class_map import ClassMap
 from ecenet.evaluation.evaluate import check_labels, picked_images
 from ecenet.inference.predictor import Predictor
+from ecenet.inference.unsure import counts_as_unsure
 
 MAX_VALUES = 40_000_000
 """Logits that are kept: 160 MB."""
@@ -38,13 +41,20 @@ class Calibration:
     error: float
     pixels: int
     images: int
+    unsure_below: float | None
+    """Confidence at this temperature below which answers are more likely wrong than right (`unsure_threshold`); None
+    where no confidence is that low."""
+    unsure: float
+    """Share of the pixels that lie below it, 0 … 1."""
+    unsure_right: float | None
+    """Share of those that are right all the same; None where there are none."""
 
 
 def calibrate(
     predictor: Predictor, data: LabelledSplit, *, limit: int | None = None, class_map: ClassMap | None = None
 ) -> Calibration:
     """Fit the temperature of the final mask by its negative log-likelihood on pixels of every image, evenly spread
-    (temperature scaling, Guo et al. 2017).
+    (temperature scaling, Guo et al. 2017); then find the confidence below which its answers are unsure.
 
     Args:
         limit: look at so many images only, evenly spread.
@@ -76,6 +86,9 @@ def calibrate(
             "choose another split.",
         )
     temperature = round(fit_temperature(logits, targets, counts_as=counts_as), 4)
+    right, confidence = _answers(logits, targets, temperature=temperature, counts_as=counts_as)
+    below = unsure_threshold(right, confidence)
+    unsure = counts_as_unsure(confidence, below=below)
     return Calibration(
         temperature=temperature,
         nll_before=negative_log_likelihood(logits, targets, temperature=1.0, counts_as=counts_as),
@@ -84,7 +97,19 @@ def calibrate(
         error=_error(logits, targets, temperature=temperature, counts_as=counts_as),
         pixels=len(targets),
         images=len(picked),
+        unsure_below=below,
+        unsure=float(unsure.mean()),
+        unsure_right=float(right[unsure].mean()) if unsure.any() else None,
     )
+
+
+def _answers(
+    logits: np.ndarray, targets: np.ndarray, *, temperature: float, counts_as: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) bool whether the weights' own answers are right, and (n,) float32 their probability, which with a class map
+    is that of one class of the weights: the one that a page shows."""
+    powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(temperature))
+    return counts_as[logits.argmax(axis=1)] == targets, powers.max(axis=1) / powers.sum(axis=1)
 
 
 def _error(logits: np.ndarray, targets: np.ndarray, *, temperature: float, counts_as: np.ndarray) -> float:
@@ -97,8 +122,16 @@ def _error(logits: np.ndarray, targets: np.ndarray, *, temperature: float, count
 
 def calibration_summary(found: Calibration) -> str:
     """One line for the command."""
+    if found.unsure_below is None:
+        unsure = "no confidence so low that answers are more likely wrong than right"
+    else:
+        unsure = (
+            f"unsure below {found.unsure_below:.0%}: {found.unsure:.1%} of the pixels, "
+            f"{found.unsure_right or 0:.0%} of them right"
+        )
     return (
         f"Temperature {found.temperature:g} on {found.pixels} pixels of {found.images} images: "
         f"negative log-likelihood {found.nll_before:.4f} -> {found.nll:.4f}, "
-        f"expected calibration error {found.error_before:.4f} -> {found.error:.4f}"
+        f"expected calibration error {found.error_before:.4f} -> {found.error:.4f}; "
+        f"{unsure}"
     )

@@ -82,6 +82,8 @@ class Prediction:
     gate_adds: bool = False
     """As for `HeadParts`: whether a gate of 1 adds all of the mask's evidence (a gated addition, as in the authors'
     release), or keeps the old embedding (ours)."""
+    unsure_below: float | None = None
+    """Confidence below which an answer of the final mask counts as unsure; None where the weights name none."""
 
     @property
     def image(self) -> RGBImage:

@@ -150,6 +150,7 @@ class Predictor:
             features=features,
             seconds=time.perf_counter() - start,
             gate_adds=model.parts.gate_adds,
+            unsure_below=model.unsure_below,
         )
         log_event(
             _logger,

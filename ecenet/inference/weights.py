@@ -93,8 +93,10 @@ def save_model(model: Network, folder: Path, *, half: bool = False) -> None:
         shutil.copymode(folder / "config.json", file)
 
 
-def write_temperature(weights: str | Path, temperature: float) -> Path:
-    """Put a temperature into the `config.json` of a checkpoint in a folder, and nothing else.
+def write_calibration(weights: str | Path, temperature: float, *, unsure_below: float | None = None) -> Path:
+    """Put a temperature, and the confidence below which answers are unsure at this temperature, into the `config.json`
+    of a checkpoint in a folder, and nothing else. Without the second, one that is there is taken out: it was of another
+    temperature.
 
     Returns: the file.
     Raises:
@@ -105,12 +107,15 @@ def write_temperature(weights: str | Path, temperature: float) -> Path:
     if not path.is_file():
         raise UserError(
             "weights-not-found",
-            f"Expected weights in a folder here to write their temperature to, got {str(weights)!r}; "
+            f"Expected weights in a folder here to write their calibration to, got {str(weights)!r}; "
             "download the checkpoint first and give its folder.",
         )
     read_config(path)
     # In the order of the file that save_pretrained writes, which sorts the keys.
     config = json.loads(path.read_text(encoding="utf-8")) | {"temperature": temperature}
+    config.pop("unsure_below", None)
+    if unsure_below is not None:
+        config["unsure_below"] = unsure_below
     with disk_errors(path), replaced(path) as partial:
         partial.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
     return path
@@ -118,7 +123,7 @@ def write_temperature(weights: str | Path, temperature: float) -> Path:
 
 def weights_hash(model: Network) -> str:
     """Twelve hexadecimal digits that change with any number in the model, its temperature among them: what results
-    were made with."""
+    were made with. They do not change with `unsure_below`, which no result depends on."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

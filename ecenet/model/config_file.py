@@ -31,7 +31,7 @@ LEGACY_SEGVIT: Mapping[str, Any] = {
 """The same for SegViT, whose defaults `SegViTConfig` holds."""
 
 REQUIRED = ("class_names", "class_colors", "image_mean", "image_std")
-OPTIONAL = ("image_size", "recipe", "temperature")
+OPTIONAL = ("image_size", "recipe", "temperature", "unsure_below")
 """What a file holds beside the architecture's settings: the keyword arguments of `PixelClassifier`."""
 
 
@@ -87,6 +87,7 @@ def parse_config(values: Any, *, place: str) -> tuple[NetworkConfig, dict[str, A
     _check_classes(values, place)
     _check_images(values, place)
     _check_temperature(values, place)
+    _check_unsure_below(values, place)
     return config, values
 
 
@@ -151,6 +152,16 @@ def _check_temperature(values: Mapping[str, Any], place: str) -> None:
             "invalid-config",
             f"Expected temperature in {place} to be a number above 0, got {temperature!r}; correct the file, or remove "
             "the line and run `python -m ecenet calibrate`.",
+        )
+
+
+def _check_unsure_below(values: Mapping[str, Any], place: str) -> None:
+    below = values.get("unsure_below")
+    if below is not None and (type(below) not in (int, float) or not 0 <= below <= 1):
+        raise UserError(
+            "invalid-config",
+            f"Expected unsure_below in {place} to be a confidence, 0 … 1, or null, got {below!r}; correct the file, or "
+            "remove the line and run `python -m ecenet calibrate`.",
         )
 
 

@@ -61,6 +61,7 @@ class ECENet(
         image_size: longest side in pixels that the weights were made for; None keeps images as they come.
         recipe: how the weights came about, with measured figures; free-form, for the model card and the app.
         temperature: what the logits are divided by where probabilities are made of them; outputs do not depend on it.
+        unsure_below: confidence below which people are told that an answer is unsure; None where nobody has chosen one.
         pretrained: load timm's weights for the backbone. Never stored: a checkpoint brings its own.
     """
 
@@ -78,6 +79,7 @@ class ECENet(
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
         temperature: float = 1.0,
+        unsure_below: float | None = None,
         pretrained: bool = False,
     ) -> None:
         super().__init__(
@@ -89,6 +91,7 @@ class ECENet(
             image_size=image_size,
             recipe=recipe,
             temperature=temperature,
+            unsure_below=unsure_below,
         )
         num_classes = len(class_names)
 

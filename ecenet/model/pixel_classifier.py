@@ -35,6 +35,8 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         image_size: longest side in pixels that the weights were made for; None keeps images as they come.
         recipe: how the weights came about, with measured figures; free-form, for the model card and the app.
         temperature: what whoever makes probabilities of logits divides them by; 1 where nobody has calibrated it.
+        unsure_below: confidence below which people are told that an answer of the final mask is unsure; None where
+            nobody has chosen one. It changes what is said of an answer and no number.
     """
 
     backbone: Backbone
@@ -54,6 +56,7 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         image_size: int | None,
         recipe: dict[str, Any] | None,
         temperature: float = 1.0,
+        unsure_below: float | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -64,6 +67,7 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         self.image_size = image_size
         self.recipe = recipe or {}
         self.temperature = float(temperature)
+        self.unsure_below = None if unsure_below is None else float(unsure_below)
         self.embed_dim = settings.embed_dim
         self.explicit = settings.embeddings == "explicit"
         self.updater: Updater = settings.updater
@@ -138,6 +142,7 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
             recipe=self.recipe,
             # Told only where the weights were calibrated: a file without it is as it always was.
             **({} if self.temperature == 1 else {"temperature": self.temperature}),
+            **({} if self.unsure_below is None else {"unsure_below": self.unsure_below}),
         )
 
     def save_pretrained(self, save_directory: str | Path, *, config: Any = None, **options: Any) -> str | None:

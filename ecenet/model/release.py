@@ -176,6 +176,7 @@ class ECENetRelease(
         image_std: list[float],
         image_size: int | None = None,
         temperature: float = 1.0,
+        unsure_below: float | None = None,
         recipe: dict[str, Any] | None = None,
         pretrained: bool = False,
     ) -> None:
@@ -187,6 +188,7 @@ class ECENetRelease(
             image_std=image_std,
             image_size=image_size,
             temperature=temperature,
+            unsure_below=unsure_below,
             recipe=recipe,
         )
         self.backbone = build_backbone(

@@ -50,6 +50,7 @@ class SegViT(
         image_size: int | None = None,
         recipe: dict[str, Any] | None = None,
         temperature: float = 1.0,
+        unsure_below: float | None = None,
         pretrained: bool = False,
     ) -> None:
         super().__init__(
@@ -61,6 +62,7 @@ class SegViT(
             image_size=image_size,
             recipe=recipe,
             temperature=temperature,
+            unsure_below=unsure_below,
         )
         num_classes = len(class_names)
 

@@ -80,7 +80,9 @@ def load_average(folders: Sequence[Path]) -> Network:
     }
     first.load_state_dict(mean)
     if len(models) > 1:
-        first.temperature = 1.0  # that of one of them says nothing of their mean
+        # Those of one of them say nothing of their mean.
+        first.temperature = 1.0
+        first.unsure_below = None
     return first
 
 

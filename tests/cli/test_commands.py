@@ -136,6 +136,7 @@ def test_calibrating_writes_the_temperature_and_nothing_else(
     assert main(command) == 0
     found = json.loads((tmp_path / "found.json").read_text())
     assert load_model(folder).temperature == found["temperature"] != 1
+    assert load_model(folder).unsure_below == found["unsure_below"]
     assert (folder / "model.safetensors").read_bytes() == before["model.safetensors"]
     assert "expected calibration error" in capsys.readouterr().out
     assert main(["calibrate", "--weights", str(tmp_path / "nothing"), "--data", str(data)]) == 2

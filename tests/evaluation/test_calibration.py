@@ -1,6 +1,7 @@
 """Confidences: expected calibration error, temperature, and what a calibrated checkpoint tells."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,26 @@ from ecenet.evaluation.calibration import (
     fit_temperature,
     negative_log_likelihood,
     sampled_logits,
+    unsure_threshold,
 )
 from ecenet.evaluation.class_map import make_class_map
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.evaluation.temperature import calibrate, calibration_summary
 from ecenet.evaluation.tta import averaged_probabilities
 from ecenet.inference.predictor import Predictor
-from ecenet.inference.weights import load_model, save_model, weights_hash, write_temperature
-from tests.support.helpers import CLASS_NAMES, noise_image, small_model, write_classes, write_folder, write_pair
+from ecenet.inference.unsure import counts_as_unsure
+from ecenet.inference.weights import load_model, save_model, weights_hash, write_calibration
+from ecenet.model.network import Network
+from tests.support.helpers import (
+    CLASS_NAMES,
+    noise_image,
+    small_model,
+    small_release,
+    small_segvit,
+    write_classes,
+    write_folder,
+    write_pair,
+)
 from tests.support.refusals import refused
 
 
@@ -149,14 +162,14 @@ def test_a_temperature_travels_in_the_config_and_old_files_have_none(tmp_path: P
     before = json.loads(path.read_text())
     assert "temperature" not in before
     assert load_model(tmp_path).temperature == 1
-    assert write_temperature(tmp_path, 1.25) == path
+    assert write_calibration(tmp_path, 1.25) == path
     assert json.loads(path.read_text()) == before | {"temperature": 1.25}, "nothing else"
     loaded = load_model(tmp_path)
     assert loaded.temperature == 1.25
     assert weights_hash(loaded) != weights_hash(model), "what was made with other confidences is not its own"
     save_model(loaded, tmp_path / "again")
     assert load_model(tmp_path / "again").temperature == 1.25
-    write_temperature(tmp_path, 1.0)
+    write_calibration(tmp_path, 1.0)
     assert weights_hash(load_model(tmp_path)) == weights_hash(model)
     for wrong in (0, -1, "warm", True, None):
         path.write_text(json.dumps(before | {"temperature": wrong}))
@@ -166,9 +179,70 @@ def test_a_temperature_travels_in_the_config_and_old_files_have_none(tmp_path: P
 
 def test_only_weights_in_a_folder_can_be_written(tmp_path: Path) -> None:
     with refused("weights-not-found"):
-        write_temperature("somebody/model", 2.0)
+        write_calibration("somebody/model", 2.0)
     with refused("weights-not-found"):
-        write_temperature(tmp_path, 2.0)
+        write_calibration(tmp_path, 2.0)
+
+
+def answers(**right_of: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels with confidences in percent, `p40=(4, 10)`: four of ten are right."""
+    right = [np.arange(count) < good for good, count in right_of.values()]
+    confidence = [np.full(count, int(name[1:]) / 100) for name, (_, count) in right_of.items()]
+    return np.concatenate(right), np.concatenate(confidence)
+
+
+def test_answers_are_unsure_where_they_are_more_likely_wrong_than_right() -> None:
+    assert unsure_threshold(*answers(p20=(1, 10), p40=(4, 10), p60=(6, 10), p90=(9, 10))) == pytest.approx(0.41)
+    assert unsure_threshold(*answers(p60=(5, 10), p90=(9, 10))) is None, "half of them are right: not unsure"
+    assert unsure_threshold(*answers(p50=(0, 3), p100=(1, 10))) == 1, "all that is not told as certain"
+
+
+def test_a_stray_confidence_that_fares_well_is_joined_with_its_neighbours() -> None:
+    # 30 % is right more often than 40 % on these: together 3 of 10, which is unsure; with 50 % they would not be.
+    assert unsure_threshold(*answers(p30=(2, 2), p40=(1, 8), p50=(6, 10))) == pytest.approx(0.41)
+    assert unsure_threshold(*answers(p30=(8, 8), p40=(1, 2), p50=(6, 10))) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_at_least_half_of_what_is_called_unsure_is_wrong(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    confidence = random.uniform(0.1, 1, 4000)
+    right = random.uniform(size=4000) < confidence ** random.uniform(0.5, 2)
+    below = unsure_threshold(right, confidence)
+    assert below is not None
+    unsure = counts_as_unsure(confidence, below=below)
+    assert unsure.any()
+    assert right[unsure].mean() < 0.5
+
+
+def test_the_threshold_travels_in_the_config_and_is_no_number_of_the_weights(tmp_path: Path) -> None:
+    model = small_model()
+    save_model(model, tmp_path)
+    path = tmp_path / "config.json"
+    before = json.loads(path.read_text())
+    assert "unsure_below" not in before
+    assert load_model(tmp_path).unsure_below is None
+    write_calibration(tmp_path, 1.0, unsure_below=0.41)
+    assert json.loads(path.read_text()) == before | {"temperature": 1.0, "unsure_below": 0.41}
+    loaded = load_model(tmp_path)
+    assert loaded.unsure_below == 0.41
+    assert weights_hash(loaded) == weights_hash(model)
+    save_model(loaded, tmp_path / "again")
+    assert load_model(tmp_path / "again").unsure_below == 0.41
+    write_calibration(tmp_path, 1.0)
+    assert load_model(tmp_path).unsure_below is None, "that of another temperature"
+    for wrong in (-0.1, 1.1, "low", True):
+        path.write_text(json.dumps(before | {"unsure_below": wrong}))
+        with refused("invalid-config", "unsure_below"):
+            load_model(tmp_path)
+
+
+@pytest.mark.parametrize("make", [small_release, small_segvit])
+def test_every_architecture_takes_the_threshold(make: Callable[[], Network], tmp_path: Path) -> None:
+    model = make()
+    model.unsure_below = 0.3
+    save_model(model, tmp_path)
+    assert load_model(tmp_path).unsure_below == 0.3
 
 
 def test_calibrating_lowers_the_likelihood_and_ignores_what_is_not_labelled(tmp_path: Path) -> None:
@@ -178,6 +252,9 @@ def test_calibrating_lowers_the_likelihood_and_ignores_what_is_not_labelled(tmp_
     assert found.images == 4
     assert 0 < found.pixels <= 4 * 62 * 62
     assert f"{found.temperature:g}" in calibration_summary(found)
+    if found.unsure_below is not None:
+        assert found.unsure_right is None or found.unsure_right < 0.5
+        assert f"unsure below {found.unsure_below:.0%}" in calibration_summary(found)
     assert calibrate(calibrated(3.0), data) == found, "a temperature that is there already does not count"
 
     write_classes(tmp_path / "blank")

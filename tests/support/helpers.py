@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ecenet.data.colors import seen_by_all
+from ecenet.data.colors import class_colors, seen_by_all
 from ecenet.model.config import ReleaseConfig, SegViTConfig
 from ecenet.model.ecenet import ECENet
 from ecenet.model.release import ECENetRelease
@@ -38,12 +38,20 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def small_model(*, image_size: int | None = 64, seed: int = 0, config: ModelConfig | None = None) -> ECENet:
+def small_model(
+    *,
+    image_size: int | None = 64,
+    seed: int = 0,
+    config: ModelConfig | None = None,
+    class_names: Sequence[str] = CLASS_NAMES,
+) -> ECENet:
     """Random weights, the same for the same seed. All stages are equally wide by default: those of narrow random stages
     call everything the same class.
     """
+    colors = CLASS_COLORS if class_names == CLASS_NAMES else class_colors(class_names)
+    about = ABOUT | {"class_names": list(class_names), "class_colors": colors}
     with seeded(seed):
-        return ECENet(config or ModelConfig(embed_dim=16, taper=False), **ABOUT, image_size=image_size)
+        return ECENet(config or ModelConfig(embed_dim=16, taper=False), **about, image_size=image_size)
 
 
 PLAIN = ModelConfig(embed_dim=16, taper=False, stand_ins=False)

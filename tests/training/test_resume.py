@@ -91,7 +91,7 @@ def test_a_run_that_is_asked_to_stop_saves_the_step_at_hand(data: Path, tmp_path
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert is_running(run)
-    os.kill(process.pid, number)
+    os.killpg(process.pid, number)  # all of its processes, as a terminal or a batch system asks
     output = finish(process, code=130)
     assert "Stopped" in output
     assert "Traceback" not in output

@@ -41,16 +41,18 @@ def transitions(prediction: Prediction, *, within: np.ndarray | None = None) -> 
     )
 
 
-def join_small(flows: np.ndarray, *, min_share: float) -> tuple[np.ndarray, list[int]]:
+def join_small(flows: np.ndarray, *, min_share: float, most: int | None = None) -> tuple[np.ndarray, list[int]]:
     """Join the classes that hold less than `min_share` of the counted pixels at every stage into one, the last.
 
     Args:
         flows: (S-1, K, K) of `transitions`, with at least one pixel.
+        most: keep no more classes than that, those with the largest share at any stage; all by default.
     Returns: (S-1, n+1, n+1) counts, and the n classes that were kept, the largest of the final mask first.
     """
     shares = np.concatenate([flows.sum(axis=2), flows[-1:].sum(axis=1)]) / flows[0].sum()
     largest = np.argsort(-shares[-1], kind="stable")
-    kept = [int(k) for k in largest if shares[:, k].max() >= min_share]
+    widest = np.argsort(-shares.max(axis=0), kind="stable")[:most]
+    kept = [int(k) for k in largest if shares[:, k].max() >= min_share and k in widest]
     # Which class goes where, as a matrix of 0 and 1: (K, n+1).
     member = np.zeros((flows.shape[1], len(kept) + 1), dtype=flows.dtype)
     member[:, -1] = 1

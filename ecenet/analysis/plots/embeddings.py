@@ -33,6 +33,8 @@ ACTIVE_COLOR = "#0d9488"
 REFERENCE_SIZE, REFERENCE_OPACITY = 6, 0.45
 CROWD, LEAST_SHRINK = 10_000, 0.3
 """Points from which on they shrink and lose their outlines, and how far at most: a crowd is drawn faster so."""
+MAX_LEGEND = 21
+"""Classes or photos that the legend names: as many as leave the map its room on a phone; a session has 20 photos."""
 UNKNOWN_COLOR = "rgb(150,150,150)"
 STAGE_COLOR = "rgb(128,128,128)"
 OUTLINE_COLOR = "rgba(255,255,255,0.9)"
@@ -113,7 +115,8 @@ def embedding_map(
                     showlegend=False,
                 )
             )
-    figure.add_traces(_legend(points, groups, symbols=symbols, by_stage=color_by == "stage", scatter=scatter))
+    named = _named_groups(groups, own=~faint)
+    figure.add_traces(_legend(points, named, symbols=symbols, by_stage=color_by == "stage", scatter=scatter))
     bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
     figure.update_layout(
         **_axes(projection),
@@ -235,6 +238,15 @@ def _hover_texts(points: EmbeddingPoints, *, class_names: Sequence[str], image_n
         )
     ]
     return np.array(texts, dtype=object)
+
+
+def _named_groups(groups: Sequence[Group], *, own: np.ndarray) -> list[Group]:
+    """Those that the legend has room for, in their order: the ones with most points of the photos' own, (N,) bool, then
+    of all. The others' points tell their names where they are pointed at."""
+    counts = [np.count_nonzero(group.members) for group in groups]
+    of_own = [np.count_nonzero(group.members & own) for group in groups]
+    kept = np.sort(np.lexsort((np.negative(counts), np.negative(of_own)))[:MAX_LEGEND])
+    return [groups[int(i)] for i in kept]
 
 
 def _legend(

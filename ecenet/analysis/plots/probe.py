@@ -18,6 +18,8 @@ SHOWN_CLASSES = 5
 """Of one pixel; the others are all but ruled out."""
 MIN_FLOW_CLASS = 0.005
 """Share of the pixels below which a class is joined with others in the flow."""
+MAX_FLOW_CLASSES = 8
+"""That the flow tells apart: more bands and colours cannot be followed."""
 BROKEN_COLOR = "#e45756"
 OTHER_COLOR = (140, 140, 140)
 
@@ -108,8 +110,8 @@ def class_flow(
         stages: S names.
         pixels: of the whole photo, of which shares are told.
     """
-    joined, kept = join_small(flows, min_share=MIN_FLOW_CLASS)
-    names = [*(class_names[k] for k in kept), "other"]
+    joined, kept = join_small(flows, min_share=MIN_FLOW_CLASS, most=MAX_FLOW_CLASSES)
+    names = [*(class_names[k] for k in kept), "others"]
     colors = [*(class_colors[k] for k in kept), OTHER_COLOR]
     counts = np.concatenate([joined.sum(axis=2), joined[-1:].sum(axis=1)])
     nodes = np.argwhere(counts).tolist()
@@ -126,7 +128,7 @@ def class_flow(
                 "customdata": [f"{names[k]} at {stage_title(stages[stage])}" for stage, k in nodes],
                 "hovertemplate": "%{customdata}: %{value:.1%} of the photo<extra></extra>",
                 "line": {"color": "rgba(128,128,128,0.6)", "width": 0.5},
-                "pad": 12,
+                "pad": 8,
                 "thickness": 12,
             },
             link={
@@ -154,7 +156,7 @@ def class_flow(
         yaxis={"visible": False},
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"t": 70},
-        legend={"orientation": "h", "y": -0.08, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
+        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
     )
     for place, name in enumerate(stages):
         anchor = "left" if place == 0 else "right" if place == last else "center"

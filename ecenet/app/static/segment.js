@@ -1,57 +1,44 @@
 // The picture of the Segment tab. gr.HTML runs this once, as the body of a function of `element`, `props`, `trigger` and
 // `watch`. It changes what is shown without asking the server: ecenet/app/widgets/pixel_planes.py has sent what every
-// stage says of every pixel, and the controls around the picture send their values as props.
-// Of each pixel there are TOP classes, then their probabilities, then the entropy, these in percent.
-const [TOP, ENTROPY, PLANES] = [3, 6, 7];
+// stage says of every pixel, and the controls around the picture send their values as props. planes.js,
+// region_names.js and legend.js stand before it.
 const VEIL = 0xa0000000;
 const LINE = {light: 0xffffffff, dark: 0xff000000};
 const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
 // Props: what the controls hold, and the selected pixel as "x,y". gr.HTML takes quoted words for names of events.
-const [STAGE, MODE, BOUNDARIES, OPACITY, MARKER] = Object.keys({
-  stage: null, mode: null, boundaries: null, opacity: null, marker: null,
+const [STAGE, MODE, BOUNDARIES, NAMES, UNSURE, OPACITY, MARKER] = Object.keys({
+  stage: null, mode: null, boundaries: null, names: null, unsure: null, opacity: null, marker: null,
 });
 const find = (selector) => element.querySelector(selector);
 const findAll = (selector) => [...element.querySelectorAll(selector)];
 
-// `pixel` is selected, `cursor` is pointed at; both are [x, y] in the photo or null. `highlight` is a class or null.
+// `pixel` is selected, `cursor` is pointed at; both are [x, y] in the photo or null. `highlight` is a class,
+// DOUBTFUL or null.
 const state = {
   stage: null, mode: 'classes', boundaries: false, opacity: null, pixel: null, cursor: null, keyboard: false,
-  highlight: null,
+  highlight: null, names: true, unsure: true,
 };
 let layers = new Map();
 let classes = [];
 let size = [1, 1];
+let unsureBelow = null; // percent, of the final stage's answers
 
 function setup() {
   layers = new Map();
   state.cursor = null;
   state.highlight = null;
+  legend.forget();
   const photo = find('.ece-photo');
   if (!photo) return;
   classes = JSON.parse(photo.dataset.classes);
   size = JSON.parse(photo.dataset.size);
+  unsureBelow = JSON.parse(photo.dataset.unsureBelow);
+  widths.observe(photo);
   draw();
 }
 
 // Pictures to numbers
-
-async function decode(address) {
-  const image = new Image();
-  image.src = address;
-  await image.decode();
-  // Grey values are numbers here, not colours: nothing may adapt them to a screen.
-  const bitmap = await createImageBitmap(image, {colorSpaceConversion: 'none', premultiplyAlpha: 'none'});
-  const canvas = Object.assign(document.createElement('canvas'), {width: bitmap.width, height: bitmap.height});
-  const context = canvas.getContext('2d', {willReadFrequently: true});
-  context.drawImage(bitmap, 0, 0);
-  const {data} = context.getImageData(0, 0, bitmap.width, bitmap.height);
-  const grey = new Uint8Array(data.length / 4);
-  for (let i = 0; i < grey.length; i++) grey[i] = data[4 * i];
-  const area = grey.length / PLANES;
-  const planes = Array.from({length: PLANES}, (_, n) => grey.subarray(n * area, (n + 1) * area));
-  return {width: bitmap.width, height: bitmap.height / PLANES, planes};
-}
 
 // A stage's numbers, or null until they are there; then everything is drawn again.
 function layer(stage) {
@@ -84,24 +71,15 @@ function draw() {
   findAll('[data-scale]').forEach((item) => { item.hidden = item.dataset.scale !== state.mode; });
   if (state.opacity !== null) find('.ece-segment').style.setProperty('--mask-opacity', state.opacity);
   photo.dataset.mode = state.mode;
+  legend.refresh();
   const shown = layer(state.stage);
   paintMode(shown);
+  paintUnsure(shown);
   paintLines(shown);
+  writeNames(shown);
   place(find('.ece-marker'), state.pixel);
   drawCursor();
 }
-
-// Fills a canvas with the colours that `colorOf(pixel)` gives, 0 for none.
-function fill(canvas, shown, colorOf) {
-  canvas.width = shown.width;
-  canvas.height = shown.height;
-  const colors = new Uint32Array(shown.width * shown.height);
-  for (let i = 0; i < colors.length; i++) colors[i] = colorOf(i);
-  const bytes = new Uint8ClampedArray(colors.buffer);
-  canvas.getContext('2d').putImageData(new ImageData(bytes, shown.width, shown.height), 0, 0);
-}
-
-const clear = (canvas) => { canvas.width = canvas.height = 1; };
 
 function paintMode(shown) {
   const canvas = find('.ece-paint');
@@ -109,7 +87,7 @@ function paintMode(shown) {
   const earlier = before && layer(before);
   if (state.mode === 'changed') tellChange(shown, before, earlier);
   if (!shown || state.mode === 'classes' || (state.mode === 'changed' && !earlier)) return clear(canvas);
-  const colors = scaleColors();
+  const colors = scaleColors(find('[data-gradient]').dataset.gradient);
   const plane = shown.planes[state.mode === 'entropy' ? ENTROPY : TOP];
   if (state.mode === 'changed') {
     fill(canvas, shown, (i) => colors[shown.planes[0][i] === earlier.planes[0][i] ? 0 : 255]);
@@ -129,17 +107,44 @@ function tellChange(shown, before, earlier) {
   }
 }
 
-// 256 colours, packed, of the gradient that the scale shows.
-function scaleColors() {
-  const stops = find('[data-gradient]').dataset.gradient.match(/rgb\([^)]*\)/g);
-  const canvas = Object.assign(document.createElement('canvas'), {width: 256, height: 1});
-  const context = canvas.getContext('2d', {willReadFrequently: true});
-  const gradient = context.createLinearGradient(0.5, 0, 255.5, 0);
-  stops.forEach((stop, i) => gradient.addColorStop(i / (stops.length - 1), stop));
-  context.fillStyle = gradient;
-  context.fillRect(0, 0, 256, 1);
-  return new Uint32Array(context.getImageData(0, 0, 256, 1).data.buffer);
+// Whether a pixel's answer counts as unsure: ecenet/inference/unsure.py.
+const isUnsure = (shown, i) => unsureBelow !== null && finalShown() && shown.planes[TOP][i] < unsureBelow;
+const finalShown = () => maskOf(state.stage) === findAll('.ece-mask[data-stage]').at(-1);
+
+function paintUnsure(shown) {
+  const canvas = find('.ece-hatch');
+  if (!shown || !state.unsure || state.mode !== 'classes' || unsureBelow === null || !finalShown()) return clear(canvas);
+  hatch(canvas, shown, (i) => isUnsure(shown, i));
 }
+
+// Names of classes where there is room for them, at the size that the picture has on the screen.
+function writeNames(shown) {
+  const box = find('.ece-names');
+  box.replaceChildren();
+  if (!shown || !state.names || state.mode !== 'classes' || !box.clientWidth) return;
+  const {width, planes: [labels]} = shown;
+  if (!shown.found) {
+    shown.found = connectedRegions(labels, width);
+    shown.found.steps = depths(shown.found.numbers, width);
+  }
+  const scale = box.clientWidth / width;
+  const pen = document.createElement('canvas').getContext('2d');
+  const {font} = getComputedStyle(box);
+  pen.font = font;
+  const boxOf = (label) => [(pen.measureText(classes[label][0]).width + 14) / scale, 20 / scale];
+  for (const {label, x, y} of namePlaces(shown.found, width, boxOf)) {
+    const name = Object.assign(document.createElement('span'), {textContent: classes[label][0]});
+    name.style.left = `${100 * (x + 0.5) / width}%`;
+    name.style.top = `${100 * (y + 0.5) / shown.height}%`;
+    box.append(name);
+  }
+}
+
+// The photo's width changes with the window, and from nothing once its tab is shown.
+const widths = new ResizeObserver(() => {
+  const photo = find('.ece-photo');
+  if (photo && state.stage) writeNames(layer(state.stage));
+});
 
 // Class borders, light beside dark to be seen on anything, and a veil over all but the highlighted class.
 function paintLines(shown) {
@@ -154,7 +159,8 @@ function paintLines(shown) {
       if ((column < width - 1 && border(i, i + 1)) || border(i, i + width)) return LINE.light;
       if ((column > 0 && border(i - 1, i)) || (i >= width && border(i - width, i))) return LINE.dark;
     }
-    return state.highlight === null || labels[i] === state.highlight ? 0 : VEIL;
+    if (state.highlight === null) return 0;
+    return (state.highlight === DOUBTFUL ? isUnsure(shown, i) : labels[i] === state.highlight) ? 0 : VEIL;
   });
 }
 
@@ -194,10 +200,11 @@ function tipRows(shown, [x, y]) {
   const row = Math.floor((y + 0.5) * shown.height / size[1]);
   const values = shown.planes.map((plane) => plane[row * shown.width + column]);
   const rows = [];
+  const doubt = isUnsure(shown, row * shown.width + column) ? 'unsure: best guess ' : '';
   for (let rank = 0; rank < TOP; rank++) {
     const known = classes[values[rank]];
     // The runner-up is told however small it is, the third only where it counts.
-    if (known && (rank < 2 || values[TOP + rank] > 0)) rows.push(classRow(known, values[TOP + rank]));
+    if (known && (rank < 2 || values[TOP + rank] > 0)) rows.push(classRow(known, values[TOP + rank], rank ? '' : doubt));
   }
   const note = document.createElement('small');
   const uncertainty = state.mode === 'entropy' ? `entropy ${(values[ENTROPY] / 100).toFixed(2)}, ` : '';
@@ -206,14 +213,14 @@ function tipRows(shown, [x, y]) {
   return [...rows, note];
 }
 
-function classRow([name, color], percent) {
+function classRow([name, color], percent, before) {
   const row = document.createElement('div');
   const swatch = Object.assign(document.createElement('span'), {className: 'ece-swatch'});
   swatch.style.background = color;
   const share = document.createElement('span');
   share.textContent = percent === 0 ? '< 1 %' : `${percent} %`;
   const label = document.createElement('span');
-  label.append(swatch, name);
+  label.append(before, swatch, name);
   row.append(label, ' ', share);
   return row;
 }
@@ -245,7 +252,6 @@ element.addEventListener('pointermove', (event) => {
 });
 
 element.addEventListener('pointerleave', (event) => {
-  highlight(null);
   if (event.pointerType !== 'touch' && !state.keyboard && find('.ece-photo')) moveCursor(null, {keyboard: false});
 });
 
@@ -286,17 +292,14 @@ element.addEventListener('keydown', (event) => {
   event.preventDefault();
 });
 
-// Over a row of the legend its class stands out; over anything else none does.
-element.addEventListener('pointerover', (event) => highlight(event.target.closest('[data-class]')));
-
-function highlight(row) {
-  const chosen = row ? Number(row.dataset.class) : null;
-  if (chosen === state.highlight || !find('.ece-photo')) return;
+// What stands out; for the class of a legend's row.
+const legend = legendOf(element, (chosen) => {
+  if (!find('.ece-photo')) return;
   state.highlight = chosen;
   paintLines(layer(state.stage));
-}
+});
 
-for (const name of [STAGE, MODE, BOUNDARIES, OPACITY]) {
+for (const name of [STAGE, MODE, BOUNDARIES, NAMES, UNSURE, OPACITY]) {
   watch(name, () => {
     state[name] = props[name];
     draw();

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import gradio as gr
+import numpy as np
 
 from ecenet.analysis.diagnostics.pixel_probe import PixelProbe, probe_pixel
 from ecenet.analysis.diagnostics.stage_flow import decided_at, decided_shares, transitions
@@ -16,14 +17,15 @@ from ecenet.app.widgets.markup import color_swatch, data_uri, empty_state, escap
 from ecenet.data.images import thumbnail
 from ecenet.inference.overlay import overlay
 from ecenet.inference.prediction import Prediction, stage_title
+from ecenet.inference.unsure import counts_as_unsure
 
 MAX_MAP_SIDE = 640
 """Longest side in pixels at which the map of stages is sent; clicks still mean pixels of the photo."""
 NO_PIXEL = "Click on the photo in the Segment tab, or on the map here, to see why one pixel got its class."
 FLOW_NOTE = (
     "{changed:.1%} of the pixels change their class at some stage. Each column is a stage, each block a class; strong "
-    "bands change, faint ones stay. Classes that hold less than 0.5 % of what is drawn at every stage are joined as "
-    "“other”."
+    f"bands change, faint ones stay. The {figures.MAX_FLOW_CLASSES} largest classes are drawn, as far as they hold "
+    "0.5 % of what is drawn at some stage; the rest are joined as “others”."
 )
 NO_CHANGE = "No pixel changes its class: every stage draws the coarse mask."
 SEND_PIXEL = """
@@ -158,15 +160,19 @@ def render_pixel(session: Session, selection: Selection) -> tuple[str, gr.HTML, 
 
 
 def blame_sentence(prediction: Prediction, probe: PixelProbe) -> str:
-    """Which stage decided the pixel, what it was before, and what that stage did to the class's embedding."""
+    """Which stage decided the pixel, what it was before, and what that stage did to the class's embedding; first, that
+    the answer is unsure, where it is."""
     names = [prediction.class_names[k] for k in probe.classes]
     confidence = [row[k] for row, k in zip(probe.probabilities, probe.classes, strict=True)]
     number, stage = probe.decided, probe.stages[probe.decided]
     title, final = stage_title(stage), names[-1]
+    unsure = counts_as_unsure(np.array(confidence[-1]), below=prediction.unsure_below)
+    doubt = f"Unsure: best guess {final}, {confidence[-1]:.0%}. " if unsure else ""
     if number == 0:
-        return f"Decided at {title}: {final} ({confidence[0]:.0%}) from the start, and no later stage changed that."
+        text = f"Decided at {title}: {final} ({confidence[0]:.0%}) from the start, and no later stage changed that."
+        return doubt + text
     text = (
-        f"Decided at {title}: before it was {names[number - 1]} ({confidence[number - 1]:.0%}), "
+        f"{doubt}Decided at {title}: before it was {names[number - 1]} ({confidence[number - 1]:.0%}), "
         f"since then {final} ({confidence[number]:.0%})."
     )
     if stage in probe.gate:

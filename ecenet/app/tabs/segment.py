@@ -23,15 +23,22 @@ from ecenet.app.widgets.props import send_props
 from ecenet.data.images import thumbnail
 from ecenet.inference.overlay import heat_colors, heat_gradient
 from ecenet.inference.prediction import Prediction, StagePrediction, stage_title
+from ecenet.inference.unsure import MOSTLY, unsure_share
 
 FIRST_SIGHT = STATIC / "first-sight.jpg"
 """A cat, and her masks at three stages: to be seen before any photo has been segmented; `make pictures` makes it."""
-PICTURE = read_static("segment.js")
+SCRIPTS = ("planes.js", "region_names.js", "legend.js", "segment.js")
+PICTURE = "\n".join(read_static(name) for name in SCRIPTS)
 MODES = ["Classes", "Confidence", "Entropy", "Changed"]
 HOW_TO = (
     "The photo under its mask. Point at it to read the classes, click to select a pixel. On the keyboard, arrow keys "
     "move a crosshair by one cell of the stage's grid, with Shift by one pixel; Enter selects."
 )
+
+
+SEARCH = """
+<input type="search" class="ece-find" placeholder="Find a class" aria-label="Find a class of the legend" hidden>
+<p class="ece-note ece-none" role="status" hidden>No class of this stage is called so.</p>"""
 
 
 def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str]) -> list[Subscription]:
@@ -56,14 +63,19 @@ def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str])
             scale=3,
             min_width=300,
         )
-        boundaries = gr.Checkbox(label="Boundaries", elem_id="mask-boundaries", scale=1, min_width=220)
+        with gr.Row(elem_id="mask-marks"):
+            names = gr.Checkbox(True, label="Names", elem_id="mask-names", min_width=90)
+            unsure = gr.Checkbox(True, label="Unsure", visible=False, elem_id="mask-unsure", min_width=90)
+            boundaries = gr.Checkbox(label="Boundaries", elem_id="mask-boundaries", min_width=120)
     view = gr.HTML(render_masks(None, "final", 0.6), js_on_load=PICTURE, elem_id="segment-view")
     marker = gr.HTML("", visible="hidden", elem_id="segment-marker")
     send_props(
         view,
-        [stage.change, mode.change, boundaries.change, opacity.input, marker.change],
+        [*(control.change for control in (stage, mode, names, unsure, boundaries, marker)), opacity.input],
         stage=stage,
         mode=mode,
+        names=names,
+        unsure=unsure,
         boundaries=boundaries,
         opacity=opacity,
         marker=marker,
@@ -73,6 +85,7 @@ def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str])
     return [
         Subscription(render_picker, [session, selection, stage], [stage]),
         Subscription(render_marker, [session, selection], [marker]),
+        Subscription(render_unsure, [session, selection], [unsure], "photo"),
         Subscription(render, [session, selection, opacity], [view], "photo"),
     ]
 
@@ -95,6 +108,12 @@ def render_marker(session: Session, selection: Selection) -> str:
     return f"{x},{y}" if x < width and y < height else ""
 
 
+def render_unsure(session: Session, selection: Selection) -> gr.Checkbox:
+    """The switch for what is unsure, where the weights name a confidence for it."""
+    photo = session.photo(selection)
+    return gr.Checkbox(visible=photo is not None and photo.prediction.unsure_below is not None)
+
+
 def render(session: Session, selection: Selection, opacity: float) -> str:
     """The photo with the masks of all stages."""
     return render_masks(session.photo(selection), session.stage(selection), opacity)
@@ -114,22 +133,26 @@ def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
     width, height = prediction.image.size
     colors = [f"rgb({red},{green},{blue})" for red, green, blue in prediction.class_colors]
     classes = escape(json.dumps(list(zip(prediction.class_names, colors, strict=True))))
-    return f"""
+    below = prediction.unsure_below
+    percent = "null" if below is None else f"{100 * below:g}"
+    return f"""{_doubt(prediction)}
 <div class="ece-segment" style="--photo-ratio:{width / height:.4f}; --mask-opacity:{opacity}">
   <div class="ece-picture">
     <div class="ece-stack ece-photo" tabindex="0" role="application" aria-label="{escape(HOW_TO)}"
-      data-mode="classes" data-size="[{width},{height}]" data-classes="{classes}">
+      data-mode="classes" data-size="[{width},{height}]" data-unsure-below="{percent}" data-classes="{classes}">
       <img src="{data_uri(prediction.image, file_format="JPEG")}" alt="{escape(photo.name)}, the photo">
       {masks}
       <canvas class="ece-paint" width="1" height="1"></canvas>
+      <canvas class="ece-hatch" width="1" height="1"></canvas>
       <canvas class="ece-lines" width="1" height="1"></canvas>
+      <div class="ece-names" aria-hidden="true"></div>
       <span class="ece-marker" hidden></span>
       <span class="ece-cross" hidden></span>
     </div>
     <div class="ece-tip" role="status" aria-live="off" hidden></div>
     {_scales()}
   </div>
-  <div class="ece-side">{legends}<p class="ece-note">{_note(photo)}</p></div>
+  <div class="ece-side">{SEARCH}<div class="ece-legends">{legends}</div><p class="ece-note">{_note(photo)}</p></div>
   <div class="ece-film">{frames}</div>
 </div>"""
 
@@ -178,9 +201,22 @@ def _frame(photo: Photo, stage: StagePrediction, *, thumb: str, pressed: bool) -
 </button>"""
 
 
+def _doubt(prediction: Prediction) -> str:
+    """A sentence where most of the photo is unsure."""
+    share = unsure_share(prediction)
+    if share <= MOSTLY:
+        return ""
+    known = len(prediction.class_names)
+    return (
+        f'<p class="ece-sentence">The network is unsure of most of this photo ({share:.0%} of it): what is there may '
+        f"be none of the {known} classes that it knows.</p>"
+    )
+
+
 def _legend(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str:
     rows = "".join(
-        f'<tr data-class="{k}"><td>{color_swatch(prediction.class_colors[k])}{escape(prediction.class_names[k])}</td>'
+        f'<tr data-class="{k}"><td>'
+        f"{_class_button(color_swatch(prediction.class_colors[k]) + escape(prediction.class_names[k]))}</td>"
         f"<td>{stage.area[k]:.1%}</td><td>{stage.mean_confidence[k]:.0%}</td></tr>"
         for k in stage.present()
     )
@@ -191,8 +227,23 @@ def _legend(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> s
 <table class="ece-legend" data-stage="{stage.name}"{"" if shown else " hidden"}>
   <caption>{caption}</caption>
   <thead><tr><th>Class</th><th>Area</th><th>Confidence</th></tr></thead>
-  <tbody>{rows}</tbody>
+  <tbody>{rows}</tbody>{_unsure_row(prediction) if stage.name == "final" else ""}
 </table>"""
+
+
+def _class_button(content: str) -> str:
+    return f'<button type="button" class="ece-class" aria-pressed="false">{content}</button>'
+
+
+def _unsure_row(prediction: Prediction) -> str:
+    """Below the classes, whose areas hold these pixels, too."""
+    if prediction.unsure_below is None:
+        return ""
+    label = _class_button('<span class="ece-swatch ece-hatched"></span>unsure')
+    return (
+        f"<tfoot><tr data-doubtful><td>{label}</td><td>{unsure_share(prediction):.1%}</td>"
+        f"<td>&lt; {100 * prediction.unsure_below:g}%</td></tr></tfoot>"
+    )
 
 
 def _note(photo: Photo) -> str:

@@ -14,6 +14,7 @@ from ecenet.app.state.selection import MIN_AREA, Selection, shown_class
 from ecenet.app.state.session import Session
 from ecenet.app.tabs import faithfulness
 from ecenet.app.widgets import download
+from ecenet.app.widgets.class_lists import CLASS_HELP, class_choices
 from ecenet.app.widgets.markup import color_swatch, data_uri, empty_state, escape, on_click
 from ecenet.inference.export import stage_arrays
 from ecenet.inference.overlay import heat_gradient, similarity_overlay
@@ -48,7 +49,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
             scale=2,
             min_width=300,
         )
-        chosen = gr.Dropdown([], label="Class (largest first)", elem_id="class-picker", interactive=True, min_width=160)
+        chosen = gr.Dropdown([], label=f"Class ({CLASS_HELP})", elem_id="class-picker", interactive=True, min_width=160)
     maps = gr.HTML(empty(), elem_id="similarity-view", js_on_load=CLICK)
     gates = gr.HTML("", elem_id="gate-view", js_on_load=CLICK)
     scores = faithfulness.build(session, selection, registry=registry)
@@ -63,15 +64,14 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
 
 
 def render(session: Session, selection: Selection, rows: Rows) -> tuple[gr.Dropdown, str, str]:
-    """The classes of the selected photo, largest first; the maps; the gates."""
+    """The classes, the selected photo's first; the maps; the gates."""
     photo = session.photo(selection)
     if photo is None:
         return gr.Dropdown(choices=[], value=None), empty(), ""
     prediction = photo.prediction
-    names = [prediction.class_names[k] for k in np.argsort(-prediction.final.area, kind="stable")]
     chosen, stage = shown_class(prediction, selection.class_name), session.stage(selection)
     return (
-        gr.Dropdown(choices=names, value=chosen),
+        gr.Dropdown(choices=class_choices(prediction), value=chosen),
         render_maps(prediction, class_name=chosen, stage=stage, rows=rows),
         render_gates(prediction, class_name=chosen, stage=stage),
     )

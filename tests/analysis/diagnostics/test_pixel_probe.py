@@ -139,6 +139,15 @@ def test_small_classes_are_joined_and_no_pixel_is_lost() -> None:
     assert joined[0, 2, 1] == 97
 
 
+def test_no_more_classes_than_asked_for_are_kept() -> None:
+    flows = np.zeros((1, 5, 5), dtype=np.int64)
+    flows[0, range(5), range(5)] = [10, 40, 20, 5, 25]
+    joined, kept = join_small(flows, min_share=0.005, most=2)
+    assert kept == [1, 4]
+    assert joined[0].tolist() == [[40, 0, 0], [0, 25, 0], [0, 0, 35]]
+    assert join_small(flows, min_share=0.3, most=2)[1] == [1]
+
+
 def test_the_flow_draws_changes_strong_and_the_rest_faint() -> None:
     prediction = way(2, 1, 1, 1, 1, 1)
     figure = figures.class_flow(

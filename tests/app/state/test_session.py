@@ -212,3 +212,7 @@ def test_the_page_builds_for_any_weights(tmp_path: Path, umap: UmapWorker) -> No
     assert isinstance(app, gr.Blocks)
     public = {event.api_name for event in app.fns.values() if event.api_visibility != "private"}
     assert public == {"segment", "similarity", "embed", "consistency", "faithfulness", "what_if"}
+    lists = {"class-picker", "without-classes", "edit-class", "edit-other", "move-class", "move-into"}
+    found = {block.elem_id: block for block in app.blocks.values() if getattr(block, "elem_id", None) in lists}
+    assert set(found) == lists
+    assert all(isinstance(block, gr.Dropdown) and block.filterable for block in found.values()), "typing searches"

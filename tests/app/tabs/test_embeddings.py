@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ecenet.analysis.embeddings.embedding_map import MapRequest, draw_map
+from ecenet.analysis.plots import embeddings as plots
 from ecenet.analysis.plots.embeddings import ColorBy, centroid_heatmap, embedding_map, marker_sizes
 from ecenet.app.state.select_events import choose_class, choose_stage
 from ecenet.app.state.selection import Selection
@@ -99,6 +100,17 @@ def test_a_line_of_the_legend_stands_for_a_class_whatever_stage_its_first_point_
     assert [(line.name, line.marker.symbol) for line in lines] == [(name, "circle") for name in CLASS_NAMES]
     for line in lines:
         assert [trace.name for trace in marked(figure) if trace.legendgroup == line.legendgroup] == [line.name] * 2
+
+
+def test_the_legend_of_many_classes_names_those_of_the_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots, "MAX_LEGEND", 2)
+    dogs = make_prediction(np.ones((2, 2), np.uint8))
+    session = Session((Photo("dogs", dogs), *session_of("two").photos), stage_names=tuple(STAGES))
+    figure = figure_of(session, own=1)
+    lines = [trace.name for trace in figure.data if trace.showlegend is not False and trace.legend is None]
+    assert len(lines) == 2
+    assert "dog" in lines, "the only class of the photo that is the session's own"
+    assert {trace.name for trace in marked(figure)} == set(CLASS_NAMES), "all points are drawn"
 
 
 def test_markers_grow_with_the_area() -> None:

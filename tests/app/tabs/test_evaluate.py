@@ -15,6 +15,7 @@ from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, new_session
 from ecenet.app.tabs.evaluate import tab as evaluate
 from ecenet.app.tabs.evaluate.images import Listing, image_cards, image_names, open_data, open_image
+from ecenet.app.tabs.evaluate.tables import MAX_CLASSES, confusion_table
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation import embedding_quality
@@ -82,6 +83,41 @@ def test_a_bank_beside_the_weights_is_shown_and_says_what_it_is(
     save_model(small_model(seed=1), tmp_path / "own")
     about, *_ = evaluate.render(session, Selection(), bank, registry=registry)
     assert "no bank" in about, "both are of other weights"
+
+
+def test_a_matrix_of_many_classes_shows_the_largest_and_the_others_together() -> None:
+    count = MAX_CLASSES + 4
+    names = [f"class {k}" for k in range(count)]
+    confusion = np.diag(1000 - 30 * np.arange(count))
+    confusion[0, count - 1] = 250  # the largest class taken for one of the others
+    confusion[count - 1, 0] = 100
+    page = confusion_table(confusion, names=names, title="Final", whole=False)
+    assert len(re.findall(r"<button", page)) == MAX_CLASSES**2
+    assert page.count('scope="row"') == page.count('scope="col"') == MAX_CLASSES + 1
+    assert f"The {MAX_CLASSES} classes with most pixels; 4 more" in page
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', page)
+    shares = {name: [float(share) for share in re.findall(r"--share:([\d.]+)", cells)] for name, cells in rows}
+    assert shares["class 0"][-1] == pytest.approx(250 / 1250, abs=1e-3)
+    others = confusion[MAX_CLASSES:]
+    assert shares["others"][0] == pytest.approx(100 / others.sum(), abs=1e-3)
+    for values in shares.values():
+        assert sum(values) == pytest.approx(1, abs=0.01), "no pixel is left out"
+
+    whole = confusion_table(confusion, names=names, title="Final", whole=True)
+    assert len(re.findall(r"<button", whole)) == count**2
+    assert "others" not in whole
+    for few in (3, MAX_CLASSES + 1):
+        page = confusion_table(confusion[:few, :few], names=names[:few], title="Final", whole=False)
+        assert "others" not in page, "a class alone is no others"
+
+
+def test_all_classes_are_offered_only_where_some_are_left_out(registry: ModelRegistry, bank: EmbeddingBank) -> None:
+    session = new_session(registry)
+    assert evaluate.render_whole(session, Selection(), bank, registry=registry).visible is False
+    assert evaluate.render_whole(session, Selection(), None, registry=registry).visible is False
+    matrix = evaluate.render_matrix(session, Selection(), bank, True, registry=registry)
+    assert matrix == evaluate.render(session, Selection(), bank, registry=registry)[1], "three classes are all"
+    assert evaluate.render_matrix(session, Selection(), None, True, registry=registry) == ""
 
 
 def test_a_cell_opens_the_images_behind_it(registry: ModelRegistry, bank: EmbeddingBank) -> None:

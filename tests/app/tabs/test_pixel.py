@@ -33,6 +33,17 @@ def sentence(*classes: int) -> str:
     return pixel.blame_sentence(prediction, probe_pixel(prediction, 0, 0))
 
 
+def test_the_sentence_says_first_that_the_answer_is_unsure() -> None:
+    labels = np.array([[1]], dtype=np.uint8)
+    prediction = make_prediction(labels)
+    prediction.final.mask_logits[:] = np.log([0.3, 0.4, 0.3])[:, None, None]
+    probe = probe_pixel(prediction, 0, 0)
+    told = pixel.blame_sentence(replace(prediction, unsure_below=0.41), probe)
+    assert told.startswith("Unsure: best guess dog, 40%. Decided at Coarse (ECE): dog (100%)")
+    for below in (None, 0.4):
+        assert pixel.blame_sentence(replace(prediction, unsure_below=below), probe).startswith("Decided at")
+
+
 def test_the_sentence_tells_who_decided_and_what_was_before() -> None:
     assert sentence(1, 1, 2, 2, 2, 2) == (
         "Decided at Stage 3: before it was dog (100%), since then cat (100%). "

@@ -138,6 +138,30 @@ def test_the_page_tells_the_browser_names_colours_and_sizes() -> None:
     assert re.findall(r'<tr data-class="(\d)">', page)[:2] == ["1", "0"], "dog is larger than background"
 
 
+def test_a_photo_says_how_much_of_it_is_unsure() -> None:
+    prediction = make_prediction(LABELS)
+    prediction.final.confidence[:, :2] = 0.3
+    page = segment.render_masks(Photo("photo", replace(prediction, unsure_below=0.41)), "stage2", 0.6)
+    assert 'data-unsure-below="41"' in page
+    rows = re.findall(r"<tr data-doubtful>.*?unsure.*?<td>(.*?)</td><td>(.*?)</td></tr>", page)
+    assert rows == [("50.0%", "&lt; 41%")], "once, of the final mask"
+    assert "unsure of most" not in page, "half is not most"
+    prediction.final.confidence[0, 2] = 0.3
+    page = segment.render_masks(Photo("photo", replace(prediction, unsure_below=0.41)), "final", 0.6)
+    assert "unsure of most of this photo (62% of it): what is there may be none of the 3 classes" in page
+
+
+def test_weights_without_a_threshold_are_never_unsure() -> None:
+    session = session_with()
+    page = segment.render(session, Selection(), 0.6)
+    assert 'data-unsure-below="null"' in page
+    assert "data-doubtful" not in page
+    assert "unsure" not in page.replace("data-unsure-below", "")
+    assert segment.render_unsure(session, Selection()).visible is False
+    photo = Photo("photo", replace(make_prediction(LABELS), unsure_below=0.5))
+    assert segment.render_unsure(session.with_photo(photo), Selection(photo=1)).visible is True
+
+
 def test_class_names_cannot_inject_html() -> None:
     prediction = replace(make_prediction(LABELS), class_names=["sky", '"><script>alert(1)</script>', "cat"])
     assert "<script>" not in segment.render_masks(Photo("photo", prediction), "final", 0.6)

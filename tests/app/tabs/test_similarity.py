@@ -1,6 +1,7 @@
 """Similarity maps and gates: common scales, what a click selects, what can be taken away."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from ecenet.app.state.select_events import choose_place
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.tabs import similarity
+from ecenet.app.widgets.class_lists import class_choices
 from ecenet.inference.export import stage_arrays
 from tests.support.predictions import CLASS_NAMES, STAGES, make_prediction
 from tests.support.web.toasts import toasted
@@ -51,6 +53,14 @@ def test_what_is_rounded_to_zero_has_no_sign() -> None:
     assert 'from 0.0 to 0.0"' in page
     assert ", 0.0 … 0.0<" in page
     assert "-0.0" not in page
+
+
+def test_the_photos_classes_are_offered_first_then_things_then_scenes() -> None:
+    names = ["sky", "dog", "road", "cat"]
+    prediction = replace(PREDICTION, class_names=names)
+    areas = np.array([0.0, 0.4, 0.6, 0.0])
+    prediction = replace(prediction, stages=prediction.stages | {"final": replace(prediction.final, area=areas)})
+    assert class_choices(prediction) == ["road", "dog", "cat", "sky"]
 
 
 def test_one_class_is_shown_at_every_stage_or_every_class_at_one() -> None:

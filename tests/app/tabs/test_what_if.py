@@ -23,6 +23,7 @@ from ecenet.app.state.session import Session, add_photo, new_session
 from ecenet.app.tabs.what_if import controls, handlers
 from ecenet.app.tabs.what_if import tab as what_if
 from ecenet.app.tabs.what_if.render import render_details, render_result
+from ecenet.app.widgets.class_lists import class_choices
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.weights import save_model
 from ecenet.model.config import Embeddings
@@ -305,7 +306,8 @@ def test_an_experiment_ends_with_its_model(session: Session, registry: ModelRegi
 def test_there_is_to_choose_what_the_session_has(session: Session, registry: ModelRegistry) -> None:
     choices = controls.render_choices(session, HERE, Experiment())
     without, stage, first, second, attention, updater, source, *_ = choices
-    assert [name for name, _ in without.choices] == CLASS_NAMES
+    assert [name for name, _ in without.choices] == class_choices(session.photos[0].prediction)
+    assert sorted(name for name, _ in first.choices) == sorted(CLASS_NAMES)
     assert [value for _, value in stage.choices] == ["ece", "stage4", "stage3", "stage2", "stage1"]
     assert first.value != second.value
     assert attention.value == updater.value == ["stage4", "stage3", "stage2", "stage1"]

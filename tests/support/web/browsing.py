@@ -32,7 +32,10 @@ COVERED = """canvas => {
   for (let i = 3; i < data.length; i += 4) covered += data[i] > 0;
   return covered / (canvas.width * canvas.height);
 }"""
-SEGMENT_PARTS = ["segment-view", "segment-marker", "mask-opacity", "mask-mode", "mask-boundaries"]
+SEGMENT_PARTS = [
+    *("segment-view", "segment-marker", "mask-opacity", "mask-mode"),
+    *("mask-boundaries", "mask-names", "mask-unsure"),
+]
 expect.set_options(timeout=LONG)
 
 
@@ -54,8 +57,8 @@ def address(runs: Path) -> Iterator[str]:
 
 
 @contextmanager
-def served_app(runs: Path) -> Iterator[str]:
-    """The address of an app that is there as long as the context is."""
+def served_app(runs: Path, *options: str) -> Iterator[str]:
+    """The address of an app that is there as long as the context is; options are `app.py`'s."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -63,7 +66,7 @@ def served_app(runs: Path) -> Iterator[str]:
     ARTIFACTS.mkdir(exist_ok=True)
     with (ARTIFACTS / "app.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(port), "--runs", str(runs)],
+            [sys.executable, "app.py", "--port", str(port), "--runs", str(runs), *options],
             cwd=ROOT,
             stdout=log,
             stderr=subprocess.STDOUT,

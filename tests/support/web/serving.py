@@ -114,7 +114,7 @@ def _write_files(folder: Path, predictor: Predictor) -> Prediction:
     return prediction
 
 
-def readme_examples(language: str) -> list[str]:
-    """Code of the README's section on the API."""
-    section = README.read_text(encoding="utf-8").split("\n## API\n")[1].split("\n## ")[0]
-    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+def readme_examples(language: str, *, section: str = "API") -> list[str]:
+    """Code of one of the README's sections."""
+    text = README.read_text(encoding="utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)

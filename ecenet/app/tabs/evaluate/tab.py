@@ -16,14 +16,14 @@ from ecenet.analysis.diagnostics.bank_statistics import (
 )
 from ecenet.analysis.plots.quality import quality_curves
 from ecenet.app.error_toasts import show_errors
-from ecenet.app.state.events import EACH, MODEL_EACH, Subscription, event_data
+from ecenet.app.state.events import EACH, LATEST, MODEL_EACH, Subscription, event_data
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import find_bank
 from ecenet.app.state.select_events import required_file
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Session
 from ecenet.app.tabs.evaluate.images import Listing, image_cards, image_names, open_data, open_image
-from ecenet.app.tabs.evaluate.tables import about_bank, confusion_table, spread_table
+from ecenet.app.tabs.evaluate.tables import about_bank, confusion_table, leaves_out, occurring_classes, spread_table
 from ecenet.app.widgets.data_fields import data_fields
 from ecenet.app.widgets.markup import empty_state, on_click
 from ecenet.common.errors import UserError
@@ -90,6 +90,9 @@ def build(
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             matrix = gr.HTML(js_on_load=CLICK, elem_id="confusion")
+            whole = gr.Checkbox(
+                label="All classes", visible=False, container=False, elem_id="confusion-whole", interactive=True
+            )
         with gr.Column(scale=1, min_width=240):
             images = gr.HTML(js_on_load=CLICK_IMAGE, elem_id="cell-images")
     quality = gr.Plot(show_label=False, visible=False, elem_id="embedding-quality")
@@ -117,12 +120,17 @@ def build(
     drawn = Subscription(draw_images, [session, opened, listing, folder, layout], [images], runs_model=local_files)
     where = [session, selection, opened]
 
-    def draw(session: Session, selection: Selection, opened: EmbeddingBank | None) -> tuple[Any, ...]:
-        return *render(session, selection, opened, registry=registry), render_quality(
-            session, opened, registry=registry
+    def draw(session: Session, selection: Selection, opened: EmbeddingBank | None, whole: bool) -> tuple[Any, ...]:
+        return (
+            *render(session, selection, opened, registry=registry, whole=whole),
+            render_quality(session, opened, registry=registry),
+            render_whole(session, selection, opened, registry=registry),
         )
 
-    view = Subscription(draw, where, [about, matrix, listing, spreads, quality], "stage", then=drawn)
+    shown = [about, matrix, listing, spreads, quality, whole]
+    view = Subscription(draw, [*where, whole], shown, "stage", then=drawn)
+    draw_matrix = show_errors(partial(render_matrix, registry=registry))
+    whole.input(draw_matrix, [*where, whole], matrix, **LATEST)
     drawn.after(folder.submit, show_progress="minimal")
     drawn.after(layout.input, show_progress="minimal")
 
@@ -179,9 +187,18 @@ def source_of(session: Session, opened: EmbeddingBank | None, *, registry: Model
 
 
 def render(
-    session: Session, selection: Selection, opened: EmbeddingBank | None, *, registry: ModelRegistry
+    session: Session,
+    selection: Selection,
+    opened: EmbeddingBank | None,
+    *,
+    registry: ModelRegistry,
+    whole: bool = False,
 ) -> tuple[str, str, Listing | None, str]:
-    """What the bank is, the confusion matrix, the worst images, and the classes' spread; all at the selected stage."""
+    """What the bank is, the confusion matrix, the worst images, and the classes' spread; all at the selected stage.
+
+    Args:
+        whole: the matrix with all classes, however many there are.
+    """
     source = source_of(session, opened, registry=registry)
     if source is None:
         return empty_state(NO_BANK), "", None, ""
@@ -191,7 +208,7 @@ def render(
     worst = tuple((image, f"{score:.0%}") for image, score in worst_images(bank, stage, count=LISTED))
     return (
         about_bank(bank, stage=stage),
-        confusion_table(confusion, names=names, title=stage_title(stage)),
+        render_matrix(session, selection, opened, whole, registry=registry),
         Listing("Worst images, by the mean IoU of their classes", stage, worst),
         spread_table(
             class_spreads(bank, stage, min_area=MIN_AREA),
@@ -200,6 +217,33 @@ def render(
             colors=colors,
         ),
     )
+
+
+def render_matrix(
+    session: Session, selection: Selection, opened: EmbeddingBank | None, whole: bool, *, registry: ModelRegistry
+) -> str:
+    """The confusion matrix at the selected stage; nothing without a bank."""
+    source = source_of(session, opened, registry=registry)
+    if source is None:
+        return ""
+    stage = session.embedding_stage(selection)
+    return confusion_table(
+        stage_confusion(source.bank, stage),
+        names=source.bank.about["class_names"],
+        title=stage_title(stage),
+        whole=whole,
+    )
+
+
+def render_whole(
+    session: Session, selection: Selection, opened: EmbeddingBank | None, *, registry: ModelRegistry
+) -> gr.Checkbox:
+    """The choice of all classes, where there are more than the matrix shows without it."""
+    source = source_of(session, opened, registry=registry)
+    if source is None:
+        return gr.Checkbox(visible=False)
+    occurring = occurring_classes(stage_confusion(source.bank, session.embedding_stage(selection)))
+    return gr.Checkbox(label=f"All {len(occurring)} classes", visible=leaves_out(occurring))
 
 
 def render_quality(session: Session, opened: EmbeddingBank | None, *, registry: ModelRegistry) -> gr.Plot:

@@ -7,8 +7,10 @@ from ecenet.app.widgets.markup import color_swatch, escape
 from ecenet.evaluation.bank import EmbeddingBank
 from ecenet.inference.prediction import stage_title
 
-MAX_CLASSES = 30
-"""Rows of the confusion matrix: the classes with most pixels."""
+MAX_CLASSES = 12
+"""Rows of the confusion matrix, as far as it is not asked for whole: the classes with most pixels. One more is shown
+where the others would be that one alone."""
+OTHERS = "others"
 
 
 def about_bank(bank: EmbeddingBank, *, stage: str) -> str:
@@ -25,13 +27,31 @@ def about_bank(bank: EmbeddingBank, *, stage: str) -> str:
     return f'<p class="ece-bank">{where}.</p><p class="ece-bank">mIoU {mious}</p>'
 
 
-def confusion_table(confusion: np.ndarray, *, names: list[str], title: str) -> str:
-    """Rows are the truth, in shares of its pixels; columns may hold classes that nothing truly is. Each cell is a
-    button."""
+def occurring_classes(confusion: np.ndarray) -> list[int]:
+    """Classes that are labelled or predicted: those with most labelled pixels first."""
     pixels, predictions = confusion.sum(axis=1), confusion.sum(axis=0)
-    order = np.lexsort((-predictions, -pixels))[:MAX_CLASSES].tolist()
-    shown = [k for k in order if pixels[k] + predictions[k] > 0]
+    return [int(k) for k in np.lexsort((-predictions, -pixels)) if pixels[k] + predictions[k] > 0]
+
+
+def leaves_out(occurring: list[int]) -> bool:
+    """Whether a matrix that is not asked for whole has room for some of the classes only."""
+    return len(occurring) > MAX_CLASSES + 1
+
+
+def confusion_table(confusion: np.ndarray, *, names: list[str], title: str, whole: bool = True) -> str:
+    """Rows are the truth, in shares of its pixels; columns may hold classes that nothing truly is. Each cell is a
+    button.
+
+    Args:
+        whole: all classes that occur; else the `MAX_CLASSES` largest, and the others together in a last row and column,
+            whose cells are no buttons.
+    """
+    occurring = occurring_classes(confusion)
+    shown = occurring if whole or not leaves_out(occurring) else occurring[:MAX_CLASSES]
+    others = [k for k in occurring if k not in shown]
+    pixels = confusion.sum(axis=1)
     heads = "".join(f'<th scope="col"><span>{escape(names[k])}</span></th>' for k in shown)
+    heads += f'<th scope="col"><span>{OTHERS}</span></th>' if others else ""
     body = ""
     for truth in (k for k in shown if pixels[k] > 0):
         cells = ""
@@ -44,12 +64,32 @@ def confusion_table(confusion: np.ndarray, *, names: list[str], title: str) -> s
                 f'title="{pair}: {share:.1%}" aria-label="{pair}: {text or "less than 0.5%"}" '
                 f'style="--share:{share:.3f}">{text}</button></td>'
             )
+        if others:
+            cells += _share_cell(confusion[truth, others].sum() / pixels[truth])
         body += f'<tr><th scope="row">{escape(names[truth])}</th>{cells}</tr>'
+    if pixels[others].sum() > 0:
+        rest = confusion[others]
+        shares = [rest[:, k].sum() / rest.sum() for k in shown]
+        cells = "".join(_share_cell(share) for share in [*shares, rest[:, others].sum() / rest.sum()])
+        body += f'<tr><th scope="row">{OTHERS}</th>{cells}</tr>'
     return f"""
 <div class="ece-scroll"><table class="ece-gates ece-confusion">
   <caption>{title}: where the pixels of each true class (rows) go</caption>
   <thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody>
-</table></div>"""
+</table></div>{_others_note(len(shown), len(others)) if others else ""}"""
+
+
+def _others_note(shown: int, others: int) -> str:
+    return (
+        f'<p class="ece-note">The {shown} classes with most pixels; {others} more are together in “{OTHERS}”. The bank '
+        "holds all.</p>"
+    )
+
+
+def _share_cell(share: float) -> str:
+    """A share of several classes' pixels, which no list of images stands behind."""
+    text = f"{share:.0%}" if share >= 0.005 else ""
+    return f'<td><span class="ece-share" style="--share:{share:.3f}">{text}</span></td>'
 
 
 def spread_table(spreads: list[ClassSpread], *, iou: np.ndarray, names: list[str], colors: list[list[int]]) -> str:

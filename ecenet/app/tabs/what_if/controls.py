@@ -10,6 +10,7 @@ from ecenet.app.state.experiment import Experiment
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection, shown_class
 from ecenet.app.state.session import Session
+from ecenet.app.widgets.class_lists import CLASS_HELP, class_choices
 from ecenet.inference.prediction import stage_title
 from ecenet.model.edit_checks import HeadParts
 
@@ -128,7 +129,8 @@ def paint() -> Paint:
         1, MAX_PROTOTYPES, value=3, step=1, label="Prototypes", info="At most, of a class that has several."
     )
     make = gr.Button("Make it a class", variant="primary", elem_id="make-class")
-    without = gr.Dropdown([], multiselect=True, label="Leave out classes", interactive=True, elem_id="without-classes")
+    label = f"Leave out classes ({CLASS_HELP})"
+    without = gr.Dropdown([], multiselect=True, label=label, interactive=True, elem_id="without-classes")
     upload = gr.UploadButton(
         "Open a saved class", file_types=[".safetensors"], type="filepath", size="sm", elem_id="open-class"
     )
@@ -184,7 +186,7 @@ def render_choices(session: Session, selection: Selection, experiment: Experimen
     """What there is to choose, for `Paint.without`, `Edit.choices`, `KnockOut.stages` and `Move.choices`."""
     photo = session.photo(selection)
     experiment = experiment.of(session)
-    names = photo.prediction.class_names if photo is not None else []
+    names = class_choices(photo.prediction) if photo is not None else []
     first = shown_class(photo.prediction, selection.class_name) if photo is not None else None
     second = next((name for name in names if name != first), None)
     sau = [(stage_title(name), name) for name in session.stage_names if name not in ("ece", "final")]

@@ -1,0 +1,70 @@
+// The legend of the Segment tab: a search box, and classes that stand out in the picture. Rows are pointed at, or their
+// buttons focused; a click on a button keeps its class until the next one. `listen` is told which class is to stand out:
+// its index, DOUBTFUL for what is unsure, null for none.
+const MANY_ROWS = 12; // without a search box
+const DOUBTFUL = -1;
+
+const legendOf = (element, listen) => {
+  const state = {pointed: null, kept: null, found: null, sent: null};
+  const rows = () => [...element.querySelectorAll('.ece-legend tbody tr')];
+  const shown = () => rows().filter((row) => !row.hidden && !row.closest('table').hidden);
+  const classOf = (row) => (row.dataset.class === undefined ? DOUBTFUL : Number(row.dataset.class));
+  const rowAt = (target) => target.closest('.ece-legend tr[data-class], .ece-legend tr[data-doubtful]');
+
+  const tell = () => {
+    const chosen = state.pointed ?? state.kept ?? state.found;
+    if (chosen === state.sent) return;
+    state.sent = chosen;
+    listen(chosen);
+  };
+
+  const point = (target) => {
+    const row = target && rowAt(target);
+    state.pointed = row ? classOf(row) : null;
+    tell();
+  };
+
+  // Rows whose names hold what was typed; a single one stands out.
+  const search = () => {
+    const box = element.querySelector('.ece-find');
+    if (!box) return;
+    const wanted = box.value.trim().toLowerCase();
+    for (const row of rows()) row.hidden = !row.cells[0].textContent.trim().toLowerCase().includes(wanted);
+    const found = shown();
+    state.found = wanted && found.length === 1 ? classOf(found[0]) : null;
+    element.querySelector('.ece-none').hidden = found.length > 0;
+    tell();
+  };
+
+  // For another stage, whose classes are others: a search that is going on stays.
+  const refresh = () => {
+    const box = element.querySelector('.ece-find');
+    if (!box) return;
+    const all = rows().filter((row) => !row.closest('table').hidden);
+    box.hidden = all.length <= MANY_ROWS && !box.value;
+    search();
+  };
+
+  const forget = () => {
+    Object.assign(state, {pointed: null, kept: null, found: null, sent: null});
+  };
+
+  element.addEventListener('input', (event) => event.target.matches('.ece-find') && search());
+  element.addEventListener('pointerover', (event) => point(event.target));
+  element.addEventListener('pointerleave', () => point(null));
+  element.addEventListener('focusin', (event) => event.target.matches('.ece-class:focus-visible') && point(event.target));
+  element.addEventListener('focusout', (event) => event.target.matches('.ece-class') && point(null));
+  element.addEventListener('click', (event) => {
+    const button = event.target.closest('.ece-class');
+    if (!button) return;
+    const chosen = classOf(rowAt(button));
+    state.kept = state.kept === chosen ? null : chosen;
+    state.pointed = null;
+    for (const one of element.querySelectorAll('.ece-class')) {
+      one.setAttribute('aria-pressed', classOf(rowAt(one)) === state.kept);
+    }
+    tell();
+  });
+
+  return {refresh, forget};
+};
