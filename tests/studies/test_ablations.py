@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
+from ecenet.__main__ import main
 from ecenet.evaluation import embedding_quality
 from ecenet.model.config import ReleaseConfig
 from ecenet.studies.ablation_plot import ablation_figure, ablation_page, embeddings_figure
@@ -245,3 +246,18 @@ def test_the_tables_and_plots_of_embeddings_show_both_ends_of_the_head() -> None
     both, one = (ablation_page(Findings(miou, found)) for found in (embeddings, {}))
     assert both.count("What class embeddings know") == 1
     assert one.count("What class embeddings know") == 0
+
+
+def test_the_command_prints_both_tables_and_writes_one_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding_quality, "MIN_IOU", 0.0)
+    data, page = write_folder(tmp_path / "data", images=2), tmp_path / "page.html"
+    words = ["--data", str(data), "--out", str(tmp_path / "out"), "--no-pretrained", "--steps", "1", "--embed-dim", "8"]
+    words += ["--image-size", "64", "--crop-size", "64", "--batch-size", "2", "--workers", "0"]
+    words += ["--release.embed-dim", "16", "--variants", "whole", "release", "--html", str(page)]
+    assert main(["ablate", *words]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count(VARIANTS["release"].summary) == 2
+    assert "What embeddings know, across photos:" in printed
+    assert page.read_text(encoding="utf-8").count("one dot a training") == 2

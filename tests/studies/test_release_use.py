@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from ecenet.analysis.interventions.painting import paint_class
 from ecenet.analysis.interventions.transplant import transplant
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import copy_weights, load_model, save_model
+from ecenet.model.config import ModelConfig
+from ecenet.model.ecenet import ECENet
 from ecenet.model.release import ECENetRelease
 from ecenet.studies.knockouts import knock_outs_of
 from ecenet.training.run_folder import list_runs
@@ -62,6 +65,18 @@ def test_training_with_other_classes_begins_from_all_but_the_class_tensors(class
     assert all(torch.equal(model.state_dict()[name], own[name]) for name in kept)
     with refused("tensor-mismatch"):
         copy_weights(small_model(), model)
+
+
+def test_so_does_ours_with_embeddings_of_mask_logits() -> None:
+    config = ModelConfig(embed_dim=16, extraction="logits")
+    for classes, kept in ((3, set()), (4, {"extract.pyramid.project.weight"})):
+        names = [f"class {k}" for k in range(classes)]
+        about: dict[str, Any] = {"class_colors": [[0, 0, 0]] * classes, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+        source, model = small_model(config=config, seed=1), ECENet(config, class_names=names, **about)
+        copy_weights(source, model)
+        given = source.state_dict()
+        new = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, given[name])}
+        assert new == kept | {"extract.mask.3.weight", "extract.mask.3.bias"}
 
 
 def test_the_same_loop_trains_it_and_goes_on(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,19 @@ def test_a_killed_and_resumed_run_ends_bit_for_bit_like_a_whole_one(
     assert_equal(load_model(killed.out / "model").state_dict(), load_model(whole / "model").state_dict())
     assert [entry["step"] for entry in metrics(killed.out)] == [2, 4, 6]
     assert not list(killed.out.glob("*.part"))
+
+
+def test_a_run_that_is_older_than_some_settings_goes_on_without_them(
+    config: TrainConfig, whole: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    stored = torch.load(run / "last.pt", weights_only=True)
+    for name in ("attention", "gate_bias", "candidate"):
+        del stored["settings"][name]
+    torch.save(stored, run / "last.pt")
+    train(changed(config, out=run))
+    with refused("changed-settings", "attention plain → negated"):
+        train(changed(config, out=run, model=replace(config.model, attention="negated")))
 
 
 def test_a_complete_run_is_only_scored_again(config: TrainConfig, whole: Path, tmp_path: Path) -> None:

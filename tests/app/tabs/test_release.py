@@ -23,9 +23,10 @@ from ecenet.data.layouts.folder import read_folder
 from ecenet.evaluation.bank import embed_split
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.weights import save_model
+from ecenet.model.config import ModelConfig
 from ecenet.training.snapshots import take_snapshot
 from tests.support.fitters import ScriptedFitter
-from tests.support.helpers import noise_image, small_release, write_folder
+from tests.support.helpers import noise_image, small_model, small_release, write_folder
 from tests.support.refusals import refused
 
 STAGES = ("ece", "stage3", "stage2", "stage1", "final")
@@ -91,6 +92,14 @@ def test_the_what_if_tab_says_what_it_cannot_do_and_does_the_rest(opened: tuple[
     assert parts["gate"].info == controls.GATE_ADDS
     with refused("unsupported-by-weights", "ECENet", "trans"):
         handlers.make_class(session, HERE, painted(session), "mine", "mean", 3, registry=registry)
+
+
+def test_with_embeddings_of_mask_logits_ours_says_that_nothing_painted_becomes_a_class() -> None:
+    parts = small_model(config=ModelConfig(embed_dim=16, extraction="logits", updater="gated_addition")).parts
+    text = controls.limits(parts)
+    assert "extraction: logits" in text
+    assert text.endswith("what can be changed: masks, embeddings, the updater, the attention.")
+    assert (parts.gated, parts.gate_adds, parts.new_classes) == (True, True, False)
 
 
 @pytest.mark.parametrize("stage", ["ece", "stage3", "stage2", "stage1"])
