@@ -16,7 +16,6 @@ from torch import Tensor
 from ecenet.common.error_codes import ErrorCode
 from ecenet.inference import weights
 from ecenet.inference.weights import load_model, save_model, shipped_weights
-from ecenet.model.backbone import load_backbone_file
 from ecenet.model.config import ModelConfig, SegViTConfig
 from ecenet.model.ecenet import ECENet
 from ecenet.model.network import Network
@@ -267,33 +266,6 @@ def test_hub_id_loads_what_was_downloaded_before(
     assert load_model("someone/tiny").class_names == ["sky", "grass", "road", "car"]
     (snapshot / "model.safetensors").unlink()
     assert_names(refusal("file-missing", "someone/tiny"), "model.safetensors")
-
-
-def test_backbone_file_may_hold_more_but_not_less(make_model: MakeModel, tmp_path: Path) -> None:
-    source, target = make_model().backbone.network, make_model().backbone.network
-    with torch.no_grad():
-        source.get_parameter("conv_stem.weight").fill_(0.25)
-    tensors = {**source.state_dict(), "classifier.weight": torch.zeros(3, 3)}
-    path = tmp_path / "backbone.safetensors"
-    save_file(tensors, path)
-    load_backbone_file(target, path)
-    assert target.get_parameter("conv_stem.weight").eq(0.25).all()
-
-    del tensors["conv_stem.weight"]
-    save_file(tensors, path)
-    with refused("tensor-mismatch", path, 1, "conv_stem.weight"):
-        load_backbone_file(target, path)
-    with refused("file-damaged", tmp_path / "nothing.safetensors"):
-        load_backbone_file(target, tmp_path / "nothing.safetensors")
-
-
-def test_backbone_may_come_from_a_checkpoint(make_model: MakeModel, tmp_path: Path) -> None:
-    trained, other = make_model(), make_model(embed_dim=32).backbone.network
-    with torch.no_grad():
-        trained.get_parameter("backbone.network.conv_stem.weight").fill_(0.25)
-    save_model(trained, tmp_path)
-    load_backbone_file(other, tmp_path / "model.safetensors")
-    assert other.get_parameter("conv_stem.weight").eq(0.25).all()
 
 
 def test_weights_that_a_full_disk_refuses_leave_the_old_ones_whole(tmp_path: Path) -> None:
