@@ -249,10 +249,10 @@ class ECENet(
             if not self.reconstruction:
                 features.append(module(feature))
                 continue
-            assert isinstance(module, TwoBranches), "asked before"
             combined, intrinsic, diverse = module(feature, diversify=edits.diverse)
             features.append(combined)
             if self.training:
+                assert isinstance(module, TwoBranches), "there is reconstruction"
                 diversity = diversity + module.diversity(intrinsic, diverse) / len(self.reconstruct)
         return features, diversity
 
