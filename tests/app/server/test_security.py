@@ -162,7 +162,7 @@ def test_in_public_there_are_no_trainings_and_no_folders(visitor: Visitor, tmp_p
     for form in (visitor.element("bank-data"), visitor.element("bank-layout")):
         assert form["id"] in {number for one in visitor.listeners for number in one["inputs"]}, "still can be called"
     with opened_in(tmp_path) as opened:
-        drawn = visitor.send([(visitor.listener("confusion", output=True), [None] * 4, None)])
+        drawn = visitor.send([(visitor.listener("class-spreads", output=True), [None] * 4, None)])
         assert drawn[0]["success"], "the matrix of the bank beside the weights, and a list of its worst images"
         listener = visitor.listener("bank-data")
         (names,) = visitor.send([(listener, [None, None, None, str(data), "folder"], None)])
