@@ -37,7 +37,7 @@ def test_names_out_of_a_strangers_file_stay_text(page: Page, tmp_path: Path) -> 
         bundle.writestr("view.json", json.dumps(view))
     (tmp_path / "saved.zip").write_bytes(saved.getvalue())
     open_saved(page, tmp_path / "saved.zip")
-    expect(page.locator(".ece-side .ece-note")).to_contain_text("onerror")
+    expect(page.locator(".ece-side .ece-note:visible")).to_contain_text("onerror")
     for tab, shown in (("Compare", "#photo-grid .ece-card"), ("Class embeddings", "#neighbors .ece-point")):
         page.get_by_role("tab", name=tab, exact=True).click()
         expect(page.locator(shown).first).to_contain_text("onerror")
