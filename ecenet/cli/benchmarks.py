@@ -9,6 +9,7 @@ import tyro
 
 from ecenet.cli.core import write_text
 from ecenet.common.errors import UserError
+from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.studies.benchmarks.options import PeerOptions
 from ecenet.training.config import HALF, Precision, TrainConfig
 
@@ -84,7 +85,7 @@ class Benchmark:
 class BenchmarkViews:
     """Time what the app draws after a click, and UMAP, and tell how much a full session holds."""
 
-    weights: str = "voc13"
+    weights: str = DEFAULT_WEIGHTS
     """Name of shipped weights, a folder, or a Hub id."""
     rounds: int = 20
 

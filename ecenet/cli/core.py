@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ecenet.app.server.options import Options
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
+from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.training.config import HALF, Precision
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Predict:
     """Photos to segment."""
     out: Path
     """Folder to write to; each photo gets a folder of its own in it."""
-    weights: str = "voc13"
+    weights: str = DEFAULT_WEIGHTS
     """Name of shipped weights, a folder, or a Hub id."""
     opacity: float = 0.6
     """Of the class colours in the overlay, 0 … 1."""
@@ -82,7 +83,7 @@ class Evaluate:
     """Folder of the data set."""
     layout: Layout = "folder"
     """How the data lies there: `images/<split>`, `masks/<split>` and `classes.json`, or as its publisher has it."""
-    weights: str = "voc13"
+    weights: str = DEFAULT_WEIGHTS
     """Name of shipped weights, a folder, or a Hub id."""
     split: str = "val"
     classes: int | None = None
@@ -183,6 +184,8 @@ class Ship:
     """Also state the mean over the first so many classes."""
     image_size: int | None = None
     """Longest side in pixels to predict at, instead of the one trained around."""
+    map: Path | None = None
+    """Where the data's classes are others than the weights': a file such as the command `map` proposes."""
     which: Literal["best", "model", "both"] = "best"
     """Of a run: weights of the best validation, of the last step, or the mean of both."""
 
@@ -194,7 +197,9 @@ class Ship:
         make_folder(self.out)
         names = ("best", "model") if self.which == "both" else (self.which,)
         sources = [source for folder in self.folders for source in weights_in(folder, names=names)]
-        figures = ship(sources, self.out, data=data, classes=self.classes, image_size=self.image_size)
+        figures = ship(
+            sources, self.out, data=data, classes=self.classes, image_size=self.image_size, map_file=self.map
+        )
         print(figures_table(figures))
 
 
@@ -206,7 +211,7 @@ class Embed:
     """Folder of the data set."""
     out: Path
     """The file, .parquet."""
-    weights: str = "voc13"
+    weights: str = DEFAULT_WEIGHTS
     """Name of shipped weights, a folder, or a Hub id."""
     layout: Layout = "folder"
     """How the data lies there."""

@@ -10,6 +10,7 @@ import tyro
 from ecenet.cli.core import write_text
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
+from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.studies.options import Decoder, FewShotOptions, WarningOptions
 from ecenet.training.config import TrainConfig
 
@@ -114,7 +115,7 @@ class Knockout:
     layout: Layout = "folder"
     """How the data lies there."""
     split: str = "val"
-    weights: str = "voc13"
+    weights: str = DEFAULT_WEIGHTS
     """Name of shipped weights, a folder, or a Hub id."""
     limit: int | None = None
     """Look at so many images only, evenly spread."""
@@ -141,7 +142,7 @@ class Fewshot:
     """Folder of a data set with other classes than the weights'."""
     layout: Layout = "folder"
     """How the data lies there."""
-    weights: str = "voc13"
+    weights: str = DEFAULT_WEIGHTS
     """Name of shipped weights, a folder, or a Hub id."""
     support_split: str = "train"
     """Photos to paint on, by their true masks."""

@@ -8,6 +8,7 @@ import torch
 
 from ecenet.common.errors import UserError
 from ecenet.data.split import LabelledSplit
+from ecenet.evaluation.class_map import read_class_map
 from ecenet.evaluation.evaluate import check_classes, count_pixels, score
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model, save_model
@@ -16,7 +17,13 @@ from ecenet.model.tensor_files import INDEX_FILE, SINGLE_FILE
 
 
 def ship(
-    sources: Sequence[Path], out: Path, *, data: LabelledSplit, classes: int | None, image_size: int | None
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    data: LabelledSplit,
+    classes: int | None,
+    image_size: int | None,
+    map_file: Path | None = None,
 ) -> dict[str, Any]:
     """Write `out` as fp16 and put its own scores into its config's recipe.
 
@@ -25,14 +32,19 @@ def ship(
         data: labelled split to measure on.
         classes: also measure the mean over the first so many classes.
         image_size: longest side in pixels to predict at, instead of the one trained around.
+        map_file: from the weights' classes to the data's, where they differ; see `ecenet/evaluation/class_map.py`.
     Returns: the figures, JSON-able: split, images, and mIoU by stage over all and over the first classes.
     """
     trained = load_average(sources)
-    check_classes(classes, trained.class_names)
+    class_map = None
+    if map_file is not None:
+        class_map = read_class_map(map_file, weights_names=trained.class_names, data_names=data.labels.class_names)
+    names = trained.class_names if class_map is None else class_map.class_names
+    check_classes(classes, names)
     trained.image_size = image_size or trained.image_size
     save_model(trained, out, half=True)
     model = load_model(out)
-    counts = count_pixels(Predictor(model), data)
+    counts = count_pixels(Predictor(model), data, class_map=class_map)
     every = score(counts).to_json()
     figures: dict[str, Any] = {
         "data": data.labels.name,
@@ -41,7 +53,7 @@ def ship(
         "image_size": model.image_size,
         "pixel_accuracy": every["pixel_accuracy"],
         "per_class": every["per_class"],
-        f"miou_{model.num_classes}": every["stages"],
+        f"miou_{len(names)}": every["stages"],
     }
     if classes is not None:
         figures[f"miou_{classes}"] = score(counts, classes=classes).to_json()["stages"]

@@ -9,12 +9,13 @@ import torch
 
 from ecenet.__main__ import main
 from ecenet.data.layouts.folder import read_folder
+from ecenet.evaluation.class_map import read_class_map
 from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import checkpoint_files, load_model, save_model
 from ecenet.training.config import ModelConfig
 from ecenet.training.publish import load_average
-from tests.support.helpers import small_model, write_folder
+from tests.support.helpers import CLASS_NAMES, small_model, write_folder
 from tests.support.refusals import assert_names
 
 
@@ -38,6 +39,20 @@ def test_shipped_weights_are_fp16_and_carry_their_own_scores(
     assert load_model(out).image_size == 96, "the size that it was measured at"
     assert set(figures["miou_2"]) == {"ece", "stage4", "stage3", "stage2", "stage1", "final"}
     assert "| final |" in capsys.readouterr().out
+
+
+def test_figures_may_be_of_data_with_other_classes(tmp_path: Path, data: Path) -> None:
+    run, out, to_data = tmp_path / "run", tmp_path / "out", tmp_path / "map.json"
+    save_model(small_model(), run / "best")
+    to_data.write_text(json.dumps({"classes": {"sky": "grass", "cat": "cat"}, "rest": "sky"}))
+    words = ["ship", str(run), "--out", str(out), "--data", str(data), "--map", str(to_data)]
+    assert main(words) == 0
+    val = read_folder(data, "val")
+    class_map = read_class_map(to_data, weights_names=CLASS_NAMES, data_names=val.labels.class_names)
+    measured = evaluate(Predictor(load_model(out)), val, class_map=class_map)
+    figures = json.loads((out / "config.json").read_text())["recipe"]["figures"]
+    assert figures["miou_3"]["final"] == pytest.approx(measured.miou)
+    assert figures["per_class"] == pytest.approx(measured.per_class, nan_ok=True)
 
 
 def test_who_may_read_the_config_may_read_the_weights(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ecenet.app.state.limits import MAX_WAITING, Limits, Retention
 from ecenet.common.errors import UserError
 from ecenet.common.logs import LogFormat, LogLevel
+from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.training.run_folder import RUNS_DIR
 
 
@@ -15,7 +16,7 @@ from ecenet.training.run_folder import RUNS_DIR
 class Options:
     """Serve the explorer."""
 
-    weights: str = "voc13"
+    weights: str = DEFAULT_WEIGHTS
     """What is chosen first: name of shipped weights, a folder, or a Hub id."""
     runs: Path = RUNS_DIR
     """Folder of training runs: the Train tab puts them there, the model list offers the finished ones."""
