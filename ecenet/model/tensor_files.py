@@ -56,9 +56,10 @@ def split_tensors(folder: Path, *, shard_bytes: int) -> None:
         old.unlink(missing_ok=True)
     if single.stat().st_size <= shard_bytes:
         return
-    tensors = read_safetensors(single)
-    # A little less, since each file has a header too.
-    split = split_torch_state_dict_into_shards(tensors, max_shard_size=shard_bytes * 99 // 100)
+    tensors = dict(sorted(read_safetensors(single).items()))  # read in any order, and shards follow it
+    # Each file has a header, too, which is no longer than that of all tensors.
+    header = single.stat().st_size - sum(tensor.nbytes for tensor in tensors.values())
+    split = split_torch_state_dict_into_shards(tensors, max_shard_size=shard_bytes - header)
     for file, names in split.filename_to_tensors.items():
         save_file({name: tensors[name] for name in names}, folder / file, metadata={"format": "pt"})
     index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
