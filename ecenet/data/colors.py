@@ -28,7 +28,7 @@ def class_colors(names: Sequence[str]) -> list[list[int]]:
     usual = [usual_color(name) for name in names]
     own = [color if color not in usual[:k] else None for k, color in enumerate(usual)]
     taken = tuple(color for color in own if color is not None)
-    others = iter(distinct_colors(len(names), first=taken)[len(taken) :] if taken else distinct_colors(len(names)))
+    others = iter(distinct_colors(len(names), first=taken or FIRST)[len(taken) :])
     return [list(next(others) if color is None else color) for color in own]
 
 

@@ -80,10 +80,9 @@ def embedding_quality(
         stage, image, class_index, area, iou: (N,) of each row; area and IoU in 0 … 1, NaN where there is no IoU.
         embedding: (N, D).
     """
-    kept = measurable(area, iou)
     return {
         name: stage_quality(embedding[rows], class_index[rows], image[rows])
-        for name, rows in ((name, kept & (stage == name)) for name in stages)
+        for name, rows in _measured_rows(stages, stage=stage, area=area, iou=iou).items()
     }
 
 
@@ -103,11 +102,18 @@ def embedding_layout(
     Args:
         centre: (N, 2) x and y of each mask's centre, 0 … 1.
     """
-    kept = measurable(area, iou)
     return {
         name: stage_layout(embedding[rows], class_index[rows], image[rows], area=area[rows], centre=centre[rows])
-        for name, rows in ((name, kept & (stage == name)) for name in stages)
+        for name, rows in _measured_rows(stages, stage=stage, area=area, iou=iou).items()
     }
+
+
+def _measured_rows(
+    stages: Sequence[str], *, stage: np.ndarray, area: np.ndarray, iou: np.ndarray
+) -> dict[str, np.ndarray]:
+    """(N,) bool for each stage: which rows are its own and can be measured."""
+    kept = measurable(area, iou)
+    return {name: kept & (stage == name) for name in stages}
 
 
 def stage_layout(

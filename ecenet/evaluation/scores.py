@@ -102,6 +102,7 @@ def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
     names = counts.class_names
     photos = np.array([found for _, found in counts.photos], dtype=np.int64).reshape(-1, 3, len(names))
     interval, class_intervals = iou_intervals(photos, classes=classes, labelled_only=mapped)
+    quality, layout = _embedding_measures(counts)
     return Evaluation(
         miou=mean_iou(final, classes=classes, labelled_only=mapped),
         miou_interval=interval,
@@ -125,17 +126,21 @@ def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
         },
         confusion=final.tolist(),
         calibration_error=expected_calibration_error(counts.calibration),
-        embedding_quality=embedding_quality(**_columns(counts)) if counts.rows else {},
-        embedding_layout=embedding_layout(**_columns(counts), centre=_centres(counts)) if counts.rows else {},
+        embedding_quality=quality,
+        embedding_layout=layout,
         images=len(counts.seconds),
         seconds_per_image=float(np.median(counts.seconds)) if counts.seconds else float("nan"),
     )
 
 
-def _columns(counts: PixelCounts) -> dict[str, Any]:
-    """The arguments of `embedding_quality`."""
-    rows = _told_apart(counts)
-    return {
+def _embedding_measures(counts: PixelCounts) -> tuple[dict[str, StageQuality], dict[str, StageLayout]]:
+    """What embeddings know at each stage; nothing where they were not counted. Of the classes that the data tells
+    apart: not of those that a class map counts as `rest`."""
+    if not counts.rows:
+        return {}, {}
+    rest = None if counts.class_map is None else counts.class_map.rest_index
+    rows = [row for row in counts.rows if row.class_index != rest]
+    columns: dict[str, Any] = {
         "stages": [name for name in counts.confusions if name != "final"],
         "stage": np.array([row.stage for row in rows], dtype=np.str_),
         "image": np.array([row.image for row in rows], dtype=np.int64),
@@ -144,14 +149,5 @@ def _columns(counts: PixelCounts) -> dict[str, Any]:
         "iou": np.array([row.iou for row in rows]),
         "embedding": np.array([row.embedding for row in rows]).reshape(len(rows), len(counts.rows[0].embedding)),
     }
-
-
-def _centres(counts: PixelCounts) -> np.ndarray:
-    """(N, 2) of the same rows."""
-    return np.array([row.centre for row in _told_apart(counts)]).reshape(-1, 2)
-
-
-def _told_apart(counts: PixelCounts) -> list[Row]:
-    """Rows of the classes that the data tells apart: not of those that a class map counts as `rest`."""
-    rest = None if counts.class_map is None else counts.class_map.rest_index
-    return [row for row in counts.rows if row.class_index != rest]
+    centre = np.array([row.centre for row in rows]).reshape(-1, 2)
+    return embedding_quality(**columns), embedding_layout(**columns, centre=centre)

@@ -108,16 +108,22 @@ def _answers(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n,) bool whether the weights' own answers are right, and (n,) float32 their probability, which with a class map
     is that of one class of the weights: the one that a page shows."""
-    powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(temperature))
+    powers = _powers(logits, temperature=temperature)
     return counts_as[logits.argmax(axis=1)] == targets, powers.max(axis=1) / powers.sum(axis=1)
 
 
 def _error(logits: np.ndarray, targets: np.ndarray, *, temperature: float, counts_as: np.ndarray) -> float:
     """Expected calibration error of (n, K) logits against (n,) classes of the data."""
-    powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(temperature))
+    powers = _powers(logits, temperature=temperature)
     answer = counts_as[logits.argmax(axis=1)]
     confidence = (powers * (counts_as == answer[:, None])).sum(axis=1) / powers.sum(axis=1)
     return expected_calibration_error(calibration_counts(answer == targets, confidence))
+
+
+def _powers(logits: np.ndarray, *, temperature: float) -> np.ndarray:
+    """(n, K) numbers in proportion to the probabilities."""
+    powers: np.ndarray = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(temperature))
+    return powers
 
 
 def calibration_summary(found: Calibration) -> str:

@@ -86,9 +86,9 @@ def save_model(model: Network, folder: Path, *, half: bool = False) -> None:
     # A copy, since fp32 weights would not survive the way to fp16 and back.
     stored = copy.deepcopy(model).half() if half else model
     stored.save_pretrained(folder)
-    # safetensors makes files that nobody but their owner can read: neither colleagues nor a container's user.
     if half:
         split_tensors(folder, shard_bytes=SHARD_BYTES)
+    # safetensors makes files that nobody but their owner can read: neither colleagues nor a container's user.
     for file in tensor_files(folder):
         shutil.copymode(folder / "config.json", file)
 

@@ -23,7 +23,7 @@ from ecenet.model.layers.release_parts import (
     ReleaseStage,
     position_diversity_loss,
 )
-from ecenet.model.layers.vit_pyramid import FOUR_STRIDES, PATCH, build_vit_pyramid
+from ecenet.model.layers.vit_pyramid import FOUR_STRIDES, build_vit_pyramid, fits_pyramid
 from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
 
@@ -248,7 +248,7 @@ def needs_pyramid(backbone: Backbone, *, name: str) -> bool:
             stride 16; or an odd number of channels, which Feature Reconstruction cannot halve.
     """
     strides, channels = backbone.strides, backbone.channels
-    plain = set(strides) == {PATCH} and len(set(channels)) == 1 and channels[0] % 16 == 0
+    plain = fits_pyramid(backbone)
     four = len(strides) == STAGES and all(2 * fine == coarse for fine, coarse in pairwise(strides))
     if not plain and not four:
         raise UserError(

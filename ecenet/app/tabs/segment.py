@@ -125,7 +125,10 @@ def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
         return empty_state("Drop or paste a photo, or pick an example: its masks appear here.") + _first_sight()
     prediction = photo.prediction
     masks = "".join(_mask(photo, item, shown=name == stage) for name, item in prediction.stages.items())
-    legends = "".join(_legend(prediction, item, shown=name == stage) for name, item in prediction.stages.items())
+    unsure = unsure_share(prediction)
+    legends = "".join(
+        _legend(prediction, item, unsure=unsure, shown=name == stage) for name, item in prediction.stages.items()
+    )
     thumb = data_uri(thumbnail(prediction.image, max_side=SMALL_SIDE), file_format="JPEG")
     frames = "".join(
         _frame(photo, item, thumb=thumb, pressed=name == stage) for name, item in prediction.stages.items()
@@ -135,7 +138,7 @@ def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
     classes = escape(json.dumps(list(zip(prediction.class_names, colors, strict=True))))
     below = prediction.unsure_below
     percent = "null" if below is None else f"{100 * below:g}"
-    return f"""{_doubt(prediction)}
+    return f"""{_doubt(prediction, unsure=unsure)}
 <div class="ece-segment" style="--photo-ratio:{width / height:.4f}; --mask-opacity:{opacity}">
   <div class="ece-picture">
     <div class="ece-stack ece-photo" tabindex="0" role="application" aria-label="{escape(HOW_TO)}"
@@ -201,19 +204,18 @@ def _frame(photo: Photo, stage: StagePrediction, *, thumb: str, pressed: bool) -
 </button>"""
 
 
-def _doubt(prediction: Prediction) -> str:
-    """A sentence where most of the photo is unsure."""
-    share = unsure_share(prediction)
-    if share <= MOSTLY:
+def _doubt(prediction: Prediction, *, unsure: float) -> str:
+    """A sentence where most of the photo, this share of it, is unsure."""
+    if unsure <= MOSTLY:
         return ""
     known = len(prediction.class_names)
     return (
-        f'<p class="ece-sentence">The network is unsure of most of this photo ({share:.0%} of it): what is there may '
+        f'<p class="ece-sentence">The network is unsure of most of this photo ({unsure:.0%} of it): what is there may '
         f"be none of the {known} classes that it knows.</p>"
     )
 
 
-def _legend(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> str:
+def _legend(prediction: Prediction, stage: StagePrediction, *, unsure: float, shown: bool) -> str:
     rows = "".join(
         f'<tr data-class="{k}"><td>'
         f"{_class_button(color_swatch(prediction.class_colors[k]) + escape(prediction.class_names[k]))}</td>"
@@ -227,7 +229,7 @@ def _legend(prediction: Prediction, stage: StagePrediction, *, shown: bool) -> s
 <table class="ece-legend" data-stage="{stage.name}"{"" if shown else " hidden"}>
   <caption>{caption}</caption>
   <thead><tr><th>Class</th><th>Area</th><th>Confidence</th></tr></thead>
-  <tbody>{rows}</tbody>{_unsure_row(prediction) if stage.name == "final" else ""}
+  <tbody>{rows}</tbody>{_unsure_row(prediction, unsure=unsure) if stage.name == "final" else ""}
 </table>"""
 
 
@@ -235,13 +237,13 @@ def _class_button(content: str) -> str:
     return f'<button type="button" class="ece-class" aria-pressed="false">{content}</button>'
 
 
-def _unsure_row(prediction: Prediction) -> str:
+def _unsure_row(prediction: Prediction, *, unsure: float) -> str:
     """Below the classes, whose areas hold these pixels, too."""
     if prediction.unsure_below is None:
         return ""
     label = _class_button('<span class="ece-swatch ece-hatched"></span>unsure')
     return (
-        f"<tfoot><tr data-doubtful><td>{label}</td><td>{unsure_share(prediction):.1%}</td>"
+        f"<tfoot><tr data-doubtful><td>{label}</td><td>{unsure:.1%}</td>"
         f"<td>&lt; {100 * prediction.unsure_below:g}%</td></tr></tfoot>"
     )
 

@@ -53,18 +53,23 @@ def _level(width: int, stride: int) -> nn.Module:
     return nn.Identity() if stride == PATCH else nn.MaxPool2d(2)
 
 
+def fits_pyramid(backbone: Backbone) -> bool:
+    """Whether all of its features have one grid of stride 16 and one width that can be quartered, as a plain ViT's."""
+    width = backbone.channels[0]
+    return set(backbone.strides) == {PATCH} and set(backbone.channels) == {width} and width % PATCH == 0
+
+
 def build_vit_pyramid(backbone: Backbone, *, name: str, strides: tuple[int, ...]) -> ViTPyramid:
     """The pyramid behind a plain ViT, whose images must then be multiples of the largest stride.
 
     Raises:
         UserError: the backbone is no ViT of one grid of stride 16, or its channels are no multiple of 16.
     """
-    width = backbone.channels[0]
-    if set(backbone.strides) != {PATCH} or set(backbone.channels) != {width} or width % PATCH:
+    if not fits_pyramid(backbone):
         raise UserError(
             "unsuitable-backbone",
             f"Expected a plain ViT with patches of {PATCH} pixels to make a pyramid of, got {name} with strides "
             f"{', '.join(map(str, backbone.strides))}; leave vit_strides empty or choose another backbone.",
         )
     backbone.size_divisor = max(PATCH, *strides)
-    return ViTPyramid(width=width, strides=strides)
+    return ViTPyramid(width=backbone.channels[0], strides=strides)

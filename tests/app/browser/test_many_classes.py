@@ -10,7 +10,7 @@ from ecenet.app.static_files import read_static
 from ecenet.data.usual_colors import USUAL_COLORS
 from ecenet.inference.weights import save_model
 from tests.support.helpers import small_model
-from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, served_app, upload
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, opened_page, served_app, upload
 
 pytestmark = pytest.mark.browser
 
@@ -35,19 +35,13 @@ def busy_page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
     model = small_model(class_names=NAMES, seed=3, image_size=128)
     model.unsure_below = 0.25
     save_model(model, folder / "weights")
-    with served_app(folder / "runs", "--weights", str(folder / "weights")) as address:
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(LONG)
-        page = context.new_page()
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(address)
-        page.wait_for_selector("#photo-input")
+    with (
+        served_app(folder / "runs", "--weights", str(folder / "weights")) as address,
+        opened_page(browser, address) as page,
+    ):
         upload(page, PHOTOS / "chelsea.png")
         expect(page.locator("#segment-view .ece-names span").first).to_be_attached(timeout=LONG)
         yield page
-        context.close()
-        assert not errors, errors
 
 
 def places(page: Page, labels: list[list[int]], box: tuple[float, float]) -> list[Any]:

@@ -107,8 +107,9 @@ def started_browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+@contextmanager
+def opened_page(browser: Browser, address: str) -> Iterator[Page]:
+    """The app in a window of its own, in which no script may fail."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(LONG)
     page = context.new_page()
@@ -119,6 +120,12 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     yield page
     context.close()
     assert not errors, errors
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    with opened_page(browser, address) as page:
+        yield page
 
 
 @pytest.fixture

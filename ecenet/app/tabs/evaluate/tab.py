@@ -208,7 +208,7 @@ def render(
     worst = tuple((image, f"{score:.0%}") for image, score in worst_images(bank, stage, count=LISTED))
     return (
         about_bank(bank, stage=stage),
-        render_matrix(session, selection, opened, whole, registry=registry),
+        confusion_table(confusion, names=names, title=stage_title(stage), whole=whole),
         Listing("Worst images, by the mean IoU of their classes", stage, worst),
         spread_table(
             class_spreads(bank, stage, min_area=MIN_AREA),
