@@ -10,7 +10,7 @@ import tyro
 from ecenet.cli.benchmarks import Benchmark, BenchmarkPage, BenchmarkPeers, BenchmarkTraining, BenchmarkViews
 from ecenet.cli.convert import Convert
 from ecenet.cli.core import App, Embed, Evaluate, Predict, Recipes, Runs, Ship
-from ecenet.cli.labels import Calibrate, Map
+from ecenet.cli.labels import Calibrate, Map, Relabel
 from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.common.errors import UserError
 from ecenet.common.version import version_line
@@ -54,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
             | Knockout
             | Convert
             | Map
-            | Calibrate,
+            | Calibrate
+            | Relabel,
             prog=program_name(),
             description=__doc__,
             args=with_preset(arguments),

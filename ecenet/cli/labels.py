@@ -1,4 +1,4 @@
-"""Commands about what weights call things and how sure they are of it: class maps, calibration."""
+"""Commands about labels: class maps between label spaces, calibrated confidences, labels for what has none."""
 
 import json
 import sys
@@ -84,3 +84,41 @@ class Calibrate:
                 f"Wrote them to {path}. Banks and warnings that were made with other confidences are not these "
                 "weights' any more: run `embed` and `consistency` again."
             )
+
+
+@dataclass(frozen=True)
+class Relabel:
+    """Label what masks leave unlabelled by weights that were trained on the rest, for a second round of training."""
+
+    data: Path
+    """Folder of the data set, in the folder layout. It is not changed."""
+    weights: str
+    """Name of shipped weights, a folder, or a Hub id: of the first round, with the data's classes."""
+    out: Path
+    """Folder for the new masks, with links to the images and the other splits. The same command continues an
+    interrupted one."""
+    split: str = "train"
+    classes: tuple[str, ...] = ()
+    """Choose among these classes only: those that unlabelled regions can hold. All by default."""
+    files: str = "*"
+    """Pattern of the names of the image files whose masks change; the others are copied."""
+    min_probability: float = 0.35
+    """Of the chosen class among --classes; less sure pixels stay unlabelled."""
+
+    def run(self) -> None:
+        from ecenet.data.layouts.folder import read_folder
+        from ecenet.inference.predictor import Predictor
+        from ecenet.training.relabel import relabel
+
+        done = relabel(
+            Predictor.from_weights(self.weights),
+            read_folder(self.data, self.split),
+            self.out,
+            classes=self.classes,
+            files=self.files,
+            min_probability=self.min_probability,
+        )
+        print(
+            f"Wrote {done.masks} masks to {self.out}: {done.filled:.1%} of all pixels newly labelled, "
+            f"{done.unlabelled:.1%} still unlabelled"
+        )

@@ -33,7 +33,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     # The list must not name a model that the photos were not segmented by.
     chosen.failure(refresh, session, picker, **HIDDEN)
     picker.focus(refresh, session, picker, **HIDDEN)
-    return Subscription(refresh, [session], [picker])
+    return Subscription(refresh, [session], [picker], "photo")
 
 
 def model_entries(registry: ModelRegistry) -> list[tuple[str, str]]:

@@ -83,35 +83,28 @@ def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str])
     stage.input(choose_stage, [selection, stage], selection, **EACH)
     view.pixel(choose_pixel, [session, selection], selection, **EACH)
     return [
-        Subscription(render_picker, [session, selection, stage], [stage]),
-        Subscription(render_marker, [session, selection], [marker]),
-        Subscription(render_unsure, [session, selection], [unsure], "photo"),
+        Subscription(render_controls, [session, selection, stage], [stage, marker, unsure]),
         Subscription(render, [session, selection, opacity], [view], "photo"),
     ]
 
 
-def render_picker(session: Session, selection: Selection, picked: str) -> gr.Radio:
-    """The model's stages, and the selected one."""
-    stage = session.stage(selection)
+def render_controls(session: Session, selection: Selection, picked: str) -> tuple[gr.Radio, str, gr.Checkbox]:
+    """The stages and the selected one; `x,y` of the selected pixel, where the picture puts its marker; the switch for
+    what is unsure, where the weights name a confidence for it."""
+    stage, photo = session.stage(selection), session.photo(selection)
     choices = [(stage_title(name), name) for name in session.stage_names]
     # Without a value where nothing changes: another may have been picked while this was drawn.
-    return gr.Radio(choices) if picked == stage else gr.Radio(choices, value=stage)
+    stages = gr.Radio(choices) if picked == stage else gr.Radio(choices, value=stage)
+    has_unsure = photo is not None and photo.prediction.unsure_below is not None
+    return stages, _marked_place(photo, selection), gr.Checkbox(visible=has_unsure)
 
 
-def render_marker(session: Session, selection: Selection) -> str:
-    """`x,y` of the selected pixel, nothing where there is none: the picture puts its marker there."""
-    photo = session.photo(selection)
+def _marked_place(photo: Photo | None, selection: Selection) -> str:
     if photo is None or selection.pixel is None:
         return ""
     x, y = selection.pixel
     width, height = photo.prediction.image.size
     return f"{x},{y}" if x < width and y < height else ""
-
-
-def render_unsure(session: Session, selection: Selection) -> gr.Checkbox:
-    """The switch for what is unsure, where the weights name a confidence for it."""
-    photo = session.photo(selection)
-    return gr.Checkbox(visible=photo is not None and photo.prediction.unsure_below is not None)
 
 
 def render(session: Session, selection: Selection, opacity: float) -> str:

@@ -230,7 +230,7 @@ def test_a_choice_segments_every_photo_again_and_the_stages_follow(own: Path, tm
     assert all(tuple(photo.prediction.stages) == chosen.stage_names for photo in chosen.photos)
 
     selection = Selection(stage="stage4")
-    radio = segment.render_picker(chosen, selection, "stage4")
+    radio = segment.render_controls(chosen, selection, "stage4")[0]
     assert radio.value == "final", "the shallow model has no stage 4"
     assert [value for _, value in radio.choices] == list(chosen.stage_names)
     assert "stage4" not in segment.render(chosen, selection, 0.6)

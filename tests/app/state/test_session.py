@@ -135,9 +135,9 @@ def test_another_truth_is_heard_of_by_those_who_compare_with_it_alone() -> None:
 
 def test_a_stage_that_was_picked_meanwhile_is_not_taken_back() -> None:
     session = session_with()
-    assert "value" not in segment.render_picker(session, Selection(stage="ece"), "ece").constructor_args
-    assert segment.render_picker(session, Selection(stage="ece"), "final").value == "ece"
-    assert segment.render_picker(session, Selection(stage="stage9"), "stage9").value == "final"
+    assert "value" not in segment.render_controls(session, Selection(stage="ece"), "ece")[0].constructor_args
+    assert segment.render_controls(session, Selection(stage="ece"), "final")[0].value == "ece"
+    assert segment.render_controls(session, Selection(stage="stage9"), "stage9")[0].value == "final"
 
 
 def test_before_any_photo_there_is_a_picture_of_what_comes() -> None:

@@ -55,7 +55,7 @@ def painted(session: Session) -> Experiment:
 def test_every_tab_draws_its_stages(opened: tuple[Session, ModelRegistry]) -> None:
     session, _ = opened
     assert session.stage_names == STAGES
-    radio = segment.render_picker(session, HERE, "stage2")
+    radio = segment.render_controls(session, HERE, "stage2")[0]
     assert [value for _, value in radio.choices] == list(STAGES)
     assert all(f'"{name}"' in segment.render(session, HERE, 0.6) for name in STAGES)
     for rows in ("stages", "classes"):

@@ -157,9 +157,9 @@ def test_weights_without_a_threshold_are_never_unsure() -> None:
     assert 'data-unsure-below="null"' in page
     assert "data-doubtful" not in page
     assert "unsure" not in page.replace("data-unsure-below", "")
-    assert segment.render_unsure(session, Selection()).visible is False
+    assert segment.render_controls(session, Selection(), "final")[2].visible is False
     photo = Photo("photo", replace(make_prediction(LABELS), unsure_below=0.5))
-    assert segment.render_unsure(session.with_photo(photo), Selection(photo=1)).visible is True
+    assert segment.render_controls(session.with_photo(photo), Selection(photo=1), "final")[2].visible is True
 
 
 def test_class_names_cannot_inject_html() -> None:
@@ -208,12 +208,14 @@ def test_a_forged_pixel_becomes_a_toast(data: object) -> None:
 def test_without_a_photo_there_is_no_pixel() -> None:
     with toasted("not-there-yet", "photo"):
         choose_pixel(Session(), Selection(), event({"x": 0, "y": 0}))
-    assert segment.render_marker(Session(), Selection(pixel=(0, 0))) == ""
+    assert segment.render_controls(Session(), Selection(pixel=(0, 0)), "final")[1] == ""
 
 
 def test_the_marker_follows_the_selection() -> None:
     session = session_with()
-    assert segment.render_marker(session, Selection()) == ""
-    assert segment.render_marker(session, Selection(pixel=(3, 1))) == "3,1"
-    assert segment.render_marker(session, Selection(pixel=(4, 1))) == "", "this photo is smaller"
-    assert segment.render_marker(session, Selection(pixel=(3, 1), photo=99)) == "3,1", "the last photo is shown"
+    assert segment.render_controls(session, Selection(), "final")[1] == ""
+    assert segment.render_controls(session, Selection(pixel=(3, 1)), "final")[1] == "3,1"
+    assert segment.render_controls(session, Selection(pixel=(4, 1)), "final")[1] == "", "this photo is smaller"
+    assert segment.render_controls(session, Selection(pixel=(3, 1), photo=99), "final")[1] == "3,1", (
+        "the last photo is shown"
+    )

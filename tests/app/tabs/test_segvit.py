@@ -46,7 +46,7 @@ def test_every_tab_draws_its_stages(overrides: dict[str, Any], tmp_path: Path) -
     session, _ = session_of(small_segvit(**overrides), tmp_path)
     stages = (*(("ece",) if overrides else ()), "stage2", "stage1", "final")
     assert session.stage_names == stages
-    radio = segment.render_picker(session, HERE, "stage2")
+    radio = segment.render_controls(session, HERE, "stage2")[0]
     assert [value for _, value in radio.choices] == list(stages)
     assert all(f'"{name}"' in segment.render(session, HERE, 0.6) for name in stages)
     for rows in ("stages", "classes"):
