@@ -2,8 +2,6 @@
 
 import io
 import os
-import re
-import struct
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +9,10 @@ from typing import BinaryIO
 from PIL import Image
 
 from ecenet.common.errors import UserError
+from ecenet.data.formats.jpeg import read_segments
+from ecenet.data.formats.kinds import HEAD_BYTES, Kind, kind_of
+from ecenet.data.formats.plugins import jxl_size, ready_for_heif, ready_for_jxl
+from ecenet.data.formats.tiff import first_directory, raw_refusal
 
 ImageFile = str | os.PathLike[str] | bytes
 """A path, or what the file holds."""
@@ -18,9 +20,11 @@ ImageFile = str | os.PathLike[str] | bytes
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 """What Pillow may read: pixels only, and none that it unpacks value by value, as it does PPM. Of its other formats some
 start programs, as EPS does."""
+FORMATS_TEXT = "JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF or BMP"
+"""What people are told that they may choose."""
 MIN_SIDE = 8
 """Smallest height or width in pixels."""
-PIXEL_SHARES = {"WEBP": 0.6, "AVIF": 0.6}
+PIXEL_SHARES = {"WEBP": 0.6, "AVIF": 0.6, "HEIF": 0.6, "JXL": 0.2}
 """Of the pixels that an image may have: the decoders of these formats keep several copies."""
 MAX_RUN_LENGTH_PIXELS = 10_000_000
 """Of a run-length packed BMP, which Pillow unpacks in Python."""
@@ -32,8 +36,9 @@ MAX_TIFF_PARTS = 100_000
 MAX_SCANNED_PIXELS = 1_000_000_000
 """Of a JPEG, each counted as often as there are scans: of a progressive one up to 18."""
 
-JPEG_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
-"""Of a segment with a length, or of the end: those without say nothing, and in a scan 0xff is followed by 0."""
+
+class UnreadableError(UserError):
+    """Pillow does not read a file; there may be another way."""
 
 
 class CountedFile:
@@ -99,17 +104,18 @@ def open_image(file: BinaryIO, label: str, *, max_pixels: int) -> Image.Image:
     Raises:
         UserError: not an image, too small, or too large.
     """
-    if not file.read(1):
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    if not head:
         raise UserError("file-damaged", f"Expected an image file, but {label} is empty (0 bytes); choose another file.")
     counted = CountedFile(file, label)
     try:
-        if _tiff_parts(file) > MAX_TIFF_PARTS:
-            raise too_many_parts(label)
+        formats = _formats(kind_of(head), file, label, max_pixels=max_pixels)
         file.seek(0)
         with warnings.catch_warnings():
             # The pixel limit is ours; Pillow's own warning would only repeat it.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(counted, formats=FORMATS)  # type: ignore[arg-type]  # all that it asks of a file
+            image = Image.open(counted, formats=formats)  # type: ignore[arg-type]  # all that it asks of a file
     except UserError:
         raise
     except Image.DecompressionBombError as error:
@@ -119,15 +125,35 @@ def open_image(file: BinaryIO, label: str, *, max_pixels: int) -> Image.Image:
             limit=max_pixels,
         ) from error
     except Exception as error:  # on damaged files Pillow's readers raise almost anything
-        raise UserError(
+        raise UnreadableError(
             "wrong-file",
-            f"Expected an image (JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP), but {label} is none that can be read; "
-            "choose another file.",
+            f"Expected an image ({FORMATS_TEXT}), but {label} is none that can be read; choose another file.",
         ) from error
     check_size(image.size, label, max_pixels=max_pixels)
     _check_cost(image, file, label, max_pixels=max_pixels)
     counted.allow_pixels()
     return image
+
+
+def _formats(kind: Kind, file: BinaryIO, label: str, *, max_pixels: int) -> tuple[str, ...]:
+    """What Pillow may take it for, once what a look at the start tells has been checked."""
+    if kind == "raw":
+        raise raw_refusal(label)
+    if kind == "TIFF":
+        directory = first_directory(file)
+        if directory.raw:
+            raise raw_refusal(label)
+        if directory.parts > MAX_TIFF_PARTS:
+            raise too_many_parts(label)
+    if kind == "HEIF":
+        ready_for_heif(label)
+        return ("HEIF",)
+    if kind == "JXL":
+        ready_for_jxl(label)
+        file.seek(0)
+        check_size(jxl_size(file.read(1 << 20)), label, max_pixels=PIXEL_SHARES["JXL"] * max_pixels, kind=" in JPEG XL")
+        return ("JXL",)
+    return FORMATS
 
 
 def check_size(size: tuple[int, int], label: str, *, max_pixels: float, kind: str = "") -> None:
@@ -161,21 +187,10 @@ def _check_cost(image: Image.Image, file: BinaryIO, label: str, *, max_pixels: i
     if image.format in ("JPEG", "MPO"):
         place = file.tell()
         file.seek(0)
-        segments, scans = _jpeg_segments(file.read())
+        segments = read_segments(file.read(), most=HEADER_READS)
         file.seek(place)
-        if segments > HEADER_READS or scans * image.width * image.height > MAX_SCANNED_PIXELS:
+        if segments.total > HEADER_READS or segments.scans * image.width * image.height > MAX_SCANNED_PIXELS:
             raise too_many_parts(label)
-
-
-def _jpeg_segments(content: bytes) -> tuple[int, int]:
-    """(segments, scans among them) up to the end of the image; no further than `HEADER_READS` of the former."""
-    segments = scans = 0
-    place = 2
-    while segments <= HEADER_READS and (found := JPEG_MARKER.search(content, place)) and found[1] != b"\xd9":
-        segments += 1
-        scans += found[1] == b"\xda"
-        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2], "big")
-    return segments, scans
 
 
 def too_many_parts(label: str) -> UserError:
@@ -183,21 +198,3 @@ def too_many_parts(label: str) -> UserError:
         "file-unsafe",
         f"Expected an ordinary image file, but {label} is made of far too many parts; open it elsewhere and export it.",
     )
-
-
-def _tiff_parts(file: BinaryIO) -> int:
-    """Strips or tiles that the first directory of a TIFF lists: for each of them Pillow makes objects before it is
-    known how many there are. 0 for other files."""
-    file.seek(0)
-    head = file.read(16)
-    if head[:2] not in (b"II", b"MM"):
-        return 0
-    order, big = "<" if head[:2] == b"II" else ">", 43 in head[2:4]
-    entry = struct.Struct(order + ("HHQ8x" if big else "HHI4x"))
-    number = struct.Struct(order + ("Q" if big else "H"))
-    file.seek(struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)[0])
-    entries = min(number.unpack(file.read(number.size))[0], 1 << 16)
-    content = file.read(entries * entry.size)
-    content = content[: len(content) - len(content) % entry.size]
-    counts = [count for tag, _, count in entry.iter_unpack(content) if tag in (273, 324)]
-    return max(counts, default=0)

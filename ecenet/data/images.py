@@ -1,6 +1,5 @@
 """Any picture a user may hold → an upright 8-bit RGB image, or one sentence that says why not."""
 
-from collections.abc import Callable, Iterator
 from typing import overload
 
 import numpy as np
@@ -8,13 +7,15 @@ from PIL import ExifTags, Image, ImageOps
 
 from ecenet.common.errors import UserError
 from ecenet.data.image_file import ImageFile, check_size, label_of, open_file, open_image
+from ecenet.data.rgb_conversion import to_rgb
+from ecenet.data.stored_image import StoredImage, load, read_stored
 
 ImageSource = ImageFile | Image.Image | np.ndarray
 
 MAX_PIXELS = 64_000_000
 """Largest image that is decoded, in pixels; the header tells before anything is unpacked."""
-BAND_PIXELS = 1 << 18
-"""So many are converted at a time: what lies between a large image and its RGB would take several times its memory."""
+NOTES = "notes"
+"""Under which `Image.info` keeps them: Pillow hands it on to copies and smaller versions."""
 
 
 class RGBImage(Image.Image):
@@ -30,29 +31,54 @@ class RGBImage(Image.Image):
         super().__init__()
         vars(self).update(vars(image))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was set aside, assumed or missing where the file is not as it should be; a few words each."""
+        return tuple(self.info.get(NOTES, ()))
 
-def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> RGBImage:
+
+def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bool = False) -> RGBImage:
     """Open, check and normalise an image; one that is normalised already is only checked, and returned itself.
 
-    Applies EXIF orientation; composes transparency over white; takes the first frame of an animation (of a PIL image
-    the frame it stands at); scales 16-bit and float values to 8 bits; converts greyscale, palette and CMYK to RGB.
+    Applies EXIF orientation; converts colours to sRGB by the file's ICC profile, or by the gamma, primaries or code
+    points that it names; lays transparency on white, or on black where the picture is nearly white itself; takes the
+    first frame of an animation (of a PIL image the frame it stands at); scales 16-bit and float values to 8 bits;
+    converts greyscale, palette and CMYK to RGB. What had to be set aside or assumed is in the result's `notes`.
 
     Args:
         source: path, encoded bytes, PIL image, or array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8, uint16,
             bool, or float in 0 … 1. It is left as it is.
-        max_pixels: largest H·W to accept; of formats whose decoders keep several copies (WebP, AVIF) 0.6 of that.
+        max_pixels: largest H·W to accept; of formats whose decoders keep several copies (WebP, AVIF, HEIC) 0.6 of
+            that, of JPEG XL 0.2.
+        partial: take a JPEG whose end is missing, too; what it lacks is grey, and a note says so.
     Raises:
         UserError: not an image, damaged, empty, too small, too large, or made of absurdly many parts.
     """
     if isinstance(source, np.ndarray):
-        return RGBImage(_to_rgb(_from_array(source, max_pixels=max_pixels)))
+        return _normalised(StoredImage.of(_from_array(source, max_pixels=max_pixels)))
+    if isinstance(source, RGBImage):
+        check_size(source.size, "the image", max_pixels=max_pixels)
+        return source
     if isinstance(source, Image.Image):
         check_size(source.size, "the image", max_pixels=max_pixels)
-        return source if isinstance(source, RGBImage) else RGBImage(_upright(*_decode(source, "the image")))
+        stored = StoredImage.of(source)
+        load(source, "the image")
+        return _normalised(stored)
     with open_file(source) as file:
-        label = label_of(source)
         # In one expression: nothing then holds the stored pixels while the RGB is turned.
-        return RGBImage(_upright(*_decode(open_image(file, label, max_pixels=max_pixels), label)))
+        return _normalised(read_stored(file, label_of(source), max_pixels=max_pixels, partial=partial))
+
+
+def _normalised(stored: StoredImage) -> RGBImage:
+    orientation = stored.orientation()
+    image, notes = to_rgb(stored), tuple(stored.notes)
+    del stored  # before the RGB is turned: nobody then holds the pixels that it was made from
+    if orientation in (2, 3, 4, 5, 6, 7, 8):
+        image.getexif()[ExifTags.Base.Orientation] = orientation
+        ImageOps.exif_transpose(image, in_place=True)
+    if notes:
+        image.info[NOTES] = notes
+    return RGBImage(image)
 
 
 def image_size(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -62,11 +88,8 @@ def image_size(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> tuple[int,
         UserError: as `load_image`, but damage behind the header may go unnoticed.
     """
     with open_file(source) as file:
-        label = label_of(source)
-        image = open_image(file, label, max_pixels=max_pixels)
-        # Pillow swaps a TIFF's sides by itself, others' only when asked to.
-        turned = image.format != "TIFF" and _orientation(image, label) in (5, 6, 7, 8)
-        return image.size[::-1] if turned else image.size
+        stored = read_stored(file, label_of(source), max_pixels=max_pixels, pixels=False)
+        return stored.image.size[::-1] if stored.swapped_by_orientation else stored.image.size
 
 
 def load_stored(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -78,91 +101,8 @@ def load_stored(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> Image.Ima
     with open_file(source) as file:
         label = label_of(source)
         image = open_image(file, label, max_pixels=max_pixels)
-        _load(image, label)
+        load(image, label)
         return image
-
-
-def _load(image: Image.Image, label: str) -> None:
-    try:
-        image.load()
-    except UserError:
-        raise
-    except Exception as error:  # on damaged files Pillow's readers raise almost anything
-        raise _damaged(label) from error
-
-
-def _orientation(image: Image.Image, label: str) -> object:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception as error:  # on damaged files Pillow's readers raise almost anything
-        raise _damaged(label) from error
-
-
-def _decode(image: Image.Image, label: str) -> tuple[Image.Image, object]:
-    """RGB, and how it is to be turned."""
-    _load(image, label)
-    orientation = _orientation(image, label)
-    return _to_rgb(image), orientation
-
-
-def _upright(image: Image.Image, orientation: object) -> Image.Image:
-    if orientation in (2, 3, 4, 5, 6, 7, 8):
-        image.getexif()[ExifTags.Base.Orientation] = orientation
-        ImageOps.exif_transpose(image, in_place=True)
-    return image
-
-
-def _damaged(label: str) -> UserError:
-    return UserError(
-        "file-damaged",
-        f"Expected a complete image file, but {label} is truncated or damaged; export or download it again.",
-    )
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """A new image without transparency."""
-    to_8_bit = _scale_to_8_bit(image) if image.mode.startswith(("I", "F")) else None
-    rgb = Image.new("RGB", image.size)
-    for top, band in _bands(image):
-        rgb.paste(_band_to_rgb(to_8_bit(band) if to_8_bit else band), (0, top))
-    return rgb
-
-
-def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """(first row, image of full width) from top to bottom."""
-    width, height = image.size
-    rows = max(1, BAND_PIXELS // width)
-    for top in range(0, height, rows):
-        yield top, image.crop((0, top, width, min(height, top + rows)))
-
-
-def _band_to_rgb(band: Image.Image) -> Image.Image:
-    if band.mode == "La":
-        band = band.convert("LA")
-    if band.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in band.info:
-        band = band.convert("RGBA")
-        band = Image.alpha_composite(Image.new("RGBA", band.size, "white"), band)
-    return band.convert("RGB")
-
-
-def _scale_to_8_bit(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """For bands of a 16-bit, 32-bit or float greyscale image; Pillow's own conversion would clip instead of scale."""
-    ranges = [(values.min(), values.max()) for values in (_finite(band) for _, band in _bands(image))]
-    lows, highs = zip(*ranges, strict=True)
-    # 16-bit scans span 0 … 65535, float images 0 … 1; whatever lies outside sets its own range.
-    bottom, top = min(0.0, *lows), max(1.0 if image.mode == "F" else 65535.0, *highs)
-
-    def to_8_bit(band: Image.Image) -> Image.Image:
-        scaled = (_finite(band) - bottom) * (255.0 / (top - bottom))
-        return Image.fromarray(scaled.round().astype(np.uint8))
-
-    return to_8_bit
-
-
-def _finite(band: Image.Image) -> np.ndarray:
-    values = np.asarray(band).astype(np.float64)
-    # Most images are whole, and to mend them takes longer than to look.
-    return values if np.isfinite(values).all() else np.nan_to_num(values, posinf=0.0, neginf=0.0)
 
 
 def _from_array(array: np.ndarray, *, max_pixels: int) -> Image.Image:

@@ -123,12 +123,12 @@ class Prediction:
 
     @property
     def note(self) -> str:
-        """How the image was looked at, in one line."""
+        """How the image was looked at, and what was set aside or assumed to show it, in one line."""
         height, width = self.features.working_size
         own = f"{self.image.width}×{self.image.height}"
         seen = f"{width}×{height}"
         text = f"{own} image" if own == seen else f"{own} image, analysed at {seen}"
-        return f"{text}, {self.features.remark}" if self.features.remark else text
+        return ", ".join(filter(None, (text, self.features.remark, *self.image.notes)))
 
 
 def stage_title(name: str) -> str:

@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageOps
 
 from ecenet.common.errors import UserError
-from ecenet.data.images import BAND_PIXELS, MAX_PIXELS, image_size, load_image, load_stored
+from ecenet.data.images import MAX_PIXELS, image_size, load_image, load_stored
+from ecenet.data.rgb_conversion import BAND_PIXELS
 from tests.support.helpers import encode
 
 settings.register_profile(

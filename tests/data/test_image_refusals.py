@@ -98,7 +98,7 @@ def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:
 
 def test_an_eps_file_is_refused_without_starting_its_interpreter() -> None:
     program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\nshowpage\n"
-    assert_names(refusal("wrong-file", program), "JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP")
+    assert_names(refusal("wrong-file", program), "JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF or BMP")
 
 
 TRUNCATABLE: dict[str, dict[str, Any]] = {

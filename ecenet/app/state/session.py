@@ -16,6 +16,7 @@ from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.widgets.pixel_planes import StagePictures, stage_pictures
 from ecenet.app.widgets.thumbnails import Thumbnail
 from ecenet.common.errors import UserError
+from ecenet.data.image_file import MIN_SIDE, label_of
 from ecenet.data.images import RGBImage, load_image, thumbnail
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
@@ -145,14 +146,23 @@ def add_photo(session: Session, path: str, *, predictor: Predictor, example: str
 
 
 def read_photo(path: str, *, max_pixels: int) -> RGBImage:
-    """The photo at `path`, at the size at which the app shows it.
+    """The photo at `path`, at the size at which the app shows it; of a JPEG whose end is missing, what is there.
 
     Args:
         max_pixels: largest photo to accept.
     Raises:
-        UserError: it is no usable image.
+        UserError: it is no usable image, or too long to be shown at that size.
     """
-    return thumbnail(load_image(path, max_pixels=max_pixels), max_side=MAX_PHOTO_SIDE)
+    image = load_image(path, max_pixels=max_pixels, partial=True)
+    shown = thumbnail(image, max_side=MAX_PHOTO_SIDE)
+    if min(shown.size) < MIN_SIDE:
+        raise UserError(
+            "image-too-small",
+            f"Expected a photo at most {MAX_PHOTO_SIDE // MIN_SIDE} times as long as wide, but {label_of(path)} has "
+            f"{image.width}×{image.height}; cut a part out of it.",
+            limit=MIN_SIDE,
+        )
+    return shown
 
 
 def add_photos(

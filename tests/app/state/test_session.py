@@ -21,11 +21,12 @@ from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.state.session import MAX_PHOTO_SIDE, Photo, Session, add_photo, add_photos
 from ecenet.app.tabs import segment, similarity
 from ecenet.data import images
+from ecenet.data.stored_image import StoredImage
 from ecenet.evaluation.tta import Averaging, averaged_label_maps
 from ecenet.inference.oom_fallback import SteadyPredictor
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model
-from tests.support.helpers import noise_image, small_model
+from tests.support.helpers import encode, noise_image, small_model
 from tests.support.predictions import STAGES, make_prediction
 from tests.support.refusals import refused
 from tests.support.web.toasts import toasted
@@ -170,17 +171,33 @@ def test_large_photos_are_scaled_down_on_arrival(tmp_path: Path) -> None:
     assert session.photos[0].prediction.image.size == (MAX_PHOTO_SIDE, MAX_PHOTO_SIDE // 4)
 
 
+def test_a_photo_that_is_too_long_is_refused_with_its_own_size(tmp_path: Path) -> None:
+    noise_image(8, 6000).save(tmp_path / "ribbon.png")
+    noise_image(16, 2048).save(tmp_path / "strip.png")
+    predictor = Predictor(small_model())
+    with refused("image-too-small", "ribbon.png", "8×6000", limit=8):
+        add_photo(Session(), str(tmp_path / "ribbon.png"), predictor=predictor)
+    strip = add_photo(Session(), str(tmp_path / "strip.png"), predictor=predictor)
+    assert strip.photos[0].prediction.image.size == (8, 1024)
+
+
+def test_what_is_there_of_a_photo_is_shown_and_what_is_missing_told(tmp_path: Path) -> None:
+    (tmp_path / "cut.jpg").write_bytes(encode(noise_image(64, 48), "JPEG")[:-2])
+    session = add_photo(Session(), str(tmp_path / "cut.jpg"), predictor=Predictor(small_model()))
+    assert session.photos[0].prediction.note == "64×48 image, the end of the file is missing"
+
+
 def test_a_large_photo_is_converted_once_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks at it after its arrival keeps the very image."""
     noise_image(1600, 1200).save(tmp_path / "large.png")
     converted: list[tuple[int, int]] = []
-    to_rgb = images._to_rgb
+    to_rgb = images.to_rgb
 
-    def counted(image: Image.Image) -> Image.Image:
-        converted.append(image.size)
-        return to_rgb(image)
+    def counted(stored: StoredImage) -> Image.Image:
+        converted.append(stored.image.size)
+        return to_rgb(stored)
 
-    monkeypatch.setattr(images, "_to_rgb", counted)
+    monkeypatch.setattr(images, "to_rgb", counted)
     predictor = SteadyPredictor(small_model(), device="cpu")
     session = add_photo(Session(), str(tmp_path / "large.png"), predictor=predictor)
     kept = session.photos[0].prediction.image

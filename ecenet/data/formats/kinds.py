@@ -1,0 +1,40 @@
+"""Which kind of file it is, by its first bytes, and what to tell of kinds that are no pictures for this program."""
+
+import struct
+from typing import Literal
+
+Kind = Literal["JPEG", "PNG", "HEIF", "JXL", "TIFF", "raw", "other"]
+
+HEAD_BYTES = 64
+"""That `kind_of` looks at."""
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
+NEUTRAL_BRANDS = (b"mif1", b"msf1")
+"""Of HEIF and AVIF alike: the compatible brands tell them apart."""
+RAW_STARTS = (b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM")
+"""Of cameras by Panasonic, Olympus, Fujifilm, Sigma and Minolta."""
+
+
+def kind_of(head: bytes) -> Kind:
+    """Args:
+    head: the first `HEAD_BYTES` of the file.
+    """
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
+        return "JXL"
+    if head.startswith(RAW_STARTS) or head[8:10] == b"CR" or head[4:12] == b"ftypcrx ":  # the last two are Canon's
+        return "raw"
+    if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "TIFF"
+    return "HEIF" if _is_heif(head) else "other"
+
+
+def _is_heif(head: bytes) -> bool:
+    if head[4:8] != b"ftyp":
+        return False
+    brands = [head[place : place + 4] for place in range(16, min(len(head), struct.unpack(">I", head[:4])[0]), 4)]
+    if head[8:12] in NEUTRAL_BRANDS:
+        return b"avif" not in brands
+    return head[8:12] in HEIF_BRANDS

@@ -1,0 +1,217 @@
+"""A picture as its file has it, with what is needed to show it right, and what had to be set aside on the way."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, GifImagePlugin, Image
+
+from ecenet.common.errors import UserError
+from ecenet.data.formats import jpeg, png, tiff
+from ecenet.data.formats.coded_color import HDR_NOTE, Coding, code_points, coding_of, png_coding
+from ecenet.data.formats.kinds import HEAD_BYTES, Kind, kind_of
+from ecenet.data.formats.levels import array_to_8_bit
+from ecenet.data.image_file import HEADER_READS, UnreadableError, check_size, open_image
+
+CODE_POINT_BYTES = 1 << 16
+"""In which code points of colours are looked for: they come before the pixels."""
+END_MISSING = "the end of the file is missing"
+DETAILS_DAMAGED = "some of its details are damaged and were set aside"
+EXIF_DAMAGED = "its EXIF data is damaged, so that it may lie on its side"
+Transparency = int | tuple[int, ...] | bytes
+"""The value, the colour or the opacities of the palette that Pillow found."""
+
+
+@dataclass
+class StoredImage:
+    """Not normalised yet."""
+
+    image: Image.Image
+    notes: list[str] = field(default_factory=list)
+    """Each a few words that may follow the picture's name."""
+    box: tuple[int, int, int, int] | None = None
+    """Left, upper, right and lower edge of what the first frame of an animation covers; the rest is transparent."""
+    transparency: Transparency | None = None
+    unsigned: bool = False
+    """Whether the values of mode I are."""
+    white_is_zero: bool = False
+    """Of greyscale beyond 8 bits; Pillow turns others round."""
+    coding: Coding | None = None
+    """How colours are coded, where that is told in numbers."""
+
+    @classmethod
+    def of(cls, image: Image.Image, *, head: bytes = b"") -> "StoredImage":
+        """Of an opened image, which is left as it is.
+
+        Args:
+            head: the start of its file.
+        """
+        info = image.info
+        points = code_points(head) if image.format in ("AVIF", "PNG") else None
+        if image.format == "HEIF" and isinstance(nclx := info.get("nclx_profile"), dict):
+            points = nclx.get("color_primaries", 1), nclx.get("transfer_characteristics", 13)
+        coding = coding_of(*points) if points else png_coding(info) if image.format == "PNG" else None
+        return cls(
+            image,
+            notes=[HDR_NOTE] if coding is not None and coding.hdr else [],
+            box=_first_frame_box(image),
+            transparency=_transparency(image, head),
+            unsigned=tiff.is_unsigned(image),
+            white_is_zero=tiff.is_white_zero(image),
+            coding=coding,
+        )
+
+    @property
+    def swapped_by_orientation(self) -> bool:
+        """Whether upright it has its sides exchanged. Pillow swaps a TIFF's by itself, others' only when asked to."""
+        return self.image.format != "TIFF" and self.orientation() in (5, 6, 7, 8)
+
+    def orientation(self) -> object:
+        """As EXIF has it; None, with a note, where that is damaged."""
+        try:
+            return self.image.getexif().get(ExifTags.Base.Orientation)
+        except Exception:  # on damaged files Pillow's readers raise almost anything
+            if EXIF_DAMAGED not in self.notes:
+                self.notes.append(EXIF_DAMAGED)
+            return None
+
+
+def read_stored(
+    file: BinaryIO, label: str, *, max_pixels: int, partial: bool = False, pixels: bool = True
+) -> StoredImage:
+    """Open an image within the limits of `open_image`, in whichever way shows what can be shown.
+
+    Args:
+        partial: take a JPEG whose end is missing, too.
+        pixels: unpack them; without, damage behind the header may go unnoticed.
+    Raises:
+        UserError: it is no image, damaged, too small, or too large.
+    """
+    try:
+        return _open(file, label, max_pixels=max_pixels, pixels=pixels)
+    except UnreadableError as error:
+        file.seek(0)
+        return _read_otherwise(file.read(), label, error, max_pixels=max_pixels, partial=partial, pixels=pixels)
+
+
+def _open(file: BinaryIO, label: str, *, max_pixels: int, pixels: bool) -> StoredImage:
+    image = open_image(file, label, max_pixels=max_pixels)
+    file.seek(0)
+    stored = StoredImage.of(image, head=file.read(CODE_POINT_BYTES))
+    if tiff.read_wrongly(image):
+        file.seek(0)
+        stored = _from_tiff(file.read(), max_pixels=max_pixels) or stored
+    if pixels:
+        load(stored.image, label)
+        # Decoders of some formats tell sizes that differ from the header's.
+        check_size(stored.image.size, label, max_pixels=max_pixels)
+    return stored
+
+
+def load(image: Image.Image, label: str) -> None:
+    """Unpack the pixels.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    try:
+        image.load()
+    except UserError:
+        raise
+    except Exception as error:  # on damaged files Pillow's readers raise almost anything
+        raise UnreadableError(
+            "file-damaged",
+            f"Expected a complete image file, but {label} is truncated or damaged; export or download it again.",
+        ) from error
+
+
+def _read_otherwise(
+    content: bytes, label: str, error: UnreadableError, *, max_pixels: int, partial: bool, pixels: bool
+) -> StoredImage:
+    """What Pillow refuses."""
+    kind = kind_of(content[:HEAD_BYTES])
+    for mended, note in _mended(content, kind, partial=partial):
+        try:
+            stored = _open(io.BytesIO(mended), label, max_pixels=max_pixels, pixels=pixels)
+        except UnreadableError:
+            continue
+        stored.notes.append(note)
+        return stored
+    described = None
+    if kind == "TIFF":
+        if stored_tiff := _from_tiff(content, max_pixels=max_pixels):
+            check_size(stored_tiff.image.size, label, max_pixels=max_pixels)
+            return stored_tiff
+        described = tiff.described(content)
+    if kind == "JPEG" and (unusual := jpeg.read_segments(content, most=HEADER_READS).unusual):
+        described = f"a JPEG {unusual}"
+    if described:
+        raise UserError(
+            "wrong-file",
+            f"Expected an image of a common kind, but {label} is {described}, which cannot be read here; export it as "
+            "JPEG or PNG.",
+        ) from error
+    raise error
+
+
+def _mended(content: bytes, kind: Kind, *, partial: bool) -> Iterator[tuple[bytes, str]]:
+    """Files that may be read instead, and what is then to be told."""
+    if kind == "PNG":
+        for profile in (True, False):
+            yield png.without_damaged_details(content, profile=profile), DETAILS_DAMAGED
+    if kind == "JPEG" and partial:
+        segments = jpeg.read_segments(content, most=HEADER_READS)
+        if segments.scans and not segments.ended:
+            yield content + jpeg.END, END_MISSING  # what the last rows lack is then grey
+
+
+def _from_tiff(content: bytes, *, max_pixels: int) -> StoredImage | None:
+    """By `tifffile`; None where that cannot read it, either."""
+    try:
+        values = tiff.read_unpacked(content, max_pixels=max_pixels)
+    except Exception:  # on damaged files it raises almost anything
+        return None
+    if values is None or values.array.dtype.kind not in "uifb":
+        return None
+    orientation = _tiff_orientation(content)
+    array = values.array
+    if array.ndim == 2 and array.dtype.newbyteorder("=") == np.uint16:  # the range is found where all are converted
+        stored = StoredImage(Image.fromarray(array.astype(np.uint16)), white_is_zero=values.white_is_zero)
+    else:
+        array = array.astype(np.uint8) * 255 if array.dtype.kind == "b" else array
+        shown, note = array_to_8_bit(array)
+        shown = 255 - shown if values.white_is_zero else shown
+        stored = StoredImage(Image.fromarray(np.ascontiguousarray(shown)), notes=[note] if note else [])
+    if orientation:
+        stored.image.getexif()[ExifTags.Base.Orientation] = orientation
+    return stored
+
+
+def _tiff_orientation(content: bytes) -> int:
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        tag = file.pages[0].tags.get(int(ExifTags.Base.Orientation))  # type: ignore[union-attr]
+        return tag.value if tag is not None and isinstance(tag.value, int) else 0
+
+
+def _first_frame_box(image: Image.Image) -> tuple[int, int, int, int] | None:
+    """Of a GIF whose pixels have not been read yet: its first frame may be smaller than its screen."""
+    if not isinstance(image, GifImagePlugin.GifImageFile) or image.tell() or not image.tile:
+        return None
+    box = image.tile[0].extents
+    return box if box != (0, 0, *image.size) else None
+
+
+def _transparency(image: Image.Image, head: bytes) -> Transparency | None:
+    """In the values that Pillow's pixels have: it hands on a PNG's as the file has it, in 16 bits or in few."""
+    value = image.info.get("transparency")
+    bits = png.grey_bits(head) if image.format == "PNG" else None
+    if isinstance(value, int):
+        return value * 255 // ((1 << bits) - 1) if bits in (2, 4) and image.mode == "L" else value
+    if isinstance(value, tuple) and len(value) == 3 and all(isinstance(one, int) for one in value):
+        wide = image.format == "PNG" and png.is_16_bit(head)
+        return tuple(one >> 8 if wide else one & 255 for one in value)
+    return value if isinstance(value, bytes) and image.mode == "P" else None
