@@ -9,8 +9,9 @@ import tyro
 
 from ecenet.cli.benchmarks import Benchmark, BenchmarkPage, BenchmarkPeers, BenchmarkTraining, BenchmarkViews
 from ecenet.cli.convert import Convert
-from ecenet.cli.core import App, Embed, Evaluate, Predict, Recipes, Runs, Ship
+from ecenet.cli.core import App, Embed, Evaluate, Recipes, Runs, Ship
 from ecenet.cli.labels import Calibrate, Map, Relabel
+from ecenet.cli.predict import Predict
 from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.common.errors import UserError
 from ecenet.common.version import version_line

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import tyro
-from tqdm import tqdm
 
 from ecenet.app.server.options import Options
 from ecenet.common.errors import UserError
@@ -29,50 +28,6 @@ class App:
         from ecenet.app.start import start
 
         start(self.options)
-
-
-@dataclass(frozen=True)
-class Predict:
-    """Segment photos and write what every stage saw."""
-
-    images: tyro.conf.Positional[tuple[Path, ...]]
-    """Photos to segment."""
-    out: Path
-    """Folder to write to; each photo gets a folder of its own in it."""
-    weights: str = DEFAULT_WEIGHTS
-    """Name of shipped weights, a folder, or a Hub id."""
-    opacity: float = 0.6
-    """Of the class colours in the overlay, 0 … 1."""
-
-    def run(self) -> None:
-        from ecenet.inference.export import export_prediction, unique_names
-        from ecenet.inference.oom_fallback import SteadyPredictor
-
-        if not self.images:
-            raise UserError(
-                "missing-value", "Expected at least one photo, got none; name image files after the command."
-            )
-        if not 0 <= self.opacity <= 1:
-            raise UserError(
-                "out-of-range",
-                f"Expected --opacity between 0 and 1, got {self.opacity}; choose a number in that range.",
-            )
-        predictor = SteadyPredictor.from_weights(self.weights)
-        make_folder(self.out)
-        summaries: list[dict[str, object]] = []
-        errors: list[str] = []
-        for path, name in zip(tqdm(self.images, unit="photo"), unique_names(self.images), strict=True):
-            try:
-                exported = export_prediction(predictor.predict(path), self.out / name, opacity=self.opacity)
-                summaries.append({"file": str(path), **exported})
-            except UserError as error:
-                # One bad photo must not cost the others their results.
-                summaries.append({"file": str(path), "error": str(error)})
-                errors.append(str(error))
-        (self.out / "summary.json").write_text(json.dumps({"weights": self.weights, "images": summaries}, indent=1))
-        print(f"Wrote {len(summaries) - len(errors)} of {len(summaries)} photos to {self.out}")
-        if errors:
-            raise UserError("several-problems", "\n".join(errors))
 
 
 @dataclass(frozen=True)

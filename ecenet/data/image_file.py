@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +34,8 @@ HEADER_READS, PIXEL_READS = 10_000, 500_000
 hundred for the one, some ten thousand for the other."""
 MAX_TIFF_PARTS = 100_000
 """Strips or tiles; twice as many as the longest image has rows."""
+MAX_PIPE_BYTES = 256 << 20
+"""Of what is no file on a disk, and may never end."""
 MAX_SCANNED_PIXELS = 1_000_000_000
 """Of a JPEG, each counted as often as there are scans: of a progressive one up to 18."""
 
@@ -85,12 +88,26 @@ def open_file(source: ImageFile) -> BinaryIO:
             f"Expected a path, bytes, a PIL image or an array, got {type(source).__name__}; choose an image.",
         )
     try:
-        return Path(source).open("rb")
+        file = Path(source).open("rb")  # noqa: SIM115  # whoever asked closes it
+        return file if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else _whole(file, label_of(source))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
             "file-missing", f"Expected an image file, but {label_of(source)} cannot be read ({reason}); check the path."
         ) from error
+
+
+def _whole(file: BinaryIO, label: str) -> BinaryIO:
+    """What comes out of a pipe, such as /dev/stdin, where one cannot go back."""
+    with file:
+        content = file.read(MAX_PIPE_BYTES + 1)
+    if len(content) > MAX_PIPE_BYTES:
+        raise UserError(
+            "file-too-large",
+            f"Expected at most {MAX_PIPE_BYTES >> 20} MB, but {label} has more; write it to a file first.",
+            limit=MAX_PIPE_BYTES,
+        )
+    return io.BytesIO(content)
 
 
 def label_of(source: ImageFile) -> str:

@@ -1,6 +1,7 @@
 """A prediction as files."""
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from itertools import count
@@ -100,14 +101,22 @@ def coco_annotations(prediction: Prediction, stage: StagePrediction) -> list[dic
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """Folder names for files: their stems, numbered where two are alike."""
+    """Folder names for files: their stems, numbered where two are alike, or would be on a disk that ignores case or how
+    accents are written."""
     stems = [_folder_name(path) for path in paths]
-    totals = Counter(stems)
+    totals = Counter(map(_as_disks_compare, stems))
     names: list[str] = []
+    taken = set(totals)
     for stem in stems:
-        candidates = (f"{stem}-{number}" for number in count(1))
-        names.append(stem if totals[stem] == 1 else next(n for n in candidates if n not in names and n not in totals))
+        if totals[_as_disks_compare(stem)] > 1:
+            stem = next(name for n in count(1) if _as_disks_compare(name := f"{stem}-{n}") not in taken)
+        taken.add(_as_disks_compare(stem))
+        names.append(stem)
     return names
+
+
+def _as_disks_compare(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _folder_name(path: Path) -> str:

@@ -65,7 +65,7 @@ def run(title: str, uploads: Iterator[Upload], total: int, *, entry_points: Entr
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mutants", type=int, default=1000)
+    parser.add_argument("--mutants", type=int, default=1600)
     parser.add_argument("--file-mutants", type=int, default=250)
     options = parser.parse_args()
     parts: list[tuple[str, Callable[[], Iterator[Upload]], int]] = [

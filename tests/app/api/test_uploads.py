@@ -14,10 +14,10 @@ from tests.support.hostile.mutants import file_mutant, image_mutant
 CHEAP = (
     "png of few bytes", "png sliver", "png text", "png profile", "png chunks", "gif frames", "webp of few bytes",
     "tiff deflate", "tiff tiles", "tiff cycle", "bmp runs", "bmp tiny runs", "bmp of few bytes", "jpeg markers",
-    "ppm values",
+    "ppm values", "heic of few bytes", "heic larger than told", "jxl of few bytes", "tiff planes",
 )  # fmt: skip
 CHEAP_FILES = ("class header", "truth at limit")
-TAKEN = ("gif frames", "tiff deflate", "tiff cycle")
+TAKEN = ("gif frames", "tiff deflate", "tiff cycle", "png text", "png profile")
 """Those of which the part that is looked at is an ordinary image."""
 
 
@@ -47,7 +47,7 @@ def test_nor_does_one_of_another_kind(name: str, entry_points: EntryPoints, tmp_
 
 def test_damaged_images_end_in_a_prediction_or_a_sentence(entry_points: EntryPoints, tmp_path: Path) -> None:
     kinds = set()
-    for number in range(60):
+    for number in range(80):
         (tmp_path / "mutant").write_bytes(image_mutant(number)[1])
         outcome = entry_points.open("photo", tmp_path / "mutant")
         assert outcome.problem() == "", number

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from itertools import accumulate, repeat
 
 import numpy as np
+import pillow_heif
+import pillow_jxl  # noqa: F401  # it registers itself
 from PIL import Image
 
 from tests.support.helpers import encode
+
+pillow_heif.register_heif_opener()
 
 SIDE = 8_000
 """Of an image just at the limit of 64 megapixels."""
@@ -16,6 +20,8 @@ SMALLER_SIDE = 6_190
 """Of one just at the limit of the formats that may have 0.6 of it."""
 FULL = 33_000_000
 """Bytes of the largest files, a little below the limit of an upload."""
+JXL_SIDE = 3_570
+"""The same of JPEG XL, which may have 0.2."""
 BLOCK = 1 << 22
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY_8, GREY_16, COLOUR, COLOUR_ALPHA = (8, 0), (16, 0), (8, 2), (8, 6)
@@ -159,6 +165,43 @@ def avif_at_limit() -> bytes:
     return encode(Image.new("RGB", (SMALLER_SIDE, SMALLER_SIDE)), "AVIF", speed=10)
 
 
+def heic_at_limit() -> bytes:
+    return encode(Image.new("RGB", (SMALLER_SIDE, SMALLER_SIDE)), "HEIF", quality=1)
+
+
+def heic_of_few_bytes() -> bytes:
+    """Its header claims 50,000 × 50,000."""
+    return _heic_claiming(50_000)
+
+
+def heic_larger_than_told() -> bytes:
+    """Of 4,000 × 4,000 in a header of 64 × 64."""
+    return _heic_claiming(64, side=4_000)
+
+
+def _heic_claiming(claimed: int, *, side: int = 64) -> bytes:
+    data = encode(Image.new("RGB", (side, side)), "HEIF", quality=1)
+    return data.replace(struct.pack(">II", side, side), struct.pack(">II", claimed, claimed))
+
+
+def jxl_at_limit() -> bytes:
+    return encode(Image.new("RGBA", (JXL_SIDE, JXL_SIDE)), "JXL", lossless=True, effort=1)
+
+
+def jxl_of_few_bytes() -> bytes:
+    """Claims 2³⁰ × 2³⁰: sides of 30 bits, and the ratio 1:1."""
+    return b"\xff\x0a" + (0b11 << 1 | (2**30 - 1) << 3 | 1 << 33).to_bytes(200, "little")
+
+
+def tiff_planes() -> bytes:
+    """Sixteen bits in a thousand planes of 64 × 64, of which the file holds none."""
+    tags = [tag for tag in tiff_tags(64, 64, bits=16) if tag[0] not in (258, 262, 277)]
+    tags += [(262, 3, 1, struct.pack("<H", 2)), (277, 3, 1, struct.pack("<H", 1_000))]
+    tags += [(258, 3, 1_000, struct.pack("<H", 16) * 1_000), (284, 3, 1, struct.pack("<H", 2))]
+    tags += [(273, 4, 1_000, struct.pack("<I", 8) * 1_000), (279, 4, 1_000, struct.pack("<I", 8_192) * 1_000)]
+    return tiff([*tags, (278, 4, 1, struct.pack("<I", 64))])
+
+
 def tiff(tags: list[tuple[int, int, int, bytes]], *, after: bytes = b"", next_ifd: int = 0) -> bytes:
     """A little-endian TIFF of one directory right behind the header.
 
@@ -295,7 +338,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     for make in (
         png_of_few_bytes, png_sliver, png_ribbon, png_text, png_profile, png_chunks, png_data_chunks, png_frames,
         png_colour_alpha, png_16_bit, gif_frames, gif_comment, webp_frames, webp_of_few_bytes, webp_at_limit,
-        avif_at_limit, tiff_float, tiff_16_bit, tiff_deflate, tiff_tiles, tiff_cycle, tiff_directories, bmp_runs,
+        avif_at_limit, heic_at_limit, heic_of_few_bytes, heic_larger_than_told, jxl_at_limit, jxl_of_few_bytes,
+        tiff_planes, tiff_float, tiff_16_bit, tiff_deflate, tiff_tiles, tiff_cycle, tiff_directories, bmp_runs,
         bmp_tiny_runs, bmp_of_few_bytes, jpeg_markers, jpeg_scans, jpeg_at_limit, ppm_values,
     )
 }  # fmt: skip

@@ -17,7 +17,7 @@ SECONDS, MEGABYTES = 10, 1000
 of the idle app with its model loaded."""
 PATIENCE = 120
 """Seconds on the clock after which an upload is given up that takes no processor time either."""
-IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "HEIF", "JXL")
 FILE_KINDS = ("session", "truth", "region", "bank", "class")
 """Entry points besides that for photos."""
 

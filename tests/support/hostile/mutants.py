@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
+import pillow_jxl  # noqa: F401  # it registers itself
 import pyarrow.parquet as pq
+import tifffile
 from PIL import Image
 from safetensors.numpy import save
 
@@ -21,9 +24,12 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo, new_session
 from ecenet.inference.weights import WEIGHTS_DIR
+from tests.support.color_profiles import DISPLAY_P3, PROPHOTO, cmyk_profile
 from tests.support.helpers import encode, noise_image
 from tests.support.hostile.bombs import PNG_SIGNATURE, png_chunk
 from tests.support.hostile.entry_points import FILE_KINDS, IMAGE_FORMATS
+
+pillow_heif.register_heif_opener()
 
 OTHER_FILES = ("truth", "bank", "class")
 """What other files are spliced with."""
@@ -64,12 +70,14 @@ def image_seeds() -> dict[str, list[bytes]]:
             encode(palette, "PNG", transparency=3),
             encode(wide, "PNG"),
             encode(photo, "PNG", **animation),
+            encode(photo, "PNG", icc_profile=PROPHOTO.profile()),
         ],
         "JPEG": [
             encode(photo, "JPEG", exif=turned),
             encode(photo, "JPEG", progressive=True),
             encode(grey, "JPEG", restart_marker_rows=1),
-            encode(photo.convert("CMYK"), "JPEG"),
+            encode(photo.convert("CMYK"), "JPEG", icc_profile=cmyk_profile({"c": (60, 40, 50)})),
+            encode(photo, "JPEG", icc_profile=DISPLAY_P3.profile()),
         ],
         "WEBP": [
             encode(photo, "WEBP", exif=turned),
@@ -85,9 +93,37 @@ def image_seeds() -> dict[str, list[bytes]]:
             encode(grey.convert("1"), "TIFF", compression="group4"),
             encode(Image.fromarray(np.asarray(grey).astype(np.float32) / 255), "TIFF"),
             encode(wide, "TIFF", compression="packbits"),
+            *_unusual_tiffs(photo),
+        ],
+        "HEIF": [
+            encode(photo, "HEIF", exif=turned.tobytes(), icc_profile=DISPLAY_P3.profile()),
+            encode(alpha, "HEIF"),
+            encode(photo.resize((256, 192)), "HEIF", tile_size=64),
+        ],
+        "JXL": [
+            encode(photo, "JXL", effort=1, exif=turned.tobytes(), use_container=True),
+            encode(alpha, "JXL", effort=1, lossless=True),
+            encode(wide, "JXL", effort=1, lossless=True),
         ],
         "BMP": [encode(photo, "BMP"), encode(palette, "BMP"), _run_length_bmp()],
     }
+
+
+def _unusual_tiffs(photo: Image.Image) -> list[bytes]:
+    """Those that are not read by Pillow."""
+    wide = np.asarray(photo).astype(np.uint16) * 257
+    arrays: list[tuple[np.ndarray, dict[str, Any]]] = [
+        (np.ascontiguousarray(np.moveaxis(wide, -1, 0)), {"photometric": "rgb", "planarconfig": "separate"}),
+        (wide, {"photometric": "rgb", "byteorder": ">", "tile": (32, 32)}),
+        (wide[..., 0], {"photometric": "miniswhite", "byteorder": ">"}),
+        (wide.astype(np.float32) / 65535, {"photometric": "rgb"}),
+    ]
+    files = []
+    for array, options in arrays:
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, array, **options)
+        files.append(buffer.getvalue())
+    return files
 
 
 def _run_length_bmp() -> bytes:
