@@ -59,7 +59,7 @@ def serve(
         share=share,
         theme=page_theme(),
         css_paths=STATIC / "app.css",
-        head="".join(f"<script>{read_static(name)}</script>" for name in ("stream.js", "search_lists.js")),
+        head="".join(f"<script>{read_static(name)}</script>" for name in ("stream.js", "search_lists.js", "drops.js")),
         max_file_size=limits.bytes,
         max_threads=THREADS,
         footer_links=["api", "settings"],

@@ -16,6 +16,7 @@ from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo, add_photos
 from ecenet.app.widgets import thumbnails
 from ecenet.common.errors import UserError
+from ecenet.data.image_file import FORMATS_TEXT
 from ecenet.data.images import load_image
 
 SCROLL_TO_TABS = """() => {
@@ -52,14 +53,20 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     # what to do. Needless once that type hands over the file as it came.
     photo.preprocess = _uploaded_path  # type: ignore[method-assign]
     several = gr.UploadButton(
-        "Add several photos", file_count="multiple", file_types=["image"], size="sm", elem_id="several-photos"
+        # Of any type: the browser of a phone's owner may not know HEIC, and a sentence tells more than "not allowed".
+        "Add several photos",
+        file_count="multiple",
+        size="sm",
+        elem_id="several-photos",
     )
-    gr.Markdown(f"{registry.limits}. Or an example:", elem_id="upload-limits")
+    takes = f"{FORMATS_TEXT}, dropped anywhere on this page. {registry.limits}."
+    gr.Markdown(f"{takes} Or an example:", elem_id="upload-limits")
     offered = thumbnails.build(
         thumbnails.render(map(_example_thumbnail, examples), label="Examples"),
         elem_id="examples",
     )
     shown = thumbnails.build(visible=False, elem_id="session-photos")
+    remove = gr.Button("Remove this photo", size="sm", visible=False, elem_id="remove-photo")
     clear = gr.Button("Remove all photos", size="sm", visible=False, elem_id="clear-photos")
 
     @show_errors
@@ -96,6 +103,9 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         path, caption = examples[index]
         return add(session, selection, path, example=caption)
 
+    def remove_one(session: Session, selection: Selection) -> tuple[Session, Selection]:
+        return session.without_photo(selection)
+
     def remove_all(session: Session, selection: Selection) -> tuple[Session, Selection]:
         return session.without_photos(), selection.revised()
 
@@ -108,8 +118,9 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     chosen = shown.pick(choose_photo, both, selection, **EACH)
     for done in (added, added_several, added_example, chosen):
         done.success(None, None, None, js=SCROLL_TO_TABS)
+    remove.click(remove_one, both, both, **MODEL_QUEUE)
     clear.click(remove_all, both, both, **MODEL_QUEUE)
-    return Subscription(_show_photos, both, [shown, clear], "photo")
+    return Subscription(_show_photos, both, [shown, remove, clear], "photo")
 
 
 def _example_thumbnail(example: tuple[str, str]) -> thumbnails.Thumbnail:
@@ -121,9 +132,9 @@ def _uploaded_path(payload: ImageData | None) -> str | None:
     return payload.path if payload else None
 
 
-def _show_photos(session: Session, selection: Selection) -> tuple[gr.HTML, gr.Button]:
+def _show_photos(session: Session, selection: Selection) -> tuple[gr.HTML, gr.Button, gr.Button]:
     pictures = [photo.thumbnail for photo in session.photos]
     label = f"Your photos (up to {session.limits.photos})"
     pressed = min(selection.photo, len(pictures) - 1)
     shown = gr.HTML(thumbnails.render(pictures, label=label, pressed=pressed), visible=bool(pictures))
-    return shown, gr.Button(visible=bool(pictures))
+    return shown, gr.Button(visible=len(pictures) > 1), gr.Button(visible=bool(pictures))

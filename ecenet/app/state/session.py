@@ -63,7 +63,7 @@ class Session:
     stage_names: tuple[str, ...] = ()
     """The model's, coarse to fine."""
     limits: Limits = field(default_factory=Limits)
-    """Of photos it keeps the newest."""
+    """Photos beyond are refused."""
 
     def photo(self, selection: Selection) -> Photo | None:
         """The selected one, or the last where there are fewer; None without any."""
@@ -109,8 +109,36 @@ class Session:
                 selection = replace(selection, pixel=pixel_of(photo_there.prediction, *pixel))
         return selection
 
+    @property
+    def is_full(self) -> bool:
+        return len(self.photos) >= self.limits.photos
+
     def with_photo(self, photo: Photo) -> "Session":
-        return replace(self, photos=(*self.photos, photo)[-self.limits.photos :])
+        """Raises:
+        UserError: there are as many as there may be; none is given up for another.
+        """
+        if self.is_full:
+            raise self.too_many([photo.name])
+        return replace(self, photos=(*self.photos, photo))
+
+    def too_many(self, names: Sequence[str]) -> UserError:
+        """Of photos that there is no room for."""
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        return UserError(
+            "too-many",
+            f"Expected at most {self.limits.photos} photos, which are there already, so that {shown} did not fit; "
+            "remove photos first, and save the session to keep them.",
+            limit=self.limits.photos,
+        )
+
+    def without_photo(self, selection: Selection) -> tuple["Session", Selection]:
+        """All but the selected one, and its neighbour selected."""
+        gone = self.photo(selection)
+        left = replace(self, photos=tuple(photo for photo in self.photos if photo is not gone))
+        if not left.photos:
+            return left, selection.revised()
+        index = min(selection.photo, len(left.photos) - 1)
+        return left, selection.with_photo(index, left.photos[index].prediction).revised()
 
     def select_newest(self, selection: Selection) -> Selection:
         """The photo that came last; there must be one."""
@@ -138,8 +166,10 @@ def add_photo(session: Session, path: str, *, predictor: Predictor, example: str
     """Segment the photo at `path`.
 
     Raises:
-        UserError: it is no usable image.
+        UserError: it is no usable image, or there is no room for it.
     """
+    if session.is_full:
+        raise session.too_many([label_of(path)])
     return session.with_photo(
         Photo(Path(path).stem, predictor.predict(read_photo(path, max_pixels=predictor.max_pixels)), example)
     )
@@ -178,18 +208,19 @@ def add_photos(
         track: wraps the paths, to show how far it is.
     Returns: the session, and a sentence for each problem.
     """
-    problems, most = [], session.limits.photos
-    if len(paths) > most:
-        problems.append(
-            f"Expected at most {most} photos, got {len(paths)}, of which the first {most} were added; "
-            "look at the others after these."
-        )
-    for path in track(paths[:most]):
+    problems: list[str] = []
+    left_out: list[str] = []
+    for path in track(paths):
+        if session.is_full:
+            left_out.append(label_of(path))
+            continue
         try:
             session = add_photo(session, path, predictor=predictor)
         except UserError as error:
             log_refusal("ecenet.app.state.session.add_photos", error)
             problems.append(str(error))
+    if left_out:
+        problems.append(str(session.too_many(left_out)))
     return session, problems
 
 

@@ -28,7 +28,7 @@ from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model
 from tests.support.helpers import encode, noise_image, small_model
 from tests.support.predictions import STAGES, make_prediction
-from tests.support.refusals import refused
+from tests.support.refusals import assert_names, refused
 from tests.support.web.toasts import toasted
 
 FINAL = np.array([[0, 1, 1, 1], [0, 0, 1, 1]], dtype=np.uint8)
@@ -75,11 +75,32 @@ def test_of_several_photos_the_usable_ones_are_kept(tmp_path: Path) -> None:
     for path in paths:
         noise_image(16, 12).save(path)
     paths[1].write_bytes(b"no image")
-    session, problems = add_photos(Session(), [str(path) for path in paths], predictor=Predictor(small_model()))
-    assert [photo.name for photo in session.photos] == ["0", *(str(number) for number in range(2, Limits.photos))]
+    predictor = Predictor(small_model())
+    session, problems = add_photos(Session(), [str(path) for path in paths], predictor=predictor)
+    assert [photo.name for photo in session.photos] == ["0", *(str(number) for number in range(2, Limits.photos + 1))]
     assert len(problems) == 2
-    assert f"at most {Limits.photos} photos, got {Limits.photos + 2}" in problems[0]
-    assert "1.png" in problems[1]
+    assert "1.png" in problems[0], "which takes no room"
+    assert_names(problems[1], Limits.photos, f"{Limits.photos + 1}.png")
+    assert f" {Limits.photos}.png" not in problems[1], "it fitted"
+
+    full, more = add_photos(session, [str(paths[0]), str(paths[2])], predictor=predictor)
+    assert full.photos == session.photos, "none is given up for another"
+    assert_names(more[0], "0.png", "2.png")
+    with refused("too-many", "0.png", limit=Limits.photos):
+        add_photo(session, str(paths[0]), predictor=predictor)
+
+
+def test_removing_a_photo_selects_its_neighbour() -> None:
+    session = Session(stage_names=tuple(STAGES))
+    for name in "abc":
+        session = session.with_photo(photo_with(name))
+    session, selection = session.without_photo(Selection(photo=1))
+    assert ([photo.name for photo in session.photos], selection.photo) == (["a", "c"], 1)
+    session, selection = session.without_photo(selection)
+    assert ([photo.name for photo in session.photos], selection.photo) == (["a"], 0)
+    session, selection = session.without_photo(selection)
+    assert session.photos == ()
+    assert session.without_photo(selection)[0].photos == ()
 
 
 def test_file_names_cannot_inject_html() -> None:
@@ -154,12 +175,13 @@ def test_empty_session_says_what_to_do() -> None:
     assert "photo" in similarity.render(Session(), Selection(), "stages")[1]
 
 
-def test_session_keeps_the_newest_photos_and_shows_the_last_for_a_choice_that_is_none() -> None:
+def test_session_gives_up_no_photo_for_another_and_shows_the_last_for_a_choice_that_is_none() -> None:
     session = Session()
-    for number in range(Limits.photos + 3):
+    for number in range(Limits.photos):
         session = session.with_photo(Photo(str(number), make_prediction(FINAL)))
-    assert len(session.photos) == Limits.photos
-    assert session.photos[-1].name == str(Limits.photos + 2)
+    with refused("too-many", Limits.photos, "another", limit=Limits.photos):
+        session.with_photo(Photo("another", make_prediction(FINAL)))
+    assert [photo.name for photo in session.photos] == [str(number) for number in range(Limits.photos)]
     assert session.photo(Selection(photo=3)) is session.photos[3]
     assert session.photo(Selection(photo=99)) is session.photos[-1]
     assert Session().photo(Selection()) is None
