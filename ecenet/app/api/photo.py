@@ -48,7 +48,7 @@ class PhotoEndpoints:
         agreement of every stage with the final mask. Photos with a side above 1024 pixels are scaled down.
 
         Args:
-            photo: the photo, JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+            photo: the photo, JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF or BMP.
             stage: whose mask to return, coarse to fine: ece, stage4, stage3, stage2, stage1 or final.
             coco: whether to return the classes' masks as COCO annotations (compressed RLE), too.
             weights: a name of the app's model list, such as voc13; by default what the app was started with.

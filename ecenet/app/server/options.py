@@ -34,7 +34,7 @@ class Options:
     max_megabytes: int = Limits.megabytes
     """Of one uploaded file."""
     max_pixels: int = Limits.pixels
-    """Of one image; of WebP and AVIF, which take more memory, 0.6 of it."""
+    """Of one image; of WebP, AVIF and HEIC, which take more memory, 0.6 of it, of JPEG XL 0.2."""
     max_photos: int = Limits.photos
     """Of one visitor's session."""
     queue: int = MAX_WAITING
