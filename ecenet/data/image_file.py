@@ -40,10 +40,6 @@ MAX_SCANNED_PIXELS = 1_000_000_000
 """Of a JPEG, each counted as often as there are scans: of a progressive one up to 18."""
 
 
-class UnreadableError(UserError):
-    """Pillow does not read a file; there may be another way."""
-
-
 class CountedFile:
     """A file that can be read so often, and for a header only so much: some headers name one place again and again."""
 
@@ -142,7 +138,7 @@ def open_image(file: BinaryIO, label: str, *, max_pixels: int) -> Image.Image:
             limit=max_pixels,
         ) from error
     except Exception as error:  # on damaged files Pillow's readers raise almost anything
-        raise UnreadableError(
+        raise UserError(
             "wrong-file",
             f"Expected an image ({FORMATS_TEXT}), but {label} is none that can be read; choose another file.",
         ) from error

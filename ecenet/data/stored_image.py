@@ -13,10 +13,12 @@ from ecenet.data.formats import jpeg, png, tiff
 from ecenet.data.formats.coded_color import HDR_NOTE, Coding, code_points, coding_of, png_coding
 from ecenet.data.formats.kinds import HEAD_BYTES, Kind, kind_of
 from ecenet.data.formats.levels import array_to_8_bit
-from ecenet.data.image_file import HEADER_READS, UnreadableError, check_size, open_image
+from ecenet.data.image_file import HEADER_READS, check_size, open_image
 
 CODE_POINT_BYTES = 1 << 16
 """In which code points of colours are looked for: they come before the pixels."""
+OTHERWISE = ("wrong-file", "file-damaged")
+"""Codes of refusals after which there may be another way to read a file."""
 END_MISSING = "the end of the file is missing"
 DETAILS_DAMAGED = "some of its details are damaged and were set aside"
 EXIF_DAMAGED = "its EXIF data is damaged, so that it may lie on its side"
@@ -91,7 +93,9 @@ def read_stored(
     """
     try:
         return _open(file, label, max_pixels=max_pixels, pixels=pixels)
-    except UnreadableError as error:
+    except UserError as error:
+        if error.code not in OTHERWISE:
+            raise
         file.seek(0)
         return _read_otherwise(file.read(), label, error, max_pixels=max_pixels, partial=partial, pixels=pixels)
 
@@ -121,21 +125,25 @@ def load(image: Image.Image, label: str) -> None:
     except UserError:
         raise
     except Exception as error:  # on damaged files Pillow's readers raise almost anything
-        raise UnreadableError(
+        raise UserError(
             "file-damaged",
             f"Expected a complete image file, but {label} is truncated or damaged; export or download it again.",
         ) from error
 
 
 def _read_otherwise(
-    content: bytes, label: str, error: UnreadableError, *, max_pixels: int, partial: bool, pixels: bool
+    content: bytes, label: str, error: UserError, *, max_pixels: int, partial: bool, pixels: bool
 ) -> StoredImage:
     """What Pillow refuses."""
     kind = kind_of(content[:HEAD_BYTES])
+    if kind == "TIFF" and tiff.is_raw(content):
+        raise error
     for mended, note in _mended(content, kind, partial=partial):
         try:
             stored = _open(io.BytesIO(mended), label, max_pixels=max_pixels, pixels=pixels)
-        except UnreadableError:
+        except UserError as again:
+            if again.code not in OTHERWISE:
+                raise
             continue
         stored.notes.append(note)
         return stored

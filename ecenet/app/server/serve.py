@@ -59,7 +59,10 @@ def serve(
         share=share,
         theme=page_theme(),
         css_paths=STATIC / "app.css",
-        head="".join(f"<script>{read_static(name)}</script>" for name in ("stream.js", "search_lists.js", "drops.js")),
+        head="".join(
+            f"<script>{read_static(name)}</script>"
+            for name in ("stream.js", "search_lists.js", "drops.js", "lost_photos.js")
+        ),
         max_file_size=limits.bytes,
         max_threads=THREADS,
         footer_links=["api", "settings"],

@@ -54,6 +54,14 @@ def first_directory(content: Any) -> Directory:
     return Directory(parts, raw=DNG_VERSION in tags or (reduced and SUB_DIRECTORIES in tags))
 
 
+def is_raw(content: bytes) -> bool:
+    """Whether a TIFF is the raw photo of a camera, as far as its first directory tells."""
+    try:
+        return first_directory(io.BytesIO(content)).raw
+    except (struct.error, ValueError, OverflowError):  # damaged
+        return False
+
+
 def read_wrongly(image: Image.Image) -> bool:
     """Whether Pillow (12.3) garbles this TIFF: 16 bits, each channel by itself, not packed."""
     tags: Any = getattr(image, "tag_v2", {})

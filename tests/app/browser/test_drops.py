@@ -121,3 +121,16 @@ def test_files_of_no_type_that_the_browser_knows_reach_a_sentence_or_the_page(pa
     expect_photos(page, "IMG_1")
     expect(page.locator(".toast-body")).to_contain_text("nameless")
     expect(page.locator(".toast-body")).not_to_contain_text("allowed")
+
+
+def test_a_page_that_is_loaded_anew_says_what_was_lost_and_how_to_keep_it(page: Page, photos: Path) -> None:
+    page.reload()
+    page.wait_for_selector("#photo-input")
+    expect(page.locator("#drop-note")).to_have_count(0)
+    drag(page, BESIDE, [photos / "a.png", photos / "b.png"])
+    expect_photos(page, "a", "b")
+    page.reload()
+    expect(page.locator("#drop-note")).to_contain_text("2 photos")
+    expect(page.locator("#drop-note")).to_contain_text("Save all as .zip")
+    page.wait_for_selector("#photo-input")
+    expect(page.locator(OWN_PHOTOS)).to_have_count(0)
