@@ -190,6 +190,11 @@ def test_empty_numbers_are_the_presets(number: int | None) -> None:
     assert (request.steps, request.batch_size, request.crop_size) == (number, number, None)
 
 
+def test_fields_that_the_browser_never_made_are_empty() -> None:
+    request = train._request("mine", "/data", "none", "folder", None, None, None, None, None)
+    assert request == train._request("mine", "/data", "none", "folder", "", "", "", "", "")
+
+
 @pytest.mark.parametrize("text", ["0", "-3", "1.5", "ten", "1e3", "²", "--lr"])
 def test_what_is_no_number_is_refused(text: str) -> None:
     with refused("invalid-value", "Batch", 0, repr(text)):

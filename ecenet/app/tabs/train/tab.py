@@ -140,13 +140,13 @@ def _request(
     data: str,
     preset: str,
     layout: Layout,
-    backbone: str,
-    steps: str,
-    batch_size: str,
-    crop_size: str,
-    more: str,
+    backbone: str | None,
+    steps: str | None,
+    batch_size: str | None,
+    crop_size: str | None,
+    more: str | None,
 ) -> RunRequest:
-    """The fields as the form has them.
+    """The fields as the form has them. Browsers send None for those of an accordion that was never opened.
 
     Raises:
         UserError: a number is none.
@@ -157,17 +157,17 @@ def _request(
         data,
         layout,
         chosen,
-        backbone,
+        backbone or "",
         steps=_number(steps, "Steps"),
         batch_size=_number(batch_size, "Batch"),
         crop_size=_number(crop_size, "Crop"),
-        more=more,
+        more=more or "",
     )
 
 
-def _number(text: str, field: str) -> int | None:
+def _number(text: str | None, field: str) -> int | None:
     """None where the field is empty."""
-    text = text.strip()
+    text = (text or "").strip()
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text) > 0):
