@@ -8,12 +8,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
-from ecenet.common.distributed import only_cpu
+from ecenet.common.distributed import only_cpu, this_process
 from ecenet.common.errors import UserError
+from ecenet.data.class_table import check_learnable, class_table, read_doubts
 from ecenet.data.layouts.read import read_data
 from ecenet.data.loading import Batch, training_batches
 from ecenet.data.sampling import StepSampler, TrainingSamples
-from ecenet.data.split import LabelledSplit, class_pixels, class_presence
+from ecenet.data.split import LabelledSplit, class_presence, pixel_counts
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import copy_weights, load_model
 from ecenet.model.backbone import load_backbone_file, timm_normalisation
@@ -32,18 +33,23 @@ class Splits(NamedTuple):
 
 
 def read_splits(config: DataConfig) -> Splits:
-    """Both splits, every mask read once.
+    """Both splits, every mask read once; prints what they hold, and what looks wrong with them.
 
     Raises:
         UserError: files that are missing or bad, by name; a bad validation mask would else end a run at its first
-            validation.
+            validation. Training masks that hold one class alone.
     """
     train, val = (
         read_data(config.folder, split, layout=config.layout) for split in (config.train_split, config.val_split)
     )
-    pixels = class_pixels(train)
-    class_pixels(val)
-    return Splits(train, val, pixels)
+    counts, val_counts = pixel_counts(train), pixel_counts(val)
+    check_learnable(train, counts)
+    if this_process().is_main_process:
+        names = train.labels.class_names
+        print(class_table(names, {"train": counts, "val": val_counts}))
+        for doubt in read_doubts(names, counts, val_counts):
+            print(f"Note: {doubt}")
+    return Splits(train, val, counts[:, :-1])
 
 
 def new_accelerator(config: TrainConfig) -> Accelerator:
