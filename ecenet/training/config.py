@@ -42,6 +42,9 @@ LATER_SETTINGS: dict[str, object] = {
 }
 """All settings that did, SegViT's among them."""
 
+LONGEST_WARMUP, LONGEST_REST = 200, 3000
+"""Steps of the warm-up, and for which the backbone rests, where the settings leave them open and the run is long."""
+
 Rule = tuple[str, bool, str]
 """A field's name, whether its value can be used, and what was expected of it."""
 
@@ -129,16 +132,19 @@ class OptimizerConfig:
     """Factor on the backbone's learning rate for each layer further from the head (ViTs: 0.65 to 0.9)."""
     schedule: Schedule = "poly"
     """How the learning rate falls to 0 after the warm-up; poly has power 0.9."""
-    warmup_steps: int = 200
+    warmup_steps: int | None = None
+    """Over which the learning rate rises; by default a tenth of all steps, at most 200."""
     weight_decay: float = 0.01
     clip_grad: float = 1.0
     """Largest norm of a step's gradient."""
-    frozen_steps: int = 3000
-    """The backbone learns only after so many steps; until then a step costs less than half."""
+    frozen_steps: int | None = None
+    """The backbone learns only after so many steps; until then a step costs less than half. By default half of all
+    steps, at most 3000, and none where the backbone is random."""
     frozen_stages: int = 0
     """So many leading backbone stages of `out_indices` never learn: the shallowest cost the most."""
     frozen_batch_norm: bool = True
-    """Keep the backbone's batch-norm statistics: small batches would spoil pretrained ones. Scales and biases learn."""
+    """Keep the backbone's batch-norm statistics: small batches would spoil pretrained ones. Scales and biases learn.
+    The statistics of a random backbone always learn."""
     ema: float = 0.999
     """Decay of the averaged weights, which are what is validated and saved."""
 
@@ -148,7 +154,8 @@ class OptimizerConfig:
             ("clip_grad", self.clip_grad > 0, "positive"),
             ("ema", 0 <= self.ema < 1, "at least 0 and below 1"),
         ]
-        _check(self, rules, at_least_0=("lr", "backbone_lr", "weight_decay", "warmup_steps", "frozen_steps"))
+        given = [name for name in ("warmup_steps", "frozen_steps") if getattr(self, name) is not None]
+        _check(self, rules, at_least_0=("lr", "backbone_lr", "weight_decay", *given))
 
 
 @dataclass(frozen=True)
@@ -247,6 +254,30 @@ class TrainConfig:
         if self.architecture == "segvit":
             return self.segvit
         return self.release if self.architecture == "ecenet-release" else self.model
+
+    @property
+    def random_backbone(self) -> bool:
+        """Whether nothing has taught the backbone anything before."""
+        return not self.start.pretrained and self.start.backbone_weights is None and self.start.start_from is None
+
+    @property
+    def warmup_steps(self) -> int:
+        """Those of the optimizer's settings, or what they leave open."""
+        given = self.optimizer.warmup_steps
+        return min(LONGEST_WARMUP, self.steps // 10) if given is None else given
+
+    @property
+    def frozen_steps(self) -> int:
+        """Likewise."""
+        given = self.optimizer.frozen_steps
+        if given is None:
+            return 0 if self.random_backbone else min(LONGEST_REST, self.steps // 2)
+        return given
+
+    @property
+    def frozen_batch_norm(self) -> bool:
+        """Whether statistics are kept that are worth it."""
+        return self.optimizer.frozen_batch_norm and not self.random_backbone
 
     def __post_init__(self) -> None:
         fits = 0 <= self.optimizer.frozen_stages <= len(self.network.out_indices)

@@ -19,6 +19,7 @@ def recipe_settings(config: TrainConfig) -> dict[str, Any]:
     """How a model was trained, JSON-able, for its `config.json`: without the paths of one machine, and without what the
     model itself tells, its architecture."""
     settings = _training_options(config)
+    settings |= {"warmup_steps": config.warmup_steps, "frozen_steps": config.frozen_steps}  # never left open
     for name in ("data", "out", "architecture"):
         settings.pop(name)
     start = config.start

@@ -18,4 +18,7 @@ def test_a_name_and_a_folder_are_enough_to_start(page: Page, tmp_path: Path) -> 
     expect(page.locator("#run-more :is(input, textarea)")).not_to_be_visible()
     page.locator("#start-run").click()
     expect(page.locator("#run-status")).to_contain_text("shortest", timeout=LONG)
+    expect(page.locator("#run-status [data-state=running]")).to_be_visible(timeout=LONG)
     expect(page.locator(".toast-message-text")).to_have_count(0)
+    page.locator("#stop-run").click()
+    expect(page.locator("#run-status [data-state=stopped]")).to_be_visible(timeout=LONG)
