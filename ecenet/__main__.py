@@ -10,6 +10,7 @@ import tyro
 from ecenet.cli.benchmarks import Benchmark, BenchmarkPage, BenchmarkPeers, BenchmarkTraining, BenchmarkViews
 from ecenet.cli.convert import Convert
 from ecenet.cli.core import App, Embed, Evaluate, Predict, Recipes, Runs, Ship
+from ecenet.cli.data import Data
 from ecenet.cli.labels import Calibrate, Map, Relabel
 from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
 from ecenet.common.errors import UserError
@@ -55,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
             | Convert
             | Map
             | Calibrate
-            | Relabel,
+            | Relabel
+            | Data,
             prog=program_name(),
             description=__doc__,
             args=with_preset(arguments),
