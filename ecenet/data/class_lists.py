@@ -12,7 +12,11 @@ from ecenet.data.labels import IGNORE_INDEX
 
 Color = tuple[int, int, int]
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
-THREE = re.compile(r"(?<![\w.])(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})(?![\w.])")
+THREE = r"(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})"
+NUMBERS = (re.compile(rf"(?<=[\s,;:=]){THREE}$"), re.compile(rf"^{THREE}(?=[\s,;:=])"))
+"""A colour after the name, or before it."""
+HEADER = re.compile(r"\W*(name|class|label)s?\W+(r|red)\W+(g|green)\W+(b|blue)\b", re.I)
+"""First line of a table."""
 FORMS = (
     'a name on each line, with a colour ("cat 64 0 0" or "cat #400000") or without; JSON ["cat", …], '
     '[["cat", [64, 0, 0]], …], {"cat": "#400000", …}, {"classes": [{"name": …, "color": …}, …]} or '
@@ -67,8 +71,8 @@ def read_class_list(path: Path) -> ClassList:
 
 def _of_lines(text: str) -> list[tuple[str, Color | None]]:
     lines = [line.strip() for line in text.splitlines()]
-    entries = [_of_line(line) for line in lines if line and not line.startswith(("#", "//"))]
-    return [entry for entry in entries if entry[0].lower() not in ("__ignore__", "name")]
+    entries = [_of_line(line) for line in lines if line and not line.startswith(("#", "//")) and not HEADER.match(line)]
+    return [entry for entry in entries if entry[0] != "__ignore__"]
 
 
 def _of_line(line: str) -> tuple[str, Color | None]:
@@ -78,7 +82,7 @@ def _of_line(line: str) -> tuple[str, Color | None]:
     color = None
     if found := HEX.search(line):
         color, line = _color(found[0]), line.replace(found[0], " ")
-    elif found := THREE.search(line):
+    elif found := NUMBERS[0].search(line) or NUMBERS[1].search(line):
         color, line = _color([int(value) for value in found.groups()]), line.replace(found[0], " ")
     name = line.strip(" \t,;:\"'")
     if not name:

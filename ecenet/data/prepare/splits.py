@@ -39,6 +39,8 @@ def divided(
         UserError: there is one photo or one group alone, which cannot be divided.
     """
     splits = [sample.split or "train" for sample in samples]
+    if "train" not in splits:
+        splits = ["train"] * len(samples)  # a part of a data set, to be divided anew
     if "val" in splits:
         return splits
     members: dict[str, list[int]] = defaultdict(list)
