@@ -15,6 +15,7 @@ class Check:
     Nothing is written."""
 
     folder: tyro.conf.Positional[Path]
+    """Of the photos and their labels, or `hf:USER/NAME` on the Hugging Face Hub."""
     options: tyro.conf.OmitArgPrefixes[PrepareOptions] = field(default_factory=PrepareOptions)
 
     def run(self) -> None:
@@ -29,7 +30,8 @@ class Prepare:
     are; the same command continues an interrupted one."""
 
     source: tyro.conf.Positional[Path]
-    """Folder of photos with mask files, COCO, LabelMe, CVAT or Label Studio exports, or YOLO polygons."""
+    """Folder of photos with mask files, COCO, LabelMe, CVAT or Label Studio exports, or YOLO polygons; or
+    `hf:USER/NAME` or `hf:USER/NAME:SPLIT` on the Hugging Face Hub."""
     out: Path
     """Folder to write to; `overview.jpg` in it shows some photos under their masks."""
     options: tyro.conf.OmitArgPrefixes[PrepareOptions] = field(default_factory=PrepareOptions)

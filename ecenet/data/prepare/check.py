@@ -15,6 +15,7 @@ from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.layouts.read import Layout, read_data
 from ecenet.data.orientation import orientation_doubt, unsure_orientations
 from ecenet.data.prepare.find import find_labelled
+from ecenet.data.prepare.hugging_face import local_source
 from ecenet.data.prepare.labels_of import Labels, labels_of
 from ecenet.data.prepare.mask_values import parallel
 from ecenet.data.prepare.options import PrepareOptions
@@ -57,10 +58,18 @@ def check(root: Path, options: PrepareOptions) -> Checked:
     Raises:
         UserError: nothing that is known lies there, or all of it is unusable.
     """
+    with local_source(root) as folder:
+        return _checked(folder, options, name=root)
+
+
+def _checked(root: Path, options: PrepareOptions, *, name: Path) -> Checked:
+    """Args:
+    name: what the user calls the folder.
+    """
     refusal = ""
     plain = options == PrepareOptions()
     for layout, marks in MARKS.items():
-        if plain and all((root / mark).exists() for mark in marks):
+        if plain and name == root and all((root / mark).exists() for mark in marks):
             try:
                 return _ready(root, layout)
             except UserError as error:
@@ -83,7 +92,9 @@ def check(root: Path, options: PrepareOptions) -> Checked:
         notes.append(f"{len(problems)} photos cannot be used as they are:{shown}")
     title = f"{found.kind}: {len(found.samples)} photos, {_sizes(sizes)}; {labels.how}."
     out = root.resolve().with_name(f"{root.resolve().name}-prepared")
-    words = ["python", "-m", "ecenet", "data", "prepare", str(root), "--out", str(out), *_option_words(options)]
+    if name != root:
+        out = Path(f"{name.name.partition(':')[0]}-prepared")  # a data set of the Hub, which lies nowhere
+    words = ["python", "-m", "ecenet", "data", "prepare", str(name), "--out", str(out), *_option_words(options)]
     return Checked(title, class_table(labels.classes.names, of_split), notes, refusal, shlex.join(words))
 
 

@@ -15,6 +15,7 @@ from ecenet.data.images import load_image
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.layouts.pairing import IMAGE_SUFFIXES
 from ecenet.data.prepare.find import find_labelled
+from ecenet.data.prepare.hugging_face import local_source
 from ecenet.data.prepare.labels_of import Labels, labels_of
 from ecenet.data.prepare.mask_values import parallel
 from ecenet.data.prepare.options import PrepareOptions
@@ -58,6 +59,11 @@ def prepare(source: Path, out: Path, options: PrepareOptions) -> Prepared:
             else.
     """
     _check_out(source, out, options)
+    with local_source(source, keep=out / "original") as folder:
+        return _prepared(folder, out, options, name=source.name)
+
+
+def _prepared(source: Path, out: Path, options: PrepareOptions, *, name: str) -> Prepared:
     found = find_labelled(source, images=options.images, masks=options.masks)
     labels = labels_of(found, options)
     names = unique_names(found.samples)
@@ -72,7 +78,7 @@ def prepare(source: Path, out: Path, options: PrepareOptions) -> Prepared:
         for split in sorted(set(splits)):
             for kind in ("images", "masks"):
                 (out / kind / split).mkdir(parents=True, exist_ok=True)
-        _write_classes(out, source.resolve().name, labels)
+        _write_classes(out, name or source.resolve().name, labels)
     counts, problems = _write_samples(found, labels, out, names, splits)
     if problems:
         shown = "\n  ".join(problems[:3])
