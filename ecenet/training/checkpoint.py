@@ -13,7 +13,7 @@ from ecenet.common.errors import UserError, disk_errors
 from ecenet.common.files import replaced
 from ecenet.inference.weights import checkpoint_files, save_model
 from ecenet.model.network import Network
-from ecenet.training.config import LATER_SETTINGS
+from ecenet.training.settings import LATER_SETTINGS
 
 FORMAT = "ecenet-run-1"
 

@@ -5,6 +5,7 @@ The command line has no groups: every field is an option of its own name (`--lr`
 the authors' release and of SegViT, which have a prefix (`--release.embed-dim`, `--segvit.embed-dim`).
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -21,26 +22,6 @@ Schedule = Literal["poly", "cosine"]
 Precision = Literal["auto", "bf16", "fp32"]
 HALF: dict[Precision, bool | None] = {"auto": None, "bf16": True, "fp32": False}
 """Of each precision, for `Predictor`."""
-
-LATER_SEGVIT: dict[str, object] = {"drop_path": 0.0, "position_antialias": True}
-"""SegViT's settings that came after the first runs and studies, with what those had that began without them."""
-LATER_SETTINGS: dict[str, object] = {
-    **LATER_SEGVIT,
-    "architecture": "ecenet",
-    "jaccard_weight": 0.0,
-    "contrast_weight": 0.0,
-    "class_sampling": 0.5,
-    "loss": "ecenet",
-    "mask_weight": 5.0,
-    "dice_weight": 2.0,
-    "label_stride": 1,
-    "position_side": None,
-    "vit_strides": [],
-    "attention": "plain",
-    "gate_bias": 0.0,
-    "candidate": "own",
-}
-"""All settings that did, SegViT's among them."""
 
 LONGEST_WARMUP, LONGEST_REST = 200, 3000
 """Steps of the warm-up, and for which the backbone rests, where the settings leave them open and the run is long."""
@@ -77,7 +58,7 @@ class DataConfig:
     image_size: int = 512
     """Longest side in pixels at which images are trained on (before scaling) and predicted."""
     crop_size: int = 384
-    """Side of the square training crops, a multiple of the backbone's stride."""
+    """Side of the square training crops, a multiple of 32, or of a ViT's patches."""
     scale: tuple[float, float] = (0.5, 1.75)
     """Random scaling, relative to `image_size`."""
     color: float = 0.4
@@ -93,7 +74,6 @@ class DataConfig:
     def __post_init__(self) -> None:
         low, high = self.scale
         rules: list[Rule] = [
-            ("crop_size", self.crop_size > 0 and self.crop_size % 32 == 0, "a positive multiple of 32"),
             ("scale", 0 < low <= high, "two positive numbers, the smaller first"),
             ("color", 0 <= self.color <= 1, "between 0 and 1"),
             ("paste", 0 <= self.paste <= 1, "between 0 and 1"),
@@ -256,6 +236,12 @@ class TrainConfig:
         return self.release if self.architecture == "ecenet-release" else self.model
 
     @property
+    def crop_divisor(self) -> int:
+        """What the side of crops is a multiple of: the patches of a ViT whose patches do not divide 32, else 32."""
+        patch = re.search(r"vit_.*patch(\d+)", self.network.backbone)
+        return int(patch[1]) if patch and 32 % int(patch[1]) else 32
+
+    @property
     def random_backbone(self) -> bool:
         """Whether nothing has taught the backbone anything before."""
         return not self.start.pretrained and self.start.backbone_weights is None and self.start.start_from is None
@@ -270,9 +256,8 @@ class TrainConfig:
     def frozen_steps(self) -> int:
         """Likewise."""
         given = self.optimizer.frozen_steps
-        if given is None:
-            return 0 if self.random_backbone else min(LONGEST_REST, self.steps // 2)
-        return given
+        automatic = 0 if self.random_backbone else min(LONGEST_REST, self.steps // 2)
+        return automatic if given is None else given
 
     @property
     def frozen_batch_norm(self) -> bool:
@@ -280,6 +265,9 @@ class TrainConfig:
         return self.optimizer.frozen_batch_norm and not self.random_backbone
 
     def __post_init__(self) -> None:
+        divisor = self.crop_divisor
+        multiple = self.data.crop_size > 0 and self.data.crop_size % divisor == 0
+        _check(self.data, [("crop_size", multiple, f"a positive multiple of {divisor}")])
         fits = 0 <= self.optimizer.frozen_stages <= len(self.network.out_indices)
         _check(self.optimizer, [("frozen_stages", fits, "at most the number of stages")])
         needed = {"release": "ecenet-release", "segvit": "segvit"}.get(self.loss.terms, self.architecture)

@@ -114,7 +114,7 @@ def optimisation_step(learner: Learner, batch: Batch, config: TrainConfig) -> Lo
         raise UserError(
             "loss-not-finite",
             f"Expected a finite loss, got {losses.total.item()} at step {batch.step} from {', '.join(batch.files)}; "
-            "look at these files, or lower lr in a new --out.",
+            f"lower lr (it was {config.optimizer.lr:g}) in a new --out; if that fails, too, look at these files.",
         )
     accelerator.clip_grad_norm_(learners(learner.optimizer), config.optimizer.clip_grad)
     learner.optimizer.step()

@@ -90,6 +90,22 @@ def test_a_random_backbone_is_never_frozen_and_it_is_said() -> None:
         assert replace(config, start=start).frozen_steps == 3000
 
 
+@pytest.mark.parametrize(
+    ("backbone", "side", "fits"), [(14, 392, True), (14, 448, True), (14, 384, False), (16, 392, False)]
+)
+def test_crops_are_multiples_of_a_vits_patches(backbone: int, side: int, fits: bool) -> None:
+    model = ModelConfig(backbone=f"vit_small_patch{backbone}_dinov2.lvd142m", output_stride=None)
+
+    def config() -> TrainConfig:
+        return TrainConfig(DataConfig(Path("data"), crop_size=side), Path("out"), model=model)
+
+    if fits:
+        config()
+    else:
+        with refused("out-of-range", "crop_size", side, 14 if backbone == 14 else 32):
+            config()
+
+
 def test_a_run_goes_on_with_the_schedules_that_it_began_with(tmp_path: Path) -> None:
     config = tiny_training(write_folder(tmp_path / "data", images=2), tmp_path / "run", validate_every=100)
     train(config)
