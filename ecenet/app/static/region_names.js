@@ -1,4 +1,4 @@
-// Where the names of classes have room on a label map. Pure functions; segment.js draws what they find.
+// Where the names of classes have room on a label map, and how they are written there.
 const LEAST_REGION = 0.004; // share of the photo below which a region goes without a name
 const MOST_NAMES = 40;
 const PLACES = [-0.5, -0.25, 0, 0.25, 0.5]; // of a name's box, in its widths and heights from the centre
@@ -72,4 +72,28 @@ function namePlaces({numbers, regions, steps}, width, boxOf) {
     }
   }
   return best.filter(Boolean).sort((one, other) => other.area - one.area).slice(0, MOST_NAMES);
+}
+
+// Writes the names of a stage's classes where there is room for them, at the size that the picture has on the screen:
+// into `box`, which lies over the picture. Without a stage it is emptied. What is written already stays.
+function drawNames(box, shown, classes) {
+  const scale = shown && box.clientWidth / shown.width;
+  if (box.written?.shown === shown && box.written.scale === scale) return;
+  box.written = {shown, scale};
+  box.replaceChildren();
+  if (!scale) return;
+  const {width, height, planes: [labels]} = shown;
+  if (!shown.found) {
+    shown.found = connectedRegions(labels, width);
+    shown.found.steps = depths(shown.found.numbers, width);
+  }
+  const pen = document.createElement('canvas').getContext('2d');
+  pen.font = getComputedStyle(box).font;
+  const boxOf = (label) => [(pen.measureText(classes[label][0]).width + 14) / scale, 20 / scale];
+  for (const {label, x, y} of namePlaces(shown.found, width, boxOf)) {
+    const name = Object.assign(document.createElement('span'), {textContent: classes[label][0]});
+    name.style.left = `${100 * (x + 0.5) / width}%`;
+    name.style.top = `${100 * (y + 0.5) / height}%`;
+    box.append(name);
+  }
 }

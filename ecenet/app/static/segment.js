@@ -117,27 +117,8 @@ function paintUnsure(shown) {
   hatch(canvas, shown, (i) => isUnsure(shown, i));
 }
 
-// Names of classes where there is room for them, at the size that the picture has on the screen.
 function writeNames(shown) {
-  const box = find('.ece-names');
-  box.replaceChildren();
-  if (!shown || !state.names || state.mode !== 'classes' || !box.clientWidth) return;
-  const {width, planes: [labels]} = shown;
-  if (!shown.found) {
-    shown.found = connectedRegions(labels, width);
-    shown.found.steps = depths(shown.found.numbers, width);
-  }
-  const scale = box.clientWidth / width;
-  const pen = document.createElement('canvas').getContext('2d');
-  const {font} = getComputedStyle(box);
-  pen.font = font;
-  const boxOf = (label) => [(pen.measureText(classes[label][0]).width + 14) / scale, 20 / scale];
-  for (const {label, x, y} of namePlaces(shown.found, width, boxOf)) {
-    const name = Object.assign(document.createElement('span'), {textContent: classes[label][0]});
-    name.style.left = `${100 * (x + 0.5) / width}%`;
-    name.style.top = `${100 * (y + 0.5) / shown.height}%`;
-    box.append(name);
-  }
+  drawNames(find('.ece-names'), state.names && state.mode === 'classes' ? shown : null, classes);
 }
 
 // The photo's width changes with the window, and from nothing once its tab is shown.
