@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from ecenet.common.errors import UserError
-from ecenet.data.prepare.coco import find_coco, is_coco
-from ecenet.data.prepare.cvat import find_cvat
-from ecenet.data.prepare.image_pairs import SUFFIXES, find_pairs
-from ecenet.data.prepare.json_files import read_json
-from ecenet.data.prepare.label_studio import find_label_studio, is_label_studio
-from ecenet.data.prepare.labelme import find_labelme, is_labelme
+from ecenet.data.prepare.formats.coco import find_coco, is_coco
+from ecenet.data.prepare.formats.cvat import find_cvat
+from ecenet.data.prepare.formats.image_pairs import SUFFIXES, find_pairs
+from ecenet.data.prepare.formats.json_files import read_json
+from ecenet.data.prepare.formats.label_studio import find_label_studio, is_label_studio
+from ecenet.data.prepare.formats.labelme import find_labelme, is_labelme
+from ecenet.data.prepare.formats.yolo import find_yolo
 from ecenet.data.prepare.samples import Found
-from ecenet.data.prepare.yolo import find_yolo
 
 EXPECTED = """Expected photos and their labels in one of these forms:
   images/train/a.jpg + masks/train/a.png (also img_dir/ann_dir, train/images + train/masks, a.jpg + a_mask.png)

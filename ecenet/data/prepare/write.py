@@ -15,7 +15,7 @@ from ecenet.data.images import load_image
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.layouts.pairing import IMAGE_SUFFIXES
 from ecenet.data.prepare.find import find_labelled
-from ecenet.data.prepare.hugging_face import local_source
+from ecenet.data.prepare.formats.hugging_face import local_source
 from ecenet.data.prepare.labels_of import Labels, labels_of
 from ecenet.data.prepare.mask_values import parallel
 from ecenet.data.prepare.options import PrepareOptions

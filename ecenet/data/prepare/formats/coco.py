@@ -6,7 +6,7 @@ from typing import Any
 
 from ecenet.common.errors import UserError
 from ecenet.data.class_lists import ClassList, Color
-from ecenet.data.prepare.json_files import PhotoFinder, malformed, missing_note
+from ecenet.data.prepare.formats.json_files import PhotoFinder, malformed, missing_note
 from ecenet.data.prepare.samples import BACKGROUND, SPLITS, Found, Region, Sample, split_in
 
 KIND = "COCO json"

@@ -9,7 +9,7 @@ import numpy as np
 
 from ecenet.common.errors import UserError
 from ecenet.data.class_lists import ClassList, Color
-from ecenet.data.prepare.json_files import PhotoFinder, malformed, missing_note
+from ecenet.data.prepare.formats.json_files import PhotoFinder, malformed, missing_note
 from ecenet.data.prepare.regions import runs_of
 from ecenet.data.prepare.samples import BACKGROUND, SPLITS, Found, Region, Sample, split_in
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 import numpy as np
 
 from ecenet.data.class_lists import class_list
-from ecenet.data.prepare.json_files import PhotoFinder, malformed, missing_note
+from ecenet.data.prepare.formats.json_files import PhotoFinder, malformed, missing_note
 from ecenet.data.prepare.regions import runs_of
 from ecenet.data.prepare.samples import Found, Region, Sample, natural_classes, split_in
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ecenet.common.errors import UserError
-from ecenet.data.prepare.image_pairs import SUFFIXES
+from ecenet.data.prepare.formats.image_pairs import SUFFIXES
 
 
 def read_json(path: Path) -> Any:

@@ -8,7 +8,7 @@ import yaml
 from ecenet.common.errors import UserError
 from ecenet.data.class_lists import class_list, read_class_list
 from ecenet.data.images import image_size
-from ecenet.data.prepare.image_pairs import SUFFIXES
+from ecenet.data.prepare.formats.image_pairs import SUFFIXES
 from ecenet.data.prepare.samples import BACKGROUND, Found, Region, Sample, split_in
 
 KIND = "YOLO polygons"

@@ -9,8 +9,8 @@ import numpy as np
 
 from ecenet.data.class_lists import class_list
 from ecenet.data.images import load_stored
-from ecenet.data.prepare.image_pairs import SUFFIXES
-from ecenet.data.prepare.json_files import malformed, missing_note
+from ecenet.data.prepare.formats.image_pairs import SUFFIXES
+from ecenet.data.prepare.formats.json_files import malformed, missing_note
 from ecenet.data.prepare.regions import runs_of
 from ecenet.data.prepare.samples import Found, Region, Sample, natural_classes, split_in
 
