@@ -77,7 +77,7 @@ def _checked(root: Path, options: PrepareOptions, *, name: Path) -> Checked:
     found = find_labelled(root, images=options.images, masks=options.masks)
     labels = labels_of(found, options)
     sizes, counts, problems = _looked_at(found, labels)
-    splits = [sample.split or "photos" for sample in found.samples]
+    splits = [sample.split or "all" for sample in found.samples]
     of_split = {
         split: counts[[number for number, own in enumerate(splits) if own == split]] for split in dict.fromkeys(splits)
     }

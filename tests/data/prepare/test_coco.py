@@ -139,5 +139,3 @@ def test_a_file_that_lacks_fields_is_named(tmp_path: Path, missing: str) -> None
     save_json(tmp_path / "labels.json", content)
     with refused("wrong-file", "labels.json", "COCO json"):
         check(tmp_path, PrepareOptions())
-
-

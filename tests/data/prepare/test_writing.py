@@ -1,4 +1,4 @@
-"""What `ecenet data prepare` writes: splits, a call that can be continued, photos that a flag turns; bad files by name."""
+"""What `ecenet data prepare` writes: splits, a call that can be continued, turned photos; bad files by name."""
 
 import os
 from pathlib import Path

@@ -44,5 +44,3 @@ def assert_squares(*splits: LabelledSplit, mask: np.ndarray = SQUARE) -> None:
         for index in range(len(data)):
             found = data.load(index)[1]
             assert np.array_equal(found, mask), f"{data.images[index]}\n{found}"
-
-
