@@ -10,6 +10,7 @@ import tyro
 from ecenet.cli.benchmarks import Benchmark, BenchmarkPage, BenchmarkPeers, BenchmarkTraining, BenchmarkViews
 from ecenet.cli.convert import Convert
 from ecenet.cli.core import App, Embed, Evaluate, Recipes, Runs, Ship
+from ecenet.cli.data import Data
 from ecenet.cli.labels import Calibrate, Map, Relabel
 from ecenet.cli.predict import Predict
 from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
@@ -18,10 +19,45 @@ from ecenet.common.version import version_line
 from ecenet.training.command import Train
 from ecenet.training.presets import with_preset
 
+Command = (
+    Predict
+    | App
+    | Evaluate
+    | Embed
+    | Train
+    | Recipes
+    | Runs
+    | Ship
+    | Compare
+    | Ablate
+    | Benchmark
+    | BenchmarkTraining
+    | BenchmarkViews
+    | BenchmarkPeers
+    | BenchmarkPage
+    | Consistency
+    | Fewshot
+    | Knockout
+    | Convert
+    | Map
+    | Calibrate
+    | Relabel
+    | Data
+)
+
 
 def program_name() -> str:
     """As it was called: `ecenet` where the package is installed, else `python -m ecenet`."""
     return "ecenet" if Path(sys.argv[0]).stem == "ecenet" else "python -m ecenet"
+
+
+def parse_command(arguments: list[str]) -> Command:
+    """Turn command-line words into a command, whose `run` has not been called. Exits for options that do not exist.
+
+    Raises:
+        UserError: there is no such preset, or an option's value cannot be used.
+    """
+    return tyro.cli(Command, prog=program_name(), description=__doc__, args=with_preset(arguments))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,33 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         # In a log file, too, each line is there at once, and in its place among those of standard error.
         sys.stdout.reconfigure(line_buffering=True)
     try:
-        command = tyro.cli(
-            Predict
-            | App
-            | Evaluate
-            | Embed
-            | Train
-            | Recipes
-            | Runs
-            | Ship
-            | Compare
-            | Ablate
-            | Benchmark
-            | BenchmarkTraining
-            | BenchmarkViews
-            | BenchmarkPeers
-            | BenchmarkPage
-            | Consistency
-            | Fewshot
-            | Knockout
-            | Convert
-            | Map
-            | Calibrate
-            | Relabel,
-            prog=program_name(),
-            description=__doc__,
-            args=with_preset(arguments),
-        )
+        command = parse_command(arguments)
         command.run()
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)

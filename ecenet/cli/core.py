@@ -1,6 +1,7 @@
 """One dataclass a command; its fields are the options, `run` calls the library."""
 
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -88,6 +89,8 @@ class Evaluate:
             )
         if not state.is_main_process:
             return
+        for doubt in result.doubts(self.split):
+            print(f"Note: {doubt}", file=sys.stderr)  # beside the scores, which may be on their way into a file
         scores = json.dumps(result.to_json(), indent=1)
         if self.json is None:
             print(scores)

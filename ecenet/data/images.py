@@ -92,6 +92,17 @@ def image_size(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> tuple[int,
         return stored.image.size[::-1] if stored.swapped_by_orientation else stored.image.size
 
 
+def image_orientation(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> int:
+    """How `load_image` turns or mirrors the stored pixels: the EXIF orientation, 1 … 8; 1 leaves them as they are.
+
+    Raises:
+        UserError: as `image_size`.
+    """
+    with open_file(source) as file:
+        orientation = read_stored(file, label_of(source), max_pixels=max_pixels, pixels=False).orientation()
+        return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
 def load_stored(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The pixels as the file has them, in its mode: masks and regions, whose values are no colours.
 

@@ -35,7 +35,7 @@ def read_labels(path: Path) -> LabelSet:
         UserError: the file is missing, is no JSON, lacks those fields, or names a class twice.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         entries = content["classes"]
         names = [str(entry["name"]) for entry in entries]
         own = class_colors(names) if any("color" not in entry for entry in entries) else []
@@ -56,6 +56,33 @@ def read_labels(path: Path) -> LabelSet:
             f'Expected {path} to hold {{"classes": [{{"name": …, "color": [r, g, b]}}, …]}}, '
             f"but it does not ({error}); correct the file.",
         ) from error
+    return checked_labels(labels, path)
+
+
+def named_labels(path: Path) -> LabelSet:
+    """Read class names, one a line, in the order of the mask values; `__ignore__` is no class.
+
+    Raises:
+        UserError: the file cannot be read, or names a class twice.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UserError(
+            "invalid-labels", f"Expected a class name on each line of {path}, but it cannot be read ({error})."
+        ) from error
+    names = [line.replace("_background_", "background") for line in lines if line and line != "__ignore__"]
+    return checked_labels(LabelSet(path.parent.name, names, class_colors(names)), path)
+
+
+def checked_labels(labels: LabelSet, path: Path) -> LabelSet:
+    """The same classes.
+
+    Args:
+        path: of the file that they come from, for messages.
+    Raises:
+        UserError: too few or too many, a colour that is none, or a name that comes twice.
+    """
     bad = [
         name
         for name, color in zip(labels.class_names, labels.class_colors, strict=True)

@@ -97,13 +97,19 @@ def values_of(mask: np.ndarray) -> np.ndarray:
 
 
 def class_pixels(data: LabelledSplit) -> np.ndarray:
+    """The same without the pixels that are ignored: (images, K) int64."""
+    return pixel_counts(data)[:, :-1]
+
+
+def pixel_counts(data: LabelledSplit) -> np.ndarray:
     """Read every mask once: how much of each class does each image hold?
 
-    Returns: (images, K) int64 pixels.
+    Returns: (images, K + 1) int64 pixels; those in the last column are ignored.
     Raises:
         UserError: names the bad files, up to ten of them, before any work is spent on the rest.
     """
-    pixels = np.zeros((len(data), data.labels.num_classes), dtype=np.int64)
+    classes = data.labels.num_classes
+    pixels = np.zeros((len(data), classes + 1), dtype=np.int64)
     problems: list[str] = []
     for index in tqdm(range(len(data)), desc=f"Reading {data.split} masks", unit="mask", leave=False):
         try:
@@ -111,7 +117,8 @@ def class_pixels(data: LabelledSplit) -> np.ndarray:
         except UserError as error:
             problems.append(str(error))
             continue
-        pixels[index] = np.bincount(mask.ravel(), minlength=256)[: data.labels.num_classes]
+        histogram = np.array(Image.fromarray(mask).histogram())
+        pixels[index, :classes], pixels[index, -1] = histogram[:classes], histogram[IGNORE_INDEX]
     if problems:
         shown = "\n  ".join(problems[:10])
         raise UserError(

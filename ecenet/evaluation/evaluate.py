@@ -121,6 +121,7 @@ def count_pixels(
         counts.seconds.append(time.perf_counter() - start)
         height, width = label_maps["final"].shape
         target = data.load_mask(index, size=(width, height))
+        counts.pixels.append(target.size)
         if class_map is not None:
             label_maps = {name: class_map.apply(label_map) for name, label_map in label_maps.items()}
         for name, label_map in label_maps.items():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ecenet.common.files import json_finite
+from ecenet.data.class_table import label_doubts
 from ecenet.evaluation.calibration import BINS, expected_calibration_error
 from ecenet.evaluation.class_map import ClassMap
 from ecenet.evaluation.embedding_quality import StageLayout, StageQuality, embedding_layout, embedding_quality
@@ -51,6 +52,16 @@ class Evaluation:
     images: int
     seconds_per_image: float
     """Median time from file to prediction of all stages."""
+    ignored_share: float
+    """Of all pixels of the masks, those that are 255; NaN where there were none."""
+
+    def doubts(self, split: str) -> list[str]:
+        """Sentences on labels that are probably a mistake, such as classes without a pixel."""
+        labelled = np.sum(self.confusion, axis=1)
+        if not self.images:
+            return []
+        ignored = labelled.sum() * self.ignored_share / (1 - self.ignored_share) if labelled.any() else 1.0
+        return label_doubts(list(self.per_class), labelled, ignored=float(ignored), split=split)
 
     def to_json(self) -> dict[str, object]:
         """NaN, which JSON lacks, becomes null."""
@@ -77,6 +88,8 @@ class PixelCounts:
     rows: list[Row] = field(default_factory=list)
     """Embeddings of masks that are large and right enough to be measured; none where that was not asked for."""
     class_map: ClassMap | None = None
+    pixels: list[int] = field(default_factory=list)
+    """Of each mask, labelled or not."""
 
 
 def merge(parts: Sequence[PixelCounts]) -> PixelCounts:
@@ -91,6 +104,7 @@ def merge(parts: Sequence[PixelCounts]) -> PixelCounts:
         np.sum([part.calibration for part in parts], axis=0),
         sorted((row for part in parts for row in part.rows), key=lambda row: row.image),
         first.class_map,
+        [count for part in parts for count in part.pixels],
     )
 
 
@@ -130,6 +144,7 @@ def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
         embedding_layout=layout,
         images=len(counts.seconds),
         seconds_per_image=float(np.median(counts.seconds)) if counts.seconds else float("nan"),
+        ignored_share=1 - int(final.sum()) / sum(counts.pixels) if counts.pixels else float("nan"),
     )
 
 

@@ -12,6 +12,7 @@ from huggingface_hub.errors import HFValidationError
 
 from ecenet.common.errors import UserError, disk_errors
 from ecenet.common.files import replaced
+from ecenet.model.config import NetworkConfig
 from ecenet.model.config_file import read_config
 from ecenet.model.layers.release_parts import mask_grid
 from ecenet.model.network import Network, build_network
@@ -63,6 +64,13 @@ def load_model(weights: str | Path) -> Network:
     model = build_network(settings, **about)
     model.load_state_dict(read_tensors(folder, wanted=model.state_dict()))
     return model.eval()
+
+
+def weights_options(weights: str | Path) -> NetworkConfig:
+    """What a checkpoint's model is built from; names and errors as for `load_model`."""
+    folder = _find_folder(weights)
+    checkpoint_files(folder)
+    return read_config(folder / "config.json")[0]
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
@@ -134,7 +142,7 @@ def weights_hash(model: Network) -> str:
 
 
 def copy_weights(source: Network, model: Network) -> None:
-    """Begin a training where another ended; both need one architecture.
+    """Begin a training where another ended; both need one architecture and its options.
 
     With the same classes in the same order every tensor is copied. With others the ones that belong to classes keep
     their new values; those are few: the coarse mask's last layer, and learned vectors. In the authors' release these

@@ -196,7 +196,7 @@ def _explained(error: Exception, *, name: str, out_indices: tuple[int, ...], out
         return UserError(
             "unsuitable-backbone",
             f"Expected output_stride null for {name}, whose stride cannot be changed, got {output_stride}; "
-            f"set it to null, with out_indices among 0 … {_last_index(name)}.",
+            f"set it to null (--output-stride None), with out_indices among 0 … {_last_index(name)}.",
         )
     if isinstance(error, IndexError) or "feature index" in str(error):
         return UserError(

@@ -121,7 +121,8 @@ class ModelConfig:
         if self.output_stride not in (None, 8, 16, 32):
             raise UserError(
                 "invalid-config",
-                f"Expected output_stride to be 8, 16, 32 or null, got {self.output_stride}; choose one of them.",
+                f"Expected output_stride to be 8, 16, 32 or null (on the command line None), got {self.output_stride}; "
+                "choose one of them.",
             )
         check_vit_strides(self.vit_strides, stages=len(self.out_indices))
         if self.position_side is not None and self.position_side < 1:

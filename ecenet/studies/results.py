@@ -8,7 +8,7 @@ from typing import Any
 
 from ecenet.common.errors import UserError
 from ecenet.common.files import write_json
-from ecenet.training.config import LATER_SEGVIT, LATER_SETTINGS
+from ecenet.training.settings import LATER_SEGVIT, LATER_SETTINGS
 
 FORMAT = 2
 IGNORED_BEFORE = {

@@ -13,7 +13,7 @@ from ecenet.common.errors import UserError, disk_errors
 from ecenet.common.files import replaced
 from ecenet.inference.weights import checkpoint_files, save_model
 from ecenet.model.network import Network
-from ecenet.training.config import LATER_SETTINGS
+from ecenet.training.settings import LATER_SETTINGS
 
 FORMAT = "ecenet-run-1"
 
@@ -82,6 +82,8 @@ def load_checkpoint(path: Path, state: RunState) -> None:
             "choose another --out or remove the file.",
         )
     now, then = state.settings, LATER_SETTINGS | stored["settings"]
+    if now["steps"] > then.get("steps", now["steps"]):
+        then |= {"steps": now["steps"]}  # a run may be made longer; its learning rate then falls more slowly
     differing = [f"{name} {then.get(name)} → {now[name]}" for name in now if now[name] != then.get(name)]
     if differing:
         raise UserError(

@@ -5,6 +5,7 @@ The command line has no groups: every field is an option of its own name (`--lr`
 the authors' release and of SegViT, which have a prefix (`--release.embed-dim`, `--segvit.embed-dim`).
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -22,25 +23,8 @@ Precision = Literal["auto", "bf16", "fp32"]
 HALF: dict[Precision, bool | None] = {"auto": None, "bf16": True, "fp32": False}
 """Of each precision, for `Predictor`."""
 
-LATER_SEGVIT: dict[str, object] = {"drop_path": 0.0, "position_antialias": True}
-"""SegViT's settings that came after the first runs and studies, with what those had that began without them."""
-LATER_SETTINGS: dict[str, object] = {
-    **LATER_SEGVIT,
-    "architecture": "ecenet",
-    "jaccard_weight": 0.0,
-    "contrast_weight": 0.0,
-    "class_sampling": 0.5,
-    "loss": "ecenet",
-    "mask_weight": 5.0,
-    "dice_weight": 2.0,
-    "label_stride": 1,
-    "position_side": None,
-    "vit_strides": [],
-    "attention": "plain",
-    "gate_bias": 0.0,
-    "candidate": "own",
-}
-"""All settings that did, SegViT's among them."""
+LONGEST_WARMUP, LONGEST_REST = 200, 3000
+"""Steps of the warm-up, and for which the backbone rests, where the settings leave them open and the run is long."""
 
 Rule = tuple[str, bool, str]
 """A field's name, whether its value can be used, and what was expected of it."""
@@ -74,7 +58,7 @@ class DataConfig:
     image_size: int = 512
     """Longest side in pixels at which images are trained on (before scaling) and predicted."""
     crop_size: int = 384
-    """Side of the square training crops, a multiple of the backbone's stride."""
+    """Side of the square training crops, a multiple of 32, or of a ViT's patches."""
     scale: tuple[float, float] = (0.5, 1.75)
     """Random scaling, relative to `image_size`."""
     color: float = 0.4
@@ -90,7 +74,6 @@ class DataConfig:
     def __post_init__(self) -> None:
         low, high = self.scale
         rules: list[Rule] = [
-            ("crop_size", self.crop_size > 0 and self.crop_size % 32 == 0, "a positive multiple of 32"),
             ("scale", 0 < low <= high, "two positive numbers, the smaller first"),
             ("color", 0 <= self.color <= 1, "between 0 and 1"),
             ("paste", 0 <= self.paste <= 1, "between 0 and 1"),
@@ -129,16 +112,19 @@ class OptimizerConfig:
     """Factor on the backbone's learning rate for each layer further from the head (ViTs: 0.65 to 0.9)."""
     schedule: Schedule = "poly"
     """How the learning rate falls to 0 after the warm-up; poly has power 0.9."""
-    warmup_steps: int = 200
+    warmup_steps: int | None = None
+    """Over which the learning rate rises; by default a tenth of all steps, at most 200."""
     weight_decay: float = 0.01
     clip_grad: float = 1.0
     """Largest norm of a step's gradient."""
-    frozen_steps: int = 3000
-    """The backbone learns only after so many steps; until then a step costs less than half."""
+    frozen_steps: int | None = None
+    """The backbone learns only after so many steps; until then a step costs less than half. By default half of all
+    steps, at most 3000, and none where the backbone is random."""
     frozen_stages: int = 0
     """So many leading backbone stages of `out_indices` never learn: the shallowest cost the most."""
     frozen_batch_norm: bool = True
-    """Keep the backbone's batch-norm statistics: small batches would spoil pretrained ones. Scales and biases learn."""
+    """Keep the backbone's batch-norm statistics: small batches would spoil pretrained ones. Scales and biases learn.
+    The statistics of a random backbone always learn."""
     ema: float = 0.999
     """Decay of the averaged weights, which are what is validated and saved."""
 
@@ -148,7 +134,8 @@ class OptimizerConfig:
             ("clip_grad", self.clip_grad > 0, "positive"),
             ("ema", 0 <= self.ema < 1, "at least 0 and below 1"),
         ]
-        _check(self, rules, at_least_0=("lr", "backbone_lr", "weight_decay", "warmup_steps", "frozen_steps"))
+        given = [name for name in ("warmup_steps", "frozen_steps") if getattr(self, name) is not None]
+        _check(self, rules, at_least_0=("lr", "backbone_lr", "weight_decay", *given))
 
 
 @dataclass(frozen=True)
@@ -248,7 +235,39 @@ class TrainConfig:
             return self.segvit
         return self.release if self.architecture == "ecenet-release" else self.model
 
+    @property
+    def crop_divisor(self) -> int:
+        """What the side of crops is a multiple of: the patches of a ViT whose patches do not divide 32, else 32."""
+        patch = re.search(r"vit_.*patch(\d+)", self.network.backbone)
+        return int(patch[1]) if patch and 32 % int(patch[1]) else 32
+
+    @property
+    def random_backbone(self) -> bool:
+        """Whether nothing has taught the backbone anything before."""
+        return not self.start.pretrained and self.start.backbone_weights is None and self.start.start_from is None
+
+    @property
+    def warmup_steps(self) -> int:
+        """Those of the optimizer's settings, or what they leave open."""
+        given = self.optimizer.warmup_steps
+        return min(LONGEST_WARMUP, self.steps // 10) if given is None else given
+
+    @property
+    def frozen_steps(self) -> int:
+        """Likewise."""
+        given = self.optimizer.frozen_steps
+        automatic = 0 if self.random_backbone else min(LONGEST_REST, self.steps // 2)
+        return automatic if given is None else given
+
+    @property
+    def frozen_batch_norm(self) -> bool:
+        """Whether statistics are kept that are worth it."""
+        return self.optimizer.frozen_batch_norm and not self.random_backbone
+
     def __post_init__(self) -> None:
+        divisor = self.crop_divisor
+        multiple = self.data.crop_size > 0 and self.data.crop_size % divisor == 0
+        _check(self.data, [("crop_size", multiple, f"a positive multiple of {divisor}")])
         fits = 0 <= self.optimizer.frozen_stages <= len(self.network.out_indices)
         _check(self.optimizer, [("frozen_stages", fits, "at most the number of stages")])
         needed = {"release": "ecenet-release", "segvit": "segvit"}.get(self.loss.terms, self.architecture)

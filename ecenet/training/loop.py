@@ -22,6 +22,7 @@ from ecenet.training.interruption import stop_signals, warned
 from ecenet.training.optimizer import learning_rate_factor
 from ecenet.training.run_folder import describe_run, forget_log, locked, log
 from ecenet.training.settings import lasting_settings
+from ecenet.training.settled import notes, settled
 from ecenet.training.setup import new_accelerator, new_batches, new_model, new_predictor, read_splits
 from ecenet.training.snapshots import save_snapshot, take_snapshot
 from ecenet.training.step import Learner, new_learner, optimisation_step
@@ -39,8 +40,11 @@ def train(config: TrainConfig) -> Evaluation:
             a disk that is full; a device that is too small.
         KeyboardInterrupt: somebody asked the run to stop; it has been saved.
     """
+    config = settled(config)
     train_data, val_data, pixels = read_splits(config.data)
     accelerator = new_accelerator(config)
+    for note in notes(config) if accelerator.is_main_process else ():
+        print(f"Note: {note}")
     torch.manual_seed(config.seed)
     model = new_model(config, train_data)
     learner = new_learner(
@@ -98,7 +102,7 @@ def fit(
             if main and done % LOG_EVERY == 0:
                 entry = {name: round(value.item(), 5) for name, value in losses._asdict().items()}
                 progress.set_postfix(entry, refresh=False)
-                lr = config.optimizer.lr * learning_rate_factor(batch.step, config.optimizer, steps=config.steps)
+                lr = config.optimizer.lr * learning_rate_factor(batch.step, config)
                 seconds, logged = time.perf_counter() - logged, time.perf_counter()
                 with warned(progress, unless=last):
                     log(config.out, {"step": done, **entry, "lr": lr, "seconds": round(seconds, 3)})

@@ -9,7 +9,7 @@ from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
 from ecenet.common.errors import UserError
-from ecenet.training.config import OptimizerConfig
+from ecenet.training.config import OptimizerConfig, TrainConfig
 
 POLY_POWER = 0.9
 Tensors = tuple[Tensor, ...] | list[Tensor]
@@ -62,11 +62,12 @@ def _layer_groups(backbone: nn.Module, config: OptimizerConfig) -> list[dict[str
     ]
 
 
-def learning_rate_factor(step: int, config: OptimizerConfig, *, steps: int) -> float:
-    """Of the peak, 0 … 1: linear warm-up times a fall to 0 at `steps`."""
+def learning_rate_factor(step: int, config: TrainConfig) -> float:
+    """Of the peak, 0 … 1: linear warm-up times a fall to 0 at the last step."""
     warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
-    done = step / steps
-    return warmup * ((1 - done) ** POLY_POWER if config.schedule == "poly" else (1 + math.cos(math.pi * done)) / 2)
+    done = step / config.steps
+    poly = config.optimizer.schedule == "poly"
+    return warmup * ((1 - done) ** POLY_POWER if poly else (1 + math.cos(math.pi * done)) / 2)
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -5,6 +5,7 @@ metrics.jsonl  one line every few steps, one each validation
 samples/       pictures of a few validation photos; embeddings/ their class embeddings
 model/         averaged weights of the last validation; best/ of the best one
 last.pt        everything that resuming needs
+ending         how the last process ended
 """
 
 import json
@@ -13,7 +14,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -28,7 +29,7 @@ from ecenet.common.version import commit
 
 RUNS_DIR = Path("runs")
 """Where runs are looked for."""
-RunStatus = Literal["running", "finished", "stopped"]
+RunStatus = Literal["running", "finished", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class RunSummary:
     arguments: tuple[str, ...]
     """After `python -m ecenet`, in `directory`: the same words resume it."""
     directory: Path
+    error: str = ""
+    """Why it failed."""
 
     @property
     def name(self) -> str:
@@ -58,9 +61,15 @@ class RunSummary:
 
 
 def describe_run(out: Path, *, settings: dict[str, Any], processes: int) -> None:
-    """Write `run.json`, once: resuming leaves it as it is."""
+    """Write `run.json`, once: resuming leaves it as it is, but for more steps and the words that asked for them."""
     path = out / "run.json"
     if path.is_file():
+        description = json.loads(path.read_text(encoding="utf-8"))
+        if description["settings"]["steps"] != settings["steps"]:
+            description["settings"]["steps"] = settings["steps"]
+            description |= {"arguments": sys.argv[1:], "directory": str(Path.cwd())}
+            with replaced(path) as partial:
+                partial.write_text(json.dumps(description, indent=1))
         return
     description = {
         "arguments": sys.argv[1:],
@@ -87,7 +96,8 @@ def locked(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / "run.lock", timeout=3):
             (out / "pid").write_text(str(os.getpid()))
-            yield
+            with _ending_noted(out):
+                yield
     except Timeout as error:
         raise UserError(
             "run-busy",
@@ -98,6 +108,38 @@ def locked(out: Path) -> Iterator[None]:
         raise UserError(
             "not-writable", f"Expected a folder to write to, but {out} is not; choose another --out."
         ) from error
+
+
+@contextmanager
+def _ending_noted(out: Path) -> Iterator[None]:
+    """Keep how the process ended in `ending`, which is empty for as long as it runs: one that is killed stays so."""
+    ending, before = "finished", ""
+    with suppress(OSError):  # on a full disk there is more important news
+        before = (out / "ending").read_text(encoding="utf-8") if (out / "ending").is_file() else "stopped"
+        (out / "ending").write_text("")
+    try:
+        yield
+    except KeyboardInterrupt:
+        ending = "stopped"
+        raise
+    except BaseException as error:
+        refused = isinstance(error, UserError) and error.code == "changed-settings"
+        ending = before if refused else f"failed: {' '.join(str(error).split()) or type(error).__name__}"
+        raise
+    finally:
+        with suppress(OSError):
+            (out / "ending").write_text(ending, encoding="utf-8")
+
+
+def failure(out: Path) -> str:
+    """Why the last process at a run that is not going on failed; empty where it did not, or nobody knows."""
+    try:
+        ending = (out / "ending").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    if not ending:
+        return "It ended without a word, as a process does that is killed or runs out of memory."
+    return ending.removeprefix("failed: ") if ending.startswith("failed: ") else ""
 
 
 def is_running(out: Path) -> bool:
@@ -147,9 +189,11 @@ def summarise_run(out: Path) -> RunSummary | None:
         step = max((entry["step"] for entry in entries), default=0)
         validated = [entry["val"]["miou"] for entry in entries if entry.get("val", {}).get("miou") is not None]
         done = (out / "model" / "config.json").is_file() and step >= settings["steps"]
+        status: RunStatus = "running" if is_running(out) else "finished" if done else "stopped"
+        error = failure(out) if status == "stopped" else ""
         return RunSummary(
             folder=out,
-            status="running" if is_running(out) else "finished" if done else "stopped",
+            status="failed" if error else status,
             step=step,
             steps=settings["steps"],
             miou=max(validated, default=None),
@@ -157,6 +201,7 @@ def summarise_run(out: Path) -> RunSummary | None:
             started=description["started"],
             arguments=tuple(description["arguments"]),
             directory=Path(description["directory"]),
+            error=error,
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,6 +7,26 @@ from typing import Any
 
 from ecenet.training.config import TrainConfig
 
+LATER_SEGVIT: dict[str, object] = {"drop_path": 0.0, "position_antialias": True}
+"""SegViT's settings that came after the first runs, with what those had that began without them."""
+LATER_SETTINGS: dict[str, object] = {
+    **LATER_SEGVIT,
+    "architecture": "ecenet",
+    "jaccard_weight": 0.0,
+    "contrast_weight": 0.0,
+    "class_sampling": 0.5,
+    "loss": "ecenet",
+    "mask_weight": 5.0,
+    "dice_weight": 2.0,
+    "label_stride": 1,
+    "position_side": None,
+    "vit_strides": [],
+    "attention": "plain",
+    "gate_bias": 0.0,
+    "candidate": "own",
+}
+"""All settings that did, SegViT's among them."""
+
 
 def options(config: TrainConfig) -> dict[str, Any]:
     """Every setting by its option's name with `_` for `-`: `{"data": …, "lr": 1e-3, …, "segvit.embed_dim": 384}`."""
@@ -19,6 +39,7 @@ def recipe_settings(config: TrainConfig) -> dict[str, Any]:
     """How a model was trained, JSON-able, for its `config.json`: without the paths of one machine, and without what the
     model itself tells, its architecture."""
     settings = _training_options(config)
+    settings |= {"warmup_steps": config.warmup_steps, "frozen_steps": config.frozen_steps}  # never left open
     for name in ("data", "out", "architecture"):
         settings.pop(name)
     start = config.start

@@ -8,12 +8,15 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
-from ecenet.common.distributed import only_cpu
+from ecenet.common.distributed import only_cpu, this_process
 from ecenet.common.errors import UserError
+from ecenet.data.class_table import check_learnable, class_table, read_doubts
 from ecenet.data.layouts.read import read_data
 from ecenet.data.loading import Batch, training_batches
+from ecenet.data.orientation import orientation_doubt, unsure_orientations
 from ecenet.data.sampling import StepSampler, TrainingSamples
-from ecenet.data.split import LabelledSplit, class_pixels, class_presence
+from ecenet.data.split import LabelledSplit, class_presence, pixel_counts
+from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import copy_weights, load_model
 from ecenet.model.backbone import load_backbone_file, timm_normalisation
@@ -32,18 +35,27 @@ class Splits(NamedTuple):
 
 
 def read_splits(config: DataConfig) -> Splits:
-    """Both splits, every mask read once.
+    """Both splits, every mask read once; prints what they hold, and what looks wrong with them.
 
     Raises:
         UserError: files that are missing or bad, by name; a bad validation mask would else end a run at its first
-            validation.
+            validation. Training masks that hold one class alone.
     """
     train, val = (
         read_data(config.folder, split, layout=config.layout) for split in (config.train_split, config.val_split)
     )
-    pixels = class_pixels(train)
-    class_pixels(val)
-    return Splits(train, val, pixels)
+    counts, val_counts = pixel_counts(train), pixel_counts(val)
+    check_learnable(train, counts)
+    if this_process().is_main_process:
+        names = train.labels.class_names
+        print(class_table(names, {"train": counts, "val": val_counts}))
+        doubts = read_doubts(names, counts, val_counts)
+        for data in (train, val):
+            if paths := unsure_orientations(data):
+                doubts.append(orientation_doubt(paths, data.split))
+        for doubt in doubts:
+            print(f"Note: {doubt}")
+    return Splits(train, val, counts[:, :-1])
 
 
 def new_accelerator(config: TrainConfig) -> Accelerator:
@@ -57,7 +69,7 @@ def new_accelerator(config: TrainConfig) -> Accelerator:
         log_with="tensorboard" if config.tensorboard else None,
         project_dir=config.out,
         # While the backbone is frozen, its weights have no gradient to wait for.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=config.optimizer.frozen_steps > 0)],
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=config.frozen_steps > 0)],
     )
     divisor = accelerator.num_processes * config.accumulate
     if config.batch_size % divisor:
@@ -77,16 +89,22 @@ def new_model(config: TrainConfig, data: LabelledSplit) -> Network:
     mean, std = timm_normalisation(config.network.backbone) if from_timm else ([0.5] * 3, [0.5] * 3)
     if source is not None:
         mean, std = source.image_mean, source.image_std
-    model = build_network(
-        config.network,
-        class_names=data.labels.class_names,
-        class_colors=data.labels.class_colors,
-        image_mean=list(start.image_mean or mean),
-        image_std=list(start.image_std or std),
-        image_size=config.data.image_size,
-        recipe={"data": data.labels.name, "train": recipe_settings(config)},
-        pretrained=from_timm,
-    )
+    try:
+        model = build_network(
+            config.network,
+            class_names=data.labels.class_names,
+            class_colors=data.labels.class_colors,
+            image_mean=list(start.image_mean or mean),
+            image_std=list(start.image_std or std),
+            image_size=config.data.image_size,
+            recipe={"data": data.labels.name, "train": recipe_settings(config)},
+            pretrained=from_timm,
+        )
+    except UserError as error:
+        if error.code != "download-failed":
+            raise
+        remedy = f"Weights that ship with this project need no network: --start-from {DEFAULT_WEIGHTS}."
+        raise error.retold(f"{error} {remedy}") from error
     if start.backbone_weights is not None:
         load_backbone_file(model.backbone.network, start.backbone_weights)
     if source is not None:

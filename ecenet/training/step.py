@@ -68,7 +68,7 @@ def new_learner(
         UserError: the backbone names no layers for `layer_decay`.
     """
     network.to(accelerator.device).to(memory_format=torch.channels_last)
-    if accelerator.num_processes > 1 and accelerator.device.type == "cuda" and not config.optimizer.frozen_batch_norm:
+    if accelerator.num_processes > 1 and accelerator.device.type == "cuda" and not config.frozen_batch_norm:
         nn.SyncBatchNorm.convert_sync_batchnorm(network)
     averaged = AveragedModel(network, multi_avg_fn=moving_average(config.optimizer.ema), use_buffers=True)
     optimizer = make_optimizer(network, backbone, config.optimizer)
@@ -96,13 +96,13 @@ def optimisation_step(learner: Learner, batch: Batch, config: TrainConfig) -> Lo
     Raises:
         UserError: a loss that is not finite, before any weight has moved; a device that is too small.
     """
-    accelerator, settings = learner.accelerator, config.optimizer
+    accelerator = learner.accelerator
     first_image = accelerator.process_index * len(batch.labels)
     torch.manual_seed(int(np.random.SeedSequence((config.seed, batch.step, first_image)).generate_state(1)[0]))
-    set_learning_rates(learner.optimizer, learning_rate_factor(batch.step, settings, steps=config.steps))
-    backbone_learns = batch.step >= settings.frozen_steps
+    set_learning_rates(learner.optimizer, learning_rate_factor(batch.step, config))
+    backbone_learns = batch.step >= config.frozen_steps
     learner.network.train()
-    if settings.frozen_batch_norm or not backbone_learns:
+    if config.frozen_batch_norm or not backbone_learns:
         freeze_batch_norm(learner.backbone)
     choose_learners(learner.backbone, learns=backbone_learns, never=learner.never_learn)
 
@@ -114,9 +114,9 @@ def optimisation_step(learner: Learner, batch: Batch, config: TrainConfig) -> Lo
         raise UserError(
             "loss-not-finite",
             f"Expected a finite loss, got {losses.total.item()} at step {batch.step} from {', '.join(batch.files)}; "
-            "look at these files, or lower lr in a new --out.",
+            f"lower lr (it was {config.optimizer.lr:g}) in a new --out; if that fails, too, look at these files.",
         )
-    accelerator.clip_grad_norm_(learners(learner.optimizer), settings.clip_grad)
+    accelerator.clip_grad_norm_(learners(learner.optimizer), config.optimizer.clip_grad)
     learner.optimizer.step()
     learner.optimizer.zero_grad(set_to_none=True)
     learner.averaged.update_parameters(learner.network)

@@ -38,6 +38,7 @@ KEYS = {
     *("miou", "per_class", "pixel_accuracy", "stages", "images", "seconds_per_image"),
     *("mean_accuracy", "stage_mean_accuracy", "stage_pixel_accuracy", "boundary_miou", "confusion"),
     *("miou_interval", "per_class_interval", "calibration_error", "embedding_quality", "embedding_layout"),
+    "ignored_share",
 }
 
 
@@ -104,6 +105,19 @@ def test_nothing_labelled_is_null_in_json(predictor: Predictor, tmp_path: Path) 
     for key in ("per_class", "stages", "stage_mean_accuracy", "stage_pixel_accuracy", "boundary_miou"):
         assert set(result[key].values()) == {None}
     assert result["confusion"] == [[0] * 3] * 3
+
+
+def test_what_the_labels_lack_is_said(predictor: Predictor, data: LabelledSplit, tmp_path: Path) -> None:
+    result = evaluate(predictor, data)
+    assert result.ignored_share == pytest.approx(1 - 62 * 62 / 64**2)
+    assert result.doubts("val") == []
+    write_classes(tmp_path)
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:24] = 255
+    write_pair(tmp_path, "val", "a", mask)
+    lacking, ignored = evaluate(predictor, read_folder(tmp_path, "val")).doubts("val")
+    assert_names(lacking, 2, "grass, cat", "val")
+    assert_names(ignored, "75%", 255)
 
 
 def test_the_mean_can_be_restricted_to_the_first_classes(predictor: Predictor, data: LabelledSplit) -> None:

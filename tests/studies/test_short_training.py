@@ -16,7 +16,7 @@ from ecenet.studies.short_training import Candidate, train_candidate
 from ecenet.training.config import TrainConfig
 from ecenet.training.loop import train
 from ecenet.training.setup import new_model, new_predictor, read_splits
-from tests.support.helpers import changed, tiny_training, write_folder
+from tests.support.helpers import changed, tiny_training, write_backbone, write_folder
 from tests.support.refusals import refused
 
 VIT = ModelConfig(backbone="vit_tiny_patch16_224", out_indices=(2, 5, 8, 11), output_stride=None, embed_dim=8)
@@ -28,6 +28,12 @@ def config(tmp_path: Path) -> TrainConfig:
     data = write_folder(tmp_path / "data", images=2)
     options: dict[str, Any] = {"steps": 2, "warmup_steps": 0, "frozen_steps": 0, "precision": "fp32"}
     return tiny_training(data, tmp_path / "out", crop_size=64, **options)
+
+
+@pytest.fixture
+def pretrained(config: TrainConfig, tmp_path: Path) -> TrainConfig:
+    """The same from a backbone that counts as pretrained, whose batch-norm statistics therefore rest."""
+    return changed(config, backbone_weights=write_backbone(tmp_path / "backbone.safetensors"))
 
 
 class Seen(nn.Module):
@@ -113,8 +119,8 @@ def test_a_backbone_without_layers_is_refused_before_it_is_trained(config: Train
 
 @pytest.mark.parametrize("decoder", ["ecenet", "fpn"])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_batch_norm_statistics_rest_or_follow(config: TrainConfig, decoder: str, frozen: bool) -> None:
-    config = changed(config, frozen_batch_norm=frozen)
+def test_batch_norm_statistics_rest_or_follow(pretrained: TrainConfig, decoder: str, frozen: bool) -> None:
+    config = changed(pretrained, frozen_batch_norm=frozen)
     candidate = candidate_of(config, decoder)
     before, _ = {name: value.clone() for name, value in candidate.backbone.named_buffers()}, trained(config, candidate)
     statistics = [name for name in before if name.endswith("running_mean")]
@@ -141,11 +147,11 @@ def test_the_backbone_rests_for_so_many_steps_and_its_frozen_stages_for_ever(con
     assert any(name.startswith("blocks.2.") for name in later)
 
 
-def test_parts_of_a_batch_train_alike(config: TrainConfig) -> None:
-    whole, parts = (trained(changed(config, accumulate=parts, lr=1e-4))[1] for parts in (1, 2))
+def test_parts_of_a_batch_train_alike(pretrained: TrainConfig) -> None:
+    whole, parts = (trained(changed(pretrained, accumulate=parts, lr=1e-4))[1] for parts in (1, 2))
     assert all((parts[name] - value).abs().max() < 1e-3 for name, value in whole.items() if value.is_floating_point())
     with refused("conflicting-options", "batch_size", "processes × accumulate = 4", 2):
-        ablate(changed(config, accumulate=4), variants=["whole"], seeds=[0])
+        ablate(changed(pretrained, accumulate=4), variants=["whole"], seeds=[0])
 
 
 def test_steps_go_through_what_torch_compile_made(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:

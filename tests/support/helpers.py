@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from ecenet.data.colors import class_colors, seen_by_all
 from ecenet.model.config import ReleaseConfig, SegViTConfig
@@ -164,6 +165,13 @@ def tiny_training(data: Path, out: Path, **changes: Any) -> TrainConfig:
         batch_size=2,
     )
     return changed(config, **changes)
+
+
+def write_backbone(path: Path) -> Path:
+    """A file of weights for the backbone of `tiny_training`: random ones, which nobody can tell from pretrained."""
+    backbone = small_model(config=ModelConfig(embed_dim=8)).backbone
+    save_file(backbone.network.state_dict(), path)
+    return path
 
 
 def changed(config: TrainConfig, **changes: Any) -> TrainConfig:

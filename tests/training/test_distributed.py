@@ -10,7 +10,7 @@ from ecenet.common.distributed import launcher
 from ecenet.inference.weights import load_model
 from ecenet.training.loop import train
 from ecenet.training.run_folder import read_metrics
-from tests.support.helpers import tiny_training, write_folder
+from tests.support.helpers import tiny_training, write_backbone, write_folder
 from tests.support.processes import arguments, finish, start
 from tests.support.refusals import refused
 
@@ -23,14 +23,17 @@ EVERY_LOSS = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of which some have far fewer labelled pixels than others: their mean must not be a mean of means."""
-    return write_folder(tmp_path_factory.mktemp("data"), images=5)
+    """Images of which some have far fewer labelled pixels than others: their mean must not be a mean of means. Beside
+    them a backbone whose batch-norm statistics stay as they are, or they would depend on the parts."""
+    root = write_folder(tmp_path_factory.mktemp("data"), images=5)
+    write_backbone(root / "backbone.safetensors")
+    return root
 
 
 @pytest.fixture(scope="module")
 def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "alone"
-    finish(start(arguments(data, out, **EVERY_LOSS)))
+    finish(start(arguments(data, out, **EVERY_LOSS, backbone_weights=data / "backbone.safetensors")))
     return out
 
 
@@ -39,6 +42,7 @@ def test_a_batch_that_is_split_gives_the_same_losses_and_scores(
     data: Path, alone: Path, tmp_path: Path, kind: str
 ) -> None:
     parts: dict[str, Any] = {"accumulate": 2} if kind == "accumulated" else {}
+    parts["backbone_weights"] = data / "backbone.safetensors"
     words = TWO_PROCESSES if kind == "two processes" else ()
     finish(start(arguments(data, tmp_path / "run", **EVERY_LOSS | parts), launcher=words))
 

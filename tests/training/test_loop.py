@@ -20,7 +20,7 @@ from ecenet.inference.weights import load_model
 from ecenet.training.config import ModelConfig, TrainConfig
 from ecenet.training.loop import train
 from ecenet.training.setup import new_model
-from tests.support.helpers import changed, tiny_training, write_classes, write_folder
+from tests.support.helpers import changed, tiny_training, write_backbone, write_classes, write_folder
 from tests.support.refusals import refused
 
 
@@ -33,8 +33,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def config(data: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """Six small steps; the backbone joins in at the fourth."""
-    out = tmp_path_factory.mktemp("runs") / "whole"
-    return tiny_training(data, out, frozen_steps=3, warmup_steps=2, save_every=3, validate_every=2)
+    runs = tmp_path_factory.mktemp("runs")
+    backbone = write_backbone(runs / "backbone.safetensors")
+    rhythm = {"frozen_steps": 3, "warmup_steps": 2, "save_every": 3, "validate_every": 2}
+    return tiny_training(data, runs / "whole", backbone_weights=backbone, **rhythm)
 
 
 @pytest.fixture(scope="module")

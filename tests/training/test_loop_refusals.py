@@ -72,7 +72,7 @@ def test_an_image_that_turns_out_damaged_is_named_in_one_sentence(
     config: TrainConfig, tmp_path: Path, workers: int
 ) -> None:
     root = write_folder(tmp_path, images=1)
-    write_pair(root, "train", "0", np.ones((64, 64), np.uint8), suffix=".jpg")
+    write_pair(root, "train", "0", np.tri(64, dtype=np.uint8), suffix=".jpg")
     (root / "images" / "train" / "0.png").unlink()
     path = root / "images" / "train" / "0.jpg"
     path.write_bytes(path.read_bytes()[:-40])

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ecenet.model.ecenet import ECENet
-from ecenet.training.config import ModelConfig, OptimizerConfig
+from ecenet.training.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from ecenet.training.optimizer import (
     freeze_batch_norm,
     leading_stages,
@@ -27,6 +28,10 @@ from tests.support.refusals import refused
 def optimizer_for(model: ECENet, **options: Any) -> torch.optim.AdamW:
     config = OptimizerConfig(lr=1e-2, backbone_lr=1e-4, weight_decay=0.1)
     return make_optimizer(model, model.backbone.network, replace(config, **options))
+
+
+def run_of(steps: int, **options: Any) -> TrainConfig:
+    return TrainConfig(DataConfig(Path("data")), Path("out"), steps=steps, optimizer=OptimizerConfig(**options))
 
 
 def test_the_average_forgets_its_random_start_and_then_slows_down() -> None:
@@ -59,16 +64,16 @@ def test_the_average_takes_statistics_too_and_counters_as_they_are() -> None:
 
 
 def test_the_learning_rate_rises_linearly_and_falls_to_zero() -> None:
-    config = OptimizerConfig(warmup_steps=4, schedule="poly")
-    factors = [learning_rate_factor(step, config, steps=10) for step in range(11)]
+    config = run_of(10, warmup_steps=4, schedule="poly")
+    factors = [learning_rate_factor(step, config) for step in range(11)]
     assert factors[:4] == pytest.approx([(s + 1) / 4 * (1 - s / 10) ** 0.9 for s in range(4)])
     assert factors[4:] == pytest.approx([(1 - s / 10) ** 0.9 for s in range(4, 11)])
     assert factors[10] == 0
 
 
 def test_the_cosine_has_its_half_in_the_middle() -> None:
-    config = OptimizerConfig(warmup_steps=0, schedule="cosine")
-    factors = [learning_rate_factor(step, config, steps=10) for step in (0, 5, 10)]
+    config = run_of(10, warmup_steps=0, schedule="cosine")
+    factors = [learning_rate_factor(step, config) for step in (0, 5, 10)]
     assert factors == pytest.approx([1, 0.5, 0])
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from ecenet.__main__ import main
 from ecenet.analysis.embeddings.points import EmbeddingPoints
 from ecenet.training.config import TrainConfig
+from ecenet.training.jobs.status import run_reports
 from ecenet.training.loop import train
 from ecenet.training.run_folder import is_running, list_runs, locked, read_metrics, summarise_run
 from ecenet.training.snapshots import class_separation
@@ -142,3 +143,39 @@ def test_separation_is_high_where_classes_lie_apart() -> None:
     assert separation["ece"] > 0.9
     assert separation["stage1"] < 0
     assert "stage2" not in separation, "one class lies apart from nothing"
+
+
+def test_a_run_that_failed_or_was_killed_is_not_called_stopped(config: TrainConfig, tmp_path: Path) -> None:
+    failing = changed(config, out=tmp_path / "nan", lr=1e30, warmup_steps=0, tensorboard=False)
+    with refused("loss-not-finite", "lr"):
+        train(failing)
+    summary = summarise_run(failing.out)
+    assert summary is not None
+    assert summary.status == "failed"
+    assert "nan" in summary.error
+    (report,) = run_reports(tmp_path)
+    assert (report.state, report.error) == ("failed", summary.error)
+
+    (failing.out / "ending").write_text("")  # what kill -9 leaves
+    summary = summarise_run(failing.out)
+    assert summary is not None
+    assert summary.status == "failed"
+    (failing.out / "ending").write_text("stopped")
+    summary = summarise_run(failing.out)
+    assert summary is not None
+    assert summary.status == "stopped"
+
+
+def test_a_finished_run_goes_on_with_more_steps_and_not_with_fewer(config: TrainConfig, tmp_path: Path) -> None:
+    short = changed(config, out=tmp_path / "run", steps=4, validate_every=4, tensorboard=False, frozen_steps=None)
+    train(short)
+    train(changed(short, steps=8))
+    assert [entry["step"] for entry in read_metrics(short.out) if "val" in entry] == [4, 8]
+    settings = json.loads((short.out / "run.json").read_text())["settings"]
+    assert settings["steps"] == 8
+    assert settings["frozen_steps"] == 0, "as it began"
+    summary = summarise_run(short.out)
+    assert summary is not None
+    assert (summary.status, summary.step, summary.steps) == ("finished", 8, 8)
+    with refused("changed-settings", "steps 8 → 6"):
+        train(changed(short, steps=6))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ecenet.data.layouts.pairing import (
     class_table,
+    files_of_stems,
     find_home,
     list_files,
     pair_files,
@@ -33,6 +34,6 @@ def read_ade20k(root: Path | str, split: str) -> LabelledSplit:
     home = find_home([root, root / "ADEChallengeData2016"], holds="images")
     folder = FOLDERS.get(split, split)
     images = list_files(home / "images" / folder, "*.jpg")
-    masks = [home / "annotations" / folder / f"{image.stem}.png" for image in images]
+    masks = files_of_stems(home / "annotations" / folder, [image.stem for image in images], suffix=".png")
     decode = partial(read_renumbered, table=class_table(range(1, 151), size=151))
     return pair_files(root, split, published_labels("ade20k"), zip(images, masks, strict=True), decode)

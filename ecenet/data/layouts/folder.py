@@ -5,9 +5,8 @@ from pathlib import Path
 
 from ecenet.common.errors import UserError
 from ecenet.data.labels import read_labels
+from ecenet.data.layouts.pairing import IMAGE_SUFFIXES, files_of_stems
 from ecenet.data.split import LabelledSplit, read_indices
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def read_folder(root: Path | str, split: str) -> LabelledSplit:
@@ -36,7 +35,7 @@ def read_folder(root: Path | str, split: str) -> LabelledSplit:
                 f"Expected one image for each mask, but {first.name} and {second.name} in {folder} share "
                 f"{first.stem}.png; remove or rename one.",
             )
-    masks = [root / "masks" / split / f"{p.stem}.png" for p in images]
+    masks = files_of_stems(root / "masks" / split, [p.stem for p in images], suffix=".png")
     missing = [p for p in masks if not p.is_file()]
     if missing:
         raise UserError(

@@ -1,5 +1,7 @@
 """What the readers of published layouts share: finding folders and files, pairing them, renumbering masks."""
 
+import fnmatch
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +11,10 @@ import numpy as np
 from ecenet.common.errors import UserError
 from ecenet.data.labels import IGNORE_INDEX, LabelSet, read_labels
 from ecenet.data.split import LabelledSplit, read_indices
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+FILE_NAME = re.compile(rf"(.+?(?:{'|'.join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES))}))(?:\s|$)", re.I)
+"""An image's name at the beginning of a line, spaces in it included."""
 
 
 def published_labels(name: str) -> LabelSet:
@@ -40,12 +46,39 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
             "data-missing", f"Expected {pattern} in {folder}, but there is no such folder; check --data and --split."
         )
     # Some systems put hidden twins of each file ("._cat.jpg") beside it.
-    files = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+    files = sorted(path for path in _glob(folder, pattern) if not path.name.startswith("."))
     if not files:
         raise UserError(
             "data-missing", f"Expected {pattern} in {folder}, but it holds none; unpack the publisher's archive there."
         )
     return files
+
+
+def _glob(folder: Path, pattern: str) -> list[Path]:
+    """As `Path.glob`, but cameras write `.JPG`, too."""
+    wanted = re.compile(fnmatch.translate(Path(pattern).name), re.I)
+    return [path for path in folder.glob(f"{pattern.rpartition('/')[0] or '.'}/*") if wanted.match(path.name)]
+
+
+def files_of_stems(folder: Path, stems: Sequence[str], *, suffix: str) -> list[Path]:
+    """`folder/STEM.suffix` of each, whether the suffix is there in small or large letters."""
+    found = {path.stem: path for path in _glob(folder, f"*{suffix}")} if folder.is_dir() else {}
+    return [found.get(stem, folder / f"{stem}{suffix}") for stem in stems]
+
+
+def listed_stem(line: str) -> str:
+    """Of the image that a line of a list names, whatever follows it: the mask, or a number.
+
+    Dots and spaces are part of names; only the suffix of an image is cut off.
+    """
+    line = line.strip().replace("\\", "/")
+    named = FILE_NAME.match(line)
+    if named:
+        return Path(named[1]).stem
+    words = line.split()
+    if len(words) == 2 and (words[0] == words[1] or re.fullmatch(r"[-+]?\d+", words[1])):
+        line = words[0]
+    return Path(line).name
 
 
 def read_list(path: Path) -> list[str]:
@@ -57,7 +90,7 @@ def read_list(path: Path) -> list[str]:
         UserError: the list is missing or unreadable, names nothing, or names an image twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError as error:
         others = sorted(other.name for other in path.parent.glob("*.txt"))
         found = f"the folder only has {', '.join(others)}" if others else "there is no such file"
@@ -69,7 +102,7 @@ def read_list(path: Path) -> list[str]:
             "file-damaged",
             f"Expected {path} to list one image a line, but it cannot be read ({error}); fetch it again.",
         ) from error
-    stems = [Path(line.split()[0]).stem for line in lines if line.strip()]
+    stems = [listed_stem(line) for line in lines if line.strip()]
     if not stems:
         raise UserError("data-missing", f"Expected {path} to list one image a line, but it names none; fetch it again.")
     for first, second in pairwise(sorted(stems)):

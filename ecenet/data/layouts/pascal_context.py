@@ -16,7 +16,15 @@ from scipy.io import loadmat
 
 from ecenet.common.errors import UserError
 from ecenet.data.labels import LabelSet
-from ecenet.data.layouts.pairing import class_table, find_home, pair_files, published_labels, read_list, renumber
+from ecenet.data.layouts.pairing import (
+    class_table,
+    files_of_stems,
+    find_home,
+    pair_files,
+    published_labels,
+    read_list,
+    renumber,
+)
 from ecenet.data.split import LabelledSplit
 
 
@@ -37,7 +45,8 @@ def read_pascal_context(root: Path | str, split: str, *, background: bool = Fals
     sets = voc / "ImageSets"
     lists = [context / f"{split}.txt", sets / "SegmentationContext" / f"{split}.txt", sets / "Main" / f"{split}.txt"]
     stems = read_list(next((path for path in lists if path.exists()), lists[-1]))
-    pairs = [(voc / "JPEGImages" / f"{stem}.jpg", context / "trainval" / f"{stem}.mat") for stem in stems]
+    photos = files_of_stems(voc / "JPEGImages", stems, suffix=".jpg")
+    pairs = [(photo, context / "trainval" / f"{stem}.mat") for photo, stem in zip(photos, stems, strict=True)]
 
     labels = published_labels("pascal_context")
     indices = read_label_indices(context / "labels.txt")
@@ -74,7 +83,7 @@ def read_label_indices(path: Path) -> dict[str, int]:
         UserError: the file is missing, or holds other lines.
     """
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         entries = [line.split(":", maxsplit=1) for line in lines]
         return {name.strip(): int(index) for index, name in entries}
     except (OSError, ValueError) as error:

@@ -3,11 +3,15 @@
 `JPEGImages/*.jpg`, `SegmentationClass/*.png` (palette images of indices, 255 = border) and the lists in
 `ImageSets/Segmentation`. The split `train_aug`, which adds the masks of the Semantic Boundaries Dataset, needs
 `SegmentationClassAug/*.png` (8-bit indices) and its list, `trainaug.txt` or `train_aug.txt`.
+
+Tools export their users' data in this layout, too: `class_names.txt` then has the classes, one a line.
 """
 
 from pathlib import Path
 
-from ecenet.data.layouts.pairing import find_home, pair_files, published_labels, read_list
+from ecenet.common.errors import UserError
+from ecenet.data.labels import LabelSet, named_labels
+from ecenet.data.layouts.pairing import files_of_stems, find_home, pair_files, published_labels, read_list
 from ecenet.data.split import LabelledSplit, read_indices
 
 
@@ -27,6 +31,27 @@ def read_voc2012(root: Path | str, split: str) -> LabelledSplit:
     # Both spellings are in use for this list, which is not the publisher's.
     name = "trainaug" if augmented and (lists / "trainaug.txt").exists() else split
     folder = home / ("SegmentationClassAug" if augmented else "SegmentationClass")
+    labels = _labels(home)
     stems = read_list(lists / f"{name}.txt")
-    pairs = [(home / "JPEGImages" / f"{stem}.jpg", folder / f"{stem}.png") for stem in stems]
-    return pair_files(root, split, published_labels("voc2012"), pairs, read_indices)
+    photos, masks = (
+        files_of_stems(home / "JPEGImages", stems, suffix=".jpg"),
+        files_of_stems(folder, stems, suffix=".png"),
+    )
+    return pair_files(root, split, labels, zip(photos, masks, strict=True), read_indices)
+
+
+def _labels(home: Path) -> LabelSet:
+    """VOC's, or those that a tool which exports this layout has written beside the folders.
+
+    Raises:
+        UserError: the names are a tool's whose masks have colours in the place of indices, or they are none.
+    """
+    if (home / "labelmap.txt").is_file():
+        raise UserError(
+            "wrong-file",
+            f"Expected masks of class indices in {home}, but its labelmap.txt says that they are colours; "
+            f"run `python -m ecenet data prepare {home} --out NEW` and train on that.",
+        )
+    if not (home / "class_names.txt").is_file():
+        return published_labels("voc2012")
+    return named_labels(home / "class_names.txt")

@@ -9,10 +9,12 @@ import tyro
 
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout, read_data
+from ecenet.inference.weights import shipped_weights
 from ecenet.training.command import Train
 from ecenet.training.config import DataConfig, TrainConfig
 from ecenet.training.presets import find_recipe, with_preset
 from ecenet.training.settings import options
+from ecenet.training.settled import settled
 
 OPTIONS = set(options(TrainConfig(DataConfig(Path("data")), Path("out"))))
 ASKED_FOR = {"data", "out", "layout", "preset"}
@@ -27,6 +29,8 @@ class RunRequest:
     data: str
     layout: Layout = "folder"
     preset: str | None = None
+    start_from: str = ""
+    """Name of shipped weights, a folder, or a Hub id."""
     backbone_weights: str = ""
     steps: int | None = None
     batch_size: int | None = None
@@ -49,6 +53,8 @@ def command_words(request: RunRequest, *, out: Path) -> list[str]:
     if request.preset:
         words += ["--preset", find_recipe(request.preset).name]
     words += ["--data", str(Path(request.data.strip()).expanduser()), "--out", str(out), "--layout", request.layout]
+    if request.start_from.strip():
+        words += ["--start-from", request.start_from.strip()]
     if request.backbone_weights.strip():
         words += ["--backbone-weights", str(Path(request.backbone_weights.strip()).expanduser())]
     for name in ("steps", "batch_size", "crop_size"):
@@ -112,6 +118,8 @@ def check_settings(words: list[str], *, directory: Path | None = None) -> TrainC
             f"Expected backbone weights in a safetensors file, but {weights} is none; "
             "correct the path or leave it empty.",
         )
+    if config.start.start_from in shipped_weights():
+        settled(config)
     for split in (data.train_split, data.val_split):
         read_data(here / data.folder, split, layout=data.layout)
     return config

@@ -88,6 +88,8 @@ def run_report(folder: Path, *, root: Path) -> RunReport | None:
     if summary is not None and summary.status == "finished":
         return replace(run, state="finished")
     error = last_error(folder)
+    if not error and summary is not None and _read_number(folder / STOP) != _read_number(folder / "pid"):
+        error = summary.error
     return replace(run, state="failed", error=error) if error else run
 
 

@@ -134,6 +134,8 @@ def fill_form(page: Page, *, name: str, data: Path, steps: int) -> None:
     page.get_by_role("tab", name="Train").click()
     field(page, "name").fill(name)
     field(page, "data").fill(str(data))
+    page.locator("#run-start-from input").click()
+    page.get_by_role("option", name="none: a backbone").click()
     if not field(page, "more").is_visible():
         page.locator("#run-advanced button").first.click()
     field(page, "steps").fill(str(steps))

@@ -149,7 +149,8 @@ def test_long_logs_are_thinned_to_means_that_end_at_the_last_step() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_a_preset_brings_its_layout(recipe: Any) -> None:
-    note, layout = train.describe_preset(recipe.name)
+    note, layout, start = train.describe_preset(recipe.name)
+    assert start == train.NO_START, "its own options are those of another network"
     assert recipe.summary in note.value
     assert layout == recipe.options.get("layout", "folder")
 
@@ -186,11 +187,23 @@ def test_who_can_reach_the_app_decides(options: Options, environment: dict[str, 
 @pytest.mark.parametrize("number", [None, 7])
 def test_empty_numbers_are_the_presets(number: int | None) -> None:
     text = "" if number is None else f" {number} "
-    request = train._request("mine", "/data", "none", "folder", "", text, text, "", "")
+    request = train._request("mine", "/data", "none", "folder", "none", "", text, text, "", "")
     assert (request.steps, request.batch_size, request.crop_size) == (number, number, None)
+
+
+def test_fields_that_the_browser_never_made_are_empty() -> None:
+    request = train._request("mine", "/data", "none", "folder", "none", None, None, None, None, None)
+    assert request == train._request("mine", "/data", "none", "folder", "none", "", "", "", "", "")
+
+
+def test_a_backbone_of_ones_own_takes_the_place_of_weights_to_start_from() -> None:
+    request = train._request("mine", "/data", "none", "folder", "voc13", None, None, None, None, None)
+    assert request.start_from == "voc13"
+    request = train._request("mine", "/data", "none", "folder", "voc13", "own.safetensors", None, None, None, None)
+    assert (request.start_from, request.backbone_weights) == ("", "own.safetensors")
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "1.5", "ten", "1e3", "²", "--lr"])
 def test_what_is_no_number_is_refused(text: str) -> None:
     with refused("invalid-value", "Batch", 0, repr(text)):
-        train._request("mine", "/data", "none", "folder", "", "", text, "", "")
+        train._request("mine", "/data", "none", "folder", "none", "", "", text, "", "")

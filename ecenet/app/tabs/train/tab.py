@@ -13,6 +13,8 @@ from ecenet.app.tabs.train import render as run_view
 from ecenet.app.widgets.data_fields import data_fields
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
+from ecenet.inference.default_weights import DEFAULT_WEIGHTS
+from ecenet.inference.weights import shipped_weights
 from ecenet.training.jobs.form import RunRequest
 from ecenet.training.jobs.launcher import resume_run, start_run, stop_run
 from ecenet.training.jobs.status import RunReport, run_reports, sample_pictures
@@ -21,6 +23,7 @@ from ecenet.training.run_folder import read_metrics
 
 POLL_SECONDS = 2.5
 NO_PRESET = "none"
+NO_START = "none"
 CLOSED = (
     "Training is off here: it would let every visitor read this server's folders and use its processor. "
     "Run the app on your own machine (`make app`) to train."
@@ -110,6 +113,16 @@ def _form() -> tuple[list[Any], gr.Button]:
     presets = [("none: the defaults of train", NO_PRESET), *((recipe.name, recipe.name) for recipe in RECIPES)]
     name = gr.Textbox(label="Run name", placeholder="mine-1", max_length=64, max_lines=1, elem_id="run-name")
     data, layout = data_fields("Data folder", elem_id="run")
+    starts = sorted(shipped_weights(), key=lambda weights: weights != DEFAULT_WEIGHTS)
+    start_from = gr.Dropdown(
+        [*starts, ("none: a backbone from the internet", NO_START)],
+        value=starts[0] if starts else NO_START,
+        label="Start from",
+        info="Weights that know photos already learn new classes in minutes",
+        filterable=False,
+        interactive=True,
+        elem_id="run-start-from",
+    )
     preset = gr.Dropdown(
         presets, value=NO_PRESET, label="Preset", filterable=False, interactive=True, elem_id="run-preset"
     )
@@ -118,7 +131,7 @@ def _form() -> tuple[list[Any], gr.Button]:
         backbone = gr.Textbox(
             label="Backbone weights",
             placeholder="backbone.safetensors",
-            info="A file; else pretrained ones are downloaded",
+            info="A file, in the place of what the run starts from",
             elem_id="run-backbone",
         )
         with gr.Row():
@@ -131,8 +144,8 @@ def _form() -> tuple[list[Any], gr.Button]:
             label="More options", placeholder="--lr 5e-4 --seed 1", info="As for train --help", elem_id="run-more"
         )
     start = gr.Button("Start", variant="primary", elem_id="start-run")
-    preset.input(describe_preset, preset, [about, layout], **LATEST)
-    return [name, data, preset, layout, backbone, *numbers, more], start
+    preset.input(describe_preset, preset, [about, layout, start_from], **LATEST)
+    return [name, data, preset, layout, start_from, backbone, *numbers, more], start
 
 
 def _request(
@@ -140,13 +153,14 @@ def _request(
     data: str,
     preset: str,
     layout: Layout,
-    backbone: str,
-    steps: str,
-    batch_size: str,
-    crop_size: str,
-    more: str,
+    start_from: str,
+    backbone: str | None,
+    steps: str | None,
+    batch_size: str | None,
+    crop_size: str | None,
+    more: str | None,
 ) -> RunRequest:
-    """The fields as the form has them.
+    """The fields as the form has them. Browsers send None for those of an accordion that was never opened.
 
     Raises:
         UserError: a number is none.
@@ -157,17 +171,18 @@ def _request(
         data,
         layout,
         chosen,
-        backbone,
+        start_from="" if start_from == NO_START or (backbone or "").strip() else start_from,
+        backbone_weights=backbone or "",
         steps=_number(steps, "Steps"),
         batch_size=_number(batch_size, "Batch"),
         crop_size=_number(crop_size, "Crop"),
-        more=more,
+        more=more or "",
     )
 
 
-def _number(text: str, field: str) -> int | None:
+def _number(text: str | None, field: str) -> int | None:
     """None where the field is empty."""
-    text = text.strip()
+    text = (text or "").strip()
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text) > 0):
@@ -178,13 +193,13 @@ def _number(text: str, field: str) -> int | None:
     return int(text)
 
 
-def describe_preset(name: str) -> tuple[gr.Markdown, str]:
-    """What to expect of a preset, and the layout that it is for."""
+def describe_preset(name: str) -> tuple[gr.Markdown, str, str]:
+    """What to expect of a preset, the layout that it is for, and what to start from: presets begin with a backbone."""
     if name == NO_PRESET:
-        return gr.Markdown(visible=False), "folder"
+        return gr.Markdown(visible=False), "folder", DEFAULT_WEIGHTS
     recipe = find_recipe(name)
     text = f"{recipe.summary}. mIoU: {recipe.miou}. Run time: {recipe.run_time}. Made for `{recipe.needs}`"
-    return gr.Markdown(text, visible=True), str(recipe.options.get("layout", "folder"))
+    return gr.Markdown(text, visible=True), str(recipe.options.get("layout", "folder")), NO_START
 
 
 def refresh(chosen: str | None, number: float, seen: Seen, *, root: Path) -> list[Any]:

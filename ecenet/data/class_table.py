@@ -1,0 +1,125 @@
+"""What a data set's masks hold, told before work is spent on them: a table of classes, and what looks wrong."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ecenet.common.errors import UserError
+from ecenet.data.labels import IGNORE_INDEX
+from ecenet.data.split import LabelledSplit
+
+MAX_ROWS = 40
+"""Of a table; where there are more classes, only those are listed that a split lacks."""
+FOREGROUND_SHARE = 0.001
+"""Of all pixels: from here on 255 may be meant as a class, where a class has none."""
+
+
+def class_table(names: Sequence[str], counts: Mapping[str, np.ndarray]) -> str:
+    """Text for a terminal: of each class the photos that hold it and its share of the pixels, in each split.
+
+    Args:
+        counts: split → (images, K + 1) pixels of each class, and in the last column those that are ignored.
+    """
+    rows = [("class", *(title for split in counts for title in (f"{split} photos", "share")))]
+    few = len(names) <= MAX_ROWS
+    for index, name in enumerate([*names, f"ignored ({IGNORE_INDEX})"]):
+        columns = [pixels[:, index] for pixels in counts.values()]
+        if few or index == len(names) or any(not column.any() for column in columns):
+            cells = []
+            for column, pixels in zip(columns, counts.values(), strict=True):
+                cells += [str(np.count_nonzero(column)), _percent(column.sum() / max(pixels.sum(), 1))]
+            rows.append((name, *cells))
+    first, *others = (max(len(row[column]) for row in rows) for column in range(len(rows[0])))
+    lines = []
+    for name, *figures in rows:
+        right = (figure.rjust(width) for figure, width in zip(figures, others, strict=True))
+        lines.append("  ".join([name.ljust(first), *right]))
+    if not few:
+        lines.append(f"(of {len(names)} classes, those that every split holds are left out)")
+    return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    """`0.0 %` only where there is nothing at all."""
+    return "0.0 %" if share == 0 else f"{100 * share:.1f} %" if share >= 0.0005 else "<0.1 %"
+
+
+def label_doubts(names: Sequence[str], pixels: np.ndarray, *, ignored: float, split: str) -> list[str]:
+    """Sentences on what is probably a mistake in the masks of a split; none where there is nothing to say.
+
+    Args:
+        pixels: (K,) labelled pixels of each class.
+        ignored: how many pixels are 255.
+    """
+    doubts = []
+    total = pixels.sum() + ignored
+    absent = [name for name, count in zip(names, pixels, strict=True) if count == 0]
+    if len(absent) == len(names):
+        return [f"No pixel of {split} has a label: all are {IGNORE_INDEX}, which is ignored."]
+    if absent:
+        shown = ", ".join(absent[:8]) + (f" and {len(absent) - 8} more" if len(absent) > 8 else "")
+        classes = "class has" if len(absent) == 1 else "classes have"
+        doubts.append(f"{len(absent)} {classes} no pixel in the masks of {split}: {shown}.")
+    if ignored > total / 2:
+        doubts.append(f"{ignored / total:.0%} of the pixels of {split} are {IGNORE_INDEX}, which is ignored.")
+    if _foreground_is_ignored(pixels, ignored):
+        doubts.append(_foreground_hint(absent[0]))
+    return doubts
+
+
+def _foreground_is_ignored(pixels: np.ndarray, ignored: float) -> bool:
+    """Masks of 0 and 255, or of 0, 1 and 255, whose last class has no pixel: 255 is probably that class."""
+    present = np.flatnonzero(pixels)
+    return (
+        0 < len(present) <= 2
+        and len(pixels) == len(present) + 1
+        and present[-1] == len(present) - 1
+        and ignored > FOREGROUND_SHARE * (pixels.sum() + ignored)
+    )
+
+
+def _foreground_hint(name: str) -> str:
+    return (
+        f"If {IGNORE_INDEX} is {name!r} in these masks, `python -m ecenet data prepare DATA --out NEW` writes a copy "
+        f"in which it is."
+    )
+
+
+def read_doubts(names: Sequence[str], train: np.ndarray, val: np.ndarray) -> list[str]:
+    """The doubts of both splits of a training, and classes that only the second has; counts as for `class_table`."""
+    doubts = []
+    for split, counts in (("train", train), ("val", val)):
+        doubts += label_doubts(names, counts[:, :-1].sum(axis=0), ignored=int(counts[:, -1].sum()), split=split)
+    only_val = (train[:, :-1].sum(axis=0) == 0) & (val[:, :-1].sum(axis=0) > 0)
+    if only_val.any():
+        found = ", ".join(name for name, only in zip(names, only_val, strict=True) if only)
+        doubts.append(f"Only validation masks hold {found}: nothing learns what is scored there.")
+    return doubts
+
+
+def check_learnable(data: LabelledSplit, counts: np.ndarray) -> None:
+    """Refuse masks that hold one class alone: a network that knows nothing would score 100 % on them.
+
+    Args:
+        counts: as for `class_table`.
+    Raises:
+        UserError: says which class it is, and what to do where 255 was meant as a class.
+    """
+    pixels, ignored = counts[:, :-1].sum(axis=0), int(counts[:, -1].sum())
+    present = np.flatnonzero(pixels)
+    if len(present) != 1:
+        return  # none at all is refused where samples are drawn
+    names, root = data.labels.class_names, Path(data.root)
+    remedy = "label pixels of a second class."
+    if _foreground_is_ignored(pixels, ignored):
+        absent = names[1]
+        remedy = (
+            f"{ignored / counts.sum():.1%} of their pixels are {IGNORE_INDEX}, which is ignored. If those are "
+            f"{absent!r}, run `python -m ecenet data prepare {root} --out {root.with_name(root.name + '-prepared')}`."
+        )
+    raise UserError(
+        "not-enough-data",
+        f"Expected masks of at least two classes in {data.split} of {root}, but all labelled pixels of its "
+        f"{len(data)} masks are {names[int(present[0])]!r}; {remedy}",
+    )

@@ -1,0 +1,165 @@
+"""What lies in a folder of labelled photos, what would be refused, and the command that goes on from there."""
+
+import shlex
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ecenet.common.errors import UserError
+from ecenet.data.class_table import check_learnable, class_table, label_doubts, read_doubts
+from ecenet.data.images import image_size
+from ecenet.data.labels import IGNORE_INDEX
+from ecenet.data.layouts.read import Layout, read_data
+from ecenet.data.orientation import orientation_doubt, unsure_orientations
+from ecenet.data.prepare.find import find_labelled
+from ecenet.data.prepare.formats.hugging_face import local_source
+from ecenet.data.prepare.labels_of import Labels, labels_of
+from ecenet.data.prepare.mask_values import parallel
+from ecenet.data.prepare.options import PrepareOptions
+from ecenet.data.prepare.samples import Found
+from ecenet.data.split import pixel_counts
+
+MARKS: dict[Layout, tuple[str, ...]] = {
+    "folder": ("images", "masks", "classes.json"),
+    "ade20k": ("images/training", "annotations/training"),
+    "cityscapes": ("leftImg8bit", "gtFine"),
+    "camvid": ("701_StillsRaw_full", "LabeledApproved_full"),
+    "voc2012": ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"),
+}
+"""Of layouts that `train` reads as they are, what must lie there."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is known about a folder."""
+
+    title: str
+    table: str = ""
+    notes: list[str] = field(default_factory=list)
+    refusal: str = ""
+    """Why `train` would not take it as it is."""
+    command: str = ""
+    """What to run next."""
+
+    def report(self) -> str:
+        """For a terminal."""
+        lines = [self.title, self.table, *(f"Note: {note}" for note in self.notes)]
+        if self.refusal:
+            lines.append(f"Training would refuse it as it is: {self.refusal}")
+        return "\n".join(line for line in [*lines, f"Next: {self.command}"] if line)
+
+
+def check(root: Path, options: PrepareOptions) -> Checked:
+    """Read every mask, in whatever form the labels have.
+
+    Raises:
+        UserError: nothing that is known lies there, or all of it is unusable.
+    """
+    with local_source(root) as folder:
+        return _checked(folder, options, name=root)
+
+
+def _checked(root: Path, options: PrepareOptions, *, name: Path) -> Checked:
+    """Args:
+    name: what the user calls the folder.
+    """
+    refusal = ""
+    plain = options == PrepareOptions()
+    for layout, marks in MARKS.items():
+        if plain and name == root and all((root / mark).exists() for mark in marks):
+            try:
+                return _ready(root, layout)
+            except UserError as error:
+                refusal = refusal or str(error)
+    found = find_labelled(root, images=options.images, masks=options.masks)
+    labels = labels_of(found, options)
+    sizes, counts, problems = _looked_at(found, labels)
+    splits = [sample.split or "all" for sample in found.samples]
+    of_split = {
+        split: counts[[number for number, own in enumerate(splits) if own == split]] for split in dict.fromkeys(splits)
+    }
+    notes = list(found.notes)
+    for split, own in of_split.items():
+        ignored = int(own[:, -1].sum())
+        notes += label_doubts(labels.classes.names, own[:, :-1].sum(axis=0), ignored=ignored, split=split)
+    if labels.encoding is not None and labels.encoding.doubtful:
+        notes.append(f"{labels.encoding.doubtful:.2%} of the pixels lie between classes; they go to the nearest.")
+    if problems:
+        shown = "".join(f"\n  {problem}" for problem in problems[:3])
+        notes.append(f"{len(problems)} photos cannot be used as they are:{shown}")
+    title = f"{found.kind}: {len(found.samples)} photos, {_sizes(sizes)}; {labels.how}."
+    out = root.resolve().with_name(f"{root.resolve().name}-prepared")
+    if name != root:
+        out = Path(f"{name.name.partition(':')[0]}-prepared")  # a data set of the Hub, which lies nowhere
+    words = ["python", "-m", "ecenet", "data", "prepare", str(name), "--out", str(out), *_option_words(options)]
+    return Checked(title, class_table(labels.classes.names, of_split), notes, refusal, shlex.join(words))
+
+
+def _ready(root: Path, layout: Layout) -> Checked:
+    """A layout that `train` reads."""
+    train, val = (read_data(root, split, layout=layout) for split in ("train", "val"))
+    counts, val_counts = pixel_counts(train), pixel_counts(val)
+    check_learnable(train, counts)
+    names = train.labels.class_names
+    doubts = read_doubts(names, counts, val_counts)
+    for data in (train, val):
+        if paths := unsure_orientations(data):
+            doubts.append(orientation_doubt(paths, data.split))
+    words = ["python", "-m", "ecenet", "train", "--data", str(root)]
+    words += [] if layout == "folder" else ["--layout", layout]
+    words += ["--start-from", "voc13", "--out", f"runs/{root.resolve().name}"]
+    table = class_table(names, {"train": counts, "val": val_counts})
+    title = f"Ready to train on, layout {layout}: {len(train)} photos to train, {len(val)} to validate."
+    return Checked(title, table, doubts, command=shlex.join(words))
+
+
+def _looked_at(found: Found, labels: Labels) -> tuple[list[tuple[int, int]], np.ndarray, list[str]]:
+    """(sizes of the photos, (samples, K + 1) pixels, what is wrong with some)."""
+    classes = len(labels.classes.names)
+
+    def look(number: int) -> tuple[tuple[int, int], np.ndarray, str]:
+        sample, counts = found.samples[number], np.zeros(classes + 1, np.int64)
+        try:
+            size = image_size(sample.image)
+            if labels.counts is not None:
+                return size, labels.counts[number], _size_problem(found, number, size)
+            histogram = np.array(Image.fromarray(labels.mask_of(sample)).histogram())
+        except UserError as error:
+            return (0, 0), counts, str(error)
+        return size, np.append(histogram[:classes], histogram[IGNORE_INDEX]), ""
+
+    answers = parallel(look, range(len(found.samples)), title="Checking", unit="photo")
+    sizes, counts, problems = zip(*answers, strict=True)
+    return list(sizes), np.stack(counts), [problem for problem in problems if problem]
+
+
+def _size_problem(found: Found, number: int, size: tuple[int, int]) -> str:
+    """Of a mask file; one that fits the photo before a flag turned it is turned with it."""
+    sample = found.samples[number]
+    assert sample.mask is not None
+    own = image_size(sample.mask)
+    if own in (size, size[::-1]):
+        return ""
+    return f"{sample.mask} has {own[0]}×{own[1]}, its photo {sample.image} {size[0]}×{size[1]}"
+
+
+def _sizes(sizes: list[tuple[int, int]]) -> str:
+    counted = Counter(size for size in sizes if size != (0, 0)).most_common()
+    if not counted:
+        return "none of which can be read"
+    if len(counted) == 1:
+        return f"all {counted[0][0][0]}×{counted[0][0][1]}"
+    widths, heights = zip(*(size for size, _ in counted), strict=True)
+    return f"{min(widths)}×{min(heights)} to {max(widths)}×{max(heights)}"
+
+
+def _option_words(options: PrepareOptions) -> list[str]:
+    words: list[str] = []
+    for name in ("classes", "images", "masks", "unknown", "rest"):
+        value = getattr(options, name)
+        if value != getattr(PrepareOptions(), name):
+            words += [f"--{name}", str(value)]
+    return words

@@ -1,0 +1,129 @@
+"""Samples of any kind as masks of class indices: what `check` counts and `write` writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ecenet.common.errors import UserError
+from ecenet.data.class_lists import ClassList, class_list, read_class_list
+from ecenet.data.images import image_orientation, image_size, load_stored
+from ecenet.data.orientation import QUARTER_TURNS
+from ecenet.data.prepare.encoding import Encoding, encode
+from ecenet.data.prepare.mask_values import color_codes, grey_values, survey
+from ecenet.data.prepare.options import PrepareOptions
+from ecenet.data.prepare.regions import draw
+from ecenet.data.prepare.samples import Found, Sample
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings stored pixels upright, by EXIF orientation."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Classes, and how each sample's mask is made."""
+
+    classes: ClassList
+    how: str
+    """For people: what the masks or regions were taken for."""
+    mask_of: Callable[[Sample], np.ndarray]
+    """(H, W) uint8, as large as the upright photo."""
+    encoding: Encoding | None = None
+    """Of mask files."""
+    counts: np.ndarray | None = None
+    """(samples, K + 1) pixels of each class and those ignored, of mask files, which have been read."""
+
+
+def labels_of(found: Found, options: PrepareOptions) -> Labels:
+    """Read what must be known of all samples before one mask can be made: the values of mask files.
+
+    Raises:
+        UserError: masks cannot be read, or their values cannot be told apart as classes.
+    """
+    given = read_class_list(options.classes) if options.classes is not None else None
+    if found.has_masks:
+        paths = [sample.mask for sample in found.samples if sample.mask is not None]
+        masks = survey(paths)
+        encoding = encode(masks, given or found.classes, unknown=options.unknown)
+        counts = np.stack([encoding.class_pixels(masks.pixels_of(number)) for number in range(len(paths))])
+
+        def decoded(sample: Sample) -> np.ndarray:
+            assert sample.mask is not None
+            image = load_stored(sample.mask)
+            codes = color_codes(image) if encoding.colored else _values(image, sample.mask)
+            return upright(encoding.apply(codes), sample, as_stored=options.masks_as_stored)
+
+        return Labels(encoding.classes, encoding.how, decoded, encoding, counts)
+    classes = _chosen(found.classes, given)
+
+    def drawn(sample: Sample) -> np.ndarray:
+        size = sample.size or image_size(sample.image)
+        mask = draw(sample.regions, size=size, names=classes.names, rest=options.rest)
+        return upright(mask, sample, as_stored=options.masks_as_stored)
+
+    return Labels(classes, "regions, drawn", drawn)
+
+
+def _values(image: Image.Image, path: Path) -> np.ndarray:
+    """Greys of a file in colours are its red."""
+    if image.mode in ("RGB", "RGBA", "CMYK", "YCbCr", "LA", "PA"):
+        return np.asarray(image.convert("RGB"))[..., 0]
+    return grey_values(image, path)
+
+
+def _chosen(found: ClassList, given: ClassList | None) -> ClassList:
+    """The given classes alone, in their order, a background before them where they have none.
+
+    Raises:
+        UserError: a given name is no label of the data.
+    """
+    if given is None:
+        return found
+    strange = [name for name in given.names if name not in found.names and name != "background"]
+    if strange:
+        raise UserError(
+            "unknown-choice",
+            f"Expected classes among the data's labels ({', '.join(found.names[:12])}), got {strange[0]!r}; "
+            "correct the list of classes.",
+        )
+    if "background" in given.names:
+        return given
+    return class_list(["background", *given.names], [None, *given.colors])
+
+
+def upright(mask: np.ndarray, sample: Sample, *, as_stored: bool) -> np.ndarray:
+    """Turn a mask with its photo where it was drawn on the stored pixels: where its size says so, or it is said.
+
+    Raises:
+        UserError: its size is neither that of the stored nor of the upright photo.
+    """
+    size, orientation = image_size(sample.image), image_orientation(sample.image)
+    own = mask.shape[::-1]
+    stored = size[::-1] if orientation in QUARTER_TURNS else size
+    if orientation != 1 and (own == stored != size or (as_stored and own == stored)):
+        return np.asarray(Image.fromarray(mask).transpose(TURNS[orientation]))
+    if own != size:
+        whose = sample.mask or f"the labels of {sample.image}"
+        raise UserError(
+            "size-mismatch",
+            f"Expected {whose} to have the size of {sample.image}, {size[0]}×{size[1]}, got {own[0]}×{own[1]}; "
+            "export photo and mask at one size.",
+            expected=size,
+            got=own,
+        )
+    return mask
+
+
+def upright_image(image: Image.Image) -> Image.Image:
+    """The photo as it is shown."""
+    return ImageOps.exif_transpose(image)

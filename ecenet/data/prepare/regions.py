@@ -1,0 +1,55 @@
+"""Regions → a mask of class indices, by COCO's own rasteriser."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pycocotools import mask as coco
+
+from ecenet.data.labels import IGNORE_INDEX
+from ecenet.data.prepare.samples import BACKGROUND, IGNORED, Region, Rest
+
+
+def draw(regions: Sequence[Region], *, size: tuple[int, int], names: Sequence[str], rest: Rest) -> np.ndarray:
+    """(H, W) uint8 class indices; later regions lie over earlier ones.
+
+    Args:
+        size: (width, height) in pixels.
+        names: of the classes. Regions of other labels are left out, those that `IGNORED` names become 255.
+        rest: what no region covers: class 0, or ignored.
+    """
+    width, height = size
+    mask = np.full((height, width), 0 if rest == "background" else IGNORE_INDEX, np.uint8)
+    indices = class_indices(names)
+    for region in regions:
+        index = indices.get(region.label)
+        if index is None:
+            continue
+        runs = region.runs
+        if runs is None:
+            rings = [list(ring) for ring in region.outlines if len(ring) >= 6]
+            if not rings:
+                continue
+            runs = coco.merge(coco.frPyObjects(rings, height, width))
+        elif isinstance(runs["counts"], list):
+            runs = coco.frPyObjects(runs, height, width)
+        mask[coco.decode(runs).astype(bool)] = index
+    return mask
+
+
+def class_indices(names: Sequence[str]) -> dict[str, int]:
+    """Label → mask value, with the words that tools have for background and for what is to be ignored."""
+    indices = {name: index for index, name in enumerate(names)}
+    if "background" in indices:
+        indices |= {label: indices["background"] for label in BACKGROUND if label not in indices}
+    return {label: IGNORE_INDEX for label in IGNORED if label not in indices} | indices
+
+
+def runs_of(bitmap: np.ndarray, *, left: int, top: int, size: tuple[int, int]) -> dict[str, object]:
+    """COCO's runs of a (h, w) bitmap whose upper left corner lies at (left, top) of an image of `size` (width, height);
+    what sticks out is cut off."""
+    width, height = size
+    whole = np.zeros((height, width), np.uint8, order="F")
+    part = bitmap[max(0, -top) :, max(0, -left) :][: height - max(0, top), : width - max(0, left)]
+    whole[max(0, top) :, max(0, left) :][: part.shape[0], : part.shape[1]] = part > 0
+    encoded: dict[str, object] = coco.encode(whole)
+    return encoded

@@ -1,0 +1,178 @@
+"""Labelled photos of any known form → the folder layout, in a folder of its own; the originals stay as they are."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ecenet.common.errors import UserError, disk_errors
+from ecenet.common.files import replaced, write_json
+from ecenet.data.class_table import class_table, label_doubts
+from ecenet.data.images import load_image
+from ecenet.data.labels import IGNORE_INDEX
+from ecenet.data.layouts.pairing import IMAGE_SUFFIXES
+from ecenet.data.prepare.find import find_labelled
+from ecenet.data.prepare.formats.hugging_face import local_source
+from ecenet.data.prepare.labels_of import Labels, labels_of
+from ecenet.data.prepare.mask_values import parallel
+from ecenet.data.prepare.options import PrepareOptions
+from ecenet.data.prepare.overview import contact_sheet
+from ecenet.data.prepare.samples import Found, Sample
+from ecenet.data.prepare.splits import divided, unique_names
+
+RECORD, SHEET = "prepare.json", "overview.jpg"
+SHOWN = 12
+"""Photos on the contact sheet."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was written."""
+
+    out: Path
+    kind: str
+    how: str
+    names: list[str]
+    counts: dict[str, np.ndarray]
+    """Split → (images, K + 1) pixels of each class and those ignored."""
+    notes: list[str]
+
+    def report(self) -> str:
+        """For a terminal: what it was taken for, the classes, what looks wrong."""
+        lines = [f"{self.kind}: {self.how}.", class_table(self.names, self.counts)]
+        notes = list(self.notes)
+        for split, counts in self.counts.items():
+            pixels = counts[:, :-1].sum(axis=0)
+            notes += label_doubts(self.names, pixels, ignored=int(counts[:, -1].sum()), split=split)
+        return "\n".join([*lines, *(f"Note: {note}" for note in notes)])
+
+
+def prepare(source: Path, out: Path, options: PrepareOptions) -> Prepared:
+    """Write `images/SPLIT`, `masks/SPLIT`, `classes.json` and a contact sheet. Files that are there already stay, so
+    that the same call continues an interrupted one.
+
+    Raises:
+        UserError: nothing that is known lies in `source`, masks or annotations cannot be used, or `out` holds something
+            else.
+    """
+    _check_out(source, out, options)
+    with local_source(source, keep=out / "original") as folder:
+        return _prepared(folder, out, options, name=source.name)
+
+
+def _prepared(source: Path, out: Path, options: PrepareOptions, *, name: str) -> Prepared:
+    found = find_labelled(source, images=options.images, masks=options.masks)
+    labels = labels_of(found, options)
+    names = unique_names(found.samples)
+    splits = divided(found.samples, names, val_share=options.val_share, group=options.group, seed=options.seed)
+    if len(labels.classes.names) < 2:
+        raise UserError(
+            "not-enough-data",
+            f"Expected at least two classes in {source}, but its masks hold {', '.join(labels.classes.names)} alone; "
+            "label pixels of another.",
+        )
+    with disk_errors(out):
+        for split in sorted(set(splits)):
+            for kind in ("images", "masks"):
+                (out / kind / split).mkdir(parents=True, exist_ok=True)
+        _write_classes(out, name or source.resolve().name, labels)
+    counts, problems = _write_samples(found, labels, out, names, splits)
+    if problems:
+        shown = "\n  ".join(problems[:3])
+        raise UserError(
+            "several-problems", f"{len(problems)} of {len(found.samples)} photos cannot be used:\n  {shown}"
+        )
+    _write_sheet(out, labels, names, splits)
+    of_split: dict[str, np.ndarray] = {
+        str(split): counts[[number for number, own in enumerate(splits) if own == split]]
+        for split in ("train", "val", "test")
+        if split in splits
+    }
+    notes = list(found.notes)
+    if labels.encoding is not None and labels.encoding.doubtful:
+        notes.append(f"{labels.encoding.doubtful:.2%} of the pixels lie between classes and were given to the nearest.")
+    return Prepared(out, found.kind, labels.how, labels.classes.names, of_split, notes)
+
+
+def _check_out(source: Path, out: Path, options: PrepareOptions) -> None:
+    """Refuse a folder with anything but the same call's work, and take note of the call."""
+    if out.resolve() == source.resolve() or source.resolve().is_relative_to(out.resolve()):
+        raise UserError(
+            "invalid-value", f"Expected a folder of its own for the prepared data, got {out}, which holds the source."
+        )
+    settings = {"source": str(source.resolve()), **asdict(options)}
+    settings["classes"] = str(options.classes) if options.classes else None
+    record = out / RECORD
+    if record.is_file():
+        try:
+            before = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError:
+            before = None
+        if before != settings:
+            raise UserError(
+                "changed-settings",
+                f"Expected to continue in {out}, but it was prepared from other data or with other options; "
+                "choose another --out, or remove that folder.",
+            )
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(
+            "name-taken", f"Expected a new or empty folder, but {out} holds something; choose another --out."
+        )
+    write_json(record, settings)
+
+
+def _write_classes(out: Path, name: str, labels: Labels) -> None:
+    classes = labels.classes
+    entries = [{"name": own, "color": color} for own, color in zip(classes.names, classes.shown_colors(), strict=True)]
+    write_json(out / "classes.json", {"name": name, "classes": entries})
+
+
+def _write_samples(
+    found: Found, labels: Labels, out: Path, names: list[str], splits: list[str]
+) -> tuple[np.ndarray, list[str]]:
+    """((samples, K + 1) pixels, what is wrong with some)."""
+    classes = len(labels.classes.names)
+
+    def write(number: int) -> np.ndarray | str:
+        sample, name, split = found.samples[number], names[number], splits[number]
+        try:
+            mask = _write_one(sample, labels, out, name=name, split=split)
+        except UserError as error:
+            return str(error)
+        histogram = np.array(Image.fromarray(mask).histogram())
+        return np.append(histogram[:classes], histogram[IGNORE_INDEX])
+
+    answers = parallel(write, range(len(found.samples)), title="Preparing", unit="photo")
+    problems = [answer for answer in answers if isinstance(answer, str)]
+    return np.array([answer for answer in answers if not isinstance(answer, str)]), problems
+
+
+def _write_one(sample: Sample, labels: Labels, out: Path, *, name: str, split: str) -> np.ndarray:
+    path = out / "masks" / split / f"{name}.png"
+    if path.is_file():
+        return np.asarray(Image.open(path))
+    mask = labels.mask_of(sample)
+    with disk_errors(path):
+        suffix = sample.image.suffix.lower()
+        if suffix in IMAGE_SUFFIXES:
+            # No link: whoever edits the copy must not change the original.
+            with replaced(out / "images" / split / f"{name}{suffix}") as partial:
+                shutil.copyfile(sample.image, partial)
+        else:
+            with replaced(out / "images" / split / f"{name}.png") as partial:
+                load_image(sample.image).save(partial, format="PNG")
+        with replaced(path) as partial:
+            Image.fromarray(mask).save(partial, format="PNG")
+    return mask
+
+
+def _write_sheet(out: Path, labels: Labels, names: list[str], splits: list[str]) -> None:
+    picked = np.linspace(0, len(names) - 1, min(SHOWN, len(names))).round().astype(int).tolist()
+    photos = {(split, path.stem): path for split in set(splits) for path in (out / "images" / split).iterdir()}
+    pairs = [(photos[splits[k], names[k]], out / "masks" / splits[k] / f"{names[k]}.png") for k in picked]
+    sheet = contact_sheet(pairs, names=labels.classes.names, colors=labels.classes.shown_colors())
+    with disk_errors(out):
+        sheet.save(out / SHEET, quality=88)
