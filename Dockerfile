@@ -29,4 +29,4 @@ EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=10s --start-period=2m --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/health', timeout=8)"]
 ENTRYPOINT ["python", "app.py", "--host", "0.0.0.0", "--port", "7860", "--public"]
-CMD ["--weights", "voc13"]
+CMD ["--weights", "everyday"]

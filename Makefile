@@ -32,7 +32,7 @@ pictures: $(STAMP)
 	$(BIN)/python -m tests.tools.pictures
 
 benchmark: $(STAMP)
-	$(BIN)/python -m ecenet benchmark --weights voc13
+	$(BIN)/python -m ecenet benchmark --weights everyday
 
 map-speed: $(STAMP)
 	$(BIN)/python -m tests.tools.map_speed

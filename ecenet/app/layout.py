@@ -20,10 +20,9 @@ from ecenet.app.tabs.what_if import tab as what_if
 from ecenet.common.version import version_line
 
 INTRODUCTION = """# ECENet Explorer
-Upload a photo and watch a segmentation network make up its mind. [ECENet](https://arxiv.org/abs/2308.12894) draws a
-coarse mask, turns each class's mask into an **explicit class embedding**, and lets embeddings and masks refine each
-other from the deepest stage to the finest."""
-FOOTER = "{version} · [the paper](https://arxiv.org/abs/2308.12894)"
+Upload a photo and see how [ECENet](https://arxiv.org/abs/2308.12894) segments it: a coarse mask becomes one **explicit
+embedding for each class**, and masks and embeddings refine each other from stage to stage."""
+FOOTER = "{version} · [the paper](https://arxiv.org/abs/2308.12894) · press ? for the list of keys"
 
 
 def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -> Page:
@@ -44,7 +43,7 @@ def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -
         selection = gr.State(Selection())
         shown_tab = gr.State("segment")
         projected = gr.State(None)  # the Class embeddings' map
-        gr.Markdown(INTRODUCTION)
+        gr.Markdown(INTRODUCTION, elem_id="introduction")
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 model_list = model_picker.build(session, selection, registry=registry)

@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 
 from ecenet.cli.core import write_text
+from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.errors import UserError
-from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.studies.benchmarks.options import PeerOptions
 from ecenet.training.config import HALF, Precision, TrainConfig
 

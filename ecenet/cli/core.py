@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from ecenet.app.server.options import Options
+from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
-from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.training.config import HALF, Precision
 
 if TYPE_CHECKING:

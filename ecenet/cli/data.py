@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.data.prepare.options import PrepareOptions
 
 
@@ -42,7 +43,8 @@ class Prepare:
         done = prepare(self.source, self.out, self.options)
         print(done.report())
         print(f"Wrote {self.out}; look at {self.out / 'overview.jpg'}.")
-        print(f"Next: python -m ecenet train --data {self.out} --start-from voc13 --out runs/{self.out.resolve().name}")
+        options = f"--start-from {DEFAULT_WEIGHTS} --out runs/{self.out.resolve().name}"
+        print(f"Next: python -m ecenet train --data {self.out} {options}")
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from ecenet.cli.core import make_folder
 from ecenet.cli.photo_inputs import PhotoInput, photo_inputs
+from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.errors import UserError
 from ecenet.common.files import replaced
-from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from ecenet.inference.predictor import Predictor

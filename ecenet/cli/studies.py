@@ -8,9 +8,9 @@ from typing import Annotated, get_args
 import tyro
 
 from ecenet.cli.core import write_text
+from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
-from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.studies.options import Decoder, FewShotOptions, WarningOptions
 from ecenet.training.config import TrainConfig
 

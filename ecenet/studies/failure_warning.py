@@ -209,6 +209,12 @@ def _check(options: WarningOptions, reference: EmbeddingBank, bank: EmbeddingBan
             expected=reference.about["weights_hash"],
             got=bank.about["weights_hash"],
         )
+    if reference.about["class_names"] != names:
+        raise UserError(
+            "wrong-classes",
+            f"Expected two banks with the same classes, got {len(reference.about['class_names'])} and {len(names)}; "
+            "embed both splits without --map.",
+        )
     if options.judge is not None and options.judge not in bank.stages:
         raise UserError(
             "unknown-choice",

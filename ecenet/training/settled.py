@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.errors import UserError
-from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.inference.weights import weights_options
 from ecenet.model.config import Architecture, ModelConfig, NetworkConfig, ReleaseConfig
 from ecenet.training.config import LONGEST_REST, LONGEST_WARMUP, TrainConfig

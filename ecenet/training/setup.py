@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
+from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.distributed import only_cpu, this_process
 from ecenet.common.errors import UserError
 from ecenet.data.class_table import check_learnable, class_table, read_doubts
@@ -16,7 +17,6 @@ from ecenet.data.loading import Batch, training_batches
 from ecenet.data.orientation import orientation_doubt, unsure_orientations
 from ecenet.data.sampling import StepSampler, TrainingSamples
 from ecenet.data.split import LabelledSplit, class_presence, pixel_counts
-from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import copy_weights, load_model
 from ecenet.model.backbone import load_backbone_file, timm_normalisation

@@ -46,8 +46,8 @@ def test_evaluate_writes_the_scores(tmp_path: Path, weights: str) -> None:
         (["evaluate", "--data", "nowhere", "--weights", "{weights}"], ["nowhere/images/val"]),
         (["train", "--data", "nowhere", "--out", "run"], ["nowhere/images/train"]),
         (
-            ["train", "--data", "nowhere", "--out", "run", "--preset", "voc13-mobilenet"],
-            ["'voc13-mobilenet'", "voc13-mobilenetv2"],
+            ["train", "--data", "nowhere", "--out", "run", "--preset", "everyday-efficientnet"],
+            ["'everyday-efficientnet'", "everyday-efficientnet-lite2"],
         ),
         (["predict", str(CHELSEA), "--out", "{file}", "--weights", "{weights}"], ["folder", "{file}"]),
     ],

@@ -148,6 +148,9 @@ def test_what_cannot_be_measured_is_refused() -> None:
     for options, refusal in refusals:
         with refused(*refusal):
             score_warnings(reference, bank, options)
+    mapped = replace(bank, about=bank.about | {"class_names": ["background", "cat"]})
+    with refused("wrong-classes", "--map"):
+        score_warnings(reference, mapped)
     with refused("wrong-weights", "abc and def", expected="abc", got="def"):
         score_warnings(reference, replace(bank, about=bank.about | {"weights_hash": "def"}))
 

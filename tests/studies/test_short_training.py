@@ -200,7 +200,7 @@ def test_what_a_study_cannot_do_is_refused(config: TrainConfig, setting: dict[st
 
 def test_decoders_that_cannot_start_from_an_ecenet_are_not_compared_with_one_that_does(config: TrainConfig) -> None:
     with refused("conflicting-options", "--start-from", "--backbone-weights"):
-        compare(changed(config, start_from="voc13"), decoders=["ecenet", "fpn"], seeds=[0])
+        compare(changed(config, start_from="everyday"), decoders=["ecenet", "fpn"], seeds=[0])
 
 
 def test_loading_is_timed_with_the_steps_of_a_training(config: TrainConfig) -> None:

@@ -1,4 +1,5 @@
-"""The README's pictures, made anew: `make pictures`, or `python -m tests.tools.pictures map few-shot` for some of them.
+"""The pictures of README and docs, made anew: `make pictures`, or `python -m tests.tools.pictures map few-shot` for
+some of them.
 
 The app runs in a real Chromium, on photos that installed packages carry; no other photo is seen.
 """
@@ -22,7 +23,7 @@ from ecenet.data.images import thumbnail
 from ecenet.inference.overlay import overlay, side_by_side
 from ecenet.inference.predictor import Predictor
 from ecenet.studies.ablation_plot import ablation_figure
-from tests.support.web.browsing import ROOT, paint, served_app, started_browser, wait_for_cover
+from tests.support.web.browsing import ROOT, paint, served_app, stage_button, started_browser, wait_for_cover
 
 ASSETS = ROOT / "assets"
 WIDTH, HEIGHT, MARGIN = 1280, 900, 12
@@ -30,9 +31,9 @@ CAT, ASTRONAUT = 0, 1
 """Places among the examples."""
 MAX_BYTES = 150_000
 FEW_SHOT = ASSETS / "few-shot.json"
-"""Written by `fewshot --json`, as the README says."""
+"""Written by `fewshot --json`, as `docs/studies.md` says."""
 ABLATION = ASSETS / "ablation.json"
-"""Written by `ablate`, as the README says."""
+"""Written by `ablate`, as `docs/studies.md` says."""
 
 
 def look_at(page: Page, *examples: int) -> None:
@@ -40,7 +41,7 @@ def look_at(page: Page, *examples: int) -> None:
     for count, example in enumerate(examples, start=1):
         page.locator("#examples button").nth(example).click()
         expect(page.locator("#session-photos button")).to_have_count(count)
-    expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("background")
+    expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("%")
 
 
 def open_tab(page: Page, name: str) -> None:
@@ -132,7 +133,7 @@ def transplant(page: Page) -> list[Locator]:
 
 def warning(page: Page) -> list[Locator]:
     look_at(page, ASTRONAUT)
-    page.locator("#stage-picker").get_by_label("Stage 2").check()
+    stage_button(page, "Stage 2").click()
     open_tab(page, "Class embeddings")
     table = page.locator("#consistency")
     expect(table).to_contain_text("may be wrong")
@@ -236,7 +237,7 @@ def save(content: bytes, name: str) -> None:
 
 def first_sight() -> None:
     """What the Segment tab shows before there is a photo."""
-    prediction = Predictor.from_weights("voc13").predict(example_photos()[0][0])
+    prediction = Predictor.from_weights("everyday").predict(example_photos()[0][0])
     stages = [prediction.stages[name].label_map for name in ("ece", "stage3", "final")]
     masks = [overlay(prediction.image, label_map, prediction.class_colors) for label_map in stages]
     small = [thumbnail(picture, max_side=260) for picture in (prediction.image, *masks)]

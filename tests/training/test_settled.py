@@ -84,8 +84,8 @@ def test_a_random_backbone_is_never_frozen_and_it_is_said() -> None:
     assert config.frozen_steps == 0
     assert not config.frozen_batch_norm
     (note,) = notes(config)
-    assert_names(note, "random", "--start-from voc13")
-    for start in (StartConfig(), StartConfig(start_from="voc13"), StartConfig(backbone_weights=Path("file"))):
+    assert_names(note, "random", "--start-from everyday")
+    for start in (StartConfig(), StartConfig(start_from="everyday"), StartConfig(backbone_weights=Path("file"))):
         assert replace(config, start=start).frozen_batch_norm
         assert replace(config, start=start).frozen_steps == 3000
 
@@ -125,5 +125,5 @@ def test_where_the_hub_is_out_of_reach_the_weights_that_ship_are_named(
 
     root = write_folder(tmp_path, splits=("train",), images=1)
     monkeypatch.setattr(ecenet.model.backbone.timm, "create_model", offline)
-    with refused("download-failed", "mobilenetv2_100", "--start-from voc13"):
+    with refused("download-failed", "mobilenetv2_100", "--start-from everyday"):
         new_model(TrainConfig(DataConfig(root), tmp_path / "run"), read_folder(root, "train"))

@@ -1,7 +1,7 @@
 """A painted class that the bare backbone finds, beside the head instead of in it. Ours.
 
 Behind Feature Reconstruction little is left of what was no class in training: there, averaged features of the backbone
-find a painted class better than its embedding does (README, few-shot).
+find a painted class better than its embedding does (`docs/studies.md`).
 """
 
 from collections.abc import Sequence

@@ -51,7 +51,7 @@ class PhotoEndpoints:
             photo: the photo, JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF or BMP.
             stage: whose mask to return, coarse to fine: ece, stage4, stage3, stage2, stage1 or final.
             coco: whether to return the classes' masks as COCO annotations (compressed RLE), too.
-            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+            weights: a name of the app's model list, such as everyday; by default what the app was started with.
         Returns:
             a report with the label map, and the photo under the mask as a JPEG
         """
@@ -78,7 +78,7 @@ class PhotoEndpoints:
         Args:
             photo: the photo.
             class_name: a class that the weights know, such as cat; segment tells those of a photo.
-            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+            weights: a name of the app's model list, such as everyday; by default what the app was started with.
         Returns:
             a report with arrays and pictures, and all pictures side by side as a JPEG
         """
@@ -104,7 +104,7 @@ class PhotoEndpoints:
 
         Args:
             photos: up to as many photos as a session of the page takes, 20 unless the page says otherwise.
-            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+            weights: a name of the app's model list, such as everyday; by default what the app was started with.
         Returns:
             a report with the table, its number of rows and the photos' names in it
         """
@@ -136,7 +136,7 @@ class PhotoEndpoints:
         Args:
             photo: the photo.
             stage: whose embeddings to judge: ece, stage4, …; final stands for those that it uses, the last stage's.
-            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+            weights: a name of the app's model list, such as everyday; by default what the app was started with.
         Returns:
             a report with one row for each class of the final mask, the largest first
         """
@@ -187,7 +187,7 @@ class PhotoEndpoints:
             photo: the photo.
             class_name: a class that the final mask holds.
             stage: whose map to judge: ece, stage4, stage3, stage2, stage1 or final.
-            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+            weights: a name of the app's model list, such as everyday; by default what the app was started with.
         Returns:
             a report with areas, curves and what passed
         """

@@ -82,7 +82,7 @@ class WhatIfEndpoint:
             gate: 0 … 1, for every gate; 1 keeps embeddings, 0 takes masks' evidence; ecenet-release: 1 adds it, 0 none.
             transplant: {"photo": file, "class_name": "cat", "into": "dog", "t": 0.5}; t goes from 0, its own, to 1.
             truth: true mask of the photo, a PNG of class indices, 255 = ignore.
-            weights: a name of the app's model list, such as voc13; by default what the app was started with.
+            weights: a name of the app's model list, such as everyday; by default what the app was started with.
         Returns:
             a report, and the photo before and after side by side as a JPEG
         """

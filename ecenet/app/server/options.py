@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecenet.app.state.limits import MAX_WAITING, Limits, Retention
+from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.errors import UserError
 from ecenet.common.logs import LogFormat, LogLevel
-from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.training.run_folder import RUNS_DIR
 
 

@@ -37,10 +37,14 @@ def example_photos() -> list[tuple[str, str]]:
     """(path, caption) of photos that installed packages carry."""
     skimage_photos = Path(skimage.data.__file__).parent
     sklearn_photos = Path(sklearn.datasets.__file__).parent / "images"
+    gradio_photos = Path(gr.__file__).parent / "media_assets" / "images"
     photos = [
         (skimage_photos / "chelsea.png", "cat"),
         (skimage_photos / "astronaut.png", "astronaut"),
         (sklearn_photos / "china.jpg", "temple"),
+        (skimage_photos / "coffee.png", "coffee"),
+        (skimage_photos / "motorcycle_left.png", "garage"),
+        (gradio_photos / "tower.jpg", "tower"),
     ]
     return [(str(path), caption) for path, caption in photos if path.is_file()]
 

@@ -41,6 +41,18 @@ def choose_class(selection: Selection, class_name: object) -> Selection:
 
 
 @show_errors
+def choose_row(session: Session, selection: Selection, event: gr.EventData) -> Selection:
+    """The class whose row of the legend was pressed, `{"class_index": …}`; null takes the choice back.
+
+    Raises:
+        gr.Error: the model has no such class.
+    """
+    index = event_data(event).get("class_index")
+    prediction = session.required_photo(selection).prediction
+    return replace(selection, class_name=None if index is None else class_of(prediction, index), reference=None)
+
+
+@show_errors
 def choose_photo(session: Session, selection: Selection, event: gr.EventData) -> Selection:
     """The photo whose picture was clicked, `{"index": …}`; of the selected one, the pixel stays.
 

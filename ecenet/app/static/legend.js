@@ -1,10 +1,11 @@
 // The legend of the Segment tab: a search box, and classes that stand out in the picture. Rows are pointed at, or their
 // buttons focused; a click on a button keeps its class until the next one. `listen` is told which class is to stand out:
-// its index, DOUBTFUL for what is unsure, null for none.
+// its index, DOUBTFUL for what is unsure, null for none; `choose` is told which class's button was pressed, or null when
+// it was released.
 const MANY_ROWS = 12; // without a search box
 const DOUBTFUL = -1;
 
-const legendOf = (element, listen) => {
+const legendOf = (element, listen, choose) => {
   const state = {pointed: null, kept: null, found: null, sent: null};
   const rows = () => [...element.querySelectorAll('.ece-legend tbody tr')];
   const shown = () => rows().filter((row) => !row.hidden && !row.closest('table').hidden);
@@ -45,6 +46,17 @@ const legendOf = (element, listen) => {
     search();
   };
 
+  // A class that no stage of the photo has cannot stand out.
+  const keep = (chosen) => {
+    const known = [...element.querySelectorAll('.ece-class')].some((button) => classOf(rowAt(button)) === chosen);
+    state.kept = known ? chosen : null;
+    state.pointed = null;
+    for (const one of element.querySelectorAll('.ece-class')) {
+      one.setAttribute('aria-pressed', classOf(rowAt(one)) === state.kept);
+    }
+    tell();
+  };
+
   const forget = () => {
     Object.assign(state, {pointed: null, kept: null, found: null, sent: null});
   };
@@ -57,14 +69,23 @@ const legendOf = (element, listen) => {
   element.addEventListener('click', (event) => {
     const button = event.target.closest('.ece-class');
     if (!button) return;
-    const chosen = classOf(rowAt(button));
-    state.kept = state.kept === chosen ? null : chosen;
-    state.pointed = null;
-    for (const one of element.querySelectorAll('.ece-class')) {
-      one.setAttribute('aria-pressed', classOf(rowAt(one)) === state.kept);
-    }
-    tell();
+    const pressed = classOf(rowAt(button));
+    keep(state.kept === pressed ? null : pressed);
+    if (pressed !== DOUBTFUL) choose(state.kept);
   });
 
-  return {refresh, forget};
+  return {refresh, forget, keep};
 };
+
+// A line of the picture's tip, with the class's colour.
+function classRow([name, color], percent, before) {
+  const row = document.createElement('div');
+  const swatch = Object.assign(document.createElement('span'), {className: 'ece-swatch'});
+  swatch.style.background = color;
+  const share = document.createElement('span');
+  share.textContent = percent === 0 ? '< 1 %' : `${percent} %`;
+  const label = document.createElement('span');
+  label.append(before, swatch, name);
+  row.append(label, ' ', share);
+  return row;
+}

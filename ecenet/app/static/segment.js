@@ -1,14 +1,15 @@
 // The picture of the Segment tab. gr.HTML runs this once, as the body of a function of `element`, `props`, `trigger` and
 // `watch`. It changes what is shown without asking the server: ecenet/app/widgets/pixel_planes.py has sent what every
 // stage says of every pixel, and the controls around the picture send their values as props. planes.js,
-// region_names.js and legend.js stand before it.
+// region_names.js, least_confidence.js, legend.js and stage_moves.js stand before it.
 const VEIL = 0xa0000000;
 const LINE = {light: 0xffffffff, dark: 0xff000000};
 const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
 // Props: what the controls hold, and the selected pixel as "x,y". gr.HTML takes quoted words for names of events.
-const [STAGE, MODE, BOUNDARIES, NAMES, UNSURE, OPACITY, MARKER] = Object.keys({
-  stage: null, mode: null, boundaries: null, names: null, unsure: null, opacity: null, marker: null,
+const [STAGE, MODE, BOUNDARIES, NAMES, UNSURE, OPACITY, LEAST, MARKER, CHOSEN] = Object.keys({
+  stage: null, mode: null, boundaries: null, names: null, unsure: null, opacity: null, least: null, marker: null,
+  chosen: null,
 });
 const find = (selector) => element.querySelector(selector);
 const findAll = (selector) => [...element.querySelectorAll(selector)];
@@ -17,7 +18,7 @@ const findAll = (selector) => [...element.querySelectorAll(selector)];
 // DOUBTFUL or null.
 const state = {
   stage: null, mode: 'classes', boundaries: false, opacity: null, pixel: null, cursor: null, keyboard: false,
-  highlight: null, names: true, unsure: true,
+  highlight: null, names: true, unsure: true, least: 0,
 };
 let layers = new Map();
 let classes = [];
@@ -36,6 +37,7 @@ function setup() {
   unsureBelow = JSON.parse(photo.dataset.unsureBelow);
   widths.observe(photo);
   draw();
+  keepChosen();
 }
 
 // Pictures to numbers
@@ -67,14 +69,16 @@ function draw() {
   if (!photo) return;
   if (!state.stage || !maskOf(state.stage)) state.stage = find('.ece-mask[data-stage]:not([hidden])').dataset.stage;
   findAll('[data-stage]').forEach((item) => { item.hidden = item.dataset.stage !== state.stage; });
-  findAll('[data-frame]').forEach((item) => item.setAttribute('aria-pressed', item.dataset.frame === state.stage));
+  moves.show(state.stage);
   findAll('[data-scale]').forEach((item) => { item.hidden = item.dataset.scale !== state.mode; });
   if (state.opacity !== null) find('.ece-segment').style.setProperty('--mask-opacity', state.opacity);
   photo.dataset.mode = state.mode;
-  legend.refresh();
   const shown = layer(state.stage);
+  writeAreas(element, shown && state.least ? sureShares(shown, state.least) : null, state.least);
+  legend.refresh();
   paintMode(shown);
   paintUnsure(shown);
+  paintFaded(find('.ece-faded'), shown, state.least);
   paintLines(shown);
   writeNames(shown);
   place(find('.ece-marker'), state.pixel);
@@ -194,18 +198,6 @@ function tipRows(shown, [x, y]) {
   return [...rows, note];
 }
 
-function classRow([name, color], percent, before) {
-  const row = document.createElement('div');
-  const swatch = Object.assign(document.createElement('span'), {className: 'ece-swatch'});
-  swatch.style.background = color;
-  const share = document.createElement('span');
-  share.textContent = percent === 0 ? '< 1 %' : `${percent} %`;
-  const label = document.createElement('span');
-  label.append(before, swatch, name);
-  row.append(label, ' ', share);
-  return row;
-}
-
 function select(pixel) {
   state.pixel = pixel;
   place(find('.ece-marker'), pixel);
@@ -273,14 +265,19 @@ element.addEventListener('keydown', (event) => {
   event.preventDefault();
 });
 
-// What stands out; for the class of a legend's row.
-const legend = legendOf(element, (chosen) => {
+// What stands out, for the class of a legend's row; where a row is pressed, every other tab hears of its class.
+const legend = legendOf(element, (shown) => {
   if (!find('.ece-photo')) return;
-  state.highlight = chosen;
+  state.highlight = shown;
   paintLines(layer(state.stage));
-});
+}, (index) => trigger('pick', {class_index: index}));
 
-for (const name of [STAGE, MODE, BOUNDARIES, NAMES, UNSURE, OPACITY]) {
+function keepChosen() {
+  legend.keep(props.chosen ? Number(props.chosen) : null);
+}
+
+const moves = stageMoves(element);
+for (const name of [STAGE, MODE, BOUNDARIES, NAMES, UNSURE, OPACITY, LEAST]) {
   watch(name, () => {
     state[name] = props[name];
     draw();
@@ -290,5 +287,6 @@ watch(MARKER, () => {
   state.pixel = props.marker ? props.marker.split(',').map(Number) : null;
   draw();
 });
+watch(CHOSEN, keepChosen);
 watch('value', setup);
 setup();

@@ -12,7 +12,7 @@ import gradio as gr
 import numpy as np
 
 from ecenet.app.state.events import EACH, Subscription
-from ecenet.app.state.select_events import choose_pixel, choose_stage
+from ecenet.app.state.select_events import choose_pixel, choose_row, choose_stage
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.static_files import STATIC, read_static
@@ -27,7 +27,7 @@ from ecenet.inference.unsure import MOSTLY, unsure_share
 
 FIRST_SIGHT = STATIC / "first-sight.jpg"
 """A cat, and her masks at three stages: to be seen before any photo has been segmented; `make pictures` makes it."""
-SCRIPTS = ("planes.js", "region_names.js", "legend.js", "segment.js")
+SCRIPTS = ("planes.js", "region_names.js", "least_confidence.js", "legend.js", "stage_moves.js", "segment.js")
 PICTURE = "\n".join(read_static(name) for name in SCRIPTS)
 MODES = ["Classes", "Confidence", "Entropy", "Changed"]
 HOW_TO = (
@@ -38,65 +38,75 @@ HOW_TO = (
 
 SEARCH = """
 <input type="search" class="ece-find" placeholder="Find a class" aria-label="Find a class of the legend" hidden>
-<p class="ece-note ece-none" role="status" hidden>No class of this stage is called so.</p>"""
+<p class="ece-note ece-none" role="status" hidden>No class of this stage has such a name.</p>
+<p class="ece-note ece-left" role="status" hidden></p>"""
 
 
 def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str]) -> list[Subscription]:
     """Lay out the tab."""
-    gr.Markdown("How the prediction grows from the coarse mask to the final one. Colours mean the same at every stage.")
-    with gr.Row():
-        stage = gr.Radio(
-            [(stage_title(name), name) for name in stage_names],
-            value="final",
-            label="Stage, coarse to fine",
-            elem_id="stage-picker",
-            scale=3,
-            min_width=300,
-        )
-        opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity", elem_id="mask-opacity", scale=1, min_width=220)
-    with gr.Row():
+    # What the filmstrip's pictures set, which are the buttons that people see.
+    stage = gr.Radio(
+        [(stage_title(name), name) for name in stage_names], value="final", visible="hidden", elem_id="stage-picker"
+    )
+    with gr.Row(elem_id="mask-tools"):
         mode = gr.Radio(
             [(title, title.lower()) for title in MODES],
             value="classes",
             label="Show",
             elem_id="mask-mode",
-            scale=3,
             min_width=300,
         )
         with gr.Row(elem_id="mask-marks"):
             names = gr.Checkbox(True, label="Names", elem_id="mask-names", min_width=90)
             unsure = gr.Checkbox(True, label="Unsure", visible=False, elem_id="mask-unsure", min_width=90)
             boundaries = gr.Checkbox(label="Boundaries", elem_id="mask-boundaries", min_width=120)
+        with gr.Row(elem_id="mask-sliders"):
+            opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity", elem_id="mask-opacity", min_width=190)
+            least = gr.Slider(0, 100, value=0, step=1, label="Least confidence, %", elem_id="mask-least", min_width=190)
     view = gr.HTML(render_masks(None, "final", 0.6), js_on_load=PICTURE, elem_id="segment-view")
     marker = gr.HTML("", visible="hidden", elem_id="segment-marker")
+    chosen = gr.HTML("", visible="hidden", elem_id="segment-class")
     send_props(
         view,
-        [*(control.change for control in (stage, mode, names, unsure, boundaries, marker)), opacity.input],
+        [
+            *(control.change for control in (stage, mode, names, unsure, boundaries, marker, chosen)),
+            opacity.input,
+            least.input,
+        ],
         stage=stage,
         mode=mode,
         names=names,
         unsure=unsure,
         boundaries=boundaries,
         opacity=opacity,
+        least=least,
         marker=marker,
+        chosen=chosen,
     )
     stage.input(choose_stage, [selection, stage], selection, **EACH)
     view.pixel(choose_pixel, [session, selection], selection, **EACH)
+    view.pick(choose_row, [session, selection], selection, **EACH)
     return [
-        Subscription(render_controls, [session, selection, stage], [stage, marker, unsure]),
+        Subscription(render_controls, [session, selection, stage], [stage, marker, chosen, unsure]),
         Subscription(render, [session, selection, opacity], [view], "photo"),
     ]
 
 
-def render_controls(session: Session, selection: Selection, picked: str) -> tuple[gr.Radio, str, gr.Checkbox]:
-    """The stages and the selected one; `x,y` of the selected pixel, where the picture puts its marker; the switch for
-    what is unsure, where the weights name a confidence for it."""
+def render_controls(session: Session, selection: Selection, picked: str) -> tuple[gr.Radio, str, str, gr.Checkbox]:
+    """The stages and the selected one; `x,y` of the selected pixel, where the picture puts its marker; the index of the
+    selected class, which stands out; the switch for what is unsure, where the weights name a confidence for it."""
     stage, photo = session.stage(selection), session.photo(selection)
     choices = [(stage_title(name), name) for name in session.stage_names]
     # Without a value where nothing changes: another may have been picked while this was drawn.
     stages = gr.Radio(choices) if picked == stage else gr.Radio(choices, value=stage)
     has_unsure = photo is not None and photo.prediction.unsure_below is not None
-    return stages, _marked_place(photo, selection), gr.Checkbox(visible=has_unsure)
+    return stages, _marked_place(photo, selection), _chosen_class(photo, selection), gr.Checkbox(visible=has_unsure)
+
+
+def _chosen_class(photo: Photo | None, selection: Selection) -> str:
+    if photo is None or selection.class_name not in photo.prediction.class_names:
+        return ""
+    return str(photo.prediction.class_names.index(selection.class_name))
 
 
 def _marked_place(photo: Photo | None, selection: Selection) -> str:
@@ -140,6 +150,7 @@ def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
       {masks}
       <canvas class="ece-paint" width="1" height="1"></canvas>
       <canvas class="ece-hatch" width="1" height="1"></canvas>
+      <canvas class="ece-faded" width="1" height="1"></canvas>
       <canvas class="ece-lines" width="1" height="1"></canvas>
       <div class="ece-names" aria-hidden="true"></div>
       <span class="ece-marker" hidden></span>
@@ -149,7 +160,7 @@ def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
     {_scales()}
   </div>
   <div class="ece-side">{SEARCH}<div class="ece-legends">{legends}</div><p class="ece-note">{_note(photo)}</p></div>
-  <div class="ece-film">{frames}</div>
+  <div class="ece-film" role="group" aria-label="Stage, coarse to fine">{frames}</div>
 </div>"""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.errors import UserError
 from ecenet.data.class_table import check_learnable, class_table, label_doubts, read_doubts
 from ecenet.data.images import image_size
@@ -110,7 +111,7 @@ def _ready(root: Path, layout: Layout) -> Checked:
             doubts.append(orientation_doubt(paths, data.split))
     words = ["python", "-m", "ecenet", "train", "--data", str(root)]
     words += [] if layout == "folder" else ["--layout", layout]
-    words += ["--start-from", "voc13", "--out", f"runs/{root.resolve().name}"]
+    words += ["--start-from", DEFAULT_WEIGHTS, "--out", f"runs/{root.resolve().name}"]
     table = class_table(names, {"train": counts, "val": val_counts})
     title = f"Ready to train on, layout {layout}: {len(train)} photos to train, {len(val)} to validate."
     return Checked(title, table, doubts, command=shlex.join(words))

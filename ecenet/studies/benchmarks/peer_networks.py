@@ -77,7 +77,7 @@ class Peer:
 
 
 def backbone_setting(name: BackboneName) -> Setting:
-    """The sizes are those of README's comparison and of SegViT's settings on ADE20K."""
+    """The sizes are those of the comparison in `docs/accuracy.md` and of SegViT's settings on ADE20K."""
     match name:
         case "mobilenetv2":
             return Setting(ModelConfig(), None, size=(352, 480), classes=11, mix_transformer="b0", swin=None)

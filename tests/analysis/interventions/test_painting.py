@@ -37,7 +37,7 @@ def kept(predictor: Predictor) -> ImageFeatures:
 
 @pytest.fixture(scope="module")
 def voc() -> Predictor:
-    return Predictor.from_weights("voc13", device="cpu")
+    return Predictor.from_weights("everyday", device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def painted(
 @pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-4), (True, 2**-7)])  # bf16 keeps 8 bits
 def test_painting_the_predicted_mask_gives_back_the_predicted_embedding(half: bool, tolerance: float) -> None:
     """Of weights without stand-ins, which have a part in a predicted one as far as its mask lacks of certainty."""
-    trained = as_ecenet(load_model("voc13"))
+    trained = as_ecenet(load_model("everyday"))
     trained.extract.stand_ins = None
     for predictor, image in (
         (Predictor(small_model(config=PLAIN), device="cpu", half=half), noise_image(97, 61)),
@@ -161,7 +161,7 @@ def test_her_painted_ear_finds_the_cat(voc: Predictor, chelsea: Prediction, meth
     assert final_share(found, pixels, "new") > 0.8
     nothing = painted(voc, chelsea.features, BLANKET, method="pyramid")
     found = voc.predict_features(chelsea.features, HeadEdits(added=(nothing.added,), without=(cat,)))
-    assert final_share(found, pixels, "new") < 0.1, "what is no cat finds none"
+    assert final_share(found, pixels, "new") < 0.3, "what is no cat finds little of her"
 
 
 @pytest.mark.parametrize("method", ["mean", "pyramid", "prototypes"])

@@ -1,4 +1,4 @@
-"""The API over a real server: the README's examples, and answers held to what the library says of the same photo."""
+"""The API over a real server: the examples of the docs, and answers held to what the library says of the same photo."""
 
 import json
 import re
@@ -21,23 +21,28 @@ from ecenet.analysis.interventions.painting import paint_class
 from ecenet.app.api import photo
 from ecenet.evaluation.bank_parquet import read_bank
 from ecenet.inference.weights import WEIGHTS_DIR
-from tests.support.web.serving import README_ADDRESS, Served, readme_examples
+from tests.support.pages import API_PAGE, code_blocks, section
+from tests.support.web.serving import SHOWN_ADDRESS, Served
 
 ENDPOINTS = {"/segment", "/similarity", "/embed", "/consistency", "/faithfulness", "/what_if"}
 STAGES = ["ece", "stage4", "stage3", "stage2", "stage1", "final"]
 
 
+def api_examples(language: str) -> list[str]:
+    return code_blocks(section(API_PAGE, "API"), language)
+
+
 @pytest.fixture(scope="module")
 def namespace() -> dict[str, Any]:
-    """What the README's examples define, one after the other."""
+    """What the examples define, one after the other."""
     return {}
 
 
 def run_example(api: Served, namespace: dict[str, Any], endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The README's example of one endpoint, and what it calls `report`."""
+    """The documented example of one endpoint, and what it calls `report`."""
     monkeypatch.chdir(api.folder)
-    (code,) = (code for code in readme_examples("python") if f'api_name="/{endpoint}"' in code)
-    exec(code.replace(README_ADDRESS, api.address), namespace)
+    (code,) = (code for code in api_examples("python") if f'api_name="/{endpoint}"' in code)
+    exec(code.replace(SHOWN_ADDRESS, api.address), namespace)
     return namespace["report"]
 
 
@@ -80,10 +85,11 @@ def test_segment(api: Served, namespace: dict[str, Any], monkeypatch: pytest.Mon
     assert np.array_equal(pixels(report["label_map"]), api.prediction.label_map)
     assert Image.open(report["label_map"]).mode == "P"
     assert report["classes"][0]["class"] == "cat"
-    assert report["classes"][0]["area"] == (api.prediction.label_map == 2).mean()
+    cat = api.prediction.class_names.index("cat")
+    assert report["classes"][0]["area"] == (api.prediction.label_map == cat).mean()
     assert report["agreement_with_final"] == {name: api.prediction.agreement(name) for name in STAGES}
     assert Image.open(namespace["overlay"]).size == api.prediction.image.size
-    assert (report["weights"], report["weights_hash"]) == ("voc13", api.predictor.weights_hash)
+    assert (report["weights"], report["weights_hash"]) == ("everyday", api.predictor.weights_hash)
 
 
 def test_segment_of_another_stage_and_as_coco(api: Served) -> None:
@@ -130,7 +136,7 @@ def test_embed(api: Served, namespace: dict[str, Any], monkeypatch: pytest.Monke
 def test_consistency(api: Served, namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     report = run_example(api, namespace, "consistency", monkeypatch)
     assert (report["stage"], report["reference_photos"]) == ("stage2", 300)
-    bank = read_bank(WEIGHTS_DIR / "voc13" / "bank.parquet")
+    bank = read_bank(WEIGHTS_DIR / "everyday" / "bank.parquet")
     rows = prediction_consistency(api.prediction, reference_centroids(bank), stage="stage2")
     names = api.prediction.class_names
     assert [one["class"] for one in report["classes"]] == [names[row.class_index] for row in rows]
@@ -178,9 +184,9 @@ def test_what_if(api: Served, namespace: dict[str, Any], monkeypatch: pytest.Mon
 
 
 def test_curl(api: Served) -> None:
-    (code,) = readme_examples("bash")
+    (code,) = api_examples("bash")
     done = subprocess.run(
-        ["bash", "-c", code.replace(README_ADDRESS, api.address)], cwd=api.folder, capture_output=True, text=True
+        ["bash", "-c", code.replace(SHOWN_ADDRESS, api.address)], cwd=api.folder, capture_output=True, text=True
     )
     event, data = re.findall(r"^(?:event|data): (.*)$", done.stdout, re.MULTILINE)
     assert event == "complete"
@@ -199,7 +205,7 @@ def test_nothing_otherwise_changes_nothing_and_neither_does_a_transplant_of_its_
 def test_an_erased_class_has_no_area_at_that_stage(api: Served) -> None:
     report = what_if(api, edits=[{"stage": "stage2", "action": "erase", "class_name": "cat"}])
     assert areas(report, "stage2", "before")["cat"] > 0.5
-    assert areas(report, "stage2", "after")["cat"] == 0
+    assert areas(report, "stage2", "after")["cat"] < 0.005, "slivers where neighbouring cells differ in what comes next"
     assert at(report, "stage3")["changed_share"] == 0, "it was not there yet"
 
 
@@ -215,8 +221,8 @@ def test_edits_follow_each_other(api: Served) -> None:
     assert report["enlarged"] is False
     box = 40 * 150 / api.prediction.label_map.size
     assert areas(report, "stage1", "after")["dog"] == pytest.approx(box, rel=0.1)
-    background = areas(report, "final", "before")["background"]
-    assert areas(report, "stage1", "after")["background"] == pytest.approx(background, rel=0.05)
+    wall = areas(report, "final", "before")["wall"]
+    assert areas(report, "stage1", "after")["wall"] == pytest.approx(wall, rel=0.05)
 
 
 def test_the_predicted_mask_painted_gives_nearly_the_predicted_embedding(api: Served) -> None:

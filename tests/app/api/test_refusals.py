@@ -51,7 +51,7 @@ def test_no_path_of_the_server_is_opened(api: Served, photo: dict[str, Any]) -> 
         "../../../../etc/passwd",
         "file:///etc/passwd",
         f"{cache}/../../../etc/passwd",
-        str(weights.WEIGHTS_DIR / "voc13" / "config.json"),
+        str(weights.WEIGHTS_DIR / "everyday" / "config.json"),
         "app.py",
     ):
         assert error_of(api, "segment", photo={"path": path, **FILE}) == NOT_UPLOADED
@@ -90,8 +90,8 @@ def test_only_weights_of_the_list_are_opened(
         raise AssertionError("nothing may be fetched for a visitor")
 
     monkeypatch.setattr(weights, "snapshot_download", no_download)
-    for name in ("../voc13", "/etc", "owner/name", "run:../x", ""):
-        assert_names(error_of(api, "segment", photo=photo, weights=name), "camvid, voc13, voc13-lite2", repr(name))
+    for name in ("../everyday", "/etc", "owner/name", "run:../x", ""):
+        assert_names(error_of(api, "segment", photo=photo, weights=name), "camvid, everyday", repr(name))
 
 
 def test_uploads_have_the_page_s_limits(api: Served, photo: dict[str, Any]) -> None:
@@ -109,8 +109,8 @@ def test_uploads_have_the_page_s_limits(api: Served, photo: dict[str, Any]) -> N
     ("endpoint", "arguments", "named"),
     [
         ("segment", {"stage": "stage9"}, ("ece, stage4", "stage9")),
-        ("similarity", {"class_name": "zebra"}, ("background, dog, cat", "'zebra'")),
-        ("faithfulness", {"class_name": "tvmonitor"}, ("final mask", "tvmonitor")),
+        ("similarity", {"class_name": "zebra"}, ("aeroplane, bicycle", "'zebra'")),
+        ("faithfulness", {"class_name": "tv monitor"}, ("final mask", "tv monitor")),
         ("what_if", {"gate": "half"}, ("gate", "number", "'half'")),
         ("what_if", {"gate": 2}, ("gate", "0 … 1")),
         ("what_if", {"pooling": "max"}, ("pooling", "'mean', 'pyramid', 'prototypes'", "'max'")),
@@ -193,7 +193,7 @@ def test_mcp_clients_find_and_call_the_same_endpoints(api: Served) -> None:
     assert not painted.isError
     assert "'forehead'" in painted.content[0].text
     assert refused.isError
-    assert_names(refused.content[0].text, "camvid, voc13, voc13-lite2", "'x'")
+    assert_names(refused.content[0].text, "camvid, everyday", "'x'")
 
 
 def as_text(api: Served, name: str) -> str:

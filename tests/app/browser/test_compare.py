@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, stage_button
 
 pytestmark = pytest.mark.browser
 
@@ -12,7 +12,7 @@ def test_photos_and_models_side_by_side(page: Page) -> None:
     files = [PHOTOS / name for name in ("chelsea.png", "astronaut.png", "coffee.png")]
     page.locator("input[type=file][multiple]").set_input_files(files)
     expect(page.locator("#session-photos button")).to_have_count(3, timeout=LONG)
-    page.locator("#stage-picker").get_by_label("Stage 4").check()
+    stage_button(page, "Stage 4").click()
     page.get_by_role("tab", name="Compare").click()
     cards = page.locator("#photo-grid .ece-card")
     expect(cards).to_have_count(3)

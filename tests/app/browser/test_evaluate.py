@@ -20,9 +20,9 @@ pytestmark = pytest.mark.browser
 def test_a_cell_opens_its_images_and_a_foreign_bank_is_refused(page: Page, tmp_path: Path) -> None:
     page.get_by_role("tab", name="Evaluate").click()
     expect(page.locator("#bank-about")).to_contain_text("300 images", timeout=LONG)
-    page.locator("#confusion [data-truth='2'][data-predicted='1']").click()
-    expect(page.locator("#cell-images")).to_contain_text("cat taken for dog", timeout=LONG)
-    expect(page.locator("#cell-images li").first).to_contain_text("VOC-13")
+    page.locator("#confusion [data-truth='20'][data-predicted='23']").click()
+    expect(page.locator("#cell-images")).to_contain_text("wall taken for floor", timeout=LONG)
+    expect(page.locator("#cell-images li").first).to_contain_text("everyday")
     page.screenshot(path=ARTIFACTS / "evaluate.png", full_page=True)
 
     (tmp_path / "foreign.parquet").write_bytes(b"PAR1 no table PAR1")
@@ -37,7 +37,7 @@ def test_a_cell_opens_its_images_and_a_foreign_bank_is_refused(page: Page, tmp_p
 
 
 def test_a_cell_leads_to_the_pixels_behind_it(page: Page, tmp_path: Path) -> None:
-    predictor = Predictor.from_weights("voc13")
+    predictor = Predictor.from_weights("everyday")
     names = predictor.model.class_names
     write_classes(tmp_path / "data", names=names)
     for name, label in (("chelsea", "cat"), ("astronaut", "person")):
@@ -55,8 +55,8 @@ def test_a_cell_leads_to_the_pixels_behind_it(page: Page, tmp_path: Path) -> Non
     page.locator("#bank-data textarea, #bank-data input").press("Enter")
     expect(page.locator("#cell-images .ece-card")).to_have_count(2, timeout=LONG)
 
-    page.locator("#confusion [data-truth='2'][data-predicted='0']").click()
-    expect(page.locator("#cell-images")).to_contain_text("cat taken for background", timeout=LONG)
+    page.locator("#confusion [data-truth='7'][data-predicted='20']").click()
+    expect(page.locator("#cell-images")).to_contain_text("cat taken for wall", timeout=LONG)
     expect(page.locator("#cell-images .ece-card")).to_have_count(1, timeout=LONG)
     page.screenshot(path=ARTIFACTS / "evaluate-images.png", full_page=True)
     page.locator("#cell-images .ece-card").click()
@@ -64,4 +64,4 @@ def test_a_cell_leads_to_the_pixels_behind_it(page: Page, tmp_path: Path) -> Non
     page.get_by_role("tab", name="Pixel").click()
     expect(page.locator("#truth-scores")).to_contain_text("labelled pixels", timeout=LONG)
     page.get_by_role("tab", name="Similarity").click()
-    expect(page.locator("#class-picker input")).to_have_value("background", timeout=LONG)
+    expect(page.locator("#class-picker input")).to_have_value("wall", timeout=LONG)

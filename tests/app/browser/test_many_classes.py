@@ -155,6 +155,8 @@ def test_a_phone_has_room_for_it(busy_page: Page) -> None:
         assert left >= 0
         assert right <= 0
     row = page.locator("#segment-view .ece-legend:visible tbody tr").first
-    row.get_by_role("button").click()
+    button = row.get_by_role("button")
+    if button.get_attribute("aria-pressed") == "false":  # an earlier test may have left it chosen
+        button.click()
     expect(page.locator("#segment-view .ece-lines")).to_have_attribute("width", "451")
     page.screenshot(path=ARTIFACTS / "many-classes-phone.png", full_page=True)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.helpers import write_folder
-from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, upload
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, stage_button, upload
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +32,7 @@ def test_from_a_photo_to_masks_similarity_and_embeddings(page: Page) -> None:
     page.screenshot(path=ARTIFACTS / "segment.png")
 
     for title, name in (("Coarse (ECE)", "ece"), ("Stage 4", "stage4"), ("Stage 1", "stage1")):
-        page.locator("#stage-picker").get_by_label(title).check()
+        stage_button(page, title).click()
         expect(page.locator(f"#segment-view img.ece-mask[data-stage={name}]")).to_be_visible()
         assert shown_stage(page) == name
         expect(legend).to_contain_text("cat")
@@ -40,7 +40,7 @@ def test_from_a_photo_to_masks_similarity_and_embeddings(page: Page) -> None:
     page.locator("#segment-view [data-frame=stage3]").click()
     expect(page.locator("#segment-view img.ece-mask[data-stage=stage3]")).to_be_visible()
     expect(page.locator("#stage-picker").get_by_label("Stage 3")).to_be_checked()
-    page.locator("#stage-picker").get_by_label("Stage 1").check()
+    stage_button(page, "Stage 1").click()
 
     # The stage and the opacity that were chosen hold for the next photo too.
     upload(page, PHOTOS / "astronaut.png")
@@ -52,8 +52,8 @@ def test_from_a_photo_to_masks_similarity_and_embeddings(page: Page) -> None:
     expect(maps).to_have_count(6)
     picture = maps.first.locator("img").get_attribute("src")
     page.locator("#class-picker input").click()
-    page.get_by_role("option", name="background", exact=True).click()
-    expect(page.locator("#similarity-view .ece-scale")).to_contain_text("background")
+    page.get_by_role("option", name="dog", exact=True).click()
+    expect(page.locator("#similarity-view .ece-scale")).to_contain_text("dog")
     assert maps.first.locator("img").get_attribute("src") != picture
     page.screenshot(path=ARTIFACTS / "similarity.png")
 
@@ -61,7 +61,7 @@ def test_from_a_photo_to_masks_similarity_and_embeddings(page: Page) -> None:
     expect(page.locator("#projection-note")).to_contain_text(re.compile("UMAP of|UMAP</strong> of"), timeout=LONG)
     expect(page.locator("#embedding-plot .js-plotly-plot")).to_be_visible()
     page.locator("#color-by").get_by_label("Stage").check()
-    expect(page.locator("#embedding-plot .legend")).not_to_contain_text("background")
+    expect(page.locator("#embedding-plot .legend")).not_to_contain_text("wall")
     expect(page.locator("#embedding-plot .legend")).to_contain_text("Stage 4")
     page.screenshot(path=ARTIFACTS / "embeddings.png")
 
@@ -184,9 +184,9 @@ def test_a_run_from_its_form_to_a_photo_segmented_by_it(page: Page, tmp_path: Pa
     expect(page.locator("#class-picker input")).to_have_value(re.compile("sky|grass|cat"))
 
     page.locator("#model-picker input").click()
-    page.get_by_role("option", name="voc13", exact=True).click()
+    page.get_by_role("option", name="everyday", exact=True).click()
     page.get_by_role("tab", name="Segment").click()
-    expect(legend).to_contain_text("background", timeout=LONG)
+    expect(legend).to_contain_text("wall", timeout=LONG)
 
 
 def test_a_run_is_stopped_and_resumed_from_the_page(page: Page, tmp_path: Path) -> None:

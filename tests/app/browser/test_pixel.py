@@ -75,13 +75,13 @@ def test_a_mask_is_compared_with_and_a_wrong_one_refused(page: Page, tmp_path: P
     expect(changed).to_contain_text("Pixels that change their class", timeout=LONG)
     page.get_by_role("tab", name="Compare").click()
     page.locator("#other-picker input").click()
-    page.get_by_role("option", name="voc13", exact=True).click()
+    page.get_by_role("option", name="everyday", exact=True).click()
     expect(pair).to_contain_text("same class on 100.0%", timeout=LONG)
     page.get_by_role("tab", name="Pixel").click()
     width, height = Image.open(PHOTO).size
-    # Class 2 of voc13 is the cat.
+    # Class 7 of everyday is the cat.
     mask = np.zeros((height, width), dtype=np.uint8)
-    mask[height // 4 : -height // 4, width // 4 : -width // 4] = 2
+    mask[height // 4 : -height // 4, width // 4 : -width // 4] = 7
     Image.fromarray(mask).save(tmp_path / "mask.png")
     upload_truth(page, tmp_path / "mask.png")
     scores = page.locator("#truth-scores")

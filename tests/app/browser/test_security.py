@@ -31,7 +31,7 @@ def test_another_sites_page_cannot_start_trainings_here(address: str) -> None:
 def test_names_out_of_a_strangers_file_stay_text(page: Page, tmp_path: Path) -> None:
     """In the tabs, in the map and in messages."""
     saved = io.BytesIO()
-    view = {"format": 1, "model": "weights:voc13", "photos": [{"name": SCRIPT, "file": "a.png"}]}
+    view = {"format": 1, "model": "weights:everyday", "photos": [{"name": SCRIPT, "file": "a.png"}]}
     with zipfile.ZipFile(saved, "w") as bundle:
         bundle.writestr("a.png", encode(noise_image(97, 61), "PNG"))
         bundle.writestr("view.json", json.dumps(view))

@@ -3,10 +3,11 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, upload
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, stage_button, upload
 
 pytestmark = pytest.mark.browser
 
@@ -46,6 +47,12 @@ def place_of(picture: Locator, x: int, y: int) -> tuple[float, float]:
     return box["x"] + (x + 0.5) / WIDTH * box["width"], box["y"] + (y + 0.5) / HEIGHT * box["height"]
 
 
+def near(color: str, other: str) -> bool:
+    """Whether the channels of two colours such as `YELLOW` differ by 16 at most."""
+    channels, others = (np.frombuffer(bytes.fromhex(one), np.uint8).astype(int) for one in (color, other))
+    return bool(np.abs(channels - others).max() <= 16)
+
+
 def choose(page: Page, mode: str) -> None:
     page.locator("#mask-mode").get_by_label(mode, exact=True).check()
 
@@ -55,10 +62,10 @@ def test_pointing_tells_class_and_runner_up_without_asking_the_server(page: Page
     tip = page.locator("#segment-view .ece-tip")
     expect(tip).to_be_hidden()
     page.mouse.move(*place_of(picture, 225, 150))
-    expect(tip).to_contain_text(re.compile(r"cat\s*\d+ %\s*background\s*<? ?\d+ %\s*x 225, y 150"))
+    expect(tip).to_contain_text(re.compile(r"cat\s*\d+ %\s*\w[\w ]*?\s*<? ?\d+ %\s*x 225, y 150"))
     expect(tip).to_have_attribute("aria-live", "off")
     page.mouse.move(*place_of(picture, 440, 20))
-    expect(tip).to_contain_text(re.compile(r"^\s*background\s*\d+ %"))
+    expect(tip).to_contain_text(re.compile(r"^\s*(?:unsure: best guess )?wall\s*\d+ %"))
     expect(tip).to_contain_text("x 440, y 20")
     page.mouse.move(5, 5)
     expect(tip).to_be_hidden()
@@ -77,7 +84,7 @@ def test_modes_are_painted_without_asking_the_server(page: Page, asked: list[str
     expect(page.locator("#segment-view .ece-paint")).to_have_attribute("width", str(WIDTH))
     confidence = painted(page, "paint")
     assert confidence["size"] == [WIDTH, HEIGHT]
-    assert max(confidence["counts"], key=confidence["counts"].get) == YELLOW, "mostly sure"
+    assert near(max(confidence["counts"], key=confidence["counts"].get), YELLOW), "mostly sure"
     page.locator("#mask-opacity input[type=range]").fill("0.9")
     expect(page.locator("#segment-view .ece-paint")).to_have_css("opacity", "0.9")
 
@@ -85,7 +92,7 @@ def test_modes_are_painted_without_asking_the_server(page: Page, asked: list[str
     expect(page.locator("[data-scale=entropy]")).to_be_visible()
     expect(page.locator("[data-scale=confidence]")).to_be_hidden()
     entropy = painted(page, "paint")
-    assert max(entropy["counts"], key=entropy["counts"].get) == PURPLE, "mostly sure"
+    assert near(max(entropy["counts"], key=entropy["counts"].get), PURPLE), "mostly sure"
     page.screenshot(path=ARTIFACTS / "segment-entropy.png")
 
     choose(page, "Changed")
@@ -97,10 +104,10 @@ def test_modes_are_painted_without_asking_the_server(page: Page, asked: list[str
     expect(line).to_contain_text(f"{share:.1f} %")
     assert not asked
 
-    page.get_by_label("Coarse (ECE)", exact=True).check()
+    stage_button(page, "Coarse (ECE)").click()
     expect(line).to_contain_text("the first")
     assert painted(page, "paint") == NOTHING
-    page.locator("#stage-picker").get_by_label("Stage 4").check()
+    stage_button(page, "Stage 4").click()
     expect(line).to_contain_text("than at Coarse (ECE)")
 
     # What is shown stays so for the next photo, and after a look at another tab.
@@ -163,7 +170,7 @@ def test_a_click_selects_the_pixel_until_another_photo_is_shown(page: Page) -> N
     # What the server holds comes back to the page.
     expect(selected).to_have_text("100,200", timeout=LONG)
 
-    page.locator("#stage-picker").get_by_label("Stage 2").check()
+    stage_button(page, "Stage 2").click()
     expect(page.locator("#segment-view img.ece-mask[data-stage=stage2]")).to_be_visible()
     expect(marker).to_be_visible()
     page.mouse.click(*place_of(picture, 300, 50))
@@ -179,7 +186,7 @@ def test_a_click_selects_the_pixel_until_another_photo_is_shown(page: Page) -> N
 def test_the_keyboard_moves_a_crosshair_by_cells_of_the_grid_and_selects(page: Page) -> None:
     picture = show_cat(page)
     tip = page.locator("#segment-view .ece-tip")
-    page.locator("#mask-boundaries input").focus()
+    page.locator("#mask-least input[type=range]").focus()
     page.keyboard.press("Tab")
     expect(picture).to_be_focused()
     expect(page.locator("#segment-view .ece-cross")).to_be_visible()
@@ -198,7 +205,7 @@ def test_the_keyboard_moves_a_crosshair_by_cells_of_the_grid_and_selects(page: P
     expect(tip).to_contain_text("selected")
     expect(page.locator("#segment-marker")).to_have_text(f"{x},{y}", timeout=LONG)
 
-    page.get_by_label("Coarse (ECE)", exact=True).check()
+    stage_button(page, "Coarse (ECE)").click()
     picture.focus()
     for _ in range(60):
         page.keyboard.press("ArrowLeft")
@@ -209,26 +216,3 @@ def test_the_keyboard_moves_a_crosshair_by_cells_of_the_grid_and_selects(page: P
     expect(tip).to_be_visible()
     page.locator("#mask-boundaries input").focus()
     expect(tip).to_be_hidden()
-
-
-def test_a_tap_on_a_phone_tells_and_selects(browser: Browser, address: str) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True)
-    context.set_default_timeout(LONG)
-    page = context.new_page()
-    page.goto(address)
-    picture = show_cat(page)
-    picture.scroll_into_view_if_needed()
-    for x, y in ((5, 5), (WIDTH - 6, 5), (WIDTH - 6, HEIGHT - 6)):
-        page.touchscreen.tap(*place_of(picture, x, y))
-        tip = page.locator("#segment-view .ece-tip")
-        expect(tip).to_contain_text("selected")
-        box = tip.bounding_box()
-        assert box is not None
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 390, "the tooltip stays on the screen"
-    checkbox = page.locator("#mask-boundaries input").bounding_box()
-    assert checkbox is not None
-    assert checkbox["x"] + checkbox["width"] <= 390
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing may stick out sideways"
-    page.screenshot(path=ARTIFACTS / "segment-phone.png", full_page=True)
-    context.close()

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.web.browsing import LONG, covered, paint, wait_for_cover
+from tests.support.web.browsing import LONG, covered, paint, stage_button, wait_for_cover
 
 pytestmark = pytest.mark.browser
 
@@ -64,7 +64,7 @@ def test_the_last_of_several_photos_clicked_is_shown(slow_page: Page) -> None:
 def test_the_last_of_several_stages_clicked_is_shown(slow_page: Page) -> None:
     add_examples(slow_page, 1)
     for title in ("Stage 4", "Stage 3", "Stage 2"):
-        slow_page.locator("#stage-picker").get_by_label(title).check()
+        stage_button(slow_page, title).click()
     slow_page.get_by_role("tab", name="Compare").click()
     expect(slow_page.locator("#photo-grid")).to_contain_text("Stage 2", timeout=LONG)
     slow_page.wait_for_timeout(3000)

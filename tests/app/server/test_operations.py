@@ -80,7 +80,7 @@ def test_health_tells_what_answers_and_nothing_else(api: Served) -> None:
     assert report == {
         "status": "ok",
         "version": ecenet.__version__,
-        "weights": "voc13",
+        "weights": "everyday",
         "device": api.predictor.device.type,
         "waiting": 0,
         "queue": MAX_WAITING,
@@ -162,7 +162,7 @@ def test_predictions_and_refusals_are_told_without_who_sent_what(api: Served, lo
     assert whole == {
         "level": "info",
         "event": "prediction",
-        "model": "voc13",
+        "model": "everyday",
         "photo": "451x300",
         "seen": "448x304",
         "head_only": False,

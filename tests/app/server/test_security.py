@@ -43,7 +43,7 @@ def test_the_file_route_knows_uploads_and_results_alone(api: Served, tmp_path: P
         ".git",
         ".gitignore",
         str(ROOT / "README.md"),
-        str(weights.WEIGHTS_DIR / "voc13" / "config.json"),
+        str(weights.WEIGHTS_DIR / "everyday" / "config.json"),
         skimage.data.__file__,
         f"{cache}/../../etc/passwd",
         "%2e%2e/%2e%2e/etc/passwd",
@@ -180,7 +180,7 @@ def test_only_names_of_the_list_choose_a_model(visitor: Visitor, monkeypatch: py
 
     monkeypatch.setattr(weights, "snapshot_download", no_download)
     picker, other = visitor.listener("model-picker"), visitor.listener("other-picker")
-    for key in ("owner/name", "../voc13", str(weights.WEIGHTS_DIR / "camvid"), "run:../../etc", "weights:../camvid"):
+    for key in ("owner/name", "../everyday", str(weights.WEIGHTS_DIR / "camvid"), "run:../../etc", "weights:../camvid"):
         calls = [(one, visitor.inputs(one, key), None) for one in (picker, other)]
         for answer in visitor.send(calls):
             assert "got another (Value: " in sentence(answer)

@@ -128,7 +128,7 @@ from ecenet.app.layout import build_app
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.app.state.model_registry import ModelRegistry
 umap = UmapWorker()
-build_app(ModelRegistry("voc13"), umap=umap, runs=None)
+build_app(ModelRegistry("everyday"), umap=umap, runs=None)
 umap.close()
 print(build_app.__code__.co_filename)
 """

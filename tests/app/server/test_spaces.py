@@ -118,8 +118,8 @@ def test_without_a_gpu_to_lend_nothing_of_it_is_needed(tmp_path: Path) -> None:
     """The free tier: two cores, no package `spaces`; and examples before any photo has been segmented."""
     with space(tmp_path) as visitor:
         shown = visitor.element("examples")["props"]["value"]
-        assert re.findall("<span>(.*?)</span>", shown) == ["cat", "astronaut", "temple"]
+        assert re.findall("<span>(.*?)</span>", shown) == ["cat", "astronaut", "temple", "coffee", "garage", "tower"]
         pictures = re.findall('data:image/jpeg;base64,([^"]*)', shown)
-        assert [Image.open(io.BytesIO(base64.b64decode(one))).width for one in pictures] == [200, 200, 200]
+        assert [Image.open(io.BytesIO(base64.b64decode(one))).width for one in pictures] == [200] * 5 + [126]
         assert visitor.element("train-closed")
         assert visitor.send([(visitor.listener("examples"), [None, None], {"index": 0})])[0]["success"]

@@ -69,7 +69,7 @@ def test_the_list_names_own_weights_shipped_ones_and_finished_runs(tmp_path: Pat
 
 
 def test_shipped_weights_that_are_chosen_first_are_listed_once(tmp_path: Path) -> None:
-    registry = ModelRegistry("voc13", runs=tmp_path)
+    registry = ModelRegistry("everyday", runs=tmp_path)
     assert [choice.key for choice in registry.choices()].count(registry.initial) == 1
 
 

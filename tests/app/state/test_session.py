@@ -241,7 +241,8 @@ def test_a_bad_photo_leaves_the_session_as_it_was_and_becomes_a_toast(tmp_path: 
 
 def test_examples_come_from_installed_packages() -> None:
     paths = [path for path, _ in photos.example_photos()]
-    assert [Path(path).name for path in paths] == ["chelsea.png", "astronaut.png", "china.jpg"]
+    names = ["chelsea.png", "astronaut.png", "china.jpg", "coffee.png", "motorcycle_left.png", "tower.jpg"]
+    assert [Path(path).name for path in paths] == names
 
 
 def test_the_page_builds_for_any_weights(tmp_path: Path, umap: UmapWorker) -> None:

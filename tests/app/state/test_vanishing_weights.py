@@ -30,7 +30,7 @@ KEY = "run:mine"
 @pytest.fixture
 def registry(tmp_path: Path) -> ModelRegistry:
     write_run(tmp_path / "runs" / "mine")
-    return ModelRegistry("voc13", runs=tmp_path / "runs", max_loaded=1)
+    return ModelRegistry("everyday", runs=tmp_path / "runs", max_loaded=1)
 
 
 def label(registry: ModelRegistry, key: str) -> str:
@@ -55,7 +55,7 @@ def test_a_model_whose_folder_is_deleted_goes_on_and_its_label_says_so(
     gone = [one.__dict__["facts"] for one in caplog.records if one.message == "weights gone"]
     assert [facts["model"] for facts in gone] == ["mine (run, mIoU 71.2)"]
 
-    registry.open("weights:voc13")  # the registry has one place
+    registry.open("weights:everyday")  # the registry has one place
     with pytest.raises(UserError) as caught:
         registry.open(KEY)
     assert str(tmp_path) not in str(caught.value)

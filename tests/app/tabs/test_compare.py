@@ -90,13 +90,13 @@ def test_the_other_model_sees_the_photo_once(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path / "own", runs=tmp_path / "runs")
     noise_image(40, 30).save(tmp_path / "noise.png")
     session, selection = new_session(registry), Selection()
-    assert find_other(session, selection, "weights:voc13", None, registry=registry) is None, "no photo yet"
+    assert find_other(session, selection, "weights:everyday", None, registry=registry) is None, "no photo yet"
     session = add_photo(session, str(tmp_path / "noise.png"), predictor=registry.open(session.model))
     assert find_other(session, selection, "", None, registry=registry) is None, "nobody asked"
-    other = find_other(session, selection, "weights:voc13", None, registry=registry)
+    other = find_other(session, selection, "weights:everyday", None, registry=registry)
     assert other is not None
     assert "sheep" in other.prediction.class_names
-    assert find_other(session, selection, "weights:voc13", other, registry=registry) is other
+    assert find_other(session, selection, "weights:everyday", other, registry=registry) is other
     assert render_pair(session, selection, other).count("<img") == 3
     assert "<td>–</td>" in render_pair(session, selection, other)
     with refused("unknown-choice", "model", "'../etc'"):
@@ -120,6 +120,6 @@ def test_a_pair_is_shown_with_its_photo_only() -> None:
 def test_the_tab_builds(tmp_path: Path) -> None:
     with gr.Blocks():
         views = compare.build(
-            gr.State(Session()), gr.State(Selection()), registry=ModelRegistry("voc13", runs=tmp_path)
+            gr.State(Session()), gr.State(Selection()), registry=ModelRegistry("everyday", runs=tmp_path)
         )
     assert [view.follows for view in views] == ["stage", "photo", "stage"]

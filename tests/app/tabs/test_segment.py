@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from ecenet.app.state.select_events import choose_pixel
+from ecenet.app.state.select_events import choose_pixel, choose_row
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.tabs import segment
@@ -157,9 +157,9 @@ def test_weights_without_a_threshold_are_never_unsure() -> None:
     assert 'data-unsure-below="null"' in page
     assert "data-doubtful" not in page
     assert "unsure" not in page.replace("data-unsure-below", "")
-    assert segment.render_controls(session, Selection(), "final")[2].visible is False
+    assert segment.render_controls(session, Selection(), "final")[3].visible is False
     photo = Photo("photo", replace(make_prediction(LABELS), unsure_below=0.5))
-    assert segment.render_controls(session.with_photo(photo), Selection(photo=1), "final")[2].visible is True
+    assert segment.render_controls(session.with_photo(photo), Selection(photo=1), "final")[3].visible is True
 
 
 def test_class_names_cannot_inject_html() -> None:
@@ -219,3 +219,23 @@ def test_the_marker_follows_the_selection() -> None:
     assert segment.render_controls(session, Selection(pixel=(3, 1), photo=99), "final")[1] == "3,1", (
         "the last photo is shown"
     )
+
+
+def test_the_class_that_was_chosen_anywhere_stands_out() -> None:
+    session = session_with()
+    names = session.photo(Selection()).prediction.class_names  # type: ignore[union-attr]
+    assert segment.render_controls(session, Selection(), "final")[2] == ""
+    assert segment.render_controls(session, Selection(class_name=names[1]), "final")[2] == "1"
+    assert segment.render_controls(session, Selection(class_name="zebra"), "final")[2] == "", "another model's class"
+    assert segment.render_controls(Session(), Selection(class_name=names[1]), "final")[2] == ""
+
+
+def test_a_row_of_the_legend_chooses_its_class_and_takes_it_back() -> None:
+    session = session_with()
+    names = session.photo(Selection()).prediction.class_names  # type: ignore[union-attr]
+    chosen = choose_row(session, Selection(reference=5), event({"class_index": 2}))
+    assert (chosen.class_name, chosen.reference) == (names[2], None)
+    assert choose_row(session, chosen, event({"class_index": None})).class_name is None
+    for forged in (99, "cat", True, [1]):
+        with toasted("unknown-choice"):
+            choose_row(session, Selection(), event({"class_index": forged}))

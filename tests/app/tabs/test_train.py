@@ -197,9 +197,9 @@ def test_fields_that_the_browser_never_made_are_empty() -> None:
 
 
 def test_a_backbone_of_ones_own_takes_the_place_of_weights_to_start_from() -> None:
-    request = train._request("mine", "/data", "none", "folder", "voc13", None, None, None, None, None)
-    assert request.start_from == "voc13"
-    request = train._request("mine", "/data", "none", "folder", "voc13", "own.safetensors", None, None, None, None)
+    request = train._request("mine", "/data", "none", "folder", "everyday", None, None, None, None, None)
+    assert request.start_from == "everyday"
+    request = train._request("mine", "/data", "none", "folder", "everyday", "own.safetensors", None, None, None, None)
     assert (request.start_from, request.backbone_weights) == ("", "own.safetensors")
 
 

@@ -29,7 +29,7 @@ def test_a_folder_that_is_ready_says_how_to_train(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "ready", images=3)
     report = check(root, PrepareOptions()).report()
     assert "3 photos to train, 3 to validate" in report
-    assert next_words(report) == ["train", "--data", str(root), "--start-from", "voc13", "--out", "runs/ready"]
+    assert next_words(report) == ["train", "--data", str(root), "--start-from", "everyday", "--out", "runs/ready"]
 
 
 def test_a_published_layout_is_recognised(tmp_path: Path) -> None:

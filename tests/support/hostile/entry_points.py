@@ -161,7 +161,7 @@ def _openers() -> dict[str, Callable[[str], None]]:
     from ecenet.evaluation.bank_parquet import read_bank
     from ecenet.evaluation.metrics import intersection_over_union
 
-    registry = ModelRegistry("voc13")
+    registry = ModelRegistry("everyday")
     predictor = registry.open(registry.initial)
     example = add_photo(new_session(registry), str(_example()), predictor=predictor).photos[0].prediction
     key = registry.open(registry.initial).weights_hash

@@ -27,7 +27,7 @@ def _session_zip(photo: bytes, *, photos: int, packing: int = zipfile.ZIP_DEFLAT
     buffer = io.BytesIO()
     listed = [{"name": str(number), "file": "photo.png", "truth": "photo.png"} for number in range(photos)]
     with zipfile.ZipFile(buffer, "w", packing, compresslevel=9) as session:
-        session.writestr("view.json", json.dumps({"format": 1, "photos": listed, "model": "weights:voc13"}))
+        session.writestr("view.json", json.dumps({"format": 1, "photos": listed, "model": "weights:everyday"}))
         session.writestr("photo.png", photo)
     return buffer.getvalue()
 
@@ -53,16 +53,16 @@ def zip_photos() -> bytes:
 
 def bank_rows() -> bytes:
     """A table of a hundred million rows, all the same."""
-    return _bank({"weights_hash": _voc13_hash()}, rows=100_000_000)
+    return _bank({"weights_hash": _default_hash()}, rows=100_000_000)
 
 
 def bank_names() -> bytes:
     """A stage whose name has a million letters, in a hundred thousand rows."""
-    return _bank({"weights_hash": _voc13_hash()}, rows=100_000, stage="x" * 1_000_000)
+    return _bank({"weights_hash": _default_hash()}, rows=100_000, stage="x" * 1_000_000)
 
 
-def _voc13_hash() -> str:
-    with pq.ParquetFile(WEIGHTS_DIR / "voc13" / "bank.parquet") as file:
+def _default_hash() -> str:
+    with pq.ParquetFile(WEIGHTS_DIR / "everyday" / "bank.parquet") as file:
         return str(json.loads(file.schema_arrow.metadata[b"ecenet"])["weights_hash"])
 
 

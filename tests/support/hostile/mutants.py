@@ -137,7 +137,7 @@ def _run_length_bmp() -> bytes:
 def file_seed(kind: str) -> bytes:
     """Of one of `FILE_KINDS`, for the shipped weights and an example photo."""
     if kind == "bank":
-        return (WEIGHTS_DIR / "voc13" / "bank.parquet").read_bytes()
+        return (WEIGHTS_DIR / "everyday" / "bank.parquet").read_bytes()
     session, registry = _example_session()
     prediction = session.photos[0].prediction
     if kind == "truth":
@@ -165,7 +165,7 @@ def file_seed(kind: str) -> bytes:
 def _example_session() -> tuple[Session, ModelRegistry]:
     import skimage.data
 
-    registry = ModelRegistry("voc13")
+    registry = ModelRegistry("everyday")
     path = Path(skimage.data.__file__).parent / "chelsea.png"
     return add_photo(new_session(registry), str(path), predictor=registry.open(registry.initial)), registry
 

@@ -1,8 +1,9 @@
-"""A real server and a real Chromium, shared by all browser tests and the README's pictures. Screenshots are kept in
-`artifacts/`."""
+"""A real server and a real Chromium, shared by all browser tests and the pictures of README and docs. Screenshots are
+kept in `artifacts/`."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import skimage.data
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
 
 from ecenet.training.jobs.status import process_id, run_reports
 
@@ -33,7 +34,7 @@ COVERED = """canvas => {
   return covered / (canvas.width * canvas.height);
 }"""
 SEGMENT_PARTS = [
-    *("segment-view", "segment-marker", "mask-opacity", "mask-mode"),
+    *("segment-view", "segment-marker", "segment-class", "mask-opacity", "mask-least", "mask-mode"),
     *("mask-boundaries", "mask-names", "mask-unsure"),
 ]
 expect.set_options(timeout=LONG)
@@ -77,6 +78,11 @@ def served_app(runs: Path, *options: str) -> Iterator[str]:
         finally:
             server.terminate()
             assert server.wait(timeout=60) == 0, "asked to end, whatever it was at"
+
+
+def stage_button(page: Page, title: str) -> Locator:
+    """The filmstrip's picture of a stage, such as "Stage 4"."""
+    return page.locator("#segment-view [data-frame]").filter(has_text=re.compile(rf"^\s*{re.escape(title)}"))
 
 
 def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:

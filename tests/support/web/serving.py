@@ -1,7 +1,6 @@
 """The app served from this process, and what its API's tests send: one server for all of them."""
 
 import importlib.util
-import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,15 +19,15 @@ from tests.support.fitters import ScriptedFitter
 if TYPE_CHECKING:
     from gradio_client import Client
 
-README = Path(__file__).parents[3] / "README.md"
-README_ADDRESS = "http://127.0.0.1:7860"
+SHOWN_ADDRESS = "http://127.0.0.1:7860"
+"""In the examples of the docs."""
 FILE = {"meta": {"_type": "gradio.FileData"}}
 """What marks a dictionary as a file."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """The app with the shipped weights, and a folder of the files that the README's examples name."""
+    """The app with the shipped weights, and a folder of the files that the examples of the docs name."""
 
     address: str
     folder: Path
@@ -68,7 +67,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.close()
-        registry = ModelRegistry("voc13", runs=tmp_path_factory.mktemp("no-runs"))
+        registry = ModelRegistry("everyday", runs=tmp_path_factory.mktemp("no-runs"))
         umap: Any = ScriptedFitter()  # the API draws no map
         page = build_app(registry, umap=umap, runs=None)
         has_mcp = importlib.util.find_spec("mcp") is not None
@@ -112,9 +111,3 @@ def _write_files(folder: Path, predictor: Predictor) -> Prediction:
     for name, pixels in masks.items():
         Image.fromarray(pixels).save(folder / f"{name}.png")
     return prediction
-
-
-def readme_examples(language: str, *, section: str = "API") -> list[str]:
-    """Code of one of the README's sections."""
-    text = README.read_text(encoding="utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)

@@ -128,7 +128,7 @@ def build(
         )
 
     shown = [about, matrix, listing, spreads, quality, whole]
-    view = Subscription(draw, [*where, whole], shown, "stage", then=drawn)
+    view = Subscription(draw, [*where, whole], shown, "stage", then=drawn, also_after=[opened.change])
     draw_matrix = show_errors(partial(render_matrix, registry=registry))
     whole.input(draw_matrix, [*where, whole], matrix, **LATEST)
     drawn.after(folder.submit, show_progress="minimal")
@@ -139,7 +139,6 @@ def build(
         return read_bank(Path(required_file(path)), weights=registry.open(session.model).weights_hash)
 
     upload.upload(open_file, [session, upload], opened, trigger_mode="always_last", api_visibility="private")
-    view.after(opened.change, show_progress="minimal")
 
     @show_errors
     def open_cell(session: Session, selection: Selection, opened: EmbeddingBank | None, event: gr.EventData) -> Listing:

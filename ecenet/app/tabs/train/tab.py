@@ -11,9 +11,9 @@ from ecenet.app.error_toasts import show_errors
 from ecenet.app.state.events import LATEST, Subscription
 from ecenet.app.tabs.train import render as run_view
 from ecenet.app.widgets.data_fields import data_fields
+from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
-from ecenet.inference.default_weights import DEFAULT_WEIGHTS
 from ecenet.inference.weights import shipped_weights
 from ecenet.training.jobs.form import RunRequest
 from ecenet.training.jobs.launcher import resume_run, start_run, stop_run
