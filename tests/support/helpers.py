@@ -124,7 +124,7 @@ def gradient(width: int = 32, height: int = 24) -> Image.Image:
 
 
 def write_classes(root: Path, *, names: list[str] = CLASS_NAMES) -> None:
-    classes = [{"name": name, "color": [5 * index, 100, 200]} for index, name in enumerate(names)]
+    classes = [{"name": name, "color": [10 * index % 256, 100, 200]} for index, name in enumerate(names)]
     root.mkdir(parents=True, exist_ok=True)
     (root / "classes.json").write_text(json.dumps({"name": "tiny", "classes": classes}), encoding="utf-8")
 
