@@ -107,8 +107,8 @@ class Relabel:
 
     def run(self) -> None:
         from ecenet.data.layouts.folder import read_folder
+        from ecenet.evaluation.relabel import relabel
         from ecenet.inference.predictor import Predictor
-        from ecenet.training.relabel import relabel
 
         done = relabel(
             Predictor.from_weights(self.weights),

@@ -101,6 +101,12 @@ def class_pixels(data: LabelledSplit) -> np.ndarray:
     return pixel_counts(data)[:, :-1]
 
 
+def mask_counts(mask: np.ndarray, classes: int) -> np.ndarray:
+    """(H, W) uint8 class indices → (K + 1,) pixels of each class, the ignored last."""
+    histogram = np.array(Image.fromarray(mask).histogram())
+    return np.append(histogram[:classes], histogram[IGNORE_INDEX])
+
+
 def pixel_counts(data: LabelledSplit) -> np.ndarray:
     """Read every mask once: how much of each class does each image hold?
 
@@ -117,8 +123,7 @@ def pixel_counts(data: LabelledSplit) -> np.ndarray:
         except UserError as error:
             problems.append(str(error))
             continue
-        histogram = np.array(Image.fromarray(mask).histogram())
-        pixels[index, :classes], pixels[index, -1] = histogram[:classes], histogram[IGNORE_INDEX]
+        pixels[index] = mask_counts(mask, classes)
     if problems:
         shown = "\n  ".join(problems[:10])
         raise UserError(

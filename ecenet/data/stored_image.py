@@ -19,6 +19,8 @@ CODE_POINT_BYTES = 1 << 16
 """In which code points of colours are looked for: they come before the pixels."""
 OTHERWISE = ("wrong-file", "file-damaged")
 """Codes of refusals after which there may be another way to read a file."""
+QUARTER_TURNS = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 END_MISSING = "the end of the file is missing"
 DETAILS_DAMAGED = "some of its details are damaged and were set aside"
 EXIF_DAMAGED = "its EXIF data is damaged, so that it may lie on its side"
@@ -68,7 +70,7 @@ class StoredImage:
     @property
     def swapped_by_orientation(self) -> bool:
         """Whether upright it has its sides exchanged. Pillow swaps a TIFF's by itself, others' only when asked to."""
-        return self.image.format != "TIFF" and self.orientation() in (5, 6, 7, 8)
+        return self.image.format != "TIFF" and self.orientation() in QUARTER_TURNS
 
     def orientation(self) -> object:
         """As EXIF has it; None, with a note, where that is damaged."""

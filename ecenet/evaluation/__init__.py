@@ -1,2 +1,2 @@
-"""Predictions against true labels: mIoU and other scores, test-time augmentation, and banks of class embeddings with
-how their masks fared."""
+"""Predictions against true labels: mIoU and other scores, test-time augmentation, banks of class embeddings with how
+their masks fared, and labels for what has none."""

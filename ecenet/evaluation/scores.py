@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ecenet.common.files import json_finite
-from ecenet.data.class_table import label_doubts
+from ecenet.data.inspection.class_table import label_doubts
 from ecenet.evaluation.calibration import BINS, expected_calibration_error
 from ecenet.evaluation.class_map import ClassMap
 from ecenet.evaluation.embedding_quality import StageLayout, StageQuality, embedding_layout, embedding_quality

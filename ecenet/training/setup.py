@@ -11,10 +11,10 @@ from accelerate.utils import DistributedDataParallelKwargs
 from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.distributed import only_cpu, this_process
 from ecenet.common.errors import UserError
-from ecenet.data.class_table import check_learnable, class_table, read_doubts
+from ecenet.data.inspection.class_table import check_learnable
+from ecenet.data.inspection.report import splits_report
 from ecenet.data.layouts.read import read_data
 from ecenet.data.loading import Batch, training_batches
-from ecenet.data.orientation import orientation_doubt, unsure_orientations
 from ecenet.data.sampling import StepSampler, TrainingSamples
 from ecenet.data.split import LabelledSplit, class_presence, pixel_counts
 from ecenet.inference.predictor import Predictor
@@ -47,12 +47,8 @@ def read_splits(config: DataConfig) -> Splits:
     counts, val_counts = pixel_counts(train), pixel_counts(val)
     check_learnable(train, counts)
     if this_process().is_main_process:
-        names = train.labels.class_names
-        print(class_table(names, {"train": counts, "val": val_counts}))
-        doubts = read_doubts(names, counts, val_counts)
-        for data in (train, val):
-            if paths := unsure_orientations(data):
-                doubts.append(orientation_doubt(paths, data.split))
+        table, doubts = splits_report(train, val, counts, val_counts)
+        print(table)
         for doubt in doubts:
             print(f"Note: {doubt}")
     return Splits(train, val, counts[:, :-1])

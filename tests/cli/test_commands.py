@@ -16,13 +16,6 @@ from tests.support.refusals import assert_names
 CHELSEA = Path(skimage.data.__file__).parent / "chelsea.png"
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("weights")
-    save_model(small_model(), folder)
-    return str(folder)
-
-
 def test_evaluate_writes_the_scores(tmp_path: Path, weights: str) -> None:
     write_folder(tmp_path, splits=("val",), images=1)
     out = tmp_path / "scores.json"

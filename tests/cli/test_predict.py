@@ -16,17 +16,9 @@ from PIL import Image
 
 from ecenet.__main__ import main
 from ecenet.inference.export import unique_names
-from ecenet.inference.weights import save_model
-from tests.support.helpers import encode, noise_image, small_model
+from tests.support.helpers import encode, noise_image
 
 CHELSEA = Path(skimage.data.__file__).parent / "chelsea.png"
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("weights")
-    save_model(small_model(), folder)
-    return str(folder)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ecenet.data.inspection.orientation import unsure_orientations
 from ecenet.data.labels import read_labels
 from ecenet.data.layouts.folder import read_folder
 from ecenet.data.layouts.pairing import listed_stem, read_list
 from ecenet.data.layouts.read import Layout, read_data
-from ecenet.data.orientation import unsure_orientations
 from ecenet.training.config import DataConfig
 from ecenet.training.setup import read_splits
 from tests.support.helpers import noise_image, write_folder, write_pair

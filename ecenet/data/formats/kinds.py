@@ -3,6 +3,8 @@
 import struct
 from typing import Literal
 
+from ecenet.data.formats.png import SIGNATURE as PNG_SIGNATURE
+
 Kind = Literal["JPEG", "PNG", "HEIF", "JXL", "TIFF", "raw", "other"]
 
 HEAD_BYTES = 64
@@ -20,7 +22,7 @@ def kind_of(head: bytes) -> Kind:
     """
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+    if head.startswith(PNG_SIGNATURE):
         return "PNG"
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
         return "JXL"

@@ -6,22 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ecenet.common.default_weights import DEFAULT_WEIGHTS
 from ecenet.common.errors import UserError
-from ecenet.data.class_table import check_learnable, class_table, label_doubts, read_doubts
 from ecenet.data.images import image_size
-from ecenet.data.labels import IGNORE_INDEX
+from ecenet.data.inspection.class_table import check_learnable, class_table, splits_doubts
+from ecenet.data.inspection.report import splits_report
 from ecenet.data.layouts.read import Layout, read_data
-from ecenet.data.orientation import orientation_doubt, unsure_orientations
 from ecenet.data.prepare.find import find_labelled
 from ecenet.data.prepare.formats.hugging_face import local_source
 from ecenet.data.prepare.labels_of import Labels, labels_of
 from ecenet.data.prepare.mask_values import parallel
 from ecenet.data.prepare.options import PrepareOptions
 from ecenet.data.prepare.samples import Found
-from ecenet.data.split import pixel_counts
+from ecenet.data.split import mask_counts, pixel_counts
 
 MARKS: dict[Layout, tuple[str, ...]] = {
     "folder": ("images", "masks", "classes.json"),
@@ -82,10 +80,7 @@ def _checked(root: Path, options: PrepareOptions, *, name: Path) -> Checked:
     of_split = {
         split: counts[[number for number, own in enumerate(splits) if own == split]] for split in dict.fromkeys(splits)
     }
-    notes = list(found.notes)
-    for split, own in of_split.items():
-        ignored = int(own[:, -1].sum())
-        notes += label_doubts(labels.classes.names, own[:, :-1].sum(axis=0), ignored=ignored, split=split)
+    notes = [*found.notes, *splits_doubts(labels.classes.names, of_split)]
     if labels.encoding is not None and labels.encoding.doubtful:
         notes.append(f"{labels.encoding.doubtful:.2%} of the pixels lie between classes; they go to the nearest.")
     if problems:
@@ -104,15 +99,10 @@ def _ready(root: Path, layout: Layout) -> Checked:
     train, val = (read_data(root, split, layout=layout) for split in ("train", "val"))
     counts, val_counts = pixel_counts(train), pixel_counts(val)
     check_learnable(train, counts)
-    names = train.labels.class_names
-    doubts = read_doubts(names, counts, val_counts)
-    for data in (train, val):
-        if paths := unsure_orientations(data):
-            doubts.append(orientation_doubt(paths, data.split))
+    table, doubts = splits_report(train, val, counts, val_counts)
     words = ["python", "-m", "ecenet", "train", "--data", str(root)]
     words += [] if layout == "folder" else ["--layout", layout]
     words += ["--start-from", DEFAULT_WEIGHTS, "--out", f"runs/{root.resolve().name}"]
-    table = class_table(names, {"train": counts, "val": val_counts})
     title = f"Ready to train on, layout {layout}: {len(train)} photos to train, {len(val)} to validate."
     return Checked(title, table, doubts, command=shlex.join(words))
 
@@ -127,10 +117,9 @@ def _looked_at(found: Found, labels: Labels) -> tuple[list[tuple[int, int]], np.
             size = image_size(sample.image)
             if labels.counts is not None:
                 return size, labels.counts[number], _size_problem(found, number, size)
-            histogram = np.array(Image.fromarray(labels.mask_of(sample)).histogram())
+            return size, mask_counts(labels.mask_of(sample), classes), ""
         except UserError as error:
             return (0, 0), counts, str(error)
-        return size, np.append(histogram[:classes], histogram[IGNORE_INDEX]), ""
 
     answers = parallel(look, range(len(found.samples)), title="Checking", unit="photo")
     sizes, counts, problems = zip(*answers, strict=True)

@@ -10,7 +10,7 @@ import numpy as np
 from ecenet.common.errors import UserError
 from ecenet.data.class_lists import ClassList, Color, class_list
 from ecenet.data.labels import IGNORE_INDEX
-from ecenet.data.prepare.mask_values import Survey, rgb_of
+from ecenet.data.prepare.mask_values import Survey, color_code, rgb_of
 
 Unknown = Literal["refuse", "ignore", "nearest"]
 NEAR = 40.0
@@ -72,7 +72,7 @@ def encode(masks: Survey, classes: ClassList, *, unknown: Unknown = "refuse") ->
     if masks.colored:
         return _found_colors(total, centres, classes)
     if classes.has_colors and not smeared and _fit_palette(masks, classes):
-        colors = {_packed(color): k for k, color in enumerate(classes.colors) if color is not None}
+        colors = {color_code(color): k for k, color in enumerate(classes.colors) if color is not None}
         indices = {code: colors[masks.palette[code]] for code in total}
         return Encoding(classes, indices, False, "palette indices, by the colours of their palette")
     return _values(masks, total, centres, classes)
@@ -87,7 +87,7 @@ def _fit_palette(masks: Survey, classes: ClassList) -> bool:
 
 
 def _given_colors(total: Counter[int], classes: ClassList, *, unknown: Unknown) -> Encoding:
-    indices = {_packed(color): k for k, color in enumerate(classes.colors) if color is not None}
+    indices = {color_code(color): k for k, color in enumerate(classes.colors) if color is not None}
     strange = [code for code, _ in total.most_common() if code not in indices]
     if strange and unknown == "refuse":
         shown = ", ".join(str(rgb_of(code)) for code in strange[:3])
@@ -218,8 +218,3 @@ def _points(codes: np.ndarray, *, colored: bool) -> np.ndarray:
     if not colored:
         return codes[:, None].astype(float)
     return np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=-1).astype(float)
-
-
-def _packed(color: Color) -> int:
-    red, green, blue = color
-    return red << 16 | green << 8 | blue

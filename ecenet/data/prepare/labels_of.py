@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ecenet.common.errors import UserError
 from ecenet.data.class_lists import ClassList, class_list, read_class_list
 from ecenet.data.images import image_orientation, image_size, load_stored
-from ecenet.data.orientation import QUARTER_TURNS
 from ecenet.data.prepare.encoding import Encoding, encode
 from ecenet.data.prepare.mask_values import color_codes, grey_values, survey
 from ecenet.data.prepare.options import PrepareOptions
 from ecenet.data.prepare.regions import draw
 from ecenet.data.prepare.samples import Found, Sample
+from ecenet.data.stored_image import QUARTER_TURNS
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -122,8 +122,3 @@ def upright(mask: np.ndarray, sample: Sample, *, as_stored: bool) -> np.ndarray:
             got=own,
         )
     return mask
-
-
-def upright_image(image: Image.Image) -> Image.Image:
-    """The photo as it is shown."""
-    return ImageOps.exif_transpose(image)

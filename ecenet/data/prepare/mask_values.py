@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,7 +57,7 @@ def read_values(path: Path) -> MaskValues:
             codes, counts = np.unique(color_codes(image), return_counts=True)
             pixels = dict(zip(codes.tolist(), counts.tolist(), strict=True))
         else:
-            pixels = {_code(np.atleast_1d(color).tolist()): count for count, color in counted}
+            pixels = {color_code(np.atleast_1d(color).tolist()): count for count, color in counted}
         if all(_is_grey(code) for code in pixels):
             return MaskValues(image.size, {code & 255: count for code, count in pixels.items()}, False, {}, lossy)
         return MaskValues(image.size, pixels, True, {}, lossy)
@@ -69,7 +70,7 @@ def read_values(path: Path) -> MaskValues:
         pixels = dict(zip(codes.tolist(), counts.tolist(), strict=True))
     if image.mode == "P":
         flat = image.convert("RGB").getpalette() or image.getpalette("RGB") or []
-        palette = {code: _code(flat[3 * code : 3 * code + 3]) for code in pixels if len(flat) >= 3 * code + 3}
+        palette = {code: color_code(flat[3 * code : 3 * code + 3]) for code in pixels if len(flat) >= 3 * code + 3}
     return MaskValues(image.size, pixels, False, palette, lossy)
 
 
@@ -95,7 +96,7 @@ def color_codes(image: Image.Image) -> np.ndarray:
     return codes
 
 
-def _code(color: Sequence[int]) -> int:
+def color_code(color: Sequence[int]) -> int:
     red, green, blue = color
     return int(red) << 16 | int(green) << 8 | int(blue)
 
@@ -123,10 +124,10 @@ class Survey:
             return one.pixels
         counts: Counter[int] = Counter()
         for code, count in one.pixels.items():
-            counts[one.palette.get(code, _code((code, code, code)))] += count
+            counts[one.palette.get(code, color_code((code, code, code)))] += count
         return dict(counts)
 
-    @property
+    @cached_property
     def total(self) -> Counter[int]:
         """Code → pixels in all files."""
         counts: Counter[int] = Counter()
@@ -134,11 +135,11 @@ class Survey:
             counts.update(self.pixels_of(number))
         return counts
 
-    @property
+    @cached_property
     def lossy(self) -> bool:
         return any(one.lossy for one in self.files)
 
-    @property
+    @cached_property
     def palette(self) -> dict[int, int]:
         """Index → colour, where all files are of one palette."""
         return {index: color for one in self.files for index, color in one.palette.items()}

@@ -1,5 +1,6 @@
 """Regions → a mask of class indices, by COCO's own rasteriser."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,6 +8,8 @@ from pycocotools import mask as coco
 
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.prepare.samples import BACKGROUND, IGNORED, Region, Rest
+
+ELLIPSE_CORNERS = 64
 
 
 def draw(regions: Sequence[Region], *, size: tuple[int, int], names: Sequence[str], rest: Rest) -> np.ndarray:
@@ -42,6 +45,12 @@ def class_indices(names: Sequence[str]) -> dict[str, int]:
     if "background" in indices:
         indices |= {label: indices["background"] for label in BACKGROUND if label not in indices}
     return {label: IGNORE_INDEX for label in IGNORED if label not in indices} | indices
+
+
+def ellipse(x: float, y: float, rx: float, ry: float) -> list[tuple[float, float]]:
+    """The corners of a polygon that is as good as the ellipse around (x, y) with these radii."""
+    angles = [2 * math.pi * corner / ELLIPSE_CORNERS for corner in range(ELLIPSE_CORNERS)]
+    return [(x + rx * math.cos(angle), y + ry * math.sin(angle)) for angle in angles]
 
 
 def runs_of(bitmap: np.ndarray, *, left: int, top: int, size: tuple[int, int]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """What every reader of labelled photos answers with."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -75,5 +76,9 @@ def split_in(parts: tuple[str, ...]) -> str | None:
 
 def natural_classes(labels: list[str]) -> list[str]:
     """Each label once, in alphabetic order, those of the background first and those to ignore left out."""
-    own = sorted({label for label in labels if label.lower() not in (*BACKGROUND, *IGNORED)})
-    return ["background", *own]
+    return background_first(sorted({label for label in labels if label.lower() not in IGNORED}))
+
+
+def background_first(names: Iterable[str]) -> list[str]:
+    """The same names after `background`, which takes the place of whatever tools call so."""
+    return ["background", *(name for name in names if name.lower() not in BACKGROUND)]

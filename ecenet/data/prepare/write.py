@@ -10,9 +10,8 @@ from PIL import Image
 
 from ecenet.common.errors import UserError, disk_errors
 from ecenet.common.files import replaced, write_json
-from ecenet.data.class_table import class_table, label_doubts
 from ecenet.data.images import load_image
-from ecenet.data.labels import IGNORE_INDEX
+from ecenet.data.inspection.class_table import class_table, splits_doubts
 from ecenet.data.layouts.pairing import IMAGE_SUFFIXES
 from ecenet.data.prepare.find import find_labelled
 from ecenet.data.prepare.formats.hugging_face import local_source
@@ -22,6 +21,7 @@ from ecenet.data.prepare.options import PrepareOptions
 from ecenet.data.prepare.overview import contact_sheet
 from ecenet.data.prepare.samples import Found, Sample
 from ecenet.data.prepare.splits import divided, unique_names
+from ecenet.data.split import mask_counts
 
 RECORD, SHEET = "prepare.json", "overview.jpg"
 SHOWN = 12
@@ -43,10 +43,7 @@ class Prepared:
     def report(self) -> str:
         """For a terminal: what it was taken for, the classes, what looks wrong."""
         lines = [f"{self.kind}: {self.how}.", class_table(self.names, self.counts)]
-        notes = list(self.notes)
-        for split, counts in self.counts.items():
-            pixels = counts[:, :-1].sum(axis=0)
-            notes += label_doubts(self.names, pixels, ignored=int(counts[:, -1].sum()), split=split)
+        notes = [*self.notes, *splits_doubts(self.names, self.counts)]
         return "\n".join([*lines, *(f"Note: {note}" for note in notes)])
 
 
@@ -142,8 +139,7 @@ def _write_samples(
             mask = _write_one(sample, labels, out, name=name, split=split)
         except UserError as error:
             return str(error)
-        histogram = np.array(Image.fromarray(mask).histogram())
-        return np.append(histogram[:classes], histogram[IGNORE_INDEX])
+        return mask_counts(mask, classes)
 
     answers = parallel(write, range(len(found.samples)), title="Preparing", unit="photo")
     problems = [answer for answer in answers if isinstance(answer, str)]

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ecenet.common.errors import UserError
-from ecenet.data.class_lists import ClassList, Color
+from ecenet.data.class_lists import ClassList, Color, class_list
 from ecenet.data.prepare.formats.json_files import PhotoFinder, malformed, missing_note
-from ecenet.data.prepare.samples import BACKGROUND, SPLITS, Found, Region, Sample, split_in
+from ecenet.data.prepare.samples import SPLITS, Found, Region, Sample, background_first, split_in
 
 KIND = "COCO json"
 
@@ -69,8 +69,7 @@ def find_coco(root: Path, files: dict[Path, Any]) -> Found:
 def _classes(names: list[str]) -> ClassList:
     """In the order of the categories' numbers, a background first. Roboflow's first category, which no annotation ever
     has, stays: it is what the others are grouped under."""
-    own = [name for name in names if name.lower() not in BACKGROUND]
-    return ClassList(["background", *own], [None] * (1 + len(own)))
+    return class_list(background_first(names))
 
 
 def _region(entry: dict[str, Any], categories: dict[Any, str]) -> Region | None:

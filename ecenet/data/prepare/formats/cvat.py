@@ -1,7 +1,6 @@
 """CVAT's own export ("CVAT for images"): `annotations.xml` with polygons, boxes, ellipses and masks. Its VOC export is
 read as mask files with the colours of `labelmap.txt`."""
 
-import math
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,11 +9,10 @@ import numpy as np
 from ecenet.common.errors import UserError
 from ecenet.data.class_lists import ClassList, Color
 from ecenet.data.prepare.formats.json_files import PhotoFinder, malformed, missing_note
-from ecenet.data.prepare.regions import runs_of
-from ecenet.data.prepare.samples import BACKGROUND, SPLITS, Found, Region, Sample, split_in
+from ecenet.data.prepare.regions import ellipse, runs_of
+from ecenet.data.prepare.samples import BACKGROUND, SPLITS, Found, Region, Sample, background_first, split_in
 
 KIND = "CVAT xml"
-ELLIPSE_CORNERS = 64
 
 
 def find_cvat(root: Path, path: Path) -> Found:
@@ -59,9 +57,9 @@ def find_cvat(root: Path, path: Path) -> Found:
     notes = missing_note(gone, "the xml file")
     if skipped:
         notes.append(f"Shapes without an area are left out: {', '.join(sorted(skipped))}.")
-    own = [name for name in names if name.lower() not in BACKGROUND]
-    colors: list[Color | None] = [next((names[name] for name in names if name.lower() in BACKGROUND), None)]
-    return Found(KIND, samples, ClassList(["background", *own], colors + [names[name] for name in own]), notes)
+    background = next((names[name] for name in names if name.lower() in BACKGROUND), None)
+    classes = background_first(names)
+    return Found(KIND, samples, ClassList(classes, [background, *(names[name] for name in classes[1:])]), notes)
 
 
 def _color(text: str | None) -> Color | None:
@@ -82,9 +80,7 @@ def _region(shape: ElementTree.Element, size: tuple[int, int]) -> Region | None:
             return Region(label, outlines=((x0, y0, x1, y0, x1, y1, x0, y1),))
         case "ellipse":
             x, y, rx, ry = (float(shape.attrib[name]) for name in ("cx", "cy", "rx", "ry"))
-            angles = [2 * math.pi * corner / ELLIPSE_CORNERS for corner in range(ELLIPSE_CORNERS)]
-            ring = tuple(value for a in angles for value in (x + rx * math.cos(a), y + ry * math.sin(a)))
-            return Region(label, outlines=(ring,))
+            return Region(label, outlines=(tuple(value for point in ellipse(x, y, rx, ry) for value in point),))
         case "mask":
             left, top, width, height = (int(shape.attrib[name]) for name in ("left", "top", "width", "height"))
             runs = [int(value) for value in shape.attrib["rle"].split(",")]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ecenet.common.errors import UserError
 from ecenet.data.class_lists import ClassList, read_class_list
-from ecenet.data.layouts.pairing import read_list
+from ecenet.data.layouts.pairing import IMAGE_SUFFIXES, read_list
 from ecenet.data.prepare.samples import SPLITS, Found, Sample, split_in
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+SUFFIXES = IMAGE_SUFFIXES | {".gif"}
 MASK_FOLDERS = [
     *("1st_manual", "manual", "segmentationclass", "segmentationclasspng", "ann_dir", "annotations", "annotation"),
     *("labels", "label", "labelled", "groundtruth", "ground_truth", "ground-truth", "gt", "targets", "target"),
@@ -96,7 +96,7 @@ def _sorted_out(
     for path in files:
         relative = path.relative_to(root)
         folders = {part.lower() for part in relative.parts[:-1]}
-        as_mask = bool(folders & set(MASK_FOLDERS)) or _end(path, MASK_ENDS) is not None
+        as_mask = bool(folders & set(MASK_FOLDERS)) or _end(path.stem.lower(), MASK_ENDS) is not None
         if masks is not None:
             as_mask = fnmatch(relative.as_posix(), masks)
         if images is not None and fnmatch(relative.as_posix(), images):
@@ -104,13 +104,13 @@ def _sorted_out(
         elif as_mask:
             if masks is not None or not folders & NO_MASKS:
                 found.append(path)
-        elif images is None and not folders & NO_MASKS and _end(path, OTHER_ENDS) is None:
+        elif images is None and not folders & NO_MASKS and _end(path.stem.lower(), OTHER_ENDS) is None:
             photos.append(path)
     return photos, found
 
 
-def _end(path: Path, ends: list[str]) -> str | None:
-    stem = path.stem.lower()
+def _end(stem: str, ends: list[str]) -> str | None:
+    """The first of `ends` that a name in lower case ends with."""
     return next((end for end in ends if re.search(rf".[_.\- ]{re.escape(end)}$", stem)), None)
 
 
@@ -132,7 +132,7 @@ def _key(root: Path, path: Path, *, pattern: str | None) -> tuple[str, str]:
     folder = "/".join(part for part in parts if part not in neutral)
     stem = path.stem.lower()
     for ends in (MASK_ENDS, IMAGE_ENDS):
-        end = next((end for end in ends if re.search(rf".[_.\- ]{re.escape(end)}$", stem)), None)
+        end = _end(stem, ends)
         if end is not None:
             stem = stem[: -len(end) - 1]
     for start in ("mask_", "label_", "seg_", "gt_"):
@@ -144,7 +144,7 @@ def _rank(root: Path, path: Path) -> tuple[int, int]:
     """The smaller, the likelier is this the mask that is meant."""
     folders = [part.lower() for part in path.relative_to(root).parts[:-1]]
     ranks = [MASK_FOLDERS.index(part) for part in folders if part in MASK_FOLDERS]
-    end = _end(path, MASK_ENDS)
+    end = _end(path.stem.lower(), MASK_ENDS)
     return MASK_ENDS.index("mask" if end is None else end), min(ranks, default=len(MASK_FOLDERS))
 
 

@@ -1,6 +1,5 @@
 """Label Studio's json: polygons, rectangles, ellipses and brush strokes."""
 
-import math
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
@@ -9,11 +8,10 @@ import numpy as np
 
 from ecenet.data.class_lists import class_list
 from ecenet.data.prepare.formats.json_files import PhotoFinder, malformed, missing_note
-from ecenet.data.prepare.regions import runs_of
+from ecenet.data.prepare.regions import ellipse, runs_of
 from ecenet.data.prepare.samples import Found, Region, Sample, natural_classes, split_in
 
 KIND = "Label Studio json"
-ELLIPSE_CORNERS = 64
 
 
 def is_label_studio(content: Any) -> bool:
@@ -93,8 +91,7 @@ def _region(result: dict[str, Any], size: tuple[int, int] | None) -> Region | No
             ring = [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
         case "ellipselabels" if not value.get("rotation"):
             x, y, rx, ry = (value[name] for name in ("x", "y", "radiusX", "radiusY"))
-            angles = [2 * math.pi * corner / ELLIPSE_CORNERS for corner in range(ELLIPSE_CORNERS)]
-            ring = [(x + rx * math.cos(angle), y + ry * math.sin(angle)) for angle in angles]
+            ring = ellipse(x, y, rx, ry)
         case "brushlabels":
             bitmap = unpack_brush(value["rle"]).reshape(height, width, 4)[..., 3] > 127
             return Region(label, runs=runs_of(bitmap, left=0, top=0, size=size))

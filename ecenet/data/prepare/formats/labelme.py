@@ -11,11 +11,10 @@ from ecenet.data.class_lists import class_list
 from ecenet.data.images import load_stored
 from ecenet.data.prepare.formats.image_pairs import SUFFIXES
 from ecenet.data.prepare.formats.json_files import malformed, missing_note
-from ecenet.data.prepare.regions import runs_of
+from ecenet.data.prepare.regions import ellipse, runs_of
 from ecenet.data.prepare.samples import Found, Region, Sample, natural_classes, split_in
 
 KIND = "LabelMe json"
-CIRCLE_CORNERS = 64
 
 
 def is_labelme(content: Any) -> bool:
@@ -36,8 +35,13 @@ def find_labelme(root: Path, files: dict[Path, Any]) -> Found:
                 gone.append(str(content["imagePath"]))
                 continue
             size = (int(content["imageWidth"]), int(content["imageHeight"]))
-            regions = [region for shape in content["shapes"] if (region := _region(shape, size)) is not None]
-            skipped |= {shape.get("shape_type") for shape in content["shapes"] if _region(shape, size) is None}
+            regions = []
+            for shape in content["shapes"]:
+                region = _region(shape, size)
+                if region is not None:
+                    regions.append(region)
+                else:
+                    skipped.add(shape.get("shape_type"))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise malformed(path, KIND, error) from error
         labels += [region.label for region in regions]
@@ -72,8 +76,7 @@ def _region(shape: dict[str, Any], size: tuple[int, int]) -> Region | None:
         case "circle":
             (x, y), edge = points
             radius = math.dist((x, y), edge)
-            angles = [2 * math.pi * corner / CIRCLE_CORNERS for corner in range(CIRCLE_CORNERS)]
-            ring = [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
+            ring = ellipse(x, y, radius, radius)
         case "mask":
             bitmap = np.asarray(load_stored(base64.b64decode(shape["mask"])).convert("L"))
             left, top = (round(value) for value in points[0])

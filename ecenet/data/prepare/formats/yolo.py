@@ -9,7 +9,7 @@ from ecenet.common.errors import UserError
 from ecenet.data.class_lists import class_list, read_class_list
 from ecenet.data.images import image_size
 from ecenet.data.prepare.formats.image_pairs import SUFFIXES
-from ecenet.data.prepare.samples import BACKGROUND, Found, Region, Sample, split_in
+from ecenet.data.prepare.samples import Found, Region, Sample, background_first, split_in
 
 KIND = "YOLO polygons"
 
@@ -54,9 +54,8 @@ def find_yolo(root: Path) -> Found | None:
             f"Expected polygons in the text files of {root}, but all {boxes} lines are boxes (a class and four "
             "numbers), of which no mask can be made; export a segmentation set.",
         )
-    own = [name for name in names if name.lower() not in BACKGROUND]
     notes = [f"{boxes} boxes among the polygons are left out."] if boxes else []
-    return Found(KIND, samples, class_list(["background", *own]), notes)
+    return Found(KIND, samples, class_list(background_first(names)), notes)
 
 
 def _labels_of(photo: Path) -> Path | None:

@@ -4,9 +4,7 @@ from pathlib import Path
 
 from ecenet.data.images import image_orientation, image_size
 from ecenet.data.split import LabelledSplit
-
-QUARTER_TURNS = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
+from ecenet.data.stored_image import QUARTER_TURNS
 
 
 def size_tells(path: Path, orientation: int) -> bool:

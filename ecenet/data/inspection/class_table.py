@@ -86,11 +86,18 @@ def _foreground_hint(name: str) -> str:
     )
 
 
+def splits_doubts(names: Sequence[str], counts: Mapping[str, np.ndarray]) -> list[str]:
+    """`label_doubts` of every split; counts as for `class_table`."""
+    return [
+        doubt
+        for split, pixels in counts.items()
+        for doubt in label_doubts(names, pixels[:, :-1].sum(axis=0), ignored=int(pixels[:, -1].sum()), split=split)
+    ]
+
+
 def read_doubts(names: Sequence[str], train: np.ndarray, val: np.ndarray) -> list[str]:
     """The doubts of both splits of a training, and classes that only the second has; counts as for `class_table`."""
-    doubts = []
-    for split, counts in (("train", train), ("val", val)):
-        doubts += label_doubts(names, counts[:, :-1].sum(axis=0), ignored=int(counts[:, -1].sum()), split=split)
+    doubts = splits_doubts(names, {"train": train, "val": val})
     only_val = (train[:, :-1].sum(axis=0) == 0) & (val[:, :-1].sum(axis=0) > 0)
     if only_val.any():
         found = ", ".join(name for name, only in zip(names, only_val, strict=True) if only)

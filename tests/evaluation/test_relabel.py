@@ -10,10 +10,10 @@ from ecenet.__main__ import main
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.folder import read_folder
 from ecenet.data.split import LabelledSplit
+from ecenet.evaluation.relabel import relabel, unlabelled_regions
 from ecenet.evaluation.tta import averaged_probabilities
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import save_model
-from ecenet.training.relabel import relabel, unlabelled_regions
 from tests.support.helpers import CLASS_NAMES, small_model, write_classes, write_pair
 
 SIDE = 64

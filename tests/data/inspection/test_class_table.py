@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecenet.data.class_table import class_table, label_doubts, read_doubts
+from ecenet.data.inspection.class_table import class_table, label_doubts, read_doubts
 from ecenet.training.config import DataConfig
 from ecenet.training.setup import read_splits
 from tests.support.helpers import write_classes, write_folder, write_pair

@@ -1,0 +1,1 @@
+"""What is probably a mistake in a labelled data set, told before work is spent on it."""
