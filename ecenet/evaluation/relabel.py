@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 from ecenet.common.errors import UserError, disk_errors
+from ecenet.common.files import replaced
 from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.split import LabelledSplit
 from ecenet.evaluation.evaluate import check_labels
@@ -77,7 +78,9 @@ def relabel(
     for index, image in enumerate(tqdm(data.images, desc="Relabelling", unit="photos")):
         written = masks / f"{image.stem}.png"
         mask = data.load_mask(index)
-        if not written.exists():
+        if written.exists():
+            new = np.asarray(Image.open(written))
+        else:
             new = mask
             region = unlabelled_regions(mask)
             if fnmatch(image.name, files) and region.any():
@@ -86,13 +89,11 @@ def relabel(
                 link = pictures / image.name
                 if not link.exists():
                     link.symlink_to(image.resolve())
-                part = written.with_suffix(".part")
-                Image.fromarray(new).save(part, format="PNG")
-                part.replace(written)
-        done = np.asarray(Image.open(written))
+                with replaced(written) as partial:
+                    Image.fromarray(new).save(partial, format="PNG")
         pixels += mask.size
-        filled += int(np.count_nonzero(done != mask))
-        unlabelled += int(np.count_nonzero(done == IGNORE_INDEX))
+        filled += int(np.count_nonzero(new != mask))
+        unlabelled += int(np.count_nonzero(new == IGNORE_INDEX))
     return Relabelled(len(data), filled / pixels, unlabelled / pixels)
 
 
