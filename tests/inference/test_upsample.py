@@ -21,6 +21,28 @@ def test_bands_are_what_the_whole_is(size: tuple[int, int], monkeypatch: pytest.
     torch.testing.assert_close(confidence, top, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("spread", [0.1, 4, 300], ids=lambda spread: f"spread {spread}")
+@pytest.mark.parametrize("temperature", [1.0, 1.7])
+def test_many_classes_of_which_few_come_near_are_what_all_are(spread: float, temperature: float) -> None:
+    """Also where the highest of neighbouring cells differ by so much that any class may win between them."""
+    generator = torch.Generator().manual_seed(0)
+    logits = spread * torch.randn(45, 7, 9, generator=generator)
+    logits[::4] += 3 * spread
+    labels, confidence = classify_pixels(logits, (61, 83), temperature=temperature)
+    whole = F.interpolate(logits[None], size=(61, 83), mode="bilinear", align_corners=False)[0] / temperature
+    top, expected = whole.softmax(dim=0).max(dim=0)
+    assert torch.equal(labels.long(), expected)
+    torch.testing.assert_close(confidence, top, rtol=1e-4, atol=1e-5)
+
+
+def test_a_class_that_wins_only_between_cells_is_found() -> None:
+    # Half way between the cells 0 and 1 have −50, and 2, which is −11 in both, is the highest.
+    logits = torch.tensor([[[0.0, -100.0]], [[-100.0, 0.0]], [[-11.0, -11.0]], [[-20.0, -20.0]]])
+    labels, confidence = classify_pixels(logits, (1, 5))
+    assert labels.tolist() == [[0, 0, 2, 1, 1]]
+    assert confidence[0, 2] == pytest.approx(1 / (1 + torch.tensor(-9.0).exp().item()))
+
+
 def test_a_pixel_between_two_cells_has_what_lies_between() -> None:
     # One column of two cells on four pixels: 0, 1/4, 3/4 and 1 of the way from the first to the second.
     logits = torch.tensor([[[0.0], [8.0]], [[3.0], [3.0]]])
