@@ -1,6 +1,5 @@
 """From a stage's grid to the pixels of a photo."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
