@@ -76,14 +76,15 @@ def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -
                     if runs is None:
                         train.build_closed()
                     else:
-                        training = train.build(runs=runs)
+                        training = train.build(session, selection, shown_tab, tabs=tabs, registry=registry, runs=runs)
         sidebar.append(url.build(session, selection, shown_tab, tabs=tabs, app=app, registry=registry))
         follow(selection, shown_tab, sidebar=sidebar, tabs=drawn)
         model_list.after(app.load)
         if runs is not None:
             for event in (app.load, train_tab.select):
                 training.view.after(event)
-            model_list.after(training.finished.change)
+            for event in (training.finished.change, training.opened):
+                model_list.after(event)
         build_api(registry=registry)
         gr.Markdown(FOOTER.format(version=version_line()), elem_id="version", elem_classes="ece-note")
     return app

@@ -50,6 +50,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def folders_with(root: Path, *names: str) -> list[Path]:
-    """The folders at and below `root` that hold a file of one of these names, sorted. Unlike `Path.glob` it bears
-    folders that vanish meanwhile, as a run's do while it saves."""
-    return sorted(Path(folder) for folder, _, files in os.walk(root) if not set(names).isdisjoint(files))
+    """The folders at and below `root` that hold a file of one of these names, sorted; hidden folders are passed by.
+    Unlike `Path.glob` it bears folders that vanish meanwhile, as a run's do while it saves."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if not set(names).isdisjoint(files):
+            found.append(Path(folder))
+    return sorted(found)

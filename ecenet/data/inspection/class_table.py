@@ -16,28 +16,38 @@ FOREGROUND_SHARE = 0.001
 
 
 def class_table(names: Sequence[str], counts: Mapping[str, np.ndarray]) -> str:
-    """Text for a terminal: of each class the photos that hold it and its share of the pixels, in each split.
-
-    Args:
-        counts: split → (images, K + 1) pixels of each class, and in the last column those that are ignored.
-    """
-    rows = [("class", *(title for split in counts for title in (f"{split} photos", "share")))]
-    few = len(names) <= MAX_ROWS
-    for index, name in enumerate([*names, f"ignored ({IGNORE_INDEX})"]):
-        columns = [pixels[:, index] for pixels in counts.values()]
-        if few or index == len(names) or any(not column.any() for column in columns):
-            cells = []
-            for column, pixels in zip(columns, counts.values(), strict=True):
-                cells += [str(np.count_nonzero(column)), _percent(column.sum() / max(pixels.sum(), 1))]
-            rows.append((name, *cells))
+    """Text for a terminal: `class_rows` in columns of equal width, and a line where classes were left out."""
+    rows = class_rows(names, counts)
     first, *others = (max(len(row[column]) for row in rows) for column in range(len(rows[0])))
     lines = []
     for name, *figures in rows:
         right = (figure.rjust(width) for figure, width in zip(figures, others, strict=True))
         lines.append("  ".join([name.ljust(first), *right]))
-    if not few:
-        lines.append(f"(of {len(names)} classes, those that every split holds are left out)")
+    if note := left_out(names):
+        lines.append(f"({note})")
     return "\n".join(lines)
+
+
+def class_rows(names: Sequence[str], counts: Mapping[str, np.ndarray]) -> list[tuple[str, ...]]:
+    """A head, then of each class the photos that hold it and its share of the pixels, in each split.
+
+    Args:
+        counts: split → (images, K + 1) pixels of each class, and in the last column those that are ignored.
+    """
+    rows = [("class", *(title for split in counts for title in (f"{split} photos", "share")))]
+    for index, name in enumerate([*names, f"ignored ({IGNORE_INDEX})"]):
+        columns = [pixels[:, index] for pixels in counts.values()]
+        if not left_out(names) or index == len(names) or any(not column.any() for column in columns):
+            cells = []
+            for column, pixels in zip(columns, counts.values(), strict=True):
+                cells += [str(np.count_nonzero(column)), _percent(column.sum() / max(pixels.sum(), 1))]
+            rows.append((name, *cells))
+    return rows
+
+
+def left_out(names: Sequence[str]) -> str:
+    """What a table of so many classes does not list; empty where it lists all."""
+    return f"of {len(names)} classes, those that every split holds are left out" if len(names) > MAX_ROWS else ""
 
 
 def _percent(share: float) -> str:

@@ -19,7 +19,7 @@ from ecenet.data.prepare.labels_of import Labels, labels_of
 from ecenet.data.prepare.mask_values import parallel
 from ecenet.data.prepare.options import PrepareOptions
 from ecenet.data.prepare.samples import Found
-from ecenet.data.split import mask_counts, pixel_counts
+from ecenet.data.split import LabelledSplit, mask_counts, pixel_counts
 
 MARKS: dict[Layout, tuple[str, ...]] = {
     "folder": ("images", "masks", "classes.json"),
@@ -42,6 +42,12 @@ class Checked:
     """Why `train` would not take it as it is."""
     command: str = ""
     """What to run next."""
+    splits: tuple[LabelledSplit, LabelledSplit] | None = None
+    """For training and for validation, where `train` reads it as it is."""
+    layout: Layout = "folder"
+    """In which it reads them."""
+    counts: dict[str, np.ndarray] = field(default_factory=dict)
+    """Split → pixels, as for `class_table`."""
 
     def report(self) -> str:
         """For a terminal."""
@@ -65,14 +71,11 @@ def _checked(root: Path, options: PrepareOptions, *, name: Path) -> Checked:
     """Args:
     name: what the user calls the folder.
     """
-    refusal = ""
-    plain = options == PrepareOptions()
-    for layout, marks in MARKS.items():
-        if plain and name == root and all((root / mark).exists() for mark in marks):
-            try:
-                return _ready(root, layout)
-            except UserError as error:
-                refusal = refusal or str(error)
+    refusal = None
+    if options == PrepareOptions() and name == root:
+        checked, refusal = as_it_is(root)
+        if checked is not None:
+            return checked
     found = find_labelled(root, images=options.images, masks=options.masks)
     labels = labels_of(found, options)
     sizes, counts, problems = _looked_at(found, labels)
@@ -91,11 +94,27 @@ def _checked(root: Path, options: PrepareOptions, *, name: Path) -> Checked:
     if name != root:
         out = Path(f"{name.name.partition(':')[0]}-prepared")  # a data set of the Hub, which lies nowhere
     words = ["python", "-m", "ecenet", "data", "prepare", str(name), "--out", str(out), *_option_words(options)]
-    return Checked(title, class_table(labels.classes.names, of_split), notes, refusal, shlex.join(words))
+    return Checked(title, class_table(labels.classes.names, of_split), notes, str(refusal or ""), shlex.join(words))
 
 
-def _ready(root: Path, layout: Layout) -> Checked:
-    """A layout that `train` reads."""
+def as_it_is(root: Path) -> tuple[Checked | None, UserError | None]:
+    """What `train` reads in a folder, and where it has the marks of a layout but cannot be read, why."""
+    refusal: UserError | None = None
+    for layout, marks in MARKS.items():
+        if all((root / mark).exists() for mark in marks):
+            try:
+                return ready(root, layout), None
+            except UserError as error:
+                refusal = refusal or error
+    return None, refusal
+
+
+def ready(root: Path, layout: Layout) -> Checked:
+    """A layout that `train` reads.
+
+    Raises:
+        UserError: it would not.
+    """
     train, val = (read_data(root, split, layout=layout) for split in ("train", "val"))
     counts, val_counts = pixel_counts(train), pixel_counts(val)
     check_learnable(train, counts)
@@ -104,7 +123,8 @@ def _ready(root: Path, layout: Layout) -> Checked:
     words += [] if layout == "folder" else ["--layout", layout]
     words += ["--start-from", DEFAULT_WEIGHTS, "--out", f"runs/{root.resolve().name}"]
     title = f"Ready to train on, layout {layout}: {len(train)} photos to train, {len(val)} to validate."
-    return Checked(title, table, doubts, command=shlex.join(words))
+    of_split = {"train": counts, "val": val_counts}
+    return Checked(title, table, doubts, command=shlex.join(words), splits=(train, val), layout=layout, counts=of_split)
 
 
 def _looked_at(found: Found, labels: Labels) -> tuple[list[tuple[int, int]], np.ndarray, list[str]]:

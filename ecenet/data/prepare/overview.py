@@ -37,16 +37,23 @@ def contact_sheet(pairs: list[tuple[Path, Path]], *, names: list[str], colors: l
     return sheet
 
 
-def _cell(photo: Path, mask: Path, colors: list[list[int]]) -> Image.Image:
-    """Ignored pixels keep the photo's colours."""
-    small = thumbnail(load_image(photo), max_side=CELL - 4)
-    indices = np.asarray(Image.open(mask).resize(small.size, Image.Resampling.NEAREST))
+def overlaid(photo: Image.Image, mask: np.ndarray, colors: list[list[int]]) -> Image.Image:
+    """A photo under its mask; ignored pixels keep the photo's colours.
+
+    Args:
+        mask: (H, W) uint8 class indices, as large as the photo or larger.
+    """
+    indices = np.asarray(Image.fromarray(mask).resize(photo.size, Image.Resampling.NEAREST))
     table = np.zeros((256, 3), np.float32)
     table[: len(colors)] = colors
-    pixels = np.asarray(small).astype(np.float32)
+    pixels = np.asarray(photo).astype(np.float32)
     shares = np.where(indices == IGNORE_INDEX, 0.0, OPACITY)[..., None]
-    over = Image.fromarray((pixels * (1 - shares) + table[indices] * shares).round().astype(np.uint8))
+    return Image.fromarray((pixels * (1 - shares) + table[indices] * shares).round().astype(np.uint8))
+
+
+def _cell(photo: Path, mask: Path, colors: list[list[int]]) -> Image.Image:
+    small = thumbnail(load_image(photo), max_side=CELL - 4)
     cell = Image.new("RGB", (2 * CELL, small.height + 4), "white")
     cell.paste(small, (0, 0))
-    cell.paste(over, (CELL, 0))
+    cell.paste(overlaid(small, np.asarray(Image.open(mask)), colors), (CELL, 0))
     return cell

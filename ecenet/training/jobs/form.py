@@ -2,11 +2,15 @@
 
 import difflib
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
+from ecenet.common.distributed import only_cpu
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout, read_data
 from ecenet.inference.weights import shipped_weights
@@ -19,6 +23,31 @@ from ecenet.training.settled import settled
 OPTIONS = set(options(TrainConfig(DataConfig(Path("data")), Path("out"))))
 ASKED_FOR = {"data", "out", "layout", "preset"}
 """Options that the form has fields for and that no further option may replace."""
+SMALL_BATCH = 4
+"""Images a step on a CPU, where a run lasts minutes: twice as many steps as with the default learn more."""
+
+
+Field = Literal["name", "data", "start", "length", "more"]
+"""What a mistake in a form may be about: the run's name, its data, what it starts from, how long it is, the rest."""
+
+
+class FieldError(UserError):
+    """A mistake in one field of the form."""
+
+    def __init__(self, field: Field, error: UserError) -> None:
+        super().__init__(error.code, error.message, **error.facts)
+        self.field = field
+
+
+@contextmanager
+def about(field: Field) -> Iterator[None]:
+    """What is refused within is a mistake in this field, unless it is one in another already."""
+    try:
+        yield
+    except FieldError:
+        raise
+    except UserError as error:
+        raise FieldError(field, error) from error
 
 
 @dataclass(frozen=True)
@@ -33,22 +62,33 @@ class RunRequest:
     """Name of shipped weights, a folder, or a Hub id."""
     backbone_weights: str = ""
     steps: int | None = None
+    minutes: float | None = None
+    """How long it may take where neither `steps`, a preset nor further options say how many steps it has."""
     batch_size: int | None = None
     crop_size: int | None = None
     more: str = ""
     """Further options of `train`, as on a command line."""
+
+    @property
+    def lasts_minutes(self) -> bool:
+        """Whether its steps follow from its minutes."""
+        named = (
+            self.steps is not None or self.preset or any(group[0] == "--steps" for group in option_groups(self.more))
+        )
+        return self.minutes is not None and not named
 
 
 def command_words(request: RunRequest, *, out: Path) -> list[str]:
     """The form as words after `python -m ecenet`.
 
     Raises:
-        UserError: a field that needs no data to be found wrong.
+        FieldError: a field that needs no data to be found wrong.
     """
     if not request.data.strip():
-        raise UserError(
-            "missing-value", "Expected the folder of a labelled data set, got nothing; fill in the data folder."
-        )
+        with about("data"):
+            raise UserError(
+                "missing-value", "Expected the folder of a labelled data set, got nothing; fill in the data folder."
+            )
     words = ["train"]
     if request.preset:
         words += ["--preset", find_recipe(request.preset).name]
@@ -57,13 +97,15 @@ def command_words(request: RunRequest, *, out: Path) -> list[str]:
         words += ["--start-from", request.start_from.strip()]
     if request.backbone_weights.strip():
         words += ["--backbone-weights", str(Path(request.backbone_weights.strip()).expanduser())]
+    with about("more"):
+        more = [word for group in option_groups(request.more) for word in group]
+        if request.lasts_minutes and request.batch_size is None and only_cpu():
+            words += ["--batch-size", str(SMALL_BATCH)]  # options behind it count
     for name in ("steps", "batch_size", "crop_size"):
         value = getattr(request, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    for group in option_groups(request.more):
-        words += group
-    return words
+    return words + more
 
 
 def option_groups(text: str) -> list[list[str]]:
@@ -107,21 +149,24 @@ def check_settings(words: list[str], *, directory: Path | None = None) -> TrainC
     Args:
         directory: what relative paths are relative to; where this process is by default.
     Raises:
-        UserError: the first of it.
+        FieldError: the first of it.
     """
-    config = _parse(words)
+    with about("more"):
+        config = _parse(words)
     here = directory or Path()
     weights, data = config.start.backbone_weights, config.data
-    if weights is not None and not (here / weights).is_file():
-        raise UserError(
-            "wrong-file",
-            f"Expected backbone weights in a safetensors file, but {weights} is none; "
-            "correct the path or leave it empty.",
-        )
-    if config.start.start_from in shipped_weights():
-        settled(config)
-    for split in (data.train_split, data.val_split):
-        read_data(here / data.folder, split, layout=data.layout)
+    with about("start"):
+        if weights is not None and not (here / weights).is_file():
+            raise UserError(
+                "wrong-file",
+                f"Expected backbone weights in a safetensors file, but {weights} is none; "
+                "correct the path or leave it empty.",
+            )
+        if config.start.start_from in shipped_weights():
+            settled(config)
+    with about("data"):
+        for split in (data.train_split, data.val_split):
+            read_data(here / data.folder, split, layout=data.layout)
     return config
 
 

@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +22,9 @@ from filelock import FileLock
 
 from ecenet.common.child_env import child_environment
 from ecenet.common.errors import UserError, disk_errors
-from ecenet.training.jobs.form import RunRequest, check_settings, command_words
+from ecenet.data.prepare.trainable import trainable_data
+from ecenet.training.jobs.form import FieldError, RunRequest, about, check_settings, command_words
+from ecenet.training.jobs.length import Measured, measure, plan
 from ecenet.training.jobs.status import LAUNCH, LOG, STOP, RunReport, is_launched, process_id, run_reports, write_launch
 from ecenet.training.run_folder import is_running
 
@@ -28,28 +32,92 @@ NICE = 5
 """Lower priority than the app's, so that photos are still segmented while a run has every core."""
 
 
-def start_run(request: RunRequest, *, root: Path) -> str:
-    """Begin a run in a new folder below `root`, once data and options have been looked at.
+def data_store(root: Path) -> Path:
+    """Where data is unpacked and prepared for runs below `root`; no run is looked for there."""
+    return root / ".data"
 
+
+def free_name(source: Path, *, root: Path) -> str:
+    """A name for a run on this data that no run has yet."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", source.stem).strip("-")[:40] or "mine"
+    return next(name for number in count(1) if not (root / (name := f"{plain}-{number}")).exists())
+
+
+def start_run(request: RunRequest, *, root: Path, known: Measured | None = None) -> str:
+    """Begin a run in a new folder below `root`, once data and options have been looked at. Data that `train` does not
+    read as it is is prepared first.
+
+    Args:
+        known: what steps take, where that has been measured.
     Returns: its name.
     Raises:
-        UserError: says which field to correct.
+        FieldError: says which field to correct.
+        UserError: another run is going on, or the disk is full.
     """
     name = request.name.strip()
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise UserError(
-            "invalid-value",
-            f"Expected a run name of letters, digits, dots, dashes and underscores that begins with a letter or digit, "
-            f"got {name[:80]!r}; choose another.",
-        )
-    folder = root / name
-    _refuse_taken(folder)
-    arguments = command_words(request, out=folder)
-    check_settings(arguments)
-    with _one_at_a_time(root):
+    with about("name"):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+            raise UserError(
+                "invalid-value",
+                f"Expected a run name of letters, digits, dots, dashes and underscores that begins with a letter or "
+                f"digit, got {name[:80]!r}; choose another.",
+            )
+        folder = root / name
         _refuse_taken(folder)
+    arguments = checked_words(request, root=root, out=folder)
+    with _one_at_a_time(root):
+        with about("name"):
+            _refuse_taken(folder)
+        if request.lasts_minutes:
+            arguments += plan(_measured(arguments, known).times, request.minutes or 0).words
         _launch(folder, arguments=arguments, directory=Path.cwd(), fresh=True)
     return name
+
+
+def measure_run(request: RunRequest, *, root: Path) -> Measured:
+    """What a step of the run would take on this machine.
+
+    Raises:
+        FieldError: says which field to correct.
+        UserError: another run is going on, beside which nothing can be measured.
+    """
+    arguments = checked_words(request, root=root, out=root / "measured")
+    with _one_at_a_time(root):
+        return _measured(arguments, None)
+
+
+def checked_words(request: RunRequest, *, root: Path, out: Path) -> list[str]:
+    """The form as words after `python -m ecenet`, which `train` can begin with.
+
+    Raises:
+        FieldError: says which field to correct.
+    """
+    arguments = command_words(request, out=out)
+    try:
+        check_settings(arguments)
+    except FieldError as error:
+        source = Path(request.data.strip()).expanduser()
+        if error.field != "data" or not source.exists():
+            raise
+        with about("data"):
+            found = trainable_data(source, store=data_store(root), layout=request.layout)
+        request = replace(request, data=str(found.folder), layout=found.layout)
+        arguments = command_words(request, out=out)
+        check_settings(arguments)
+    return arguments
+
+
+def _measured(arguments: list[str], known: Measured | None) -> Measured:
+    """`known`, where it is of the same run but for its name."""
+    if known is not None and _nameless(known.words) == _nameless(arguments):
+        return known
+    with about("length"):
+        return measure(arguments, nice=NICE)
+
+
+def _nameless(words: Sequence[str]) -> list[str]:
+    out = words.index("--out")
+    return [*words[:out], *words[out + 2 :]]
 
 
 def stop_run(name: str | None, *, root: Path) -> None:

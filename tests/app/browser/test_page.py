@@ -148,10 +148,10 @@ def test_a_run_from_its_form_to_a_photo_segmented_by_it(page: Page, tmp_path: Pa
 
     fill_form(page, name="../up", data=tmp_path / "data", steps=60)
     page.locator("#start-run").click()
-    expect(page.locator(".toast-message-text").first).to_contain_text("run name", timeout=LONG)
+    expect(page.locator("#run-name-error [role=alert]")).to_contain_text("run name", timeout=LONG)
     field(page, "name").fill("tiny")
     page.locator("#start-run").click()
-    expect(page.locator(".toast-message-text", has_text="data")).to_be_visible(timeout=LONG)
+    expect(page.locator("#run-data-error [role=alert]")).to_contain_text("data", timeout=LONG)
 
     write_folder(tmp_path / "data")
     page.locator("#start-run").click()

@@ -13,8 +13,8 @@ from ecenet.analysis.plots.training import MAX_POINTS, loss_curves, miou_curves,
 from ecenet.app.layout import build_app
 from ecenet.app.server.options import Options, is_public
 from ecenet.app.state.model_registry import ModelRegistry
+from ecenet.app.tabs.train import form, live
 from ecenet.app.tabs.train import render as run_view
-from ecenet.app.tabs.train import tab as train
 from ecenet.inference.weights import save_model
 from ecenet.training.jobs.status import run_reports
 from ecenet.training.presets import RECIPES
@@ -22,7 +22,7 @@ from tests.support.helpers import noise_image, small_model
 from tests.support.refusals import refused
 
 STAGES = {"ece": 0.4, "stage4": 0.5, "final": 0.6}
-PICKER, STOP, RESUME, STATUS, LOG, LOSS, MIOU, SEPARATION, NUMBER, PICTURE, TIMER, SEEN, FINISHED = range(13)
+PICKER, STOP, RESUME, STATUS, LOG, LOSS, MIOU, SEPARATION, NUMBER, PICTURE, TIMER, SEEN, FINISHED, OPEN = range(14)
 
 
 def write_run(folder: Path, *, entries: list[dict[str, Any]], samples: int = 0, started: str = "2026-01-01") -> None:
@@ -44,8 +44,8 @@ def validated(step: int, *, final: float = 0.6) -> dict[str, Any]:
     return {"step": step, "val": {"miou": final, "stages": stages}, "separation": {"ece": 0.1, "final": 0.3}}
 
 
-def refresh(root: Path, chosen: str | None = None, *, number: float = 1, seen: train.Seen | None = None) -> list[Any]:
-    return train.refresh(chosen, number, seen or train.Seen(), root=root)
+def refresh(root: Path, chosen: str | None = None, *, number: float = 1, seen: live.Seen | None = None) -> list[Any]:
+    return live.refresh(chosen, number, seen or live.Seen(), root=root)
 
 
 def skipped(value: object) -> bool:
@@ -98,9 +98,9 @@ def test_pictures_follow_the_newest_unless_somebody_looks_back(tmp_path: Path) -
     assert back[NUMBER].value == 1
     assert back[NUMBER].maximum == 3
     assert "Step 20 " in back[PICTURE].value
-    assert "Step 40 " in train.replay("run", 2, root=tmp_path)
-    assert "Step 60 " in train.replay("run", 99, root=tmp_path)
-    assert train.replay("../run", 1, root=tmp_path) == ""
+    assert "Step 40 " in live.replay("run", 2, root=tmp_path)
+    assert "Step 60 " in live.replay("run", 99, root=tmp_path)
+    assert live.replay("../run", 1, root=tmp_path) == ""
 
 
 def test_a_failed_run_shows_the_end_of_its_log_as_text(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_long_logs_are_thinned_to_means_that_end_at_the_last_step() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_a_preset_brings_its_layout(recipe: Any) -> None:
-    note, layout, start = train.describe_preset(recipe.name)
-    assert start == train.NO_START, "its own options are those of another network"
+    note, layout, start = form.describe_preset(recipe.name)
+    assert start == form.NO_START, "its own options are those of another network"
     assert recipe.summary in note.value
     assert layout == recipe.options.get("layout", "folder")
 
@@ -187,23 +187,23 @@ def test_who_can_reach_the_app_decides(options: Options, environment: dict[str, 
 @pytest.mark.parametrize("number", [None, 7])
 def test_empty_numbers_are_the_presets(number: int | None) -> None:
     text = "" if number is None else f" {number} "
-    request = train._request("mine", "/data", "none", "folder", "none", "", text, text, "", "")
+    request = form.run_request("mine", "/data", "none", "folder", "none", "", text, text, "", "")
     assert (request.steps, request.batch_size, request.crop_size) == (number, number, None)
 
 
 def test_fields_that_the_browser_never_made_are_empty() -> None:
-    request = train._request("mine", "/data", "none", "folder", "none", None, None, None, None, None)
-    assert request == train._request("mine", "/data", "none", "folder", "none", "", "", "", "", "")
+    request = form.run_request("mine", "/data", "none", "folder", "none", None, None, None, None, None)
+    assert request == form.run_request("mine", "/data", "none", "folder", "none", "", "", "", "", "")
 
 
 def test_a_backbone_of_ones_own_takes_the_place_of_weights_to_start_from() -> None:
-    request = train._request("mine", "/data", "none", "folder", "everyday", None, None, None, None, None)
+    request = form.run_request("mine", "/data", "none", "folder", "everyday", None, None, None, None, None)
     assert request.start_from == "everyday"
-    request = train._request("mine", "/data", "none", "folder", "everyday", "own.safetensors", None, None, None, None)
+    request = form.run_request("mine", "/data", "none", "folder", "everyday", "own.safetensors", None, None, None, None)
     assert (request.start_from, request.backbone_weights) == ("", "own.safetensors")
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "1.5", "ten", "1e3", "²", "--lr"])
 def test_what_is_no_number_is_refused(text: str) -> None:
     with refused("invalid-value", "Batch", 0, repr(text)):
-        train._request("mine", "/data", "none", "folder", "none", "", "", text, "", "")
+        form.run_request("mine", "/data", "none", "folder", "none", "", "", text, "", "")

@@ -3,9 +3,11 @@
 import base64
 
 from ecenet.app.widgets.markup import empty_state, escape
+from ecenet.training.jobs.length import Plan
 from ecenet.training.jobs.status import RunReport, log_lines, pace, sample_pictures
+from ecenet.training.timing import StepTimes
 
-NO_RUNS = "No runs yet: fill in the form and start one, or train on the command line."
+NO_RUNS = "No runs yet: name your data and press Start, or train on the command line."
 
 
 def status(run: RunReport | None) -> str:
@@ -47,7 +49,7 @@ def _remark(run: RunReport) -> str:
         case "stopped":
             return "Resume goes on from its last checkpoint."
         case "finished":
-            return "Its best weights are in the model list."
+            return "Its best weights are in the model list; the button shows its class embeddings on the map."
     return run.error
 
 
@@ -78,3 +80,19 @@ def sample(run: RunReport | None, number: int) -> str:
   <figcaption>Step {step} <small>photo, truth, coarse mask, final mask</small></figcaption>
   <img src="{source}" alt="Validation photos with their truth, coarse masks and final masks at step {step}">
 </figure>"""
+
+
+def length(plan: Plan, times: StepTimes) -> str:
+    """How many steps fit into the minutes."""
+    step = (times.resting + times.whole) / 2
+    validations = -(-plan.steps // plan.validate_every)
+    text = (
+        f"A step takes about {step:.2g} s here: {_duration(plan.seconds)} for {plan.steps} steps, "
+        f"validated {validations} time{'' if validations == 1 else 's'} on the way."
+    )
+    return f'<p class="ece-note">{escape(text)}</p>'
+
+
+def field_error(sentence: str) -> str:
+    """What is wrong with the field above."""
+    return f'<p class="ece-field-error" role="alert">{escape(sentence)}</p>'

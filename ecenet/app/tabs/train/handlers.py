@@ -1,0 +1,132 @@
+"""What the Train tab's buttons do: one call of the library each; mistakes go beside the field that they are about."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from ecenet.app.error_reporting import log_refusal
+from ecenet.app.tabs.train import data_view, live
+from ecenet.app.tabs.train import render as run_view
+from ecenet.app.tabs.train.form import FIELDS, run_request
+from ecenet.common.errors import UserError
+from ecenet.data.layouts.read import Layout
+from ecenet.data.prepare.trainable import TrainableData, trainable_data
+from ecenet.training.jobs.form import Field, FieldError, RunRequest, about
+from ecenet.training.jobs.launcher import data_store, free_name, measure_run, resume_run, start_run, stop_run
+from ecenet.training.jobs.length import Measured, plan
+from ecenet.training.jobs.status import run_reports
+
+NO_DATA = "Expected the folder of labelled photos, got nothing; name it, or drop a zip."
+
+
+class Prepared(NamedTuple):
+    """Data that was looked at, so that a start need not do it again."""
+
+    asked: tuple[str, Layout]
+    """What the fields said."""
+    folder: str
+    layout: Layout
+    """What is trained on."""
+
+
+def check_data(
+    folder: str,
+    layout: Layout,
+    name: str,
+    progress: gr.Progress = gr.Progress(track_tqdm=True),  # noqa: B008
+    *,
+    root: Path,
+) -> list[Any]:
+    """Look at the data of the fields. Returns: folder, layout, name, `Prepared`, what was found, and the errors."""
+    try:
+        with about("data"):
+            if not folder.strip():
+                raise UserError("missing-value", NO_DATA)
+            found = trainable_data(Path(folder.strip()).expanduser(), store=data_store(root), layout=layout)
+            return _shown(found, name or free_name(found.source, root=root))
+    except FieldError as error:
+        return [gr.skip(), gr.skip(), gr.skip(), None, gr.HTML(visible=False), *errors_of(error)]
+
+
+def check_zip(
+    path: str | None,
+    name: str,
+    progress: gr.Progress = gr.Progress(track_tqdm=True),  # noqa: B008
+    *,
+    root: Path,
+) -> list[Any]:
+    """The same with a zip, whose folder the field then names."""
+    try:
+        with about("data"):
+            if not path:
+                raise UserError("missing-value", NO_DATA)
+            found = trainable_data(Path(path), store=data_store(root))
+            return _shown(found, name or free_name(Path(path), root=root))
+    except FieldError as error:
+        return [gr.skip(), gr.skip(), gr.skip(), None, gr.HTML(visible=False), *errors_of(error)]
+
+
+def _shown(data: TrainableData, name: str) -> list[Any]:
+    asked = (str(data.source), data.layout)
+    found = gr.HTML(data_view.found(data), visible=True)
+    return [*asked, name, Prepared(asked, str(data.folder), data.layout), found, *errors_of(None)]
+
+
+def measure(
+    prepared: Prepared | None,
+    *values: Any,
+    root: Path,
+) -> list[Any]:
+    """Ten steps of the run that the form describes. Returns: `Measured`, and the errors."""
+    try:
+        return [measure_run(_request(prepared, *values), root=root), *errors_of(None)]
+    except FieldError as error:
+        return [None, *errors_of(error)]
+
+
+def describe_length(measured: Measured | None, minutes: float) -> gr.HTML:
+    """How many steps fit; nothing where none was measured."""
+    if measured is None:
+        return gr.HTML(visible=False)
+    return gr.HTML(run_view.length(plan(measured.times, minutes), measured.times), visible=True)
+
+
+def begin(prepared: Prepared | None, measured: Measured | None, *values: Any, root: Path) -> list[Any]:
+    """Start the run. Returns: the list of runs, and the errors."""
+    try:
+        name = start_run(_request(prepared, *values), root=root, known=measured)
+    except FieldError as error:
+        return [gr.skip(), *errors_of(error)]
+    return [gr.Dropdown(live.run_entries(run_reports(root)), value=name), *errors_of(None)]
+
+
+def _request(prepared: Prepared | None, *values: Any) -> RunRequest:
+    """Data that was looked at is not looked at again."""
+    name, data, preset, layout, *rest = values
+    if prepared is not None and prepared.asked == (data.strip(), layout):
+        data, layout = prepared.folder, prepared.layout
+    return run_request(name, data, preset, layout, *rest)
+
+
+def errors_of(error: FieldError | None) -> list[gr.HTML]:
+    """The places beside the fields, all of them empty but that of the mistake."""
+    if error is not None:
+        log_refusal("ecenet.app.tabs.train", error)
+    return [_error(field, error) for field in FIELDS]
+
+
+def _error(field: Field, error: FieldError | None) -> gr.HTML:
+    if error is None or error.field != field:
+        return gr.HTML(visible=False)
+    return gr.HTML(run_view.field_error(str(error)), visible=True)
+
+
+def stop(name: str | None, *, root: Path) -> None:
+    """Ask the run to end."""
+    stop_run(name, root=root)
+
+
+def resume(name: str | None, *, root: Path) -> None:
+    """Go on with the run."""
+    resume_run(name, root=root)

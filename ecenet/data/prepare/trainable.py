@@ -1,0 +1,114 @@
+"""Labelled photos of any kind, a folder or a zip → a folder that `train` reads, and what is in it."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from ecenet.common.errors import UserError
+from ecenet.data.images import thumbnail
+from ecenet.data.layouts.read import Layout
+from ecenet.data.prepare.check import Checked, as_it_is, ready
+from ecenet.data.prepare.options import PrepareOptions
+from ecenet.data.prepare.overview import overlaid
+from ecenet.data.prepare.unpack import unpack_zip
+from ecenet.data.prepare.write import prepare
+from ecenet.data.split import LabelledSplit, evenly_spread
+
+SAMPLES, SAMPLE_SIDE = 6, 320
+"""Photos that are shown under their masks, and their longest side in pixels."""
+
+
+@dataclass(frozen=True)
+class TrainableData:
+    """What a training is started with."""
+
+    source: Path
+    """The folder that was named, or the zip's, unpacked."""
+    folder: Path
+    """The same, or where the data was prepared."""
+    checked: Checked
+    how: str = ""
+    """What prepared labels were taken for; empty where they are read as they are."""
+
+    @property
+    def layout(self) -> Layout:
+        return self.checked.layout
+
+    @property
+    def class_names(self) -> list[str]:
+        return self._splits[0].labels.class_names
+
+    @property
+    def class_colors(self) -> list[list[int]]:
+        return self._splits[0].labels.class_colors
+
+    @property
+    def _splits(self) -> tuple[LabelledSplit, LabelledSplit]:
+        assert self.checked.splits is not None
+        return self.checked.splits
+
+    def samples(self) -> list[tuple[str, Image.Image]]:
+        """(split and file name, the photo under its mask) of a few photos, evenly spread.
+
+        Raises:
+            UserError: a photo cannot be read.
+        """
+        places = [(split, index) for split in self._splits for index in range(len(split))]
+        shown = []
+        for number in evenly_spread(len(places), limit=SAMPLES):
+            split, index = places[number]
+            photo, mask = split.load(index)
+            picture = overlaid(thumbnail(photo, max_side=SAMPLE_SIDE), mask, split.labels.class_colors)
+            shown.append((f"{split.split}: {split.images[index].name}", picture))
+        return shown
+
+
+def trainable_data(source: Path, *, store: Path, layout: Layout = "folder") -> TrainableData:
+    """Look at labelled photos, and prepare them in `store` where `train` does not read them as they are.
+
+    Args:
+        source: a folder, or a zip, which is unpacked in `store`.
+        store: folder for what is unpacked and prepared; the source is never changed.
+        layout: of a publisher, where it cannot be told; `folder` for any.
+    Raises:
+        UserError: nothing that is known lies there, or it cannot be used.
+    """
+    if source.is_file() and source.suffix.lower() == ".zip":
+        source = unpack_zip(source, store)
+    if not source.is_dir():
+        raise UserError(
+            "data-missing", f"Expected a folder of photos and labels, or a zip of one, but {source} is none."
+        )
+    if layout != "folder":
+        return TrainableData(source, source, ready(source, layout))
+    checked, refusal = as_it_is(source)
+    if checked is not None:
+        return TrainableData(source, source, checked)
+    out = store / f"{source.resolve().name}-{_listing_hash(source)}"
+    try:
+        prepared = prepare(source.resolve(), out, PrepareOptions())
+    except UserError as error:
+        raise (refusal or error) from error
+    checked = ready(out, "folder")
+    notes = [*prepared.notes, *checked.notes]
+    how = f"{prepared.kind}: {prepared.how}"
+    return TrainableData(
+        source,
+        out,
+        Checked(checked.title, checked.table, notes, splits=checked.splits, counts=checked.counts),
+        how,
+    )
+
+
+def _listing_hash(root: Path) -> str:
+    """Of names, sizes and times of all files: what is changed is prepared anew."""
+    digest = hashlib.sha256(str(root.resolve()).encode())
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted(files):
+            facts = (Path(folder) / name).lstat()
+            digest.update(f"{folder}/{name}|{facts.st_size}|{facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:12]

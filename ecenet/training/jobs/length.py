@@ -1,0 +1,94 @@
+"""From minutes to steps: what ten steps take here (`ecenet/training/timing.py`), and how many fit."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from math import ceil
+
+from ecenet.common.child_env import child_environment
+from ecenet.common.errors import UserError
+from ecenet.training.config import LONGEST_REST
+from ecenet.training.timing import StepTimes
+
+PATIENCE = 600
+"""Seconds that ten steps may take."""
+LEAST_STEPS = 20
+VALIDATING, MOST_VALIDATIONS = 0.2, 10
+"""Share of the time that validations may take, and how many there are at most."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What steps take, and for which run."""
+
+    words: tuple[str, ...]
+    """After `python -m ecenet`."""
+    times: StepTimes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is."""
+
+    steps: int
+    validate_every: int
+    seconds: float
+    """That it will probably take."""
+
+    @property
+    def words(self) -> list[str]:
+        return ["--steps", str(self.steps), "--validate-every", str(self.validate_every)]
+
+
+def measure(words: list[str], *, nice: int) -> Measured:
+    """Take ten steps of the run that `python -m ecenet WORDS` would begin, in a process as it would have.
+
+    Args:
+        nice: added to this process's.
+    Raises:
+        UserError: the run would fail, or one step takes a minute.
+    """
+    began = time.perf_counter()
+    try:
+        done = subprocess.run(
+            ["nice", "-n", str(nice), sys.executable, "-m", "ecenet.training.timing", *words],
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UserError(
+            "training-failed",
+            f"Expected ten steps within {PATIENCE // 60} minutes, but they take longer here; choose a smaller batch or "
+            "crop, or start from smaller weights.",
+        ) from error
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        begin = max((number for number, line in enumerate(lines) if line.startswith("Error: ")), default=-1)
+        problem = " ".join(lines[begin:]).removeprefix("Error: ")[:600]
+        raise UserError(
+            "training-failed", problem or "It ended without a word, as out of memory; choose a smaller batch."
+        )
+    times = StepTimes(**json.loads(done.stdout.splitlines()[-1]))
+    inside = 5 * times.resting + 5 * times.whole
+    return Measured(tuple(words), replace(times, begin=max(times.begin, time.perf_counter() - began - inside)))
+
+
+def plan(times: StepTimes, minutes: float) -> Plan:
+    """As many steps as fit into the minutes, with as many validations as cost a fifth of them at most."""
+    left = max(60 * minutes - times.begin, 0)
+    validations = max(1, min(MOST_VALIDATIONS, int(VALIDATING * left / times.validation)))
+    left = max(left - validations * times.validation, 0)
+    steps = int(2 * left / (times.resting + times.whole))
+    if steps > 2 * LONGEST_REST:  # the backbone rests for half of the steps, but not for more than that
+        steps = LONGEST_REST + int((left - LONGEST_REST * times.resting) / times.whole)
+    steps = max(steps, LEAST_STEPS)
+    rest = min(steps // 2, LONGEST_REST)
+    seconds = times.begin + rest * times.resting + (steps - rest) * times.whole + validations * times.validation
+    return Plan(steps, ceil(steps / validations), seconds)
