@@ -146,17 +146,26 @@ class Ship:
     """Where the data's classes are others than the weights': a file such as the command `map` proposes."""
     which: Literal["best", "model", "both"] = "best"
     """Of a run: weights of the best validation, of the last step, or the mean of both."""
+    license: str | None = None
+    """Of the weights, for their model card, such as cc-by-4.0."""
 
     def run(self) -> None:
         from ecenet.data.layouts.read import read_data
-        from ecenet.training.publish import figures_table, ship, weights_in
+        from ecenet.training.model_card import figures_table
+        from ecenet.training.publish import ship, weights_in
 
         data = read_data(self.data, self.split, layout=self.layout)
         make_folder(self.out)
         names = ("best", "model") if self.which == "both" else (self.which,)
         sources = [source for folder in self.folders for source in weights_in(folder, names=names)]
         figures = ship(
-            sources, self.out, data=data, classes=self.classes, image_size=self.image_size, map_file=self.map
+            sources,
+            self.out,
+            data=data,
+            classes=self.classes,
+            image_size=self.image_size,
+            map_file=self.map,
+            licence=self.license,
         )
         print(figures_table(figures))
 

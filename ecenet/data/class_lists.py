@@ -8,8 +8,9 @@ from typing import Any
 
 from ecenet.common.errors import UserError
 from ecenet.data.colors import class_colors
-from ecenet.data.labels import IGNORE_INDEX
 
+MAX_CLASSES = 255
+"""The value after the last class means "ignore"."""
 Color = tuple[int, int, int]
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
 THREE = r"(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})"
@@ -30,6 +31,8 @@ class ClassList:
 
     names: list[str] = field(default_factory=list)
     colors: list[Color | None] = field(default_factory=list)
+    title: str = ""
+    """Of the data set, where the file names it."""
 
     @property
     def has_colors(self) -> bool:
@@ -52,21 +55,38 @@ def read_class_list(path: Path) -> ClassList:
     Raises:
         UserError: the file cannot be read, has none of these forms, or names a class twice.
     """
+    found = parse_class_list(path)
+    names = found.names
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None or not 1 <= len(names) <= MAX_CLASSES:
+        problem = f"{twice!r} comes twice" if twice is not None else f"it has {len(names)} classes"
+        raise UserError(
+            "invalid-labels", f"Expected 1 to {MAX_CLASSES} different classes in {path}, but {problem}; correct it."
+        )
+    return found
+
+
+def parse_class_list(path: Path) -> ClassList:
+    """The same without a look at how many there are, or whether one comes twice.
+
+    Raises:
+        UserError: the file cannot be read, or has none of these forms.
+    """
+    title = ""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        entries = _of_json(json.loads(text)) if path.suffix.lower() == ".json" else _of_lines(text)
+        if path.suffix.lower() == ".json":
+            content = json.loads(text)
+            entries = _of_json(content)
+            if isinstance(content, dict) and "classes" in content:
+                title = str(content.get("name", ""))
+        else:
+            entries = _of_lines(text)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(
             "invalid-labels", f"Expected classes in {path}, as {FORMS}; but it cannot be read so ({error}); correct it."
         ) from error
-    names = [name for name, _ in entries]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None or not 1 <= len(names) <= IGNORE_INDEX:
-        problem = f"{twice!r} comes twice" if twice is not None else f"it has {len(names)} classes"
-        raise UserError(
-            "invalid-labels", f"Expected 1 to {IGNORE_INDEX} different classes in {path}, but {problem}; correct it."
-        )
-    return ClassList(names, [color for _, color in entries])
+    return ClassList([name for name, _ in entries], [color for _, color in entries], title)
 
 
 def _of_lines(text: str) -> list[tuple[str, Color | None]]:
@@ -93,20 +113,27 @@ def _of_line(line: str) -> tuple[str, Color | None]:
 def _of_json(content: Any) -> list[tuple[str, Color | None]]:
     if isinstance(content, dict) and {"CLASSES", "PALETTE"} <= {key.upper() for key in content}:
         upper = {key.upper(): value for key, value in content.items()}
-        return [(str(name), _color(color)) for name, color in zip(upper["CLASSES"], upper["PALETTE"], strict=True)]
-    if isinstance(content, dict) and "classes" in content:
+        return [_entry(name, color) for name, color in zip(upper["CLASSES"], upper["PALETTE"], strict=True)]
+    if isinstance(content, dict) and ("classes" in content or not content):
         content = content["classes"]
     if isinstance(content, dict):
-        return [(str(name), _color(color)) for name, color in content.items()]
+        return [_entry(name, color) for name, color in content.items()]
     entries: list[tuple[str, Color | None]] = []
-    for entry in content:
-        if isinstance(entry, dict):
-            entries.append((str(entry["name"]), _color(entry.get("color"))))
-        elif isinstance(entry, list):
-            entries.append((str(entry[0]), _color(entry[1])))
+    for one in content:
+        if isinstance(one, dict):
+            entries.append(_entry(one["name"], one.get("color")))
+        elif isinstance(one, list):
+            entries.append(_entry(one[0], one[1]))
         else:
-            entries.append((str(entry), None))
+            entries.append(_entry(one, None))
     return entries
+
+
+def _entry(name: Any, color: Any) -> tuple[str, Color | None]:
+    try:
+        return str(name), _color(color)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"a bad colour for {name}: {error}") from error
 
 
 def _color(value: Any) -> Color | None:

@@ -1,14 +1,13 @@
 """Class names and colours, as `classes.json` holds them."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from ecenet.common.errors import UserError
-from ecenet.data.colors import class_colors
+from ecenet.data.class_lists import MAX_CLASSES, parse_class_list
 
-IGNORE_INDEX = 255
+IGNORE_INDEX = MAX_CLASSES
 """Mask value of pixels that belong to no class: neither trained on nor scored."""
 
 
@@ -27,52 +26,22 @@ class LabelSet:
 
 
 def read_labels(path: Path) -> LabelSet:
-    """Read `{"name": …, "classes": [{"name": …, "color": [r, g, b]}, …]}`.
+    """Read a list of classes in any form of `ecenet/data/class_lists.py`, `classes.json` above all:
+    `{"name": …, "classes": [{"name": …, "color": [r, g, b]}, …]}`.
 
-    A class without a colour gets one of `class_colors`.
+    A class without a colour gets one of `class_colors`, and a set without a name its folder's.
 
     Raises:
-        UserError: the file is missing, is no JSON, lacks those fields, or names a class twice.
+        UserError: the file is missing, has none of those forms, or names a class twice.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-        entries = content["classes"]
-        names = [str(entry["name"]) for entry in entries]
-        own = class_colors(names) if any("color" not in entry for entry in entries) else []
-        labels = LabelSet(
-            name=str(content.get("name", path.parent.name)),
-            class_names=names,
-            class_colors=[[int(v) for v in entry.get("color") or own[k]] for k, entry in enumerate(entries)],
-        )
-    except FileNotFoundError as error:
+    if not path.exists():
         raise UserError(
             "file-missing",
             f"Expected {path} with the class names and colours, but there is no such file; "
             'write {"classes": [{"name": …, "color": [r, g, b]}, …]}.',
-        ) from error
-    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            "invalid-labels",
-            f'Expected {path} to hold {{"classes": [{{"name": …, "color": [r, g, b]}}, …]}}, '
-            f"but it does not ({error}); correct the file.",
-        ) from error
-    return checked_labels(labels, path)
-
-
-def named_labels(path: Path) -> LabelSet:
-    """Read class names, one a line, in the order of the mask values; `__ignore__` is no class.
-
-    Raises:
-        UserError: the file cannot be read, or names a class twice.
-    """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, ValueError) as error:
-        raise UserError(
-            "invalid-labels", f"Expected a class name on each line of {path}, but it cannot be read ({error})."
-        ) from error
-    names = [line.replace("_background_", "background") for line in lines if line and line != "__ignore__"]
-    return checked_labels(LabelSet(path.parent.name, names, class_colors(names)), path)
+        )
+    found = parse_class_list(path)
+    return checked_labels(LabelSet(found.title or path.parent.name, found.names, found.shown_colors()), path)
 
 
 def checked_labels(labels: LabelSet, path: Path) -> LabelSet:

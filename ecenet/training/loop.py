@@ -27,8 +27,13 @@ from ecenet.training.setup import new_accelerator, new_batches, new_model, new_p
 from ecenet.training.snapshots import save_snapshot, take_snapshot
 from ecenet.training.step import Learner, new_learner, optimisation_step
 
-LOG_EVERY = 20
-"""Steps."""
+LOG_EVERY, LEAST_LOGGED = 20, 50
+"""Steps between two lines of the log, and how many lines a run has at least, if it has as many steps."""
+
+
+def log_every(steps: int) -> int:
+    """Steps between two lines of the log of a run of so many."""
+    return max(1, min(LOG_EVERY, steps // LEAST_LOGGED))
 
 
 def train(config: TrainConfig) -> Evaluation:
@@ -99,7 +104,7 @@ def fit(
             state.step = done = batch.step + 1
             stop_asked = asked_of_any(accelerator, asked=stop.is_set())
             last = done == config.steps or stop_asked
-            if main and done % LOG_EVERY == 0:
+            if main and done % log_every(config.steps) == 0:
                 entry = {name: round(value.item(), 5) for name, value in losses._asdict().items()}
                 progress.set_postfix(entry, refresh=False)
                 lr = config.optimizer.lr * learning_rate_factor(batch.step, config)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ecenet.common.errors import UserError
+from ecenet.common.errors import UserError, disk_errors
 from ecenet.data.split import LabelledSplit
 from ecenet.evaluation.class_map import read_class_map
 from ecenet.evaluation.evaluate import check_classes, count_pixels, score
@@ -14,6 +14,7 @@ from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model, save_model
 from ecenet.model.network import Network
 from ecenet.model.tensor_files import INDEX_FILE, SINGLE_FILE
+from ecenet.training.model_card import model_card
 
 
 def ship(
@@ -24,8 +25,9 @@ def ship(
     classes: int | None,
     image_size: int | None,
     map_file: Path | None = None,
+    licence: str | None = None,
 ) -> dict[str, Any]:
-    """Write `out` as fp16 and put its own scores into its config's recipe.
+    """Write `out` as fp16, put its own scores into its config's recipe, and write a model card.
 
     Args:
         sources: folders of trained models; the weights of several are averaged.
@@ -33,6 +35,7 @@ def ship(
         classes: also measure the mean over the first so many classes.
         image_size: longest side in pixels to predict at, instead of the one trained around.
         map_file: from the weights' classes to the data's, where they differ; see `ecenet/evaluation/class_map.py`.
+        licence: of the weights, by Hugging Face's identifier, such as `cc-by-4.0`; the card says where there is none.
     Returns: the figures, JSON-able: split, images, and mIoU by stage over all and over the first classes.
     """
     trained = load_average(sources)
@@ -59,6 +62,8 @@ def ship(
         figures[f"miou_{classes}"] = score(counts, classes=classes).to_json()["stages"]
     model.recipe = {**model.recipe, "figures": figures}
     save_model(model, out, half=True)
+    with disk_errors(out):
+        (out / "README.md").write_text(model_card(model, figures, title=out.resolve().name, licence=licence), "utf-8")
     return figures
 
 
@@ -96,12 +101,3 @@ def load_average(folders: Sequence[Path]) -> Network:
         first.temperature = 1.0
         first.unsure_below = None
     return first
-
-
-def figures_table(figures: dict[str, Any]) -> str:
-    """The figures as a Markdown table, one row a stage, for the model card."""
-    means = {name.replace("miou_", "mIoU-"): stages for name, stages in figures.items() if name.startswith("miou_")}
-    lines = [f"| stage | {' | '.join(means)} |", f"|---|{'---|' * len(means)}"]
-    for stage in next(iter(means.values())):
-        lines.append(f"| {stage} | {' | '.join(f'{100 * stages[stage]:.1f}' for stages in means.values())} |")
-    return "\n".join(lines)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ecenet.data.class_lists import ClassList, read_class_list
+from ecenet.data.labels import read_labels
 from tests.support.refusals import refused
 
 EXPECTED = ClassList(["sky", "cat's eye", "road 2"], [(70, 130, 180), (255, 0, 16), (1, 2, 3)])
@@ -35,6 +36,24 @@ def test_names_with_colours(tmp_path: Path, suffix: str, text: str) -> None:
     path = tmp_path / f"classes.{suffix}"
     path.write_text("\ufeff" + text, encoding="utf-8")
     assert read_class_list(path) == EXPECTED
+
+
+@pytest.mark.parametrize(("suffix", "text"), FORMS.values(), ids=FORMS)
+def test_data_sets_have_their_classes_in_the_same_forms(tmp_path: Path, suffix: str, text: str) -> None:
+    path = tmp_path / f"classes.{suffix}"
+    path.write_text(text, encoding="utf-8")
+    labels = read_labels(path)
+    assert labels.class_names == EXPECTED.names
+    assert labels.class_colors == [list(color or ()) for color in EXPECTED.colors]
+    assert labels.name == tmp_path.name
+
+
+def test_a_plain_list_of_names_is_enough_to_train(tmp_path: Path) -> None:
+    path = tmp_path / "classes.json"
+    path.write_text(json.dumps(PLAIN))
+    labels = read_labels(path)
+    assert labels.class_names == PLAIN
+    assert len({tuple(color) for color in labels.class_colors}) == 3
 
 
 @pytest.mark.parametrize(("suffix", "text"), [("txt", "\n".join(PLAIN)), ("json", json.dumps(PLAIN))])

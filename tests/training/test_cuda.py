@@ -154,7 +154,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path: Path, compiled: boo
     assert killed.returncode == -signal.SIGKILL
     train(config)
     steps = [entry["step"] for entry in read_metrics(config.out) if "total" in entry]
-    assert steps == [20, 40]
+    assert steps == list(range(1, 41))
     assert Predictor(load_model(config.out / "model")).predict(noise_image(64, 64)).class_names == [
         "sky",
         "grass",

@@ -18,7 +18,7 @@ from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model
 from ecenet.training.config import ModelConfig, TrainConfig
-from ecenet.training.loop import train
+from ecenet.training.loop import log_every, train
 from ecenet.training.setup import new_model
 from tests.support.helpers import changed, tiny_training, write_backbone, write_classes, write_folder
 from tests.support.refusals import refused
@@ -77,7 +77,7 @@ def initial_weights(config: TrainConfig) -> dict[str, Tensor]:
 
 def test_a_run_leaves_a_model_and_its_validations(config: TrainConfig, whole: Path) -> None:
     entries = metrics(whole)
-    assert [entry["step"] for entry in entries] == [2, 4, 6]
+    assert [entry["step"] for entry in entries if "val" in entry] == [2, 4, 6]
     model = load_model(whole / "model")
     assert model.class_names == ["sky", "grass", "cat"]
     assert model.image_size == 64
@@ -87,6 +87,11 @@ def test_a_run_leaves_a_model_and_its_validations(config: TrainConfig, whole: Pa
     confusion: Any = result.pop("confusion")  # too long for a log line
     assert sum(map(sum, confusion)) == 2 * 62 * 62, "all pixels but the frame"
     assert {**result, **times} == {**entries[-1]["val"], **times}
+
+
+@pytest.mark.parametrize(("steps", "every"), [(6, 1), (99, 1), (100, 2), (999, 19), (1000, 20), (100_000, 20)])
+def test_losses_are_logged_at_least_every_fiftieth_of_a_run(steps: int, every: int) -> None:
+    assert log_every(steps) == every
 
 
 def test_the_saved_model_is_the_average_not_the_last_weights(whole: Path) -> None:
@@ -110,7 +115,7 @@ def test_a_killed_and_resumed_run_ends_bit_for_bit_like_a_whole_one(
         train(killed)
     monkeypatch.undo()
     assert checkpoint(killed.out)["step"] == 3
-    assert [entry["step"] for entry in metrics(killed.out)] == [2, 4]
+    assert [entry["step"] for entry in metrics(killed.out) if "val" in entry] == [2, 4]
     with (killed.out / "metrics.jsonl").open("a") as file:
         file.write('{"step": 5, "to')  # what a kill leaves of a line
 
@@ -119,7 +124,8 @@ def test_a_killed_and_resumed_run_ends_bit_for_bit_like_a_whole_one(
     train(changed(killed, workers=1, save_every=2))
     assert_equal(checkpoint(killed.out), checkpoint(whole))
     assert_equal(load_model(killed.out / "model").state_dict(), load_model(whole / "model").state_dict())
-    assert [entry["step"] for entry in metrics(killed.out)] == [2, 4, 6]
+    assert [entry["step"] for entry in metrics(killed.out) if "val" in entry] == [2, 4, 6]
+    assert [entry["step"] for entry in metrics(killed.out) if "total" in entry] == [1, 2, 3, 4, 5, 6]
     assert not list(killed.out.glob("*.part"))
 
 

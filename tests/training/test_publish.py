@@ -41,6 +41,30 @@ def test_shipped_weights_are_fp16_and_carry_their_own_scores(
     assert "| final |" in capsys.readouterr().out
 
 
+def test_the_model_card_says_classes_scores_data_licence_and_use(tmp_path: Path, data: Path) -> None:
+    model, out = small_model(), tmp_path / "meadow"
+    model.recipe = {"data": "farm", "train": {"steps": 300, "batch_size": 4, "start_from": "everyday"}}
+    save_model(model, tmp_path / "best")
+    assert main(["ship", str(tmp_path / "best"), "--out", str(out), "--data", str(data), "--license", "cc-by-4.0"]) == 0
+    card = (out / "README.md").read_text()
+    figures = json.loads((out / "config.json").read_text())["recipe"]["figures"]
+    assert card.startswith("---\nlicense: cc-by-4.0\n")
+    assert "More Information Needed" not in card
+    assert "sky, grass and cat" in card
+    assert f"| final | {100 * figures['miou_3']['final']:.1f} |" in card
+    assert "2 photos of the split `val` of tiny" in card
+    assert "farm for 300 steps of 4 images, starting from `everyday`" in card
+    assert "ecenet predict" in card
+
+
+def test_weights_without_a_licence_say_so(tmp_path: Path, data: Path) -> None:
+    save_model(small_model(), tmp_path / "best")
+    assert main(["ship", str(tmp_path / "best"), "--out", str(tmp_path / "out"), "--data", str(data)]) == 0
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "license:" not in card
+    assert "Nobody has named a licence" in card
+
+
 def test_figures_may_be_of_data_with_other_classes(tmp_path: Path, data: Path) -> None:
     run, out, to_data = tmp_path / "run", tmp_path / "out", tmp_path / "map.json"
     save_model(small_model(), run / "best")

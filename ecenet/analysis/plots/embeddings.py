@@ -179,10 +179,11 @@ def centroid_heatmap(similarity: np.ndarray, *, labels: Sequence[str], title: st
     """(C, C) cosine similarities between classes as coloured cells, with their numbers where they fit.
 
     Colours reach from the least to the greatest between two classes, which may be as near to each other as 0.95 and
-    0.99; a class beside itself, always 1, has no cell.
+    0.99; a class beside itself, always 1, has no cell. Two classes have one number, which needs no scale.
     """
     count = len(labels)
     apart = np.where(np.eye(count, dtype=bool), np.nan, similarity)
+    scale = {"showscale": False, "zmin": -1, "zmax": 1} if count == 2 else {"colorbar": {"thickness": 12}}
     figure = go.Figure(
         go.Heatmap(
             z=apart,
@@ -192,7 +193,7 @@ def centroid_heatmap(similarity: np.ndarray, *, labels: Sequence[str], title: st
             texttemplate="%{z:.2f}" if count <= 8 else None,
             hovertemplate="%{y} and %{x}: cosine %{z:.3f}<extra></extra>",
             hoverongaps=False,
-            colorbar={"thickness": 12},
+            **scale,
         )
     )
     figure.update_layout(

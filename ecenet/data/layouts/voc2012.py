@@ -10,7 +10,7 @@ Tools export their users' data in this layout, too: `class_names.txt` then has t
 from pathlib import Path
 
 from ecenet.common.errors import UserError
-from ecenet.data.labels import LabelSet, named_labels
+from ecenet.data.labels import LabelSet, read_labels
 from ecenet.data.layouts.pairing import files_of_stems, find_home, pair_files, published_labels, read_list
 from ecenet.data.split import LabelledSplit, read_indices
 
@@ -54,4 +54,4 @@ def _labels(home: Path) -> LabelSet:
         )
     if not (home / "class_names.txt").is_file():
         return published_labels("voc2012")
-    return named_labels(home / "class_names.txt")
+    return read_labels(home / "class_names.txt")

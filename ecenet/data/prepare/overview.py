@@ -9,7 +9,7 @@ from ecenet.data.images import load_image, thumbnail
 from ecenet.data.labels import IGNORE_INDEX
 
 CELL, COLUMNS = 320, 4
-OPACITY = 0.6
+OPACITY = 0.5
 LINE = 18
 
 

@@ -19,7 +19,7 @@ from ecenet.data.layouts.read import read_data
 from ecenet.data.loading import Batch
 from ecenet.data.split import class_pixels
 from ecenet.training.config import StartConfig, TrainConfig
-from ecenet.training.loop import LOG_EVERY
+from ecenet.training.loop import LOG_EVERY, log_every
 from ecenet.training.presets import option_words
 from ecenet.training.run_folder import read_metrics
 from ecenet.training.settings import options
@@ -86,8 +86,9 @@ def process_ratio(config: TrainConfig, *, steps: int = 3 * LOG_EVERY, threads: i
         for processes in (1, 2):
             out = Path(folder) / f"{processes}"
             _run_training(replace(measured, out=out), processes=processes, threads=threads // processes)
-            seconds = [entry["seconds"] / LOG_EVERY for entry in read_metrics(out) if "seconds" in entry][1:]
-            speeds[processes] = config.batch_size / float(np.median(seconds))
+            logged = [entry for entry in read_metrics(out) if "seconds" in entry and entry["step"] > LOG_EVERY]
+            seconds = float(np.median([entry["seconds"] / log_every(steps) for entry in logged]))
+            speeds[processes] = config.batch_size / seconds
     return {
         "images a second, one process": round(speeds[1], 2),
         "images a second, two processes": round(speeds[2], 2),

@@ -48,20 +48,20 @@ def build(*, megabytes: int) -> Form:
         megabytes: of the largest file that can be uploaded.
     """
     errors: dict[Field, gr.HTML] = {}
-    with gr.Group(elem_classes="ece-step"):
+    with gr.Column(elem_classes="ece-step"):
         gr.Markdown("## 1. Your labelled photos")
         zipped = gr.File(
-            label=f"Drop a .zip of photos and labels, up to {megabytes} MB",
+            label=f"A .zip of them, up to {megabytes} MB",
             file_types=[".zip"],
             type="filepath",
             height=110,
             elem_id="run-zip",
         )
-        data, layout = data_fields("or name their folder", elem_id="run")
+        data, layout = data_fields("Or their folder", elem_id="run")
         check = gr.Button("Check the data", elem_id="check-data")
         errors["data"] = _error("data")
         found = gr.HTML(visible=False, elem_id="run-data-found")
-    with gr.Group(elem_classes="ece-step"):
+    with gr.Column(elem_classes="ece-step"):
         gr.Markdown("## 2. Start from")
         starts = sorted(shipped_weights(), key=lambda weights: weights != DEFAULT_WEIGHTS)
         start_from = gr.Dropdown(
@@ -74,7 +74,7 @@ def build(*, megabytes: int) -> Form:
             elem_id="run-start-from",
         )
         errors["start"] = _error("start")
-    with gr.Group(elem_classes="ece-step"):
+    with gr.Column(elem_classes="ece-step"):
         gr.Markdown("## 3. How long")
         minutes = gr.Slider(
             2,

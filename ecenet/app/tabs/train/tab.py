@@ -62,9 +62,9 @@ def build(
     seen, finished = gr.State(live.Seen()), gr.State(())
     prepared, measured = gr.State(None), gr.State(None)
     with gr.Row():
-        with gr.Column(scale=2, min_width=300):
+        with gr.Column(scale=1, min_width=300):
             form = run_form.build(megabytes=registry.limits.megabytes)
-        with gr.Column(scale=3, min_width=300):
+        with gr.Column(scale=1, min_width=300):
             gr.Markdown("## 4. Watch it learn", elem_classes="ece-step-title")
             chosen = gr.Dropdown([], label="Run", filterable=False, interactive=True, elem_id="run-picker")
             status = gr.HTML(run_view.status(None), elem_id="run-status")

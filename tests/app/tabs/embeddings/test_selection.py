@@ -175,5 +175,7 @@ def test_heat_map_compares_the_classes_of_the_selected_stage() -> None:
     assert list(drawn.x) == CLASS_NAMES
     assert np.isnan(np.diagonal(drawn.z)).all(), "1 of every class to itself would take the colours of all others"
     assert (drawn.z[0, 1], drawn.z[2, 1], drawn.zmin, drawn.zmax) == (0.95, 0.99, None, None)
+    pair = centroid_heatmap(similarity[:2, :2], labels=CLASS_NAMES[:2], title="").data[0]
+    assert (pair.showscale, pair.zmin, pair.zmax) == (False, -1, 1), "one number needs no scale around itself"
     assert not embeddings.render_heatmap(current, (current.key, "none")).visible
     assert not embeddings.render_heatmap(None, ("", "")).visible
