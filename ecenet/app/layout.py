@@ -61,17 +61,16 @@ def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -
                     drawn["pixel"] = pixel.build(session, selection)
                 with gr.Tab("Class embeddings", id="class-embeddings"):
                     drawn["class-embeddings"] = embeddings.build(
-                        session, selection, projected, umap=umap, registry=registry
+                        session, selection, projected, umap=umap, registry=registry, runs=runs
                     )
                 with gr.Tab("What if", id="what-if"):
                     drawn["what-if"] = what_if.build(session, selection, registry=registry)
                 with gr.Tab("Compare", id="compare"):
                     drawn["compare"] = compare.build(session, selection, registry=registry)
                 with gr.Tab("Evaluate", id="evaluate"):
-                    evaluation = evaluate.build(
-                        session, selection, shown_tab, tabs=tabs, registry=registry, local_files=runs is not None
+                    drawn["evaluate"] = evaluate.build(
+                        session, selection, shown_tab, tabs=tabs, registry=registry, runs=runs
                     )
-                    drawn["evaluate"] = [evaluation]
                 with gr.Tab("Train", id="train") as train_tab:
                     if runs is None:
                         train.build_closed()

@@ -20,6 +20,7 @@ from ecenet.app.state.reference_bank import Reference, find_reference
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Session
 from ecenet.app.static_files import STATIC
+from ecenet.app.tabs import own_bank
 from ecenet.app.tabs.embeddings import consistency, panels
 from ecenet.app.tabs.embeddings.events import picked_point, picked_points, point_of, select_point, up_to_date
 from ecenet.inference.prediction import Prediction, stage_title
@@ -47,12 +48,19 @@ class Fields(NamedTuple):
 
 
 def build(
-    session: gr.State, selection: gr.State, current: gr.State, *, umap: UmapWorker, registry: ModelRegistry
+    session: gr.State,
+    selection: gr.State,
+    current: gr.State,
+    *,
+    umap: UmapWorker,
+    registry: ModelRegistry,
+    runs: Path | None,
 ) -> list[Subscription]:
     """Lay out the tab.
 
     Args:
         current: holds the `EmbeddingMap` that is shown.
+        runs: folder of the runs whose banks can be made here; None where there are none.
     """
     gr.set_static_paths([PLOTLY_JS])
     drawn, key, refits = gr.State(Drawn()), gr.State(""), gr.State(0)
@@ -86,6 +94,7 @@ def build(
             lines = gr.Checkbox(True, label="Lines through stages", elem_id="trajectories")
             reference = gr.Checkbox(True, label="Reference photos", elem_id="reference")
             refit = gr.Button("Refit", size="sm", elem_id="refit")
+            bank = own_bank.build(session, selection, registry=registry, runs=runs, elem_id="make-map-bank")
     fields = _projection_fields()
     note = gr.Markdown(elem_id="projection-note")
     with gr.Row():
@@ -126,7 +135,7 @@ def build(
     for clicked in (picture, neighbors, picked):
         clicked.point(choose_point, [session, selection, current], selection, **EACH)
     picture.lasso(show_picked, [session, current, names], picked, **EACH)
-    return [view, marked, lying]
+    return [view, marked, lying, *([bank] if bank else [])]
 
 
 def _projection_fields() -> Fields:
@@ -195,7 +204,7 @@ def render(
     timer = gr.Timer(active=current.projection.waiting)
     return [
         value,
-        map_note(current),
+        panels.map_note(current),
         panels.quality(current.quality),
         timer,
         current,
@@ -230,23 +239,6 @@ def map_value(current: EmbeddingMap, names: Sequence[str], *, color_by: ColorBy,
         is_reference=current.is_reference,
     )
     return f'{{"key": "{current.key}", "figure": {figure.to_json()}}}'
-
-
-def map_note(current: EmbeddingMap) -> str:
-    """How the picture was made, in Markdown."""
-    projection, count = current.projection, len(current.points)
-    if not count:
-        return "No class covers that much of a photo: lower the minimum area."
-    photos = "one photo" if len(current.predictions) == 1 else f"{len(current.predictions)} photos"
-    others = int(current.is_reference.sum())
-    if others:
-        photos += f", and {others} points of reference photos"
-    note = f"**{projection.method}** of {count - others} points from {photos}. {projection.note}"
-    if projection.placed:
-        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together."
-    if projection.method == "t-SNE":
-        note += "t-SNE cannot place new points: another photo changes the whole map."
-    return note
 
 
 def render_selected(

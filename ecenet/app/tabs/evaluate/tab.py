@@ -2,7 +2,7 @@
 
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -18,12 +18,22 @@ from ecenet.analysis.plots.quality import quality_curves
 from ecenet.app.error_toasts import show_errors
 from ecenet.app.state.events import EACH, LATEST, MODEL_EACH, Subscription, event_data
 from ecenet.app.state.model_registry import ModelRegistry
-from ecenet.app.state.reference_bank import find_bank
+from ecenet.app.state.run_bank import lacks_bank
 from ecenet.app.state.select_events import required_file
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Session
+from ecenet.app.tabs import own_bank
 from ecenet.app.tabs.evaluate.images import Listing, image_cards, image_names, open_data, open_image
-from ecenet.app.tabs.evaluate.tables import about_bank, confusion_table, leaves_out, occurring_classes, spread_table
+from ecenet.app.tabs.evaluate.source import source_of
+from ecenet.app.tabs.evaluate.tables import (
+    NO_BANK,
+    NO_RUN_BANK,
+    about_bank,
+    confusion_table,
+    leaves_out,
+    occurring_classes,
+    spread_table,
+)
 from ecenet.app.widgets.data_fields import data_fields
 from ecenet.app.widgets.markup import empty_state, on_click
 from ecenet.common.errors import UserError
@@ -34,22 +44,12 @@ from ecenet.evaluation.metrics import intersection_over_union
 from ecenet.inference.prediction import stage_title
 
 LISTED = 8
-NO_BANK = (
-    "These weights have no bank beside them. Make one with `python -m ecenet embed --weights … --data … --split val "
-    "--out val.parquet` and open it here."
-)
 CLICK = on_click(
     "[data-truth]",
     "cell",
     "{truth: Number(picked.dataset.truth), predicted: Number(picked.dataset.predicted)}",
 )
 CLICK_IMAGE = on_click("[data-image]", "card", "{index: Number(picked.dataset.image)}")
-
-
-class Source(NamedTuple):
-    bank: EmbeddingBank
-    own: bool
-    """Opened by the visitor, rather than found beside the weights."""
 
 
 def build(
@@ -59,15 +59,17 @@ def build(
     *,
     tabs: gr.Tabs,
     registry: ModelRegistry,
-    local_files: bool,
-) -> Subscription:
+    runs: Path | None,
+) -> list[Subscription]:
     """Lay out the tab.
 
     Args:
         shown_tab: holds the id of the tab that is shown.
         tabs: of the page; the first is opened with an image that somebody clicks.
-        local_files: whether visitors may name a folder of this machine.
+        runs: folder of the runs whose banks can be made here; None where strangers can reach the app, who must not
+            name a folder of this machine either.
     """
+    local_files = runs is not None
     opened, listing = gr.State(None), gr.State(None)
     gr.Markdown(
         "What a whole split says: confusions, and how far each class's embeddings keep from their nearest rival. Click "
@@ -85,6 +87,7 @@ def build(
             min_width=180,
             elem_id="open-bank",
         )
+    bank_button = own_bank.build(session, selection, registry=registry, runs=runs, elem_id="make-bank")
     with gr.Row(visible=local_files):
         folder, layout = data_fields("Data folder, to see the images", elem_id="bank")
     with gr.Row():
@@ -122,7 +125,7 @@ def build(
 
     def draw(session: Session, selection: Selection, opened: EmbeddingBank | None, whole: bool) -> tuple[Any, ...]:
         return (
-            *render(session, selection, opened, registry=registry, whole=whole),
+            *render(session, selection, opened, registry=registry, whole=whole, can_make=local_files),
             render_quality(session, opened, registry=registry),
             render_whole(session, selection, opened, registry=registry),
         )
@@ -174,15 +177,7 @@ def build(
         return added, looked_at, gr.Tabs(selected="segment"), "segment"
 
     images.card(select_image, [*where, listing, folder, layout], [session, selection, tabs, shown_tab], **MODEL_EACH)
-    return view
-
-
-def source_of(session: Session, opened: EmbeddingBank | None, *, registry: ModelRegistry) -> Source | None:
-    """The bank that was opened, as long as its model is the chosen one; else the one beside the weights."""
-    if opened is not None and opened.about["weights_hash"] == registry.open(session.model).weights_hash:
-        return Source(opened, own=True)
-    bank = find_bank(registry, session.model)
-    return None if bank is None else Source(bank, own=False)
+    return [view, *([bank_button] if bank_button else [])]
 
 
 def render(
@@ -192,15 +187,17 @@ def render(
     *,
     registry: ModelRegistry,
     whole: bool = False,
+    can_make: bool = False,
 ) -> tuple[str, str, Listing | None, str]:
     """What the bank is, the confusion matrix, the worst images, and the classes' spread; all at the selected stage.
 
     Args:
         whole: the matrix with all classes, however many there are.
+        can_make: whether a button makes the bank of a run.
     """
     source = source_of(session, opened, registry=registry)
     if source is None:
-        return empty_state(NO_BANK), "", None, ""
+        return empty_state(NO_RUN_BANK if can_make and lacks_bank(registry, session.model) else NO_BANK), "", None, ""
     bank, stage = source.bank, session.embedding_stage(selection)
     names, colors = bank.about["class_names"], bank.about["class_colors"]
     confusion = stage_confusion(bank, stage)

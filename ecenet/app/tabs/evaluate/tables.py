@@ -7,6 +7,14 @@ from ecenet.app.widgets.markup import color_swatch, escape
 from ecenet.evaluation.bank import EmbeddingBank
 from ecenet.inference.prediction import stage_title
 
+NO_BANK = (
+    "These weights have no bank beside them. Make one with `python -m ecenet embed --weights … --data … --split val "
+    "--out val.parquet` and open it here."
+)
+NO_RUN_BANK = (
+    "This run has no bank yet: the button makes it from the photos that the run learned from. Or open one of its "
+    "validation photos, made with `python -m ecenet embed --split val`."
+)
 MAX_CLASSES = 12
 """Rows of the confusion matrix, as far as it is not asked for whole: the classes with most pixels. One more is shown
 where the others would be that one alone."""
