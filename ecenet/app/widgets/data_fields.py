@@ -6,12 +6,16 @@ import gradio as gr
 
 from ecenet.data.layouts.read import Layout
 
-LAYOUT_TITLES = {"folder": "images/, masks/, classes.json"}
+FOLDER_TITLE = "images/, masks/, classes.json"
 
 
-def data_fields(label: str, *, elem_id: str) -> tuple[gr.Textbox, gr.Dropdown]:
-    """A folder and the layout of the data in it; their elements are `ID-data` and `ID-layout`."""
-    layouts = [(LAYOUT_TITLES.get(layout, layout), layout) for layout in get_args(Layout)]
+def data_fields(label: str, *, elem_id: str, folder_title: str = FOLDER_TITLE) -> tuple[gr.Textbox, gr.Dropdown]:
+    """A folder and the layout of the data in it; their elements are `ID-data` and `ID-layout`.
+
+    Args:
+        folder_title: what the layout `folder` is called.
+    """
+    layouts = [(folder_title if layout == "folder" else layout, layout) for layout in get_args(Layout)]
     folder = gr.Textbox(
         label=label,
         placeholder="/data/camvid",

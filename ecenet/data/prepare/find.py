@@ -43,8 +43,8 @@ def find_labelled(root: Path, *, images: str | None = None, masks: str | None = 
         return text
     raise UserError(
         "data-missing",
-        f"{EXPECTED}\nFound in {root}: {_inventory(root)}. Name the photos and the masks "
-        "with --images and --masks, such as --images '*_sat.jpg' --masks '*_map.png'.",
+        f"{EXPECTED}\nFound in {root}: {_inventory(root)}. If these are photos and masks, tell them apart by patterns: "
+        f"python -m ecenet data prepare {root} --out NEW --images '*_sat.jpg' --masks '*_map.png'.",
     )
 
 

@@ -57,7 +57,7 @@ def build(*, megabytes: int) -> Form:
             height=110,
             elem_id="run-zip",
         )
-        data, layout = data_fields("Or their folder", elem_id="run")
+        data, layout = data_fields("Or their folder", elem_id="run", folder_title="any: found by the check")
         check = gr.Button("Check the data", elem_id="check-data")
         errors["data"] = _error("data")
         found = gr.HTML(visible=False, elem_id="run-data-found")

@@ -19,6 +19,8 @@ from ecenet.training.jobs.status import run_reports
 
 NO_DATA = "Expected the folder of labelled photos, got nothing; name it, or drop a zip."
 
+MEASURING = "Measuring ten steps"
+
 
 class Prepared(NamedTuple):
     """Data that was looked at, so that a start need not do it again."""
@@ -75,10 +77,12 @@ def _shown(data: TrainableData, name: str) -> list[Any]:
 
 def measure(
     prepared: Prepared | None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
     *values: Any,
     root: Path,
 ) -> list[Any]:
     """Ten steps of the run that the form describes. Returns: `Measured`, and the errors."""
+    progress(None, desc=MEASURING)
     try:
         return [measure_run(_request(prepared, *values), root=root), *errors_of(None)]
     except FieldError as error:
@@ -92,10 +96,20 @@ def describe_length(measured: Measured | None, minutes: float) -> gr.HTML:
     return gr.HTML(run_view.length(plan(measured.times, minutes), measured.times), visible=True)
 
 
-def begin(prepared: Prepared | None, measured: Measured | None, *values: Any, root: Path) -> list[Any]:
+def begin(
+    prepared: Prepared | None,
+    measured: Measured | None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+    *values: Any,
+    root: Path,
+) -> list[Any]:
     """Start the run. Returns: the list of runs, and the errors."""
     try:
-        name = start_run(_request(prepared, *values), root=root, known=measured)
+        request = _request(prepared, *values)
+        with about("more"):
+            measures = request.lasts_minutes and measured is None
+        progress(None, desc=MEASURING if measures else "Starting")
+        name = start_run(request, root=root, known=measured)
     except FieldError as error:
         return [gr.skip(), *errors_of(error)]
     return [gr.Dropdown(live.run_entries(run_reports(root)), value=name), *errors_of(None)]
