@@ -13,12 +13,12 @@ from ecenet.analysis.plots.training import MAX_POINTS, loss_curves, miou_curves,
 from ecenet.app.layout import build_app
 from ecenet.app.server.options import Options, is_public
 from ecenet.app.state.model_registry import ModelRegistry
-from ecenet.app.tabs.train import form, live
+from ecenet.app.tabs.train import form, handlers, live
 from ecenet.app.tabs.train import render as run_view
 from ecenet.inference.weights import save_model
 from ecenet.training.jobs.status import run_reports
 from ecenet.training.presets import RECIPES
-from tests.support.helpers import noise_image, small_model
+from tests.support.helpers import noise_image, small_model, write_folder
 from tests.support.refusals import refused
 
 STAGES = {"ece": 0.4, "stage4": 0.5, "final": 0.6}
@@ -59,6 +59,7 @@ def test_no_runs_yet(tmp_path: Path) -> None:
     assert not sent[RESUME].interactive
     assert not sent[TIMER].active
     assert sent[FINISHED] == ()
+    assert not sent[OPEN].visible
 
 
 def test_the_newest_run_is_shown_first_and_a_choice_stays(tmp_path: Path) -> None:
@@ -207,3 +208,51 @@ def test_a_backbone_of_ones_own_takes_the_place_of_weights_to_start_from() -> No
 def test_what_is_no_number_is_refused(text: str) -> None:
     with refused("invalid-value", "Batch", 0, repr(text)):
         form.run_request("mine", "/data", "none", "folder", "none", "", "", text, "", "")
+
+
+def shown_errors(sent: list[Any]) -> dict[str, str]:
+    """What stands beside the fields, of answers that end with it."""
+    return {
+        field: error.value for field, error in zip(form.FIELDS, sent[-len(form.FIELDS) :], strict=True) if error.visible
+    }
+
+
+def test_data_is_shown_and_fills_the_fields(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "my data", images=3)
+    sent = handlers.check_data(f" {root} ", "folder", "", root=tmp_path / "r")
+    folder, layout, name, prepared, found, *errors = sent
+    assert (folder, layout, name) == (str(root), "folder", "my-data-1")
+    assert prepared == handlers.Prepared((str(root), "folder"), str(root), "folder")
+    assert "3 classes, 3 photos to train on, 3 to validate" in found.value
+    assert found.value.count("<img") == 6
+    assert not shown_errors(errors)
+    assert handlers.check_data(str(root), "folder", "own", root=tmp_path / "r")[2] == "own", (
+        "a name that is there stays"
+    )
+
+
+@pytest.mark.parametrize("folder", ["", "/nowhere <b>"])
+def test_data_that_cannot_be_used_is_told_beside_its_field(tmp_path: Path, folder: str) -> None:
+    sent = handlers.check_data(folder, "folder", "", root=tmp_path)
+    assert set(shown_errors(sent)) == {"data"}
+    assert "<b>" not in shown_errors(sent)["data"]
+    assert sent[3] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": "../up"}, "name"),
+        ({"data": "/nowhere"}, "data"),
+        ({"backbone": "/nowhere.safetensors"}, "start"),
+        ({"more": "--nothing 1"}, "more"),
+        ({"steps": "0"}, "more"),
+    ],
+)
+def test_a_start_that_is_refused_says_so_beside_the_field(tmp_path: Path, changes: dict[str, str], field: str) -> None:
+    values = {"name": "mine", "data": str(write_folder(tmp_path / "data")), "preset": None, "layout": "folder"}
+    values |= {"start": "none", "backbone": "", "steps": "9", "batch": "", "crop": "", "more": ""}
+    sent = handlers.begin(None, None, gr.Progress(), *(values | changes).values(), 10, root=tmp_path / "runs")
+    assert list(shown_errors(sent)) == [field]
+    assert skipped(sent[0])
+    assert not list((tmp_path / "runs").rglob("launch.json"))
