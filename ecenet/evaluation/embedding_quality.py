@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.linear_model import Ridge, RidgeClassifier
@@ -38,6 +38,13 @@ class StageQuality:
     """Embeddings that were measured: masks of at least `MIN_AREA` and `MIN_IOU`, of classes that two photos have."""
     classes: int
     """Classes that at least two photos have; the embedding of any other has no partner to be near to."""
+
+
+class StageScores(NamedTuple):
+    """How well embeddings of one stage keep classes apart, as in `StageQuality`; NaN where there is nothing to tell."""
+
+    purity: float
+    silhouette: float
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from ecenet.analysis.embeddings.embedding_map import EmbeddingMap, MapRequest, draw_map
 from ecenet.analysis.embeddings.projection import ProjectionOptions
 from ecenet.app.state.session import Photo, Session
-from ecenet.app.tabs.embeddings import tab as embeddings
+from ecenet.app.tabs.embeddings import render as embeddings
 from ecenet.inference.predictor import Predictor
 from tests.support.fitters import ScriptedFitter
 from tests.support.predictions import STAGES, make_prediction
@@ -31,6 +31,7 @@ def map_of(session: Session, *, dimensions: int = 2) -> EmbeddingMap:
 def render(session: Session, current: EmbeddingMap | None = None, drawn: Any = None, **changes: Any) -> list[Any]:
     """Of a registry whose model has no reference bank, unless one is given."""
     defaults: dict[str, Any] = {
+        "by_stage": False,
         "color_by": "class",
         "lines": True,
         "with_reference": True,

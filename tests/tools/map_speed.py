@@ -21,11 +21,12 @@ from ecenet.app.tabs.embeddings.tab import MAP_JS
 from tests.support.web.browsing import started_browser
 
 CLASSES, STAGES, OWN = 13, ("ece", "stage4", "stage3", "stage2", "stage1"), 20
-PAGE = """<!doctype html><div id="map"><div class="ece-plot" style="width: 900px; height: 600px"></div></div>
+PAGE = """<!doctype html><div id="map"><div class="ece-plot" style="width: 900px; height: 600px"></div>
+<div class="ece-stage-maps"></div></div>
 <script src="{plotly}"></script>
 <script>
 const watchers = {{}};
-const props = {{ value: {value}, ring: null }};
+const props = {{ value: {value}, ring: null, stage: null }};
 const started = performance.now();
 window.said = [];
 new Function('element', 'props', 'trigger', 'watch', {script})(

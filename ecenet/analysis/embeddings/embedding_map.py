@@ -10,6 +10,7 @@ import numpy as np
 from ecenet.analysis.embeddings.cosine import Quality, score_projection, unit_vectors
 from ecenet.analysis.embeddings.points import EmbeddingPoints, embedding_points, with_reference
 from ecenet.analysis.embeddings.projection import Fitter, Projection, ProjectionOptions, place, project
+from ecenet.evaluation.embedding_quality import StageScores, class_silhouette, neighbour_purity
 from ecenet.inference.prediction import Prediction
 
 KEPT_KEYS = 4
@@ -24,6 +25,8 @@ class MapRequest:
     """Classes that cover no more of their image are left out."""
     refits: int = 0
     """How often a fit of everything was asked for."""
+    by_stage: bool = False
+    """A picture of each stage, in which classes stay near where they were, instead of one of all stages together."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def draw_map(
     if base is not None and not base.projection.waiting:
         projection = _grown(base, predictions, points, fitter=fitter)
     if projection is None:
-        projection = project(points.vectors, request.options, fitter=fitter)
+        projection = _project(points, request, fitter=fitter)
     if projection.waiting and previous is not None and previous.shows(predictions):
         return previous  # it waits, too
     return EmbeddingMap(
@@ -94,7 +97,7 @@ def draw_map(
         points=points,
         unit=unit_vectors(points.vectors),
         projection=projection,
-        quality=score_projection(points.vectors, projection.coordinates, points.class_index),
+        quality=_quality(points, projection.coordinates, by_stage=request.by_stage),
         reference=reference,
         earlier_keys=earlier_keys,
     )
@@ -114,9 +117,44 @@ def _earlier_keys(
     return (previous.key, *previous.earlier_keys)[:KEPT_KEYS]
 
 
+def _project(points: EmbeddingPoints, request: MapRequest, *, fitter: Fitter) -> Projection:
+    rows = points.stage_rows() if request.by_stage else None
+    return project(points.vectors, request.options, fitter=fitter, rows=rows)
+
+
+def _quality(points: EmbeddingPoints, coordinates: np.ndarray, *, by_stage: bool) -> Quality:
+    """Of one picture, or the mean of each stage's."""
+    if not by_stage:
+        return score_projection(points.vectors, coordinates, points.class_index)
+    of_stages = [
+        score_projection(points.vectors[members], coordinates[members], points.class_index[members])
+        for members in (points.stage == name for name in points.stage_rows().sequence)
+    ]
+    trust = [one.trustworthiness for one in of_stages if one.trustworthiness is not None]
+    silhouette = [one.silhouette for one in of_stages if one.silhouette is not None]
+    return Quality(
+        float(np.mean(trust)) if trust else None,
+        float(np.mean(silhouette)) if silhouette else None,
+        sum(one.judged for one in of_stages),
+    )
+
+
+def stage_scores(drawn: EmbeddingMap) -> dict[str, StageScores]:
+    """How well each stage keeps the classes of the shown points apart, in the original space."""
+    points = drawn.points
+    members = {name: points.stage == name for name in points.stage_rows().sequence}
+    return {
+        name: StageScores(
+            purity=neighbour_purity(drawn.unit[rows], points.class_index[rows], points.image[rows]),
+            silhouette=class_silhouette(drawn.unit[rows], points.class_index[rows]),
+        )
+        for name, rows in members.items()
+    }
+
+
 def _reference_map(reference: EmbeddingPoints, request: MapRequest, *, fitter: Fitter) -> EmbeddingMap:
     """The reference alone: never shown, so nothing is measured on it."""
-    projection = project(reference.vectors, request.options, fitter=fitter)
+    projection = _project(reference, request, fitter=fitter)
     nothing = Quality(None, None, 0)
     return EmbeddingMap("", request, (), reference, reference.vectors, projection, nothing, reference)
 
@@ -141,7 +179,8 @@ def _grown(
     fitted = len(previous.points) - projection.placed
     if not is_new.any() or placed > fitted:
         return None
-    where = place(projection, points.vectors[is_new], fitter=fitter)
+    stage = points.stage[is_new] if previous.request.by_stage else None
+    where = place(projection, points.vectors[is_new], fitter=fitter, stage=stage)
     if where is None:
         return None
     coordinates = np.zeros((len(points), projection.coordinates.shape[1]))

@@ -1,10 +1,12 @@
 """Class embeddings as points: one for each image, stage and class that is really there."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ecenet.analysis.embeddings.projection import StageRows
 from ecenet.evaluation.bank import EmbeddingBank
 from ecenet.inference.prediction import Prediction
 
@@ -33,6 +35,17 @@ class EmbeddingPoints:
         """The row of one class at one stage of one image; None where it has no point."""
         rows = np.flatnonzero((self.image == image) & (self.stage == stage) & (self.class_index == class_index))
         return int(rows[0]) if len(rows) else None
+
+    def stage_rows(self) -> StageRows:
+        """What ties each class of each image together through the stages."""
+        sequence = sorted(set(self.stage.tolist()), key=_from_coarse)
+        most = 1 + int(self.class_index.max(initial=0))
+        return StageRows(self.stage, self.image.astype(np.int64) * most + self.class_index, tuple(sequence))
+
+
+def _from_coarse(stage: str) -> int:
+    """Sorts `ece` before `stageL` … `stage1`."""
+    return -int(stage.removeprefix("stage")) if stage.startswith("stage") else -sys.maxsize
 
 
 def with_reference(points: EmbeddingPoints, reference: EmbeddingPoints, *, images: int) -> EmbeddingPoints:

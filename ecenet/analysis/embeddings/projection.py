@@ -1,4 +1,5 @@
-"""One projection of all shown points to a plane or a space. Never one per stage: positions would mean nothing."""
+"""Projections of all shown points to a plane or a space: one of all together, or one a stage, each of which follows the
+one before, since the positions of unrelated pictures would mean nothing."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
@@ -83,6 +84,18 @@ class Projection:
     """PCA stands in until the fitter is there."""
 
 
+@dataclass(frozen=True)
+class StageRows:
+    """What ties the rows of one stage to those of the next, for pictures of each stage."""
+
+    stage: np.ndarray
+    """(N,) stage names."""
+    item: np.ndarray
+    """(N,) numbers, equal for the same class of the same image."""
+    sequence: tuple[str, ...]
+    """The stages that occur, coarse to fine."""
+
+
 class FitFailedError(Exception):
     """The method refused these points; the message says why."""
 
@@ -90,37 +103,48 @@ class FitFailedError(Exception):
 class Fitter(Protocol):
     """What fits UMAP and t-SNE; `UmapWorker` does it in a process of its own."""
 
-    def fit(self, vectors: np.ndarray, options: ProjectionOptions) -> tuple[np.ndarray, str | None] | None:
+    def fit(
+        self, vectors: np.ndarray, options: ProjectionOptions, rows: StageRows | None = None
+    ) -> tuple[np.ndarray, str | None] | None:
         """Coordinates, and the key of the fit where it can place more; None while the fitter starts.
 
+        Args:
+            rows: for a picture of each stage; one of all points together without.
         Raises:
             FitFailedError: the method refused the points.
         """
 
-    def place(self, key: str, vectors: np.ndarray) -> np.ndarray | None:
+    def place(self, key: str, vectors: np.ndarray, stage: np.ndarray | None = None) -> np.ndarray | None:
         """Coordinates in a fit; None where it is no longer kept.
 
+        Args:
+            stage: (N,) names, of pictures of each stage.
         Raises:
             FitFailedError: the method refused the points.
         """
 
 
-def project(vectors: np.ndarray, options: ProjectionOptions, *, fitter: Fitter) -> Projection:
+def project(
+    vectors: np.ndarray, options: ProjectionOptions, *, fitter: Fitter, rows: StageRows | None = None
+) -> Projection:
     """Fit all points, with PCA where the method cannot work.
 
     Args:
         vectors: (N, D), N ≥ 0.
+        rows: for a picture of each stage. PCA's axes are those of all points together, too.
     """
     count = len(vectors)
     if count < 3:
         return _pca(vectors, options, f"There is nothing to compare with {count} points: add another photo.")
     if options.method == "PCA":
         return _pca(vectors, options, "")
-    if count < MIN_POINTS:
-        need = f"{options.method} needs at least {MIN_POINTS} points and there are {count}"
+    least = count if rows is None else min(np.count_nonzero(rows.stage == name) for name in rows.sequence)
+    if least < MIN_POINTS:
+        of_stage = "" if rows is None else " of each stage"
+        need = f"{options.method} needs at least {MIN_POINTS} points{of_stage} and there are {least}"
         return _pca(vectors, options, f"{need}: shown with PCA. Add another photo.")
     try:
-        fitted = fitter.fit(vectors, options)
+        fitted = fitter.fit(vectors, options, rows)
     except FitFailedError as error:
         return _pca(vectors, options, f"{options.method} failed ({error}): shown with PCA. Try other parameters.")
     if fitted is None:
@@ -130,14 +154,17 @@ def project(vectors: np.ndarray, options: ProjectionOptions, *, fitter: Fitter) 
     return Projection(coordinates, options.method, "", key)
 
 
-def place(projection: Projection, vectors: np.ndarray, *, fitter: Fitter) -> np.ndarray | None:
-    """(N, D) → (N, 2 or 3) where further points lie in a fitted picture, or None where they cannot be placed."""
+def place(
+    projection: Projection, vectors: np.ndarray, *, fitter: Fitter, stage: np.ndarray | None = None
+) -> np.ndarray | None:
+    """(N, D) → (N, 2 or 3) where further points lie in a fitted picture, or None where they cannot be placed; of
+    pictures of each stage with the points' (N,) stages."""
     match projection.fit:
         case Axes() as axes:
             return axes.place(vectors)
         case str() as key:
             try:
-                return fitter.place(key, vectors)
+                return fitter.place(key, vectors, stage)
             except FitFailedError:
                 return None
     return None

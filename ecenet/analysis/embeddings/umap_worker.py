@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ecenet.analysis.embeddings.projection import MIN_POINTS, FitFailedError, ProjectionOptions
+from ecenet.analysis.embeddings.projection import MIN_POINTS, FitFailedError, ProjectionOptions, StageRows
 from ecenet.common.child_env import child_environment
 
 READY = b"ready\n"
@@ -33,12 +33,16 @@ class FitRequest:
     """Names the fit for later `PlaceRequest`s."""
     vectors: np.ndarray
     options: ProjectionOptions
+    rows: StageRows | None = None
+    """For a picture of each stage."""
 
 
 @dataclass(frozen=True)
 class PlaceRequest:
     key: str
     vectors: np.ndarray
+    stage: np.ndarray | None = None
+    """(N,) names, of pictures of each stage."""
 
 
 @dataclass(frozen=True)
@@ -91,26 +95,29 @@ class UmapWorker:
         """Whether a fit would begin at once."""
         return self._ready.is_set() and self._process.poll() is None
 
-    def fit(self, vectors: np.ndarray, options: ProjectionOptions) -> tuple[np.ndarray, str | None] | None:
-        """Coordinates and, for UMAP, the key of the fit; None while the process starts.
+    def fit(
+        self, vectors: np.ndarray, options: ProjectionOptions, rows: StageRows | None = None
+    ) -> tuple[np.ndarray, str | None] | None:
+        """Coordinates and, for UMAP, the key of the fit; None while the process starts. `rows` as for `Fitter`.
 
         Raises:
             FitFailedError: the method refused the points.
         """
         # Equal points and options are one fit, whoever asks for it.
-        key = hashlib.sha256(vectors.tobytes() + repr((vectors.shape, options)).encode()).hexdigest()
-        answer = self._ask(FitRequest(key, vectors, options))
+        of_stages = b"" if rows is None else rows.stage.tobytes() + rows.item.tobytes()
+        key = hashlib.sha256(vectors.tobytes() + repr((vectors.shape, options)).encode() + of_stages).hexdigest()
+        answer = self._ask(FitRequest(key, vectors, options, rows))
         if answer is None or answer.coordinates is None:
             return None
         return answer.coordinates, key if options.method == "UMAP" else None
 
-    def place(self, key: str, vectors: np.ndarray) -> np.ndarray | None:
-        """Coordinates in a fit; None where it is no longer kept, or the process starts anew.
+    def place(self, key: str, vectors: np.ndarray, stage: np.ndarray | None = None) -> np.ndarray | None:
+        """Coordinates in a fit; None where it is no longer kept, or the process starts anew. `stage` as for `Fitter`.
 
         Raises:
             FitFailedError: the method refused the points.
         """
-        answer = self._ask(PlaceRequest(key, vectors))
+        answer = self._ask(PlaceRequest(key, vectors, stage))
         return None if answer is None else answer.coordinates
 
     def _ask(self, request: FitRequest | PlaceRequest) -> Answer | None:
@@ -160,7 +167,7 @@ class KeptFits:
 
     def __init__(self, *, most: int = MAX_FITS) -> None:
         self._most = most
-        self._reducers: OrderedDict[str, Any] = OrderedDict()
+        self._fits: OrderedDict[str, Any] = OrderedDict()
 
     def answer(self, request: FitRequest | PlaceRequest) -> Answer:
         """Whatever a library raises becomes an error to read: one visitor's bad parameters must not end the process."""
@@ -170,24 +177,42 @@ class KeptFits:
             return Answer(error=" ".join(str(error).split())[:120] or type(error).__name__)
 
     def _fit(self, request: FitRequest) -> np.ndarray:
+        from ecenet.analysis.embeddings.stage_fits import fit_stages
         from ecenet.analysis.embeddings.umap_fit import fit_umap, tsne_coordinates
 
-        if request.options.method == "t-SNE":
+        if request.key in self._fits:
+            self._fits.move_to_end(request.key)
+            return _coordinates(self._fits[request.key])
+        fit: Any
+        if request.rows is not None:
+            fit = fit_stages(request.vectors, request.options, request.rows)
+        elif request.options.method == "t-SNE":
             return tsne_coordinates(request.vectors, request.options)
-        reducer = self._reducers.get(request.key) or fit_umap(request.vectors, request.options)
-        self._reducers[request.key] = reducer
-        self._reducers.move_to_end(request.key)
-        if len(self._reducers) > self._most:
-            self._reducers.popitem(last=False)
-        return np.asarray(reducer.embedding_)
+        else:
+            fit = fit_umap(request.vectors, request.options)
+        if request.options.method == "UMAP":
+            self._fits[request.key] = fit
+            if len(self._fits) > self._most:
+                self._fits.popitem(last=False)
+        return _coordinates(fit)
 
     def _place(self, request: PlaceRequest) -> np.ndarray | None:
+        from ecenet.analysis.embeddings.stage_fits import StageFits
         from ecenet.analysis.embeddings.umap_fit import place_umap
 
-        if request.key not in self._reducers:
+        if request.key not in self._fits:
             return None
-        self._reducers.move_to_end(request.key)
-        return place_umap(self._reducers[request.key], request.vectors)
+        self._fits.move_to_end(request.key)
+        fit = self._fits[request.key]
+        if isinstance(fit, StageFits):
+            assert request.stage is not None, "whoever fitted stages places into stages"
+            return fit.place(request.vectors, request.stage)
+        return place_umap(fit, request.vectors)
+
+
+def _coordinates(fit: Any) -> np.ndarray:
+    """Of UMAP's reducer or a `StageFits`."""
+    return np.asarray(fit.embedding_ if hasattr(fit, "embedding_") else fit.coordinates)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

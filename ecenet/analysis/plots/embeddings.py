@@ -2,28 +2,18 @@
 
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
-import plotly.colors
 import plotly.graph_objects as go
 
 from ecenet.analysis.embeddings.points import EmbeddingPoints
 from ecenet.analysis.embeddings.projection import Projection
-from ecenet.analysis.plots.style import CLEAR, GRID_COLOR, TEXT_COLOR, css_color, layout
+from ecenet.analysis.plots.map_groups import COLOR_TITLES, ColorBy, Group, color_groups, named_groups
+from ecenet.analysis.plots.style import CLEAR, GRID_COLOR, TEXT_COLOR, layout
 from ecenet.inference.overlay import HEAT_SCALE
 from ecenet.inference.prediction import stage_title
 
-ColorBy = Literal["class", "stage", "image", "confidence", "area"]
-COLOR_TITLES: dict[ColorBy, str] = {
-    "class": "Class",
-    "stage": "Stage",
-    "image": "Photo",
-    "confidence": "Confidence",
-    "area": "Area",
-}
-assert tuple(COLOR_TITLES) == get_args(ColorBy)
 STAGE_SYMBOLS = {
     2: ("circle", "square", "diamond", "cross", "x", "triangle-up", "star"),
     3: ("circle", "square", "diamond", "circle-open", "square-open", "diamond-open"),
@@ -33,24 +23,18 @@ ACTIVE_COLOR = "#0d9488"
 REFERENCE_SIZE, REFERENCE_OPACITY = 6, 0.45
 CROWD, LEAST_SHRINK = 10_000, 0.3
 """Points from which on they shrink and lose their outlines, and how far at most: a crowd is drawn faster so."""
-MAX_LEGEND = 21
-"""Classes or photos that the legend names: as many as leave the map its room on a phone; a session has 20 photos."""
-UNKNOWN_COLOR = "rgb(150,150,150)"
+AXIS_MARGIN = 0.04
+"""Of the points' extent, on either side of a map whose axes stay."""
+NAMED_FROM, NAMED_MEMBERS = 300, 8
+"""Points on a map from which on classes are named on it, and points that a class must have for that."""
+NAME_WIDTH, NAME_HEIGHT = 0.011, 0.035
+"""Of a letter and of a line, as shares of the map's sides: more than they are on a wide screen."""
+NAME_COLOR = "rgb(70,70,70)"
+"""The page's script takes the page's own."""
 STAGE_COLOR = "rgb(128,128,128)"
 OUTLINE_COLOR = "rgba(255,255,255,0.9)"
 LINE_COLORS = {2: "rgba(128,128,128,0.45)", 3: "rgb(140,140,140)"}
 """By dimensions: in a space, what is see-through is not drawn at all."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Points that are drawn as one trace."""
-
-    label: str
-    members: np.ndarray
-    """(N,) bool."""
-    color: str | np.ndarray
-    """One for all, or a number for each of them."""
 
 
 def embedding_map(
@@ -63,6 +47,7 @@ def embedding_map(
     image_names: Sequence[str],
     trajectories: bool = True,
     is_reference: np.ndarray | None = None,
+    stage: str | None = None,
 ) -> go.Figure:
     """Scatter of projected class embeddings, in WebGL; the marker tells the stage, its size the area.
 
@@ -72,13 +57,17 @@ def embedding_map(
         image_names: one a prediction, then those of reference images.
         trajectories: draw a thin line through the stages for each class of each image that is no reference.
         is_reference: (N,) bool, points that are only there to compare with: small and faint.
+        stage: the one whose points are drawn, on axes that hold those of all stages, and in as many traces for
+            whichever stage; all points without. Only without are there lines, and stages in the legend.
     """
     faint = np.zeros(len(points), bool) if is_reference is None else is_reference
+    shown = np.ones(len(points), bool) if stage is None else points.stage == stage
     figure = go.Figure()
     shapes = STAGE_SYMBOLS[projection.coordinates.shape[1]]
-    symbols = {name: shapes[i % len(shapes)] for i, name in enumerate(dict.fromkeys(points.stage.tolist()))}
+    sequence = dict.fromkeys(points.stage.tolist())
+    symbols = {name: shapes[i % len(shapes) if stage is None else 0] for i, name in enumerate(sequence)}
     scatter = _scatter(projection.coordinates)
-    if trajectories:
+    if trajectories and stage is None:
         figure.add_trace(_trajectories(points, projection.coordinates, members=~faint, scatter=scatter))
     texts = _hover_texts(points, class_names=class_names, image_names=image_names)
     groups = color_groups(
@@ -93,9 +82,9 @@ def embedding_map(
     # Traces of their own, since in a space all points of a trace have one look; the photos' own lie on top.
     for within, look in looks:
         for group in groups:
-            members = group.members & within
-            if not members.any():
+            if not (group.members & within).any():
                 continue
+            members = group.members & within & shown
             marker = look | {
                 "symbol": [symbols[name] for name in points.stage[members]],
                 "size": sizes[members],
@@ -115,11 +104,14 @@ def embedding_map(
                     showlegend=False,
                 )
             )
-    named = _named_groups(groups, own=~faint)
-    figure.add_traces(_legend(points, named, symbols=symbols, by_stage=color_by == "stage", scatter=scatter))
+    if color_by == "class" and np.count_nonzero(shown) >= NAMED_FROM:
+        figure.add_traces(_names(groups, projection.coordinates, shown=shown, scatter=scatter))
+    named = named_groups(groups, own=~faint)
+    shapeless = color_by == "stage" or stage is not None
+    figure.add_traces(_legend(points, named, symbols=symbols, without_shapes=shapeless, scatter=scatter))
     bar = {"title": {"text": COLOR_TITLES[color_by]}, "tickformat": ".0%", "thickness": 12, "len": 0.8}
     figure.update_layout(
-        **_axes(projection),
+        **_axes(projection, fixed=stage is not None),
         **layout(),
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "itemsizing": "constant"},
         legend2={"orientation": "h", "y": -0.03, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
@@ -137,75 +129,6 @@ def marker_sizes(points: EmbeddingPoints) -> np.ndarray:
     return (8 + 14 * np.sqrt(points.area)).astype(np.float32)
 
 
-def color_groups(
-    points: EmbeddingPoints,
-    color_by: ColorBy,
-    *,
-    class_names: Sequence[str],
-    class_colors: Sequence[Sequence[int]],
-    image_names: Sequence[str],
-    faint: np.ndarray,
-) -> list[Group]:
-    """One group a class, stage or image; for numbers one of all points, and one of those that have none.
-
-    Args:
-        faint: (N,) bool, points of reference images: together they are one group where images are.
-    """
-    if color_by == "stage":
-        stages = list(dict.fromkeys(points.stage.tolist()))
-        shades = plotly.colors.sample_colorscale(HEAT_SCALE, np.linspace(0, 1, max(len(stages), 2)).tolist())
-        return [Group(stage_title(name), points.stage == name, shades[i]) for i, name in enumerate(stages)]
-    if color_by == "image":
-        shown = np.unique(points.image[~faint])
-        count = len(shown)
-        reference = [Group("reference", faint, UNKNOWN_COLOR)] if faint.any() else []
-        return reference + [
-            Group(html.escape(image_names[i]), points.image == i, f"hsl({360 * i // count},65%,50%)") for i in shown
-        ]
-    if color_by == "class":
-        return [
-            Group(class_names[k], points.class_index == k, css_color(class_colors[k]))
-            for k in np.unique(points.class_index)
-        ]
-    values = points.confidence if color_by == "confidence" else points.area
-    known = np.isfinite(values)
-    groups = [Group(COLOR_TITLES[color_by], known, values[known].astype(np.float32))]
-    if not known.all():
-        groups.append(Group("no pixels at this stage", ~known, UNKNOWN_COLOR))
-    return groups
-
-
-def centroid_heatmap(similarity: np.ndarray, *, labels: Sequence[str], title: str) -> go.Figure:
-    """(C, C) cosine similarities between classes as coloured cells, with their numbers where they fit.
-
-    Colours reach from the least to the greatest between two classes, which may be as near to each other as 0.95 and
-    0.99; a class beside itself, always 1, has no cell. Two classes have one number, which needs no scale.
-    """
-    count = len(labels)
-    apart = np.where(np.eye(count, dtype=bool), np.nan, similarity)
-    scale = {"showscale": False, "zmin": -1, "zmax": 1} if count == 2 else {"colorbar": {"thickness": 12}}
-    figure = go.Figure(
-        go.Heatmap(
-            z=apart,
-            x=list(labels),
-            y=list(labels),
-            colorscale=HEAT_SCALE,
-            texttemplate="%{z:.2f}" if count <= 8 else None,
-            hovertemplate="%{y} and %{x}: cosine %{z:.3f}<extra></extra>",
-            hoverongaps=False,
-            **scale,
-        )
-    )
-    figure.update_layout(
-        **layout(title) | {"plot_bgcolor": CLEAR},
-        xaxis={"showgrid": False, "type": "category"},
-        yaxis={"showgrid": False, "type": "category", "autorange": "reversed", "automargin": True},
-        margin={"l": 10, "r": 10, "t": 40, "b": 10},
-        height=min(640, 180 + 34 * count),
-    )
-    return figure
-
-
 def _scatter(coordinates: np.ndarray) -> Callable[..., Any]:
     """Makes WebGL traces of (N, 2) or (N, 3) positions."""
 
@@ -218,14 +141,25 @@ def _scatter(coordinates: np.ndarray) -> Callable[..., Any]:
     return flat if coordinates.shape[1] == 2 else deep
 
 
-def _axes(projection: Projection) -> dict[str, Any]:
-    """Axes without numbers, which mean nothing; in a space with names, or nobody knew which is which."""
+def _axes(projection: Projection, *, fixed: bool) -> dict[str, Any]:
+    """Axes without numbers, which mean nothing; in a space with names, or nobody knew which is which.
+
+    Args:
+        fixed: their ranges hold all points, whichever are drawn.
+    """
     axis = {"showticklabels": False, "zeroline": False, "gridcolor": GRID_COLOR}
+    low, high = projection.coordinates.min(axis=0), projection.coordinates.max(axis=0)
+    margin = AXIS_MARGIN * (high - low) + 1e-6
+    ranges = [
+        {"range": [float(a), float(b)]} if fixed else {} for a, b in zip(low - margin, high + margin, strict=True)
+    ]
     if projection.coordinates.shape[1] == 2:
-        return {"xaxis": axis, "yaxis": axis}
+        return {"xaxis": axis | ranges[0], "yaxis": axis | ranges[1]}
     names = [{"title": {"text": f"{projection.method} {number}"}} for number in (1, 2, 3)]
     deep = axis | {"showbackground": False, "showspikes": False, "gridcolor": LINE_COLORS[3]}
-    scene: dict[str, Any] = {f"{letter}axis": deep | name for letter, name in zip("xyz", names, strict=True)}
+    scene: dict[str, Any] = {
+        f"{letter}axis": deep | name | span for letter, name, span in zip("xyz", names, ranges, strict=True)
+    }
     return {"scene": scene | {"aspectmode": "cube", "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1}}}}
 
 
@@ -241,13 +175,39 @@ def _hover_texts(points: EmbeddingPoints, *, class_names: Sequence[str], image_n
     return np.array(texts, dtype=object)
 
 
-def _named_groups(groups: Sequence[Group], *, own: np.ndarray) -> list[Group]:
-    """Those that the legend has room for, in their order: the ones with most points of the photos' own, (N,) bool, then
-    of all. The others' points tell their names where they are pointed at."""
-    counts = [np.count_nonzero(group.members) for group in groups]
-    of_own = [np.count_nonzero(group.members & own) for group in groups]
-    kept = np.sort(np.lexsort((np.negative(counts), np.negative(of_own)))[:MAX_LEGEND])
-    return [groups[int(i)] for i in kept]
+def _names(
+    groups: Sequence[Group], coordinates: np.ndarray, *, shown: np.ndarray, scatter: Callable[..., Any]
+) -> list[Any]:
+    """The names of groups of at least `NAMED_MEMBERS` points, each at the point that is nearest to their median. The
+    largest come first, and a name that would lie over another is left out."""
+    many = [group for group in groups if np.count_nonzero(group.members) >= NAMED_MEMBERS]
+    extent = np.ptp(coordinates[:, :2], axis=0) + 1e-9
+    taken: list[tuple[np.ndarray, float]] = []
+    names = []
+    for group in sorted(many, key=lambda group: -np.count_nonzero(group.members & shown)):
+        # Without a place where a name is left out: there are as many traces at every stage.
+        where, members = np.full((1, coordinates.shape[1]), None, dtype=object), coordinates[group.members & shown]
+        if len(members) >= NAMED_MEMBERS:
+            middle = members[[np.linalg.norm(members - np.median(members, axis=0), axis=1).argmin()]]
+            place, width = middle[0, :2] / extent, NAME_WIDTH * len(group.label)
+            if all(
+                abs(place[0] - other[0]) > (width + wide) / 2 or abs(place[1] - other[1]) > NAME_HEIGHT
+                for other, wide in taken
+            ):
+                taken.append((place, width))
+                where = middle
+        names.append(
+            scatter(
+                where,
+                mode="text",
+                text=[group.label],
+                textfont={"color": NAME_COLOR, "size": 12},
+                legendgroup=group.label,
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+    return names
 
 
 def _legend(
@@ -255,11 +215,11 @@ def _legend(
     groups: Sequence[Group],
     *,
     symbols: dict[str, str],
-    by_stage: bool,
+    without_shapes: bool,
     scatter: Callable[..., Any],
 ) -> list[Any]:
     """Traces without points: a line for each group of one colour, which hides all its traces, and one for each stage's
-    marker unless the groups are stages."""
+    marker unless the groups are stages, or all points of one stage."""
     outline = {"color": OUTLINE_COLOR, "width": 1}
 
     def line(name: str, *, color: str, symbol: str, **options: Any) -> Any:
@@ -269,9 +229,9 @@ def _legend(
     lines = []
     for group in groups:
         if isinstance(group.color, str):
-            symbol = symbols[points.stage[group.members][0]] if by_stage else "circle"
+            symbol = symbols[points.stage[group.members][0]] if without_shapes else "circle"
             lines.append(line(group.label, color=group.color, symbol=symbol, legendgroup=group.label))
-    if by_stage:
+    if without_shapes:
         return lines
     return lines + [
         line(stage_title(name), color=STAGE_COLOR, symbol=symbol, legend="legend2") for name, symbol in symbols.items()

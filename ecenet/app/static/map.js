@@ -13,13 +13,14 @@ const config = {
   doubleClick: false, // a quick second drag would be one
 };
 // A prop: the ring around the selected point. gr.HTML takes quoted words for names of events.
-const [RING] = Object.keys({ ring: null });
+const [RING, STAGE] = Object.keys({ ring: null, stage: null });
 // Gradio's own plots bring another Plotly, which takes over the name and would drop what listens to ours.
 const plotly = (window.ecenetPlotly ??= window.Plotly);
 let map = null; // key of what is drawn
 let flat = true;
 let ringTrace = -1;
 let pending = true;
+let home = null; // the ranges of both axes that hold all stages, of maps of single ones
 let view = null; // the part of a flat map that is shown: its key and the ranges of both axes
 let work = Promise.resolve(); // one thing after the other, since Plotly draws in its own time
 
@@ -31,6 +32,7 @@ const webgl = (() => {
 const say = (text) => {
   if (map) plotly.purge(box);
   map = null;
+  stages.load({}, {});
   box.innerHTML = '';
   box.append(Object.assign(document.createElement('p'), { className: 'ece-empty', textContent: text }));
 };
@@ -38,6 +40,20 @@ const say = (text) => {
 const rows = (event) => (event?.points ?? []).map((point) => point.customdata).filter(Number.isInteger);
 
 const then = (job) => { work = work.then(job).catch((error) => console.error(error)); };
+
+// The stage that is shown, of maps of single stages; null where all are shown together.
+let stage = null;
+const asked = []; // stages that were picked here, and that Python has not answered yet
+const stages = stageMaps({
+  strip: element.querySelector('.ece-stage-maps'),
+  pick: (name) => {
+    then(() => goTo(name));
+    if (name === (asked.at(-1) ?? props[STAGE])) return;
+    asked.push(name);
+    // Segment's own choice of a stage, which every tab follows.
+    document.querySelectorAll('#stage-picker input')[stages.names().indexOf(name)]?.click();
+  },
+});
 
 const moves = moveSmoothly(box, {
   movable: () => map && flat && webgl && box.layout.dragmode === 'pan',
@@ -55,7 +71,9 @@ const listen = () => {
   box.on('plotly_selected', (event) => trigger('lasso', { map, points: rows(event) }));
   box.on('plotly_deselect', () => trigger('lasso', { map, points: [] }));
   box.on('plotly_doubleclick', () => {
-    if (flat && !moves.dragged) then(() => plotly.relayout(box, { 'xaxis.autorange': true, 'yaxis.autorange': true }));
+    if (!flat || moves.dragged) return;
+    const automatic = { 'xaxis.autorange': true, 'yaxis.autorange': true };
+    then(() => plotly.relayout(box, home ? { 'xaxis.range': home.x, 'yaxis.range': home.y } : automatic));
   });
   box.on('plotly_relayout', (change) => {
     if (!flat || !Object.keys(change ?? {}).some((key) => key.startsWith('xaxis'))) return;
@@ -68,7 +86,11 @@ const listen = () => {
 // in pixels would spoil the lasso); in a space it takes a trace of its own.
 const drawRing = () => {
   if (!map) return null;
-  const ring = props.ring?.map === map ? props.ring : null;
+  let ring = props.ring?.map === map ? props.ring : null;
+  if (ring && stage) {
+    const at = stages.at(ring.index, stage);
+    ring = at && { ...ring, at };
+  }
   const color = getComputedStyle(box).color;
   if (flat) {
     const side = ring ? ring.size + 10 : 0;
@@ -83,6 +105,28 @@ const drawRing = () => {
   return plotly.restyle(box, { x: at[0], y: at[1], z: at[2], ...style }, [ringTrace]);
 };
 
+// Shows another stage of this map.
+const goTo = async (name) => {
+  if (!map || !stage || name === stage || !stages.has(name)) return;
+  const from = stage;
+  stage = name;
+  stages.show(stage);
+  const traces = stages.traces(stage);
+  const shown = box.data.map((trace, i) => (traces[i] ? { ...traces[i], visible: trace.visible } : trace));
+  const moving = shown.flatMap((trace, i) => (trace.customdata ? [i] : []));
+  await plotly.relayout(box, { annotations: [] });
+  let first = true;
+  await stages.glide(from, name, (x, y) => {
+    if (first) {
+      moving.forEach((index, i) => { shown[index] = { ...shown[index], x: x[i], y: y[i] }; });
+      first = false;
+      return plotly.react(box, shown, box.layout, config);
+    }
+    return plotly.restyle(box, { x, y }, moving);
+  });
+  await drawRing();
+};
+
 const draw = async () => {
   // A hidden tab has no width to draw for.
   pending = !box.offsetWidth;
@@ -91,7 +135,7 @@ const draw = async () => {
     say('There are no points yet: the line above says what to do.');
     return;
   }
-  const { key, figure } = JSON.parse(props.value);
+  const { key, figure, ...rest } = JSON.parse(props.value);
   const nowFlat = !figure.layout.scene;
   if (!webgl && !nowFlat) {
     say('Three dimensions need WebGL, which this browser does not offer: choose two.');
@@ -102,7 +146,17 @@ const draw = async () => {
   flat = nowFlat;
   map = key;
   // Slower, and all the same for a few thousand points.
-  if (!webgl) figure.data.forEach((trace) => { trace.type = 'scatter'; });
+  const all = [figure.data, ...Object.values(rest.frames ?? {})].flat();
+  if (!webgl) all.forEach((trace) => { trace.type = 'scatter'; });
+  const ink = getComputedStyle(box).color; // names of classes, on light and on dark ground
+  all.forEach((trace) => { if (trace.mode === 'text') trace.textfont.color = ink; });
+  stages.load(rest, figure.layout);
+  stage = stages.has(props[STAGE]) ? props[STAGE] : stages.first() ?? null;
+  if (stage) {
+    figure.data = [...stages.traces(stage)];
+    stages.show(stage);
+  }
+  home = stage && flat ? { x: figure.layout.xaxis.range, y: figure.layout.yaxis.range } : null;
   if (!flat) {
     ringTrace = figure.data.length;
     const marker = { symbol: 'circle-open', size: 10, line: { width: 3 } };
@@ -126,5 +180,10 @@ new ResizeObserver(() => {
   then(() => (pending ? draw() : map && plotly.Plots.resize(box)));
 }).observe(box);
 watch('value', () => then(draw));
+watch(STAGE, () => {
+  // By the time that Python answers, another may have been picked.
+  const answered = asked.splice(0, asked.indexOf(props[STAGE]) + 1).length > 0;
+  if (!answered) then(() => goTo(props[STAGE]));
+});
 watch(RING, () => then(drawRing));
 then(draw);

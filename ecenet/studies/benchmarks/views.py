@@ -22,7 +22,7 @@ from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Photo, Session, new_session
 from ecenet.app.tabs import compare, pixel, segment, similarity
 from ecenet.app.tabs.embeddings import panels as map_panels
-from ecenet.app.tabs.embeddings import tab as embeddings
+from ecenet.app.tabs.embeddings import render as embeddings
 from ecenet.app.tabs.evaluate import tab as dataset
 from ecenet.app.tabs.what_if.render import render_result
 from ecenet.app.widgets.pixel_planes import stage_pictures

@@ -36,6 +36,7 @@ def open_map(page: Page) -> None:
         upload(page, PHOTOS / name)
         expect(page.locator("#session-photos button")).to_have_count(count, timeout=LONG)
     page.get_by_role("tab", name="Class embeddings").click()
+    page.get_by_label("All together").check()
     # Reference points may lie over the photos' own, where a mouse would hit them.
     page.get_by_label("Reference photos").uncheck()
     page.wait_for_function(f"{ONLY_PHOTOS} && {RING}.length === 1", timeout=LONG)
@@ -192,6 +193,60 @@ def test_the_legend_hides_a_class_and_shows_one_alone(page: Page) -> None:
     page.wait_for_function(f"({names})(true).join() === 'cat'", timeout=LONG)
 
 
+CAT = f"""() => {{
+  const trace = {MAP}._fullData.find(trace => trace.customdata?.length && trace.text.some(
+    text => text.includes('<b>cat</b>') && text.includes('chelsea')));
+  const i = trace?.text.findIndex(text => text.includes('<b>cat</b>') && text.includes('chelsea'));
+  return trace && {{ x: trace.x[i], y: trace.y[i], text: trace.text[i] }};
+}}"""
+"""Where the map of one stage has the cat of the visitor's photo."""
+
+
+def test_stages_are_chosen_under_the_map_and_every_tab_follows(page: Page) -> None:
+    upload(page, PHOTOS / "chelsea.png")
+    page.get_by_role("tab", name="Class embeddings").click()
+    small = page.locator("#embedding-plot [data-frame]")
+    expect(small).to_have_count(5, timeout=LONG)
+    expect(page.locator("#projection-note")).to_contain_text("UMAP of each stage", timeout=LONG)
+    page.wait_for_function(f"{RING}.length === 1", timeout=LONG)
+    ranges = page.evaluate(RANGE)
+    expect(small.last).to_have_attribute("aria-pressed", "true")
+    expect(small.last).to_contain_text(re.compile(r"purity [01]\.\d\d, silhouette -?[01]\.\d\d"))
+    fine = page.evaluate(CAT)
+    assert "Stage 1" in fine["text"]
+
+    small.first.click()
+    page.wait_for_function(f"({CAT})().text.includes('Coarse (ECE)') && {RING}.length === 1", timeout=LONG)
+    expect(small.first).to_have_attribute("aria-pressed", "true")
+    coarse = page.evaluate(CAT)
+    assert (coarse["x"], coarse["y"]) != (fine["x"], fine["y"])
+    apart = math.hypot(
+        (coarse["x"] - fine["x"]) / (ranges[1] - ranges[0]), (coarse["y"] - fine["y"]) / (ranges[3] - ranges[2])
+    )
+    assert apart < 0.25, "points stay near where they were"
+    assert page.evaluate(RANGE) == ranges, "the map stays where it is"
+    assert page.evaluate(RING) == [pytest.approx([coarse["x"], coarse["y"]])]
+    expect(page.locator("#neighbors .ece-point")).to_contain_text("Coarse (ECE), chelsea", timeout=LONG)
+    page.screenshot(path=ARTIFACTS / "map-stages.png", full_page=True)
+
+    # Keys walk along the stages, and Segment shows the same one.
+    small.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(small.nth(1)).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("tab", name="Segment").click()
+    expect(stage_button(page, "Stage 4")).to_have_attribute("aria-pressed", "true", timeout=LONG)
+    stage_button(page, "Stage 2").click()
+    page.get_by_role("tab", name="Class embeddings").click()
+    expect(small.nth(3)).to_have_attribute("aria-pressed", "true", timeout=LONG)
+    page.wait_for_function(f"({CAT})().text.includes('Stage 2')", timeout=LONG)
+
+    # All of them, one after the other.
+    page.locator("#embedding-plot .ece-play").click()
+    page.wait_for_function(f"({CAT})().text.includes('Stage 4')", timeout=LONG)
+    page.wait_for_function(f"({CAT})().text.includes('Stage 1')", timeout=LONG)
+    expect(page.locator("#embedding-plot .ece-play")).to_contain_text("Play")
+
+
 def test_the_map_has_a_third_dimension_and_other_methods(page: Page) -> None:
     open_map(page)
     page.locator("#projection-options button").first.click()
@@ -202,6 +257,11 @@ def test_the_map_has_a_third_dimension_and_other_methods(page: Page) -> None:
     page.locator("#projection-dimensions").get_by_label("2-D").check()
     page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scattergl'", timeout=LONG)
     page.wait_for_function(f"{RING}.length === 1", timeout=LONG)
+    page.get_by_label("Stage by stage").check()
+    page.locator("#projection-dimensions").get_by_label("3-D").check()
+    page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scatter3d'", timeout=LONG)
+    page.locator("#embedding-plot [data-frame]").nth(1).click()
+    expect(page.locator("#neighbors .ece-point")).to_contain_text("Stage 4", timeout=LONG)
     page.locator("#min-area input[type=range]").fill("10")
     page.locator("#min-area input[type=range]").dispatch_event("pointerup")
     expect(page.locator("#map-quality")).to_contain_text("Trustworthiness")

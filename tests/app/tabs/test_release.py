@@ -16,7 +16,7 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session, add_photo, new_session
 from ecenet.app.tabs import compare, pixel, segment, similarity
-from ecenet.app.tabs.embeddings import tab as embeddings
+from ecenet.app.tabs.embeddings import render as embeddings
 from ecenet.app.tabs.what_if import controls, handlers
 from ecenet.app.tabs.what_if.render import render_result
 from ecenet.data.layouts.folder import read_folder

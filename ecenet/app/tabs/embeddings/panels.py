@@ -1,4 +1,4 @@
-"""The text around the map: how it was made, neighbours of a point, how far to trust it, points inside a lasso."""
+"""The HTML around the map: neighbours of a point, how far to trust the picture, points inside a lasso."""
 
 import base64
 import csv
@@ -23,23 +23,6 @@ CLICK_ROW = on_click(
     "point",
     "{map: picked.closest('[data-map]').dataset.map, index: Number(picked.dataset.point)}",
 )
-
-
-def map_note(current: EmbeddingMap) -> str:
-    """How the picture was made, in Markdown."""
-    projection, count = current.projection, len(current.points)
-    if not count:
-        return "No class covers that much of a photo: lower the minimum area."
-    photos = "one photo" if len(current.predictions) == 1 else f"{len(current.predictions)} photos"
-    others = int(current.is_reference.sum())
-    if others:
-        photos += f", and {others} points of reference photos"
-    note = f"**{projection.method}** of {count - others} points from {photos}. {projection.note}"
-    if projection.placed:
-        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together."
-    if projection.method == "t-SNE":
-        note += "t-SNE cannot place new points: another photo changes the whole map."
-    return note
 
 
 def no_point() -> str:

@@ -7,12 +7,13 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from ecenet.analysis.plots import embeddings as plots
-from ecenet.analysis.plots.embeddings import ColorBy, embedding_map, marker_sizes
+from ecenet.analysis.plots import map_groups
+from ecenet.analysis.plots.embeddings import embedding_map, marker_sizes
+from ecenet.analysis.plots.map_groups import ColorBy
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.tabs.embeddings import panels
 from tests.support.fitters import ScriptedFitter
-from tests.support.maps import LABELS, OPTIONS, map_of, render, session_of
+from tests.support.maps import LABELS, MADE_STAGES, OPTIONS, map_of, render, session_of
 from tests.support.predictions import CLASS_COLORS, CLASS_NAMES, STAGES, make_prediction
 from tests.support.refusals import refused
 
@@ -92,7 +93,7 @@ def test_a_line_of_the_legend_stands_for_a_class_whatever_stage_its_first_point_
 
 
 def test_the_legend_of_many_classes_names_those_of_the_photos(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plots, "MAX_LEGEND", 2)
+    monkeypatch.setattr(map_groups, "MAX_LEGEND", 2)
     dogs = make_prediction(np.ones((2, 2), np.uint8))
     session = Session((Photo("dogs", dogs), *session_of("two").photos), stage_names=tuple(STAGES))
     figure = figure_of(session, own=1)
@@ -181,3 +182,58 @@ def test_the_page_comes_back_for_umap_and_refuses_bad_options() -> None:
     assert render(session, fitter=ScriptedFitter(ready=False))[3].active
     with refused("out-of-range", "neighbors", "2 … 200", "'None'"):
         render(session, options=("UMAP", 2, 0, None, 0.2, 30))
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("color_by", get_args(ColorBy))
+def test_maps_of_single_stages_have_the_same_traces_and_each_stages_own_points(
+    color_by: ColorBy, dimensions: int
+) -> None:
+    session = session_of("one", "two")
+    value = json.loads(
+        render(session, by_stage=True, color_by=color_by, options=(OPTIONS[0], dimensions, *OPTIONS[2:]))[0]
+    )
+    names = [stage["name"] for stage in value["stages"]]
+    assert names == MADE_STAGES
+    assert list(value["frames"]) == names
+    current = map_of(session)
+    seen = []
+    for name, traces in value["frames"].items():
+        assert [trace.get("name") for trace in traces] == [trace.get("name") for trace in value["frames"]["ece"]]
+        rows = [row for trace in traces for row in trace.get("customdata", [])]
+        assert {str(current.points.stage[row]) for row in rows} == {name}
+        assert len({value["items"][row] for row in rows}) == len(rows) == 2 * 3
+        seen += rows
+    assert sorted(seen) == list(range(2 * 3 * 5))
+    assert value["figure"]["data"] == []
+    axes = value["figure"]["layout"] if dimensions == 2 else value["figure"]["layout"]["scene"]
+    low, high = axes["xaxis"]["range"]
+    places = [x for traces in value["frames"].values() for trace in traces for x in trace["x"] if x is not None]
+    assert low < min(places)
+    assert max(places) < high
+
+
+def test_each_stage_says_how_well_it_keeps_classes_apart() -> None:
+    value = json.loads(render(session_of("one", "two"), by_stage=True)[0])
+    # Both photos have the very same embeddings, so that each one's nearest is that of its own class.
+    assert [stage["note"].split(",")[0] for stage in value["stages"]] == ["purity 1.00"] * 5
+    alone = json.loads(render(session_of("one"), by_stage=True)[0])
+    assert {stage["note"] for stage in alone["stages"]} == {"purity –, silhouette –"}
+
+
+def test_many_points_have_their_classes_named_once_each_where_there_is_room() -> None:
+    current = map_of(session_of(*(f"photo {i}" for i in range(40))))
+    figure = embedding_map(
+        current.points,
+        current.projection,
+        color_by="class",
+        class_names=CLASS_NAMES,
+        class_colors=CLASS_COLORS,
+        image_names=[f"photo {i}" for i in range(40)],
+    )
+    texts = [trace for trace in figure.data if trace.mode == "text"]
+    assert sorted(trace.text[0] for trace in texts) == sorted(CLASS_NAMES)
+    placed = [(trace.x[0], trace.y[0]) for trace in texts if trace.x[0] is not None]
+    assert placed
+    assert len(set(placed)) == len(placed)
+    assert not [trace for trace in figure_of(session_of("one", "two")).data if trace.mode == "text"]

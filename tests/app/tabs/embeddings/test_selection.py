@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from ecenet.analysis.embeddings.embedding_map import MapRequest, draw_map
-from ecenet.analysis.plots.embeddings import centroid_heatmap
+from ecenet.analysis.plots.centroids import centroid_heatmap
 from ecenet.app.state.select_events import choose_class, choose_stage
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session
 from ecenet.app.tabs.embeddings import panels
-from ecenet.app.tabs.embeddings import tab as embeddings
+from ecenet.app.tabs.embeddings import render as embeddings
 from ecenet.app.tabs.embeddings.events import picked_point, picked_points, point_of, select_point, up_to_date
+from ecenet.app.tabs.embeddings.tab import choose_point
 from tests.support.fitters import ScriptedFitter
 from tests.support.maps import map_of, session_of
 from tests.support.predictions import CLASS_NAMES
@@ -73,7 +74,7 @@ def test_a_click_selects_photo_stage_and_class() -> None:
     assert row is not None
     before = Selection(photo=0, stage="final", class_name="dog", pixel=(1, 1), revision=7)
     event = gr.EventData(None, {"map": current.key, "index": row})
-    after = embeddings.choose_point(session, before, current, event)
+    after = choose_point(session, before, current, event)
     assert after == Selection(photo=1, stage="stage3", class_name="cat", pixel=None, revision=7)
     same_photo = select_point(replace(before, photo=1), current, row)
     assert same_photo.pixel == (1, 1), "it is still the same photo"
@@ -94,7 +95,7 @@ def test_forged_clicks_are_refused() -> None:
         with refused("unknown-choice", "0 … 29", repr(str(row))):
             picked_point({"map": current.key, "index": row}, current)
     with toasted("outdated-page"):
-        embeddings.choose_point(session_of("one"), Selection(), None, gr.EventData(None, None))
+        choose_point(session_of("one"), Selection(), None, gr.EventData(None, None))
 
 
 def test_forged_lassos_are_refused() -> None:

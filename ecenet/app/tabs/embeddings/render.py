@@ -1,0 +1,156 @@
+"""What the tab shows of a session: the map and what is to be said about it, its ring, the similarity of classes."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from ecenet.analysis.embeddings.cosine import centroid_similarity
+from ecenet.analysis.embeddings.embedding_map import EmbeddingMap, MapRequest, draw_map
+from ecenet.analysis.embeddings.projection import Fitter, ProjectionOptions
+from ecenet.analysis.plots.centroids import centroid_heatmap
+from ecenet.analysis.plots.embeddings import embedding_map, marker_sizes
+from ecenet.analysis.plots.map_groups import ColorBy
+from ecenet.analysis.plots.stage_maps import stage_maps
+from ecenet.app.state.model_registry import ModelRegistry
+from ecenet.app.state.reference_bank import Reference, find_reference
+from ecenet.app.state.selection import Selection
+from ecenet.app.state.session import Session
+from ecenet.app.tabs.embeddings import panels
+from ecenet.app.tabs.embeddings.events import point_of
+from ecenet.inference.prediction import Prediction, stage_title
+
+
+class Drawn(NamedTuple):
+    """What the page shows, so that only what has changed is sent again."""
+
+    key: str = ""
+    color_by: str = ""
+    lines: bool = True
+
+
+def render(
+    session: Session,
+    current: EmbeddingMap | None,
+    drawn: Drawn,
+    by_stage: bool,
+    color_by: ColorBy,
+    lines: bool,
+    with_reference: bool,
+    min_area: float,
+    refits: int,
+    *options: Any,
+    fitter: Fitter,
+    registry: ModelRegistry,
+) -> list[Any]:
+    """The map, what is to be said about it, and whether to come back for UMAP; one value for each output.
+
+    Raises:
+        UserError: an option is out of its range.
+    """
+    if not session.photos:
+        note = "Add a photo first: its class embeddings appear here."
+        return ["", note, "", gr.Timer(active=False), None, (), Drawn(), ""]
+    request = MapRequest(ProjectionOptions(*options).checked(), min_area / 100, refits, by_stage=by_stage)
+    reference = find_reference(registry, session.model, min_area=request.min_area) if with_reference else None
+    current = draw_map(
+        predictions_of(session),
+        request,
+        previous=current,
+        fitter=fitter,
+        reference=reference.points if reference else None,
+    )
+    names = image_names(session, reference)
+    now = Drawn(current.key, color_by, lines)
+    value = gr.skip() if now == drawn else map_value(current, names, color_by=color_by, lines=lines)
+    timer = gr.Timer(active=current.projection.waiting)
+    return [
+        value,
+        map_note(current),
+        panels.quality(current.quality),
+        timer,
+        current,
+        names,
+        now,
+        current.key,
+    ]
+
+
+def predictions_of(session: Session) -> list[Prediction]:
+    return [photo.prediction for photo in session.photos]
+
+
+def image_names(session: Session, reference: Reference | None) -> tuple[str, ...]:
+    """In the order in which a map numbers its images."""
+    return (*(photo.name for photo in session.photos), *(reference.image_names if reference else ()))
+
+
+def map_value(current: EmbeddingMap, names: Sequence[str], *, color_by: ColorBy, lines: bool) -> str:
+    """JSON of the figure and its key, as `map.js` takes it; nothing without points."""
+    if not len(current.points):
+        return ""
+    if current.request.by_stage:
+        return stage_maps(current, color_by=color_by, image_names=names)
+    first = current.predictions[0]
+    figure = embedding_map(
+        current.points,
+        current.projection,
+        color_by=color_by,
+        class_names=first.class_names,
+        class_colors=first.class_colors,
+        image_names=names,
+        trajectories=lines,
+        is_reference=current.is_reference,
+    )
+    return f'{{"key": "{current.key}", "figure": {figure.to_json()}}}'
+
+
+def map_note(current: EmbeddingMap) -> str:
+    """How the picture was made, in Markdown."""
+    projection, count = current.projection, len(current.points)
+    if not count:
+        return "No class covers that much of a photo: lower the minimum area."
+    photos = "one photo" if len(current.predictions) == 1 else f"{len(current.predictions)} photos"
+    others = int(current.is_reference.sum())
+    if others:
+        photos += f", and {others} points of reference photos"
+    shown = "each stage, " if current.request.by_stage and not projection.note else ""
+    note = f"**{projection.method}** of {shown}{count - others} points from {photos}. {projection.note}"
+    if projection.placed:
+        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together."
+    if projection.method == "t-SNE":
+        note += "t-SNE cannot place new points: another photo changes the whole map."
+    return note
+
+
+def render_selected(
+    session: Session, selection: Selection, current: EmbeddingMap | None, names: Sequence[str]
+) -> tuple[gr.HTML, str, tuple[str, str]]:
+    """The ring around the selected point, its neighbours, and the map and stage that the heat map is to show."""
+    if current is None or not current.shows(predictions_of(session)) or not session.photos:
+        return gr.HTML(ring=None, stage=None), "", ("", "")
+    stage = session.embedding_stage(selection)
+    at_stage = (current.key, stage)
+    index = point_of(current, session, selection)
+    if index is None:
+        return gr.HTML(ring=None, stage=stage), panels.no_point(), at_stage
+    ring = {
+        "index": index,
+        "map": current.key,
+        "at": current.projection.coordinates[index].tolist(),
+        "size": float(marker_sizes(current.points)[index]),
+    }
+    return gr.HTML(ring=ring, stage=stage), panels.neighbors(current, index, image_names=names), at_stage
+
+
+def render_heatmap(current: EmbeddingMap | None, at_stage: tuple[str, str]) -> gr.Plot:
+    """Cosine similarity between class centroids at the selected stage; hidden where there are fewer than two."""
+    if current is None:
+        return gr.Plot(visible=False)
+    members = current.points.stage == at_stage[1]
+    classes, similarity = centroid_similarity(current.points.vectors[members], current.points.class_index[members])
+    if len(classes) < 2:
+        return gr.Plot(visible=False)
+    names = current.predictions[0].class_names
+    title = f"Similarity of class centroids, {stage_title(at_stage[1])}"
+    return gr.Plot(centroid_heatmap(similarity, labels=[names[k] for k in classes], title=title), visible=True)
