@@ -35,6 +35,8 @@ class Predict:
     """Name of shipped weights, a folder, or a Hub id."""
     opacity: float = 0.6
     """Of the class colours in the overlay, 0 … 1."""
+    min_confidence: float = 0.0
+    """Confidence, 0 … 1, below which a pixel has no class: 255 in the masks, grey in the overlays."""
     overwrite: bool = False
     """Replace results of the same names that are there already."""
 
@@ -50,6 +52,11 @@ class Predict:
             raise UserError(
                 "out-of-range",
                 f"Expected --opacity between 0 and 1, got {self.opacity}; choose a number in that range.",
+            )
+        if not 0 <= self.min_confidence <= 1:
+            raise UserError(
+                "out-of-range",
+                f"Expected --min-confidence between 0 and 1, got {self.min_confidence}; choose a number in that range.",
             )
         photos = photo_inputs(self.images)
         names = unique_names([photo.path for photo in photos])
@@ -99,7 +106,7 @@ class Predict:
         prediction = predictor.predict(image)
         was_there = folder.exists()
         try:
-            return export_prediction(prediction, folder, opacity=self.opacity)
+            return export_prediction(prediction, folder, opacity=self.opacity, min_confidence=self.min_confidence)
         except OSError as error:
             if not was_there:
                 shutil.rmtree(folder, ignore_errors=True)

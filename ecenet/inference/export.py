@@ -11,6 +11,7 @@ from typing import TypedDict
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ecenet.inference.least_confidence import above_confidence
 from ecenet.inference.overlay import indexed_mask, overlay
 from ecenet.inference.prediction import Prediction, StagePrediction
 
@@ -32,16 +33,24 @@ class Summary(TypedDict):
     classes: list[ClassArea]
     agreement_with_final: dict[str, float]
     """Stage → share of pixels that have the final mask's class there, 0 … 1."""
+    sure_area: float
+    """Share of the photo that is at least as confident as was asked for, 0 … 1; the rest has no class."""
 
 
-def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 0.6) -> dict[str, object]:
+def export_prediction(
+    prediction: Prediction, folder: Path, *, opacity: float = 0.6, min_confidence: float = 0.0
+) -> dict[str, object]:
     """Write one photo's masks, overlay and arrays.
 
     Writes `label_map.png` (palette image of class indices), `overlay.png`, `stages/NAME.png` (palette images, coarse
     to fine), `overlays/NAME.jpg`, `coco/NAME.json` (a list of COCO annotations) and `arrays.npz` (`stage_arrays`).
 
+    Args:
+        min_confidence: pixels below it have no class, 255 in the masks.
     Returns: a JSON-able summary: sizes, classes with area and mean confidence, agreement of each stage with the final.
     """
+    summary = prediction_summary(prediction, min_confidence=min_confidence)
+    prediction = above_confidence(prediction, min_confidence)
     for name in ("stages", "overlays", "coco"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     colors = prediction.class_colors
@@ -53,12 +62,13 @@ def export_prediction(prediction: Prediction, folder: Path, *, opacity: float = 
         picture.save(folder / "overlays" / f"{name}.jpg", quality=90)
         (folder / "coco" / f"{name}.json").write_text(json.dumps(coco_annotations(prediction, stage)))
     np.savez_compressed(folder / "arrays.npz", **stage_arrays(prediction))  # type: ignore[arg-type]
-    return {"folder": folder.name, **prediction_summary(prediction)}
+    return {"folder": folder.name, **summary}
 
 
-def prediction_summary(prediction: Prediction, *, stage: str = "final") -> Summary:
-    """Sizes, a stage's classes, and the agreement of each stage with the final one, JSON-able."""
-    shown = prediction.stages[stage]
+def prediction_summary(prediction: Prediction, *, stage: str = "final", min_confidence: float = 0.0) -> Summary:
+    """Sizes, a stage's classes where they are sure enough, and the agreement of each stage with the final one
+    everywhere, JSON-able."""
+    shown = above_confidence(prediction, min_confidence).stages[stage]
     return {
         "width": prediction.image.width,
         "height": prediction.image.height,
@@ -73,6 +83,7 @@ def prediction_summary(prediction: Prediction, *, stage: str = "final") -> Summa
             for k in shown.present()
         ],
         "agreement_with_final": {name: prediction.agreement(name) for name in prediction.stages},
+        "sure_area": float(shown.area.sum()),
     }
 
 

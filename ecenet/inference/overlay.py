@@ -7,17 +7,24 @@ import numpy as np
 import plotly.colors
 from PIL import Image
 
+from ecenet.data.labels import IGNORE_INDEX
+
 HEAT_SCALE = "Viridis"
 """Perceptually even and safe for colour-blind readers; the scale of every similarity map."""
 CHANGE_SCALE = "RdBu_r"
 """Blue for less, white for the same, red for more; safe for colour-blind readers, too."""
 MARK = (255, 200, 0)
+NO_CLASS = (128, 128, 128)
 
 
 def indexed_mask(label_map: np.ndarray, class_colors: list[list[int]]) -> Image.Image:
-    """Palette image whose pixel values are the class indices. (H, W) uint8 → mode P, ready to be saved as PNG."""
+    """Palette image whose pixel values are the class indices, and 255, in grey, where there is no class. (H, W) uint8 →
+    mode P, ready to be saved as PNG."""
     mask = Image.fromarray(label_map)
-    mask.putpalette([channel for color in class_colors for channel in color])
+    palette = [channel for color in class_colors for channel in color]
+    if (label_map == IGNORE_INDEX).any():
+        palette += [0] * (3 * IGNORE_INDEX - len(palette)) + list(NO_CLASS)
+    mask.putpalette(palette)
     return mask
 
 
@@ -29,14 +36,22 @@ def resize_labels(labels: np.ndarray, *, size: tuple[int, int]) -> np.ndarray:
 def overlay(
     image: Image.Image, label_map: np.ndarray, class_colors: list[list[int]], *, opacity: float = 0.6
 ) -> Image.Image:
-    """The photo with class colours mixed in.
+    """The photo with class colours mixed in, and faded to grey where there is no class.
 
     Args:
         image: RGB, of the label map's size.
-        label_map: (H, W) uint8.
+        label_map: (H, W) uint8; 255 for no class.
         opacity: 0 shows the photo alone, 1 the mask alone.
     """
-    return Image.blend(image, indexed_mask(label_map, class_colors).convert("RGB"), opacity)
+    mixed = Image.blend(image, indexed_mask(label_map, class_colors).convert("RGB"), opacity)
+    no_class = label_map == IGNORE_INDEX
+    if no_class.any():
+        mixed.paste(_faded(image), mask=Image.fromarray(no_class.astype(np.uint8) * 255))
+    return mixed
+
+
+def _faded(image: Image.Image) -> Image.Image:
+    return Image.blend(image.convert("L").convert("RGB"), Image.new("RGB", image.size, NO_CLASS), 0.35)
 
 
 def marked_pixels(image: Image.Image, pixels: np.ndarray, *, color: tuple[int, int, int] = MARK) -> Image.Image:
@@ -45,9 +60,8 @@ def marked_pixels(image: Image.Image, pixels: np.ndarray, *, color: tuple[int, i
     Args:
         pixels: (H, W) bool, of the image's size.
     """
-    grey = Image.blend(image.convert("L").convert("RGB"), Image.new("RGB", image.size, (128, 128, 128)), 0.35)
     tinted = Image.blend(image, Image.new("RGB", image.size, color), 0.6)
-    return Image.composite(tinted, grey, Image.fromarray(pixels.astype(np.uint8) * 255))
+    return Image.composite(tinted, _faded(image), Image.fromarray(pixels.astype(np.uint8) * 255))
 
 
 def heat_colors(values: np.ndarray, *, low: float, high: float, scale: str = HEAT_SCALE) -> np.ndarray:

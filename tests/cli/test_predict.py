@@ -63,6 +63,18 @@ def test_predict_writes_masks_overlay_stages_arrays_and_summary(tmp_path: Path, 
     assert sum(entry["area"] for entry in summary["images"][0]["classes"]) == pytest.approx(1)
 
 
+def test_pixels_below_a_least_confidence_have_no_class(tmp_path: Path, weights: str) -> None:
+    out, least = str(tmp_path), "0.5"
+    assert main(["predict", str(CHELSEA), "--weights", weights, "--out", out, "--min-confidence", least]) == 0
+    label_map = np.asarray(Image.open(tmp_path / "chelsea" / "label_map.png"))
+    entry = json.loads((tmp_path / "summary.json").read_text())["images"][0]
+    sure = (label_map != 255).mean()
+    assert 0 < sure < 1
+    assert entry["sure_area"] == pytest.approx(sure)
+    assert sum(one["area"] for one in entry["classes"]) == pytest.approx(sure)
+    assert all(one["confidence"] >= 0.5 for one in entry["classes"])
+
+
 def test_one_bad_photo_keeps_the_results_of_the_good_ones(tmp_path: Path, weights: str) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"")

@@ -30,6 +30,7 @@ from ecenet.app.tabs.faithfulness import RANDOM_ORDERS, STEPS
 from ecenet.app.uploads.files import Upload, arrays, draw_maps, new_file, picture
 from ecenet.common.errors import UserError
 from ecenet.inference.export import coco_annotations, prediction_summary, unique_names
+from ecenet.inference.least_confidence import above_confidence
 from ecenet.inference.overlay import indexed_mask, overlay, side_by_side
 from ecenet.inference.prediction import Prediction
 
@@ -42,7 +43,12 @@ class PhotoEndpoints:
 
     @endpoint
     def segment(
-        self, photo: Upload, stage: str = "final", coco: bool = False, weights: str | None = None
+        self,
+        photo: Upload,
+        stage: str = "final",
+        coco: bool = False,
+        weights: str | None = None,
+        min_confidence: float = 0.0,
     ) -> tuple[SegmentReport, FileData]:
         """Segment a photo: a label map (a palette PNG of class indices), classes with area and mean confidence, and the
         agreement of every stage with the final mask. Photos with a side above 1024 pixels are scaled down.
@@ -52,15 +58,16 @@ class PhotoEndpoints:
             stage: whose mask to return, coarse to fine: ece, stage4, stage3, stage2, stage1 or final.
             coco: whether to return the classes' masks as COCO annotations (compressed RLE), too.
             weights: a name of the app's model list, such as everyday; by default what the app was started with.
+            min_confidence: confidence, 0 … 1, below which a pixel has no class: 255 in the label map.
         Returns:
             a report with the label map, and the photo under the mask as a JPEG
         """
         _, prediction, about = self._predict(photo, weights)
-        shown = prediction.stages[stage_of(prediction, stage)]
+        shown = above_confidence(prediction, min_confidence).stages[stage_of(prediction, stage)]
         colors = prediction.class_colors
         report: SegmentReport = {
             **about,
-            **prediction_summary(prediction, stage=stage),
+            **prediction_summary(prediction, stage=stage, min_confidence=min_confidence),
             "stage": stage,
             "label_map": picture(indexed_mask(shown.label_map, colors), f"label_map-{stage}.png"),
             "coco": coco_annotations(prediction, shown) if coco else None,

@@ -6,6 +6,11 @@ function paintFaded(canvas, shown, least) {
   fill(canvas, shown, (i) => (shown.planes[TOP][i] < least ? FADED : 0));
 }
 
+// Hides the names that were written where the picture has faded.
+function fadeNames(box, shown, least) {
+  for (const name of box.children) name.hidden = shown.planes[TOP][name.dataset.pixel] < least;
+}
+
 // Shares of the photo, by class, of the pixels that are at least so sure, percent.
 function sureShares(shown, least) {
   const {planes} = shown;

@@ -94,6 +94,7 @@ function drawNames(box, shown, classes) {
     const name = Object.assign(document.createElement('span'), {textContent: classes[label][0]});
     name.style.left = `${100 * (x + 0.5) / width}%`;
     name.style.top = `${100 * (y + 0.5) / height}%`;
+    name.dataset.pixel = y * width + x;
     box.append(name);
   }
 }

@@ -122,7 +122,9 @@ function paintUnsure(shown) {
 }
 
 function writeNames(shown) {
-  drawNames(find('.ece-names'), state.names && state.mode === 'classes' ? shown : null, classes);
+  const box = find('.ece-names');
+  drawNames(box, state.names && state.mode === 'classes' ? shown : null, classes);
+  if (shown) fadeNames(box, shown, state.least);
 }
 
 // The photo's width changes with the window, and from nothing once its tab is shown.

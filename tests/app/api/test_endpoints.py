@@ -100,6 +100,13 @@ def test_segment_of_another_stage_and_as_coco(api: Served) -> None:
         assert np.array_equal(coco_mask.decode(one["segmentation"]), expected == one["category_id"] - 1)
 
 
+def test_segment_without_what_it_is_not_sure_of(api: Served) -> None:
+    report, _ = api.client.predict(file(api, "photo.jpg"), min_confidence=0.8, api_name="/segment")
+    sure = api.prediction.confidence >= np.float16(0.8)
+    assert np.array_equal(pixels(report["label_map"]), np.where(sure, api.prediction.label_map, 255))
+    assert report["sure_area"] == pytest.approx(sure.mean())
+
+
 def test_other_weights_of_the_list(api: Served) -> None:
     report, _ = api.client.predict(file(api, "photo.jpg"), weights="camvid", api_name="/segment")
     assert report["weights"] == "camvid"

@@ -16,6 +16,9 @@ def test_what_is_less_sure_fades_and_leaves_the_areas(page: Page, asked: list[st
     cat = page.locator("#segment-view .ece-legend:visible tr[data-class]").first
     area = cat.locator("td").nth(1)
     before = float(area.inner_text().removesuffix("%"))
+    names = page.locator("#segment-view .ece-names span:visible")
+    expect(names.first).to_be_visible()
+    written = names.count()
     assert painted(page, "faded") == NOTHING
     page.locator("#mask-least input[type=range]").fill("90")
     expect(page.locator("#segment-view .ece-left")).to_have_text(
@@ -25,7 +28,10 @@ def test_what_is_less_sure_fades_and_leaves_the_areas(page: Page, asked: list[st
     told = float(page.locator("#segment-view .ece-left").inner_text().partition("%")[0])
     assert 100 * counts["0"] / (WIDTH * HEIGHT) == pytest.approx(told, abs=0.06)
     assert float(area.inner_text().removesuffix("%")) < before
+    page.locator("#mask-least input[type=range]").fill("100")
+    expect(names).to_have_count(0)
     page.locator("#mask-least input[type=range]").fill("0")
+    expect(names).to_have_count(written)
     expect(area).to_have_text(f"{before}%")
     expect(page.locator("#segment-view .ece-left")).to_be_hidden()
     assert painted(page, "faded") == NOTHING

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecenet.inference.weights import WEIGHTS_DIR
-from tests.support.hostile.bombs import COLOUR_ALPHA, FULL, png, png_16_bit
+from tests.support.hostile.png_bombs import COLOUR_ALPHA, FULL, png, png_16_bit
 
 
 def zip_entries() -> bytes:

@@ -26,8 +26,8 @@ from ecenet.app.state.session import Session, add_photo, new_session
 from ecenet.inference.weights import WEIGHTS_DIR
 from tests.support.color_profiles import DISPLAY_P3, PROPHOTO, cmyk_profile
 from tests.support.helpers import encode, noise_image
-from tests.support.hostile.bombs import PNG_SIGNATURE, png_chunk
 from tests.support.hostile.entry_points import FILE_KINDS, IMAGE_FORMATS
+from tests.support.hostile.png_bombs import PNG_SIGNATURE, png_chunk
 
 pillow_heif.register_heif_opener()
 
