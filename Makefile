@@ -46,7 +46,7 @@ soak: $(STAMP)
 
 # More properties, mutated files and bombs than the unit tests take; ten minutes.
 fuzz: $(STAMP)
-	EXAMPLES=1000 $(BIN)/python -m pytest -q tests/data/test_image_properties.py
+	EXAMPLES=1000 $(BIN)/python -m pytest -q tests/data/pictures/test_image_properties.py
 	$(BIN)/python -m tests.tools.fuzz
 
 # Known vulnerabilities in what is installed; it asks PyPI, so it has no place among the tests.

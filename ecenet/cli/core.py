@@ -151,8 +151,8 @@ class Ship:
 
     def run(self) -> None:
         from ecenet.data.layouts.read import read_data
-        from ecenet.training.model_card import figures_table
-        from ecenet.training.publish import ship, weights_in
+        from ecenet.training.shipping.model_card import figures_table
+        from ecenet.training.shipping.publish import ship, weights_in
 
         data = read_data(self.data, self.split, layout=self.layout)
         make_folder(self.out)

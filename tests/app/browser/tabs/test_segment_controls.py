@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.app.browser.test_segment import HEIGHT, NOTHING, WIDTH, painted, place_of, show_cat
+from tests.app.browser.tabs.test_segment import HEIGHT, NOTHING, WIDTH, painted, place_of, show_cat
 from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, stage_button, upload
 
 pytestmark = pytest.mark.browser

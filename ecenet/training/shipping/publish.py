@@ -14,7 +14,7 @@ from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model, save_model
 from ecenet.model.network import Network
 from ecenet.model.tensor_files import INDEX_FILE, SINGLE_FILE
-from ecenet.training.model_card import model_card
+from ecenet.training.shipping.model_card import model_card
 
 
 def ship(

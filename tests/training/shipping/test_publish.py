@@ -14,7 +14,7 @@ from ecenet.evaluation.evaluate import evaluate
 from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import checkpoint_files, load_model, save_model
 from ecenet.training.config import ModelConfig
-from ecenet.training.publish import load_average
+from ecenet.training.shipping.publish import load_average
 from tests.support.helpers import CLASS_NAMES, small_model, write_folder
 from tests.support.refusals import assert_names
 
