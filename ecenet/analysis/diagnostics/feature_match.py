@@ -12,6 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ecenet.common.errors import UserError
+from ecenet.inference.prediction import Prediction
+from ecenet.inference.predictor import Predictor
+
+BACKBONE = "backbone"
+
 
 class Match(NamedTuple):
     """The place of a photo that is most similar."""
@@ -21,6 +27,46 @@ class Match(NamedTuple):
     y: int
     cosine: float
     """−1 … 1."""
+
+
+class Found(NamedTuple):
+    """In one photo."""
+
+    similarity: np.ndarray
+    """(h, w) float32 cosine, −1 … 1."""
+    best: Match
+
+
+def find_place(
+    predictor: Predictor, predictions: Sequence[Prediction], pixel: tuple[int, int], *, level: str = BACKBONE
+) -> list[Found]:
+    """Look for a pixel of the first prediction's photo in all of the photos, its own among them.
+
+    Args:
+        pixel: (x, y); what lies outside stands for the nearest edge.
+        level: "backbone" for the features of all its stages, or the name of a stage of the head.
+    Raises:
+        UserError: there is no such level.
+    """
+    stages = list(predictions[0].stages)
+    if level not in (BACKBONE, *stages):
+        raise UserError(
+            "unknown-choice",
+            f"Expected {BACKBONE} or a stage ({', '.join(stages)}), got {str(level)[:40]!r}; choose one of these.",
+        )
+    kept = [prediction.features for prediction in predictions]
+    if level == BACKBONE:
+        features = [one.tensors for one in kept]
+    else:
+        features = predictor.run(lambda used, all_kept: [[used.stage_features(one)[level]] for one in all_kept], kept)
+    width, height = predictions[0].image.size
+    x, y = min(max(pixel[0], 0), width - 1), min(max(pixel[1], 0), height - 1)
+    vectors = place_vectors(features[0], ((x + 0.5) / width, (y + 0.5) / height))
+    maps = [cosine_map(one, vectors) for one in features]
+    return [
+        Found(similarity, best_match(similarity, prediction.image.size))
+        for similarity, prediction in zip(maps, predictions, strict=True)
+    ]
 
 
 @torch.inference_mode()

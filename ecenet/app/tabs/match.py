@@ -1,36 +1,22 @@
 """Below the Pixel tab: where in the session's other photos something like the selected pixel is."""
 
-from typing import Any, NamedTuple
-
 import gradio as gr
-import numpy as np
-from torch import Tensor
 
-from ecenet.analysis.diagnostics.feature_match import Match, best_match, cosine_map, place_vectors
+from ecenet.analysis.diagnostics.feature_match import BACKBONE, Found, find_place
 from ecenet.app.error_toasts import show_errors
 from ecenet.app.state.events import MODEL_QUEUE, Subscription
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
-from ecenet.app.widgets.markup import data_uri, empty_state, escape
+from ecenet.app.widgets.markup import data_uri, escape
 from ecenet.common.errors import UserError
 from ecenet.inference.overlay import heat_gradient, similarity_overlay
 from ecenet.inference.prediction import stage_title
 from ecenet.inference.predictor import Predictor
 
-BACKBONE = "backbone"
 MAX_SIDE = 360
 """Of a picture, in pixels."""
 ALONE = "Add another photo first: there is none to look in but this one."
-
-
-class FoundIn(NamedTuple):
-    """One photo of the session."""
-
-    photo: Photo
-    similarity: np.ndarray
-    """(h, w) cosine, −1 … 1."""
-    best: Match
 
 
 def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry, stage_names: list[str]) -> Subscription:
@@ -53,50 +39,30 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry, st
     return Subscription(lambda: "", [], [view])
 
 
-def find_matches(session: Session, selection: Selection, level: str, *, predictor: Predictor) -> list[FoundIn]:
+def find_matches(
+    session: Session, selection: Selection, level: str, *, predictor: Predictor
+) -> list[tuple[Photo, Found]]:
     """The photo of the selected pixel first, then all others.
 
     Args:
-        level: "backbone", or a stage of the model.
+        level: as for `find_place`.
     Raises:
-        UserError: there is no second photo, no pixel, or no such stage.
+        UserError: there is no second photo, no pixel, or no such level.
     """
     chosen = session.required_photo(selection)
     if len(session.photos) < 2:
         raise UserError("not-there-yet", f"Expected two photos or more, got one. {ALONE}")
     if selection.pixel is None:
         raise UserError("missing-value", "Expected a pixel, got none; click on the photo in the Segment tab.")
-    if level not in (BACKBONE, *session.stage_names):
-        raise UserError(
-            "unknown-choice",
-            f"Expected {BACKBONE} or a stage ({', '.join(session.stage_names)}), got {str(level)[:40]!r}; choose one.",
-        )
-    width, height = chosen.prediction.image.size
-    place = (min(selection.pixel[0], width - 1) + 0.5) / width, (min(selection.pixel[1], height - 1) + 0.5) / height
     photos = [chosen, *(photo for photo in session.photos if photo is not chosen)]
-    features = predictor.run(
-        lambda used, kept: [_features(used, one, level) for one in kept],
-        [photo.prediction.features for photo in photos],
-    )
-    vectors = place_vectors(features[0], place)
-    maps = [cosine_map(one, vectors) for one in features]
-    return [
-        FoundIn(photo, similarity, best_match(similarity, photo.prediction.image.size))
-        for photo, similarity in zip(photos, maps, strict=True)
-    ]
+    found = find_place(predictor, [photo.prediction for photo in photos], selection.pixel, level=level)
+    return list(zip(photos, found, strict=True))
 
 
-def _features(predictor: Predictor, features: Any, level: str) -> list[Tensor]:
-    """Finest first."""
-    return list(features.tensors) if level == BACKBONE else [predictor.stage_features(features)[level]]
-
-
-def render_matches(found: list[FoundIn]) -> str:
+def render_matches(found: list[tuple[Photo, Found]]) -> str:
     """One heat map a photo on one scale, with a ring at the best match."""
-    if not found:
-        return empty_state(ALONE)
-    low, high = min(float(one.similarity.min()) for one in found), 1.0
-    cards = "".join(_card(one, low=low, high=high) for one in found)
+    low, high = min(float(one.similarity.min()) for _, one in found), 1.0
+    cards = "".join(_card(photo, one, low=low, high=high) for photo, one in found)
     return f"""
 <div class="ece-scale" role="img" aria-label="Colour scale of cosine similarity from {low:.2f} to {high:.2f}">
   <span>{low:.2f}</span><div style="background:{heat_gradient()}"></div><span>{high:.2f}</span>
@@ -105,11 +71,11 @@ def render_matches(found: list[FoundIn]) -> str:
 <div class="ece-grid">{cards}</div>"""
 
 
-def _card(found: FoundIn, *, low: float, high: float) -> str:
-    image, (x, y, cosine) = found.photo.prediction.image, found.best
+def _card(photo: Photo, found: Found, *, low: float, high: float) -> str:
+    image, (x, y, cosine) = photo.prediction.image, found.best
     picture = similarity_overlay(image, found.similarity, low=low, high=high, opacity=0.6, max_side=MAX_SIDE)
     left, top = 100 * (x + 0.5) / image.width, 100 * (y + 0.5) / image.height
-    name = escape(found.photo.name)
+    name = escape(photo.name)
     return f"""
 <figure class="ece-match" data-x="{x}" data-y="{y}">
   <span class="ece-found"><img src="{data_uri(picture, file_format="JPEG")}" alt="{name}: similarity to the pixel"><i
