@@ -22,7 +22,7 @@ def indexed_mask(label_map: np.ndarray, class_colors: list[list[int]]) -> Image.
     mode P, ready to be saved as PNG."""
     mask = Image.fromarray(label_map)
     palette = [channel for color in class_colors for channel in color]
-    if (label_map == IGNORE_INDEX).any():
+    if len(class_colors) <= IGNORE_INDEX and (label_map == IGNORE_INDEX).any():
         palette += [0] * (3 * IGNORE_INDEX - len(palette)) + list(NO_CLASS)
     mask.putpalette(palette)
     return mask
