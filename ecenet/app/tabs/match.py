@@ -22,7 +22,7 @@ ALONE = "Add another photo first: there is none to look in but this one."
 def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry, stage_names: list[str]) -> Subscription:
     """Lay out the section. Returns what takes the answer away when something else is selected."""
     gr.Markdown(
-        "### The same place in other photos\n"
+        "## The same place in other photos\n"
         "Backbone features find places that look alike; the features of a stage find the same class."
     )
     levels = [("Backbone", BACKBONE), *((stage_title(name), name) for name in stage_names if name != "ece")]

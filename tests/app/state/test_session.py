@@ -251,7 +251,7 @@ def test_the_page_builds_for_any_weights(tmp_path: Path, umap: UmapWorker) -> No
     app = build_app(registry, umap=umap, runs=tmp_path / "runs")
     assert isinstance(app, gr.Blocks)
     public = {event.api_name for event in app.fns.values() if event.api_visibility != "private"}
-    assert public == {"segment", "similarity", "embed", "consistency", "faithfulness", "what_if"}
+    assert public == {"segment", "similarity", "embed", "consistency", "faithfulness", "what_if", "match"}
     lists = {"class-picker", "without-classes", "edit-class", "edit-other", "move-class", "move-into"}
     found = {block.elem_id: block for block in app.blocks.values() if getattr(block, "elem_id", None) in lists}
     assert set(found) == lists
