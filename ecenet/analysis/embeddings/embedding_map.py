@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,19 @@ class EmbeddingMap:
     def is_reference(self) -> np.ndarray:
         """(N,) bool."""
         return self.points.image >= len(self.predictions)
+
+    @cached_property
+    def stage_scores(self) -> dict[str, StageScores]:
+        """How well each stage keeps the classes of the shown points apart, in the original space; measured once, since
+        it takes longer than another colour may."""
+        members = {name: self.points.stage == name for name in self.points.stage_rows().sequence}
+        return {
+            name: StageScores(
+                purity=neighbour_purity(self.unit[rows], self.points.class_index[rows], self.points.image[rows]),
+                silhouette=class_silhouette(self.unit[rows], self.points.class_index[rows]),
+            )
+            for name, rows in members.items()
+        }
 
     def shows(self, predictions: Sequence[Prediction]) -> bool:
         """Whether it is the picture of these very predictions."""
@@ -137,19 +151,6 @@ def _quality(points: EmbeddingPoints, coordinates: np.ndarray, *, by_stage: bool
         float(np.mean(silhouette)) if silhouette else None,
         sum(one.judged for one in of_stages),
     )
-
-
-def stage_scores(drawn: EmbeddingMap) -> dict[str, StageScores]:
-    """How well each stage keeps the classes of the shown points apart, in the original space."""
-    points = drawn.points
-    members = {name: points.stage == name for name in points.stage_rows().sequence}
-    return {
-        name: StageScores(
-            purity=neighbour_purity(drawn.unit[rows], points.class_index[rows], points.image[rows]),
-            silhouette=class_silhouette(drawn.unit[rows], points.class_index[rows]),
-        )
-        for name, rows in members.items()
-    }
 
 
 def _reference_map(reference: EmbeddingPoints, request: MapRequest, *, fitter: Fitter) -> EmbeddingMap:

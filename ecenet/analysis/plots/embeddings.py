@@ -69,7 +69,7 @@ def embedding_map(
     scatter = _scatter(projection.coordinates)
     if trajectories and stage is None:
         figure.add_trace(_trajectories(points, projection.coordinates, members=~faint, scatter=scatter))
-    texts = _hover_texts(points, class_names=class_names, image_names=image_names)
+    images = [html.escape(name) for name in image_names]
     groups = color_groups(
         points, color_by, class_names=class_names, class_colors=class_colors, image_names=image_names, faint=faint
     )
@@ -99,12 +99,14 @@ def embedding_map(
                     legendgroup=group.label,
                     marker=marker,
                     customdata=np.flatnonzero(members).astype(np.int32),
-                    text=texts[members].tolist(),
+                    text=_hover_texts(points, members, class_names=class_names, images=images),
                     hovertemplate="%{text}<extra></extra>",
                     showlegend=False,
                 )
             )
-    if color_by == "class" and np.count_nonzero(shown) >= NAMED_FROM:
+    of_stages = np.unique(points.stage, return_counts=True)[1]
+    # Of maps of single stages as many at each, or their traces would not match.
+    if color_by == "class" and (len(points) if stage is None else of_stages.max(initial=0)) >= NAMED_FROM:
         figure.add_traces(_names(groups, projection.coordinates, shown=shown, scatter=scatter))
     named = named_groups(groups, own=~faint)
     shapeless = color_by == "stage" or stage is not None
@@ -163,51 +165,59 @@ def _axes(projection: Projection, *, fixed: bool) -> dict[str, Any]:
     return {"scene": scene | {"aspectmode": "cube", "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1}}}}
 
 
-def _hover_texts(points: EmbeddingPoints, *, class_names: Sequence[str], image_names: Sequence[str]) -> np.ndarray:
-    """(N,) texts in plotly's own kind of HTML."""
-    images = [html.escape(name) for name in image_names]
-    texts = [
+def _hover_texts(
+    points: EmbeddingPoints, members: np.ndarray, *, class_names: Sequence[str], images: Sequence[str]
+) -> list[str]:
+    """Texts of the members, (N,) bool, in plotly's own kind of HTML; names of images are escaped already."""
+    columns = (points.image, points.stage, points.class_index, points.area)
+    rows = zip(*(column[members].tolist() for column in columns), strict=True)
+    return [
         f"<b>{class_names[k]}</b> at {stage_title(stage)}<br>{images[image]}, {area:.1%} of it"
-        for image, stage, k, area in zip(
-            points.image.tolist(), points.stage.tolist(), points.class_index.tolist(), points.area.tolist(), strict=True
-        )
+        for image, stage, k, area in rows
     ]
-    return np.array(texts, dtype=object)
 
 
 def _names(
     groups: Sequence[Group], coordinates: np.ndarray, *, shown: np.ndarray, scatter: Callable[..., Any]
 ) -> list[Any]:
-    """The names of groups of at least `NAMED_MEMBERS` points, each at the point that is nearest to their median. The
-    largest come first, and a name that would lie over another is left out."""
+    """The names of groups, in their order. One without a place is drawn nowhere: whatever is shown, there are the same
+    traces."""
     many = [group for group in groups if np.count_nonzero(group.members) >= NAMED_MEMBERS]
-    extent = np.ptp(coordinates[:, :2], axis=0) + 1e-9
-    taken: list[tuple[np.ndarray, float]] = []
-    names = []
-    for group in sorted(many, key=lambda group: -np.count_nonzero(group.members & shown)):
-        # Without a place where a name is left out: there are as many traces at every stage.
-        where, members = np.full((1, coordinates.shape[1]), None, dtype=object), coordinates[group.members & shown]
-        if len(members) >= NAMED_MEMBERS:
-            middle = members[[np.linalg.norm(members - np.median(members, axis=0), axis=1).argmin()]]
-            place, width = middle[0, :2] / extent, NAME_WIDTH * len(group.label)
-            if all(
-                abs(place[0] - other[0]) > (width + wide) / 2 or abs(place[1] - other[1]) > NAME_HEIGHT
-                for other, wide in taken
-            ):
-                taken.append((place, width))
-                where = middle
-        names.append(
-            scatter(
-                where,
-                mode="text",
-                text=[group.label],
-                textfont={"color": NAME_COLOR, "size": 12},
-                legendgroup=group.label,
-                hoverinfo="skip",
-                showlegend=False,
-            )
+    places = _name_places(many, coordinates, shown=shown)
+    nowhere = np.full(coordinates.shape[1], None, dtype=object)
+    return [
+        scatter(
+            places.get(group.label, nowhere)[None],
+            mode="text",
+            text=[group.label],
+            textfont={"color": NAME_COLOR, "size": 12},
+            legendgroup=group.label,
+            hoverinfo="skip",
+            showlegend=False,
         )
-    return names
+        for group in many
+    ]
+
+
+def _name_places(groups: Sequence[Group], coordinates: np.ndarray, *, shown: np.ndarray) -> dict[str, np.ndarray]:
+    """Where the names of groups of at least `NAMED_MEMBERS` shown points lie: each at the point nearest to their
+    median. The largest come first, and a name that would lie over another is left out."""
+    extent = np.ptp(coordinates[:, :2], axis=0) + 1e-9
+    places: dict[str, np.ndarray] = {}
+    taken: list[tuple[np.ndarray, float]] = []
+    for group in sorted(groups, key=lambda group: -np.count_nonzero(group.members & shown)):
+        members = coordinates[group.members & shown]
+        if len(members) < NAMED_MEMBERS:
+            continue
+        middle = members[np.linalg.norm(members - np.median(members, axis=0), axis=1).argmin()]
+        place, width = middle[:2] / extent, NAME_WIDTH * len(group.label)
+        if all(
+            abs(place[0] - other[0]) > (width + wide) / 2 or abs(place[1] - other[1]) > NAME_HEIGHT
+            for other, wide in taken
+        ):
+            taken.append((place, width))
+            places[group.label] = middle
+    return places
 
 
 def _legend(

@@ -1,4 +1,4 @@
-"""Maps of single stages, as the page's script takes them: one figure, and the traces of every stage."""
+"""The figure of a map; of maps of single stages, as the page's script takes them, with the traces of every stage."""
 
 import json
 import math
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
-from ecenet.analysis.embeddings.embedding_map import EmbeddingMap, stage_scores
+from ecenet.analysis.embeddings.embedding_map import EmbeddingMap
 from ecenet.analysis.plots.embeddings import embedding_map
 from ecenet.analysis.plots.map_groups import ColorBy
 from ecenet.evaluation.embedding_quality import StageScores
@@ -17,6 +18,29 @@ DIGITS = 3
 """Of positions and sizes: a thousandth of what a map is wide in UMAP is less than a pixel."""
 
 
+def map_figure(
+    current: EmbeddingMap,
+    *,
+    color_by: ColorBy,
+    image_names: Sequence[str],
+    lines: bool = False,
+    stage: str | None = None,
+) -> go.Figure:
+    """`embedding_map` of a map of predictions, with their classes; `lines` are its trajectories."""
+    first = current.predictions[0]
+    return embedding_map(
+        current.points,
+        current.projection,
+        color_by=color_by,
+        class_names=first.class_names,
+        class_colors=first.class_colors,
+        image_names=image_names,
+        trajectories=lines,
+        is_reference=current.is_reference,
+        stage=stage,
+    )
+
+
 def stage_maps(current: EmbeddingMap, *, color_by: ColorBy, image_names: Sequence[str]) -> str:
     """JSON for `stage_maps.js` of a map that was made by stage: the figure without traces, those of each stage, what
     the stages are called and how well they keep classes apart, and of each row which class of which image it is.
@@ -24,21 +48,10 @@ def stage_maps(current: EmbeddingMap, *, color_by: ColorBy, image_names: Sequenc
     Args:
         image_names: as for `embedding_map`.
     """
-    rows, first = current.points.stage_rows(), current.predictions[0]
+    rows, scores = current.points.stage_rows(), current.stage_scores
     figures = {
-        name: embedding_map(
-            current.points,
-            current.projection,
-            color_by=color_by,
-            class_names=first.class_names,
-            class_colors=first.class_colors,
-            image_names=image_names,
-            is_reference=current.is_reference,
-            stage=name,
-        )
-        for name in rows.sequence
+        name: map_figure(current, color_by=color_by, image_names=image_names, stage=name) for name in rows.sequence
     }
-    scores = stage_scores(current)
     _, items = np.unique(rows.item, return_inverse=True)
     figure = figures[rows.sequence[0]]
     return json.dumps(

@@ -9,9 +9,9 @@ from ecenet.analysis.embeddings.cosine import centroid_similarity
 from ecenet.analysis.embeddings.embedding_map import EmbeddingMap, MapRequest, draw_map
 from ecenet.analysis.embeddings.projection import Fitter, ProjectionOptions
 from ecenet.analysis.plots.centroids import centroid_heatmap
-from ecenet.analysis.plots.embeddings import embedding_map, marker_sizes
+from ecenet.analysis.plots.embeddings import marker_sizes
 from ecenet.analysis.plots.map_groups import ColorBy
-from ecenet.analysis.plots.stage_maps import stage_maps
+from ecenet.analysis.plots.stage_maps import map_figure, stage_maps
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import Reference, find_reference
 from ecenet.app.state.selection import Selection
@@ -91,17 +91,7 @@ def map_value(current: EmbeddingMap, names: Sequence[str], *, color_by: ColorBy,
         return ""
     if current.request.by_stage:
         return stage_maps(current, color_by=color_by, image_names=names)
-    first = current.predictions[0]
-    figure = embedding_map(
-        current.points,
-        current.projection,
-        color_by=color_by,
-        class_names=first.class_names,
-        class_colors=first.class_colors,
-        image_names=names,
-        trajectories=lines,
-        is_reference=current.is_reference,
-    )
+    figure = map_figure(current, color_by=color_by, image_names=names, lines=lines)
     return f'{{"key": "{current.key}", "figure": {figure.to_json()}}}'
 
 

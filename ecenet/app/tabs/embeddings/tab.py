@@ -123,15 +123,8 @@ def build(
         [picture, note, quality, waiting, current, names, drawn, key],
         "photo",
         also_after=[
-            *(
-                by_stage.input,
-                color_by.input,
-                lines.input,
-                reference.input,
-                min_area.release,
-                refits.change,
-                waiting.tick,
-            ),
+            *(control.input for control in (by_stage, color_by, lines, reference)),
+            *(min_area.release, refits.change, waiting.tick),
             *fields.changed,
         ],
     )

@@ -1,12 +1,14 @@
 """The class embeddings' tab: what it draws, and what it makes of what a browser says."""
 
 import json
+from dataclasses import replace
 from typing import Any, get_args
 
 import gradio as gr
 import numpy as np
 import pytest
 
+from ecenet.analysis.plots import embeddings as plots
 from ecenet.analysis.plots import map_groups
 from ecenet.analysis.plots.embeddings import embedding_map, marker_sizes
 from ecenet.analysis.plots.map_groups import ColorBy
@@ -211,6 +213,33 @@ def test_maps_of_single_stages_have_the_same_traces_and_each_stages_own_points(
     places = [x for traces in value["frames"].values() for trace in traces for x in trace["x"] if x is not None]
     assert low < min(places)
     assert max(places) < high
+
+
+def test_traces_have_the_same_order_at_every_stage_whichever_classes_are_frequent_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A class that the legend hides stays hidden by its traces' places."""
+    monkeypatch.setattr(plots, "NAMED_FROM", 3)
+    monkeypatch.setattr(plots, "NAMED_MEMBERS", 1)
+    photos = (Photo("one", make_prediction(LABELS)), Photo("two", make_prediction(np.zeros((2, 2), np.uint8))))
+    current = map_of(Session(photos=photos, stage_names=tuple(STAGES)))
+    points = current.points
+    moved = (points.stage == "ece") & (points.class_index == 0)
+    points = replace(points, stage=np.where(moved, "stage4", points.stage))
+    orders = []
+    for name in MADE_STAGES:
+        figure = embedding_map(
+            points,
+            current.projection,
+            color_by="class",
+            class_names=CLASS_NAMES,
+            class_colors=CLASS_COLORS,
+            image_names=["one", "two"],
+            stage=name,
+        )
+        orders.append([(trace.mode, trace.legendgroup) for trace in figure.data])
+    assert all(order == orders[0] for order in orders)
+    assert ("text", CLASS_NAMES[0]) in orders[0]
 
 
 def test_each_stage_says_how_well_it_keeps_classes_apart() -> None:
