@@ -14,6 +14,8 @@ from ecenet.common.errors import UserError, disk_errors
 from ecenet.common.files import replaced
 from ecenet.evaluation.bank import FORMAT, EmbeddingBank
 
+BANK = "bank.parquet"
+"""The file beside weights."""
 COLUMNS = ("image", "stage", "class", "area", "confidence", "truth", "iou", "embedding")
 NAMES = ("image", "stage", "class")
 """Columns of text: read as indices, since a name that is repeated a million times takes no room in the file."""

@@ -49,8 +49,8 @@ def export_prediction(
         min_confidence: pixels below it have no class, 255 in the masks.
     Returns: a JSON-able summary: sizes, classes with area and mean confidence, agreement of each stage with the final.
     """
-    summary = prediction_summary(prediction, min_confidence=min_confidence)
-    prediction = above_confidence(prediction, min_confidence)
+    sure = above_confidence(prediction, min_confidence)
+    summary, prediction = prediction_summary(prediction, shown=sure.final), sure
     for name in ("stages", "overlays", "coco"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     colors = prediction.class_colors
@@ -65,10 +65,12 @@ def export_prediction(
     return {"folder": folder.name, **summary}
 
 
-def prediction_summary(prediction: Prediction, *, stage: str = "final", min_confidence: float = 0.0) -> Summary:
-    """Sizes, a stage's classes where they are sure enough, and the agreement of each stage with the final one
-    everywhere, JSON-able."""
-    shown = above_confidence(prediction, min_confidence).stages[stage]
+def prediction_summary(prediction: Prediction, *, shown: StagePrediction) -> Summary:
+    """Sizes, a stage's classes, and the agreement of each stage with the final one, JSON-able.
+
+    Args:
+        shown: the stage, perhaps without what it is not sure of.
+    """
     return {
         "width": prediction.image.width,
         "height": prediction.image.height,

@@ -1,33 +1,12 @@
 """Recipes: named settings for `train --preset NAME`, with what to expect and whether it was measured."""
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from ecenet.common.errors import UserError
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A row of `python -m ecenet recipes`."""
-
-    name: str
-    summary: str
-    measured: bool
-    miou: str
-    """Expected, in percent, with its source where we did not measure it."""
-    run_time: str
-    needs: str
-    """What to give besides the preset."""
-    options: Mapping[str, Any]
-    """By their names on the command line, with `_` for `-`."""
-
-    @property
-    def command(self) -> str:
-        return f"python -m ecenet train --preset {self.name} {self.needs} --out runs/{self.name}"
-
+from ecenet.training.recipe import Recipe, option_words
 
 NOT_RUN = "not run"
 EVERYDAY_OPTIONS = {
@@ -276,22 +255,6 @@ def with_preset(arguments: Sequence[str]) -> list[str]:
     if not names or words[0] not in ("train", "compare", "ablate"):
         return words
     return [words[0], *option_words(find_recipe(names[-1]).options), *words[1:]]
-
-
-def option_words(options: Mapping[str, Any]) -> list[str]:
-    """`{"crop_size": 352}` → `["--crop-size", "352"]`; of a group's options, `{"segvit.stand_ins": False}` →
-    `["--segvit.no-stand-ins"]`."""
-    words: list[str] = []
-    for name, value in options.items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            group, dot, own = flag.rpartition(".")
-            words.append(f"--{flag}" if value else f"--{group}{dot}no-{own}")
-        elif isinstance(value, (tuple, list)):
-            words += [f"--{flag}", *map(str, value)]
-        else:
-            words += [f"--{flag}", str(value)]
-    return words
 
 
 def recipes_table() -> str:

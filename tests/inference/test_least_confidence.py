@@ -20,7 +20,7 @@ def test_pixels_below_have_no_class_and_leave_areas_and_means() -> None:
     assert sure.final.area.tolist() == [0.25, 0.0, 0.5]
     assert sure.final.mean_confidence[[0, 2]].tolist() == pytest.approx([0.9, 0.625], abs=1e-3)
     assert prediction.label_map.tolist() == LABELS.tolist(), "the prediction itself stays"
-    summary = prediction_summary(prediction, min_confidence=0.5)
+    summary = prediction_summary(prediction, shown=sure.final)
     assert [one["class"] for one in summary["classes"]] == [CLASS_NAMES[2], CLASS_NAMES[0]]
     assert summary["sure_area"] == 0.75
     assert summary["agreement_with_final"]["final"] == 1.0

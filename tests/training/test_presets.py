@@ -8,7 +8,8 @@ import tyro
 from ecenet.model.config import SegViTConfig
 from ecenet.training.command import Train
 from ecenet.training.config import DataConfig, LossConfig, ModelConfig, OptimizerConfig, StartConfig, TrainConfig
-from ecenet.training.presets import RECIPES, Recipe, find_recipe, option_words, recipes_table, with_preset
+from ecenet.training.presets import RECIPES, find_recipe, recipes_table, with_preset
+from ecenet.training.recipe import Recipe, option_words
 from ecenet.training.settings import options
 from tests.support.refusals import refused
 

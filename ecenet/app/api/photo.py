@@ -67,7 +67,7 @@ class PhotoEndpoints:
         colors = prediction.class_colors
         report: SegmentReport = {
             **about,
-            **prediction_summary(prediction, stage=stage, min_confidence=min_confidence),
+            **prediction_summary(prediction, shown=shown),
             "stage": stage,
             "label_map": picture(indexed_mask(shown.label_map, colors), f"label_map-{stage}.png"),
             "coco": coco_annotations(prediction, shown) if coco else None,

@@ -12,10 +12,10 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.common.errors import UserError
 from ecenet.common.logs import log_event
 from ecenet.evaluation.bank import EmbeddingBank
-from ecenet.evaluation.bank_parquet import read_bank
+from ecenet.evaluation.bank_parquet import BANK, read_bank
 
 _logger = logging.getLogger(__name__)
-BANK, WARNING = "bank.parquet", "warning.json"
+WARNING = "warning.json"
 T = TypeVar("T")
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from ecenet.app.state.limits import Limits
 from ecenet.common.errors import UserError
 from ecenet.data.images import RGBImage, load_image
+from ecenet.data.prepare.unpack import PACKINGS
 from ecenet.inference.export import export_prediction, unique_names
 from ecenet.inference.prediction import Prediction
 
@@ -24,8 +25,6 @@ VIEW, PROJECTION = "view.json", "projection.json"
 MAX_VIEW_BYTES = 1_000_000
 MAX_FILES = 10_000
 """In the zip. It is the list of them that would take long, however small they are."""
-PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Which unpack no more at a time than is asked for."""
 DAMAGE: tuple[type[Exception], ...] = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 DAMAGE += (ValueError, KeyError, TypeError, AttributeError)
 """What reading a file raises that is no such zip, or whose `view.json` is of another shape."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -93,14 +93,8 @@ def trainable_data(source: Path, *, store: Path, layout: Layout = "folder") -> T
     except UserError as error:
         raise (refusal or error) from error
     checked = ready(out, "folder")
-    notes = [*prepared.notes, *checked.notes]
-    how = f"{prepared.kind}: {prepared.how}"
-    return TrainableData(
-        source,
-        out,
-        Checked(checked.title, checked.table, notes, splits=checked.splits, counts=checked.counts),
-        how,
-    )
+    checked = replace(checked, notes=[*prepared.notes, *checked.notes])
+    return TrainableData(source, out, checked, f"{prepared.kind}: {prepared.how}")
 
 
 def _listing_hash(root: Path) -> str:

@@ -15,6 +15,7 @@ MAX_BYTES = 16 << 30
 SPARE_BYTES = 1 << 30
 """Of the disk, which stay free."""
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Which unpack no more at a time than is asked for."""
 CHUNK = 1 << 20
 
 

@@ -20,7 +20,7 @@ from ecenet.data.loading import Batch
 from ecenet.data.split import class_pixels
 from ecenet.training.config import StartConfig, TrainConfig
 from ecenet.training.loop import LOG_EVERY, log_every
-from ecenet.training.presets import option_words
+from ecenet.training.recipe import option_words
 from ecenet.training.run_folder import read_metrics
 from ecenet.training.settings import options
 from ecenet.training.setup import new_accelerator, new_batches, new_model, new_predictor

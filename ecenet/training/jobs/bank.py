@@ -7,12 +7,11 @@ from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import read_data
 from ecenet.data.split import LabelledSplit
 from ecenet.evaluation.bank import embed_split
-from ecenet.evaluation.bank_parquet import write_bank
+from ecenet.evaluation.bank_parquet import BANK, write_bank
 from ecenet.inference.predictor import Predictor
 from ecenet.training.jobs.form import check_settings
 from ecenet.training.jobs.launcher import find_run
 
-BANK = "bank.parquet"
 MOST_PHOTOS = 400
 """Of a bank, evenly spread over the training photos."""
 

@@ -1,4 +1,4 @@
-"""From minutes to steps: what ten steps take here (`ecenet/training/timing.py`), and how many fit."""
+"""From minutes to steps: what ten steps take here (`ecenet/training/jobs/timing.py`), and how many fit."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from math import ceil
 from ecenet.common.child_env import child_environment
 from ecenet.common.errors import UserError
 from ecenet.training.config import LONGEST_REST
-from ecenet.training.timing import StepTimes
+from ecenet.training.jobs.timing import STEPS, StepTimes
 
 PATIENCE = 600
 """Seconds that ten steps may take."""
@@ -53,7 +53,7 @@ def measure(words: list[str], *, nice: int) -> Measured:
     began = time.perf_counter()
     try:
         done = subprocess.run(
-            ["nice", "-n", str(nice), sys.executable, "-m", "ecenet.training.timing", *words],
+            ["nice", "-n", str(nice), sys.executable, "-m", "ecenet.training.jobs.timing", *words],
             env=child_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -76,7 +76,7 @@ def measure(words: list[str], *, nice: int) -> Measured:
             "training-failed", problem or "It ended without a word, as out of memory; choose a smaller batch."
         )
     times = StepTimes(**json.loads(done.stdout.splitlines()[-1]))
-    inside = 5 * times.resting + 5 * times.whole
+    inside = STEPS // 2 * (times.resting + times.whole)
     return Measured(tuple(words), replace(times, begin=max(times.begin, time.perf_counter() - began - inside)))
 
 

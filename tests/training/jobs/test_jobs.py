@@ -20,7 +20,7 @@ from ecenet.training.jobs import launcher as launch
 from ecenet.training.jobs.form import RunRequest, check_settings, command_words, option_groups
 from ecenet.training.jobs.launcher import resume_run, start_run, stop_run
 from ecenet.training.jobs.status import RunReport, last_error, log_lines, pace, process_id, run_reports
-from ecenet.training.presets import option_words
+from ecenet.training.recipe import option_words
 from tests.support.helpers import write_folder, write_pair
 from tests.support.processes import REPOSITORY
 from tests.support.refusals import refused

@@ -7,7 +7,7 @@ import pytest
 from ecenet.training.jobs.form import RunRequest
 from ecenet.training.jobs.launcher import measure_run
 from ecenet.training.jobs.length import LEAST_STEPS, plan
-from ecenet.training.timing import StepTimes, time_steps
+from ecenet.training.jobs.timing import StepTimes, time_steps
 from tests.support.helpers import tiny_training, write_folder
 from tests.support.refusals import refused
 

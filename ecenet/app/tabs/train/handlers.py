@@ -41,14 +41,7 @@ def check_data(
     root: Path,
 ) -> list[Any]:
     """Look at the data of the fields. Returns: folder, layout, name, `Prepared`, what was found, and the errors."""
-    try:
-        with about("data"):
-            if not folder.strip():
-                raise UserError("missing-value", NO_DATA)
-            found = trainable_data(Path(folder.strip()).expanduser(), store=data_store(root), layout=layout)
-            return _shown(found, name or free_name(found.source, root=root))
-    except FieldError as error:
-        return [gr.skip(), gr.skip(), gr.skip(), None, gr.HTML(visible=False), *errors_of(error)]
+    return _looked_at(folder, layout, name, root=root)
 
 
 def check_zip(
@@ -59,12 +52,21 @@ def check_zip(
     root: Path,
 ) -> list[Any]:
     """The same with a zip, whose folder the field then names."""
+    return _looked_at(path or "", "folder", name, root=root, named_after=path)
+
+
+def _looked_at(source: str, layout: Layout, name: str, *, root: Path, named_after: str | None = None) -> list[Any]:
+    """What `check_data` returns.
+
+    Args:
+        named_after: what a run without a name is called after, in place of the folder.
+    """
     try:
         with about("data"):
-            if not path:
+            if not source.strip():
                 raise UserError("missing-value", NO_DATA)
-            found = trainable_data(Path(path), store=data_store(root))
-            return _shown(found, name or free_name(Path(path), root=root))
+            found = trainable_data(Path(source.strip()).expanduser(), store=data_store(root), layout=layout)
+            return _shown(found, name or free_name(Path(named_after or found.source), root=root))
     except FieldError as error:
         return [gr.skip(), gr.skip(), gr.skip(), None, gr.HTML(visible=False), *errors_of(error)]
 

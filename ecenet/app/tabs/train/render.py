@@ -5,7 +5,7 @@ import base64
 from ecenet.app.widgets.markup import empty_state, escape
 from ecenet.training.jobs.length import Plan
 from ecenet.training.jobs.status import RunReport, log_lines, pace, sample_pictures
-from ecenet.training.timing import StepTimes
+from ecenet.training.jobs.timing import StepTimes
 
 NO_RUNS = "No runs yet: name your data and press Start, or train on the command line."
 
