@@ -19,7 +19,7 @@ from ecenet.inference.weights import SHARD_BYTES, WEIGHTS_DIR, load_model, shipp
 from tests.support.helpers import least_distance
 
 PHOTOS = Path(skimage.data.__file__).parent
-EVERYDAY = ["everyday"]
+EVERYDAY = ["everyday", "everyday-vit"]
 """Weights that know the same classes of everyday photos."""
 
 
@@ -95,11 +95,19 @@ def test_the_card_tells_the_figures_that_were_measured(name: str) -> None:
             assert f"{100 * stages[stage]:.1f}" in card
 
 
-@pytest.mark.parametrize(("name", "classes"), [("camvid", 11), ("everyday", 45)])
-def test_shipped_weights_are_small_networks(name: str, classes: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "classes", "millions"), [("camvid", 11, 5), ("everyday", 45, 5), ("everyday-vit", 45, 7)]
+)
+def test_shipped_weights_are_small_networks(name: str, classes: int, millions: int) -> None:
     model = load_model(name)
     assert model.num_classes == classes
-    assert sum(parameter.numel() for parameter in model.parameters()) < 5e6
+    assert sum(parameter.numel() for parameter in model.parameters()) < millions * 1e6
+
+
+def test_both_everyday_weights_know_the_same_classes_in_the_same_colours() -> None:
+    first, second = (load_model(name) for name in EVERYDAY)
+    assert first.class_names == second.class_names
+    assert first.class_colors == second.class_colors
 
 
 @pytest.mark.parametrize("path", sorted(WEIGHTS_DIR.glob("*/warning.json")), ids=lambda path: path.parent.name)
