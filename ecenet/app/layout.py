@@ -58,7 +58,9 @@ def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -
                 with gr.Tab("Similarity", id="similarity"):
                     drawn["similarity"] = similarity.build(session, selection, registry=registry)
                 with gr.Tab("Pixel", id="pixel"):
-                    drawn["pixel"] = pixel.build(session, selection)
+                    drawn["pixel"] = pixel.build(
+                        session, selection, registry=registry, stage_names=list(fresh.stage_names)
+                    )
                 with gr.Tab("Class embeddings", id="class-embeddings"):
                     drawn["class-embeddings"] = embeddings.build(
                         session, selection, projected, umap=umap, registry=registry, runs=runs

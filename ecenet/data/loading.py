@@ -52,8 +52,10 @@ def training_batches(
 
 
 def _leave_stopping_to_the_run(worker: int) -> None:
-    """Whoever ends a group of processes asks the workers, too: without them the step at hand could not be ended."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """Whoever ends a group of processes asks the workers, too: without them the step at hand could not be ended. One
+    request is therefore left to the run. The second ends the worker, or a run could not get rid of one that is stuck:
+    torch's loader waits for it without end once it has asked it twice."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 class _RefusalsAsValues(Dataset[tuple[Tensor, Tensor] | UserError]):

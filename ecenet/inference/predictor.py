@@ -163,6 +163,13 @@ class Predictor:
         )
         return prediction
 
+    @torch.inference_mode()
+    def stage_features(self, features: ImageFeatures) -> dict[str, Tensor]:
+        """(1, C, h, w) features of every stage, for kept features of the backbone: the head runs once more."""
+        with self.autocast():
+            output = self.model.forward_head(features.tensors, None)
+        return {name: stage.features for name, stage in output.stages.items()}
+
     def run(self, work: Callable[["Predictor", Sequence[ImageFeatures]], T], features: Sequence[ImageFeatures]) -> T:
         """`work(predictor, features)`, on a device that has room for it: both are there, perhaps not these very ones.
 

@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from ecenet.app.api.match import MatchEndpoint
 from ecenet.app.api.photo import PhotoEndpoints
 from ecenet.app.api.what_if import WhatIfEndpoint
 from ecenet.app.state.events import MODEL_QUEUE
@@ -18,5 +19,6 @@ def build(*, registry: ModelRegistry) -> None:
         photo.consistency,
         photo.faithfulness,
         changed.what_if,
+        MatchEndpoint(registry).match,
     ):
         gr.api(function, api_name=function.__name__, **(MODEL_QUEUE | {"api_visibility": "public"}))

@@ -34,6 +34,20 @@ class SegmentReport(About, Summary):
     coco: list[dict[str, object]] | None
 
 
+class MatchPlace(TypedDict):
+    """The most similar pixel of one photo; cosine in −1 … 1."""
+
+    x: int
+    y: int
+    cosine: float
+
+
+class MatchReport(About):
+    level: str
+    matches: list[MatchPlace]
+    arrays: FileData
+
+
 SimilarityReport = TypedDict(
     "SimilarityReport",
     {

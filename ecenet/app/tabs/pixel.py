@@ -9,10 +9,11 @@ from ecenet.analysis.diagnostics.pixel_probe import PixelProbe, probe_pixel
 from ecenet.analysis.diagnostics.stage_flow import decided_at, decided_shares, transitions
 from ecenet.analysis.plots import probe as figures
 from ecenet.app.state.events import EACH, LATEST, Subscription
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import choose_pixel
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
-from ecenet.app.tabs import ground_truth
+from ecenet.app.tabs import ground_truth, match
 from ecenet.app.widgets.markup import color_swatch, data_uri, empty_state, escape
 from ecenet.data.images import thumbnail
 from ecenet.inference.overlay import overlay
@@ -42,7 +43,9 @@ element.addEventListener('click', (event) => {
 """
 
 
-def build(session: gr.State, selection: gr.State) -> list[Subscription]:
+def build(
+    session: gr.State, selection: gr.State, *, registry: ModelRegistry, stage_names: list[str]
+) -> list[Subscription]:
     """Lay out the tab."""
     gr.Markdown(
         "Every stage draws its own mask. A pixel is **decided** at the first stage from which on its class is the "
@@ -63,6 +66,7 @@ def build(session: gr.State, selection: gr.State) -> list[Subscription]:
         label="With pixels that never change", visible=False, container=False, elem_id="flow-whole", interactive=True
     )
     flow = gr.Plot(show_label=False, visible=False, elem_id="flow-plot")
+    found = match.build(session, selection, registry=registry, stage_names=stage_names)
     scores = ground_truth.build(session, selection)
 
     both = [session, selection]
@@ -73,6 +77,7 @@ def build(session: gr.State, selection: gr.State) -> list[Subscription]:
         Subscription(render_decided, both, [stages], "photo"),
         Subscription(render_pixel, both, [cross, hint, sentence, lines, cells]),
         flows,
+        found,
         scores,
     ]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from gradio_client import handle_file
+from gradio_client.exceptions import AppError
 from PIL import Image
 from pycocotools import mask as coco_mask
 from scipy.integrate import trapezoid
@@ -24,7 +25,7 @@ from ecenet.inference.weights import WEIGHTS_DIR
 from tests.support.pages import API_PAGE, code_blocks, section
 from tests.support.web.serving import SHOWN_ADDRESS, Served
 
-ENDPOINTS = {"/segment", "/similarity", "/embed", "/consistency", "/faithfulness", "/what_if"}
+ENDPOINTS = {"/segment", "/similarity", "/embed", "/consistency", "/faithfulness", "/what_if", "/match"}
 STAGES = ["ece", "stage4", "stage3", "stage2", "stage1", "final"]
 
 
@@ -105,6 +106,19 @@ def test_segment_without_what_it_is_not_sure_of(api: Served) -> None:
     sure = api.prediction.confidence >= np.float16(0.8)
     assert np.array_equal(pixels(report["label_map"]), np.where(sure, api.prediction.label_map, 255))
     assert report["sure_area"] == pytest.approx(sure.mean())
+
+
+def test_match_finds_the_pixel_itself_in_its_own_photo(
+    api: Served, namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = run_example(api, namespace, "match", monkeypatch)
+    own, other = report["matches"]
+    assert np.hypot(own["x"] - 100, own["y"] - 80) <= 8
+    assert other["cosine"] <= own["cosine"] <= 1.001
+    maps = np.load(report["arrays"])
+    assert maps["1"].max() == pytest.approx(other["cosine"])
+    with pytest.raises(AppError, match="x in 0"):
+        api.client.predict([file(api, "photo.jpg")] * 2, x=99_999, y=0, api_name="/match")
 
 
 def test_other_weights_of_the_list(api: Served) -> None:

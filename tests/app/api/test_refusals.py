@@ -18,7 +18,7 @@ from ecenet.inference import weights
 from tests.support.refusals import assert_names
 from tests.support.web.serving import FILE, Served
 
-NAMES = ["consistency", "embed", "faithfulness", "segment", "similarity", "what_if"]
+NAMES = ["consistency", "embed", "faithfulness", "match", "segment", "similarity", "what_if"]
 
 
 def error_of(api: Served, endpoint: str, *, named: bool = True, **body: Any) -> str:

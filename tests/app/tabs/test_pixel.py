@@ -12,6 +12,7 @@ from PIL import Image
 
 from ecenet.analysis.diagnostics.ground_truth import Truth, compare_with_truth, read_truth
 from ecenet.analysis.diagnostics.pixel_probe import probe_pixel
+from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.tabs import ground_truth, pixel
@@ -207,7 +208,8 @@ def test_a_truth_waits_for_the_model_whose_classes_it_has() -> None:
     assert replace(photo, truth=known).true_mask is FINAL
 
 
-def test_the_tab_builds() -> None:
+def test_the_tab_builds(tmp_path: Path) -> None:
+    registry = ModelRegistry("everyday", runs=tmp_path)
     with gr.Blocks():
-        views = pixel.build(gr.State(Session()), gr.State(Selection()))
-    assert [view.follows for view in views] == ["photo", "selection", "photo", "photo"]
+        views = pixel.build(gr.State(Session()), gr.State(Selection()), registry=registry, stage_names=list(STAGES))
+    assert [view.follows for view in views] == ["photo", "selection", "photo", "selection", "photo"]

@@ -9,7 +9,7 @@ import skimage.data
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.support.web.browsing import ARTIFACTS, LONG
+from tests.support.web.browsing import ARTIFACTS, LONG, PHOTOS, upload
 
 pytestmark = pytest.mark.browser
 
@@ -120,3 +120,36 @@ def test_the_tab_fits_a_phone(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     expect(page.locator("#decided-map .ece-decided")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing may stick out sideways"
+
+
+def test_a_pixel_is_found_in_another_photo_of_the_same_thing(page: Page, tmp_path: Path) -> None:
+    """In two crops of one picture, the second further right and down."""
+    picture = Image.open(PHOTOS / "astronaut.png").convert("RGB")
+    side, (right, down) = 320, (64, 32)
+    for number, (left, top) in enumerate(((60, 0), (60 + right, down))):
+        picture.crop((left, top, left + side, top + side)).save(tmp_path / f"crop {number}.png")
+        upload(page, tmp_path / f"crop {number}.png")
+        expect(page.locator("#session-photos button")).to_have_count(number + 1, timeout=LONG)
+    page.locator("#session-photos button").first.click()
+    page.get_by_role("tab", name="Pixel").click()
+    expect(page.locator("#decided-map img")).to_have_attribute("alt", re.compile("crop 0"), timeout=LONG)
+    box = page.locator("#decided-map .ece-decided").bounding_box()
+    assert box is not None
+    page.locator("#decided-map .ece-decided").click(
+        position={"x": box["width"] * 200 / side, "y": box["height"] * 140 / side}
+    )
+    expect(page.locator("#pixel-sentence")).to_contain_text(re.compile(r"Pixel \((199|200|201), (139|140|141)\)"))
+    page.locator("#match-pixel").click()
+    cards = page.locator("#match-view .ece-match")
+    expect(cards).to_have_count(2, timeout=LONG)
+    expect(cards.first).to_contain_text("crop 0")
+    found = [int(cards.nth(1).get_attribute(f"data-{axis}") or -1) for axis in "xy"]
+    assert np.hypot(found[0] - (200 - right), found[1] - (140 - down)) <= 8
+    ring, shown = cards.nth(1).locator("i").bounding_box(), cards.nth(1).locator("img").bounding_box()
+    assert ring is not None
+    assert shown is not None
+    assert (ring["x"] + ring["width"] / 2 - shown["x"]) / shown["width"] == pytest.approx(found[0] / side, abs=0.02)
+    page.screenshot(path=ARTIFACTS / "match.png", full_page=True)
+    # Another pixel is another question.
+    page.locator("#decided-map .ece-decided").click(position={"x": 5, "y": 5})
+    expect(cards).to_have_count(0, timeout=LONG)
