@@ -32,7 +32,7 @@ SCROLL_TO_TABS = """() => {
 They stay where they were scrolled to until the visitor moves, whatever comes: thumbnails above them push them down, and
 before there are masks the page may end too early."""
 
-KEEP_PHOTOS = """<label><input type="checkbox" checked> Keep my photos in this browser, for a reload of the page</label>"""
+KEEP_PHOTOS = '<label><input type="checkbox" checked> Keep my photos in this browser, for a reload of the page</label>'
 """The browser's own matter: `lost_photos.js` reads it, and the server hears nothing of it."""
 
 
