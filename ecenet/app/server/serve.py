@@ -61,7 +61,7 @@ def serve(
         css_paths=STATIC / "app.css",
         head="".join(
             f"<script>{read_static(name)}</script>"
-            for name in ("stream.js", "search_lists.js", "keys.js", "drops.js", "lost_photos.js")
+            for name in ("stream.js", "search_lists.js", "keys.js", "drops.js", "kept_photos.js", "lost_photos.js")
         ),
         max_file_size=limits.bytes,
         max_threads=THREADS,

@@ -32,6 +32,9 @@ SCROLL_TO_TABS = """() => {
 They stay where they were scrolled to until the visitor moves, whatever comes: thumbnails above them push them down, and
 before there are masks the page may end too early."""
 
+KEEP_PHOTOS = '<label><input type="checkbox" checked> Keep my photos in this browser, for a reload of the page</label>'
+"""The browser's own matter: `lost_photos.js` reads it, and the server hears nothing of it."""
+
 
 def example_photos() -> list[tuple[str, str]]:
     """(path, caption) of photos that installed packages carry."""
@@ -72,6 +75,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     shown = thumbnails.build(visible=False, elem_id="session-photos")
     remove = gr.Button("Remove this photo", size="sm", visible=False, elem_id="remove-photo")
     clear = gr.Button("Remove all photos", size="sm", visible=False, elem_id="clear-photos")
+    gr.HTML(KEEP_PHOTOS, elem_id="keep-photos", elem_classes="ece-note")
 
     @show_errors
     def add(

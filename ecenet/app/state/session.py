@@ -35,6 +35,8 @@ class Photo:
     """Caption of the example that it is; None for the visitor's own."""
     truth: Truth | None = None
     """Its ground truth, where somebody has given one."""
+    file: str = ""
+    """Path of the visitor's upload, which their browser may ask for; empty where it was none."""
 
     @property
     def true_mask(self) -> np.ndarray | None:
@@ -50,7 +52,7 @@ class Photo:
     @cached_property
     def thumbnail(self) -> Thumbnail:
         """Drawn once, since all are sent whenever one of them is chosen."""
-        return Thumbnail.of(self.prediction.image, caption=self.name)
+        return Thumbnail.of(self.prediction.image, caption=self.name, file=self.file)
 
 
 @dataclass(frozen=True)
@@ -170,9 +172,8 @@ def add_photo(session: Session, path: str, *, predictor: Predictor, example: str
     """
     if session.is_full:
         raise session.too_many([label_of(path)])
-    return session.with_photo(
-        Photo(Path(path).stem, predictor.predict(read_photo(path, max_pixels=predictor.max_pixels)), example)
-    )
+    prediction = predictor.predict(read_photo(path, max_pixels=predictor.max_pixels))
+    return session.with_photo(Photo(Path(path).stem, prediction, example, file="" if example else path))
 
 
 def read_photo(path: str, *, max_pixels: int) -> RGBImage:

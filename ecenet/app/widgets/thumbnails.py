@@ -22,10 +22,12 @@ class Thumbnail(NamedTuple):
 
     address: str
     caption: str
+    file: str = ""
+    """Path of the upload behind it; empty where there is none."""
 
     @classmethod
-    def of(cls, image: Image.Image, *, caption: str) -> "Thumbnail":
-        return cls(data_uri(thumbnail(image, max_side=SIDE), file_format="JPEG"), caption)
+    def of(cls, image: Image.Image, *, caption: str, file: str = "") -> "Thumbnail":
+        return cls(data_uri(thumbnail(image, max_side=SIDE), file_format="JPEG"), caption, file)
 
 
 def build(value: str = "", *, elem_id: str, visible: bool = True) -> gr.HTML:
@@ -49,7 +51,8 @@ def render(pictures: Iterable[Thumbnail], *, label: str, pressed: int | None = N
 
 def _button(picture: Thumbnail, *, index: int, pressed: int | None) -> str:
     state = "" if pressed is None else f' aria-pressed="{str(index == pressed).lower()}"'
+    file = f' data-file="{escape(picture.file)}"' if picture.file else ""
     return f"""
-<button type="button" class="ece-thumbnail" data-index="{index}"{state}>
+<button type="button" class="ece-thumbnail" data-index="{index}"{state}{file}>
   <img src="{picture.address}" alt=""><span>{escape(picture.caption)}</span>
 </button>"""

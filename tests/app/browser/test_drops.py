@@ -1,5 +1,6 @@
 """Photos dropped as people drop them: anywhere, several, in folders, good and bad. Nothing is lost, the page stays."""
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -123,14 +124,67 @@ def test_files_of_no_type_that_the_browser_knows_reach_a_sentence_or_the_page(pa
     expect(page.locator(".toast-body")).not_to_contain_text("allowed")
 
 
-def test_a_page_that_is_loaded_anew_says_what_was_lost_and_how_to_keep_it(page: Page, photos: Path) -> None:
+KEPT = """async () => {
+  const opening = indexedDB.open('ecenet-photos', 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore('photos', {keyPath: ['tab', 'file']});
+  const database = await new Promise((resolve) => { opening.onsuccess = () => resolve(opening.result); });
+  const all = database.transaction('photos').objectStore('photos').getAll();
+  await new Promise((resolve) => { all.onsuccess = resolve; });
+  database.close();
+  return all.result.map(({file}) => file.split('/').pop()).sort().join();
+}"""
+"""Names of the files in the browser's database."""
+
+
+def wait_for_kept(page: Page, names: str) -> None:
+    deadline = time.monotonic() + 60
+    while (kept := page.evaluate(KEPT)) != names:
+        assert time.monotonic() < deadline, f"kept {kept!r} instead of {names!r}"
+        page.wait_for_timeout(200)
+
+
+def test_photos_come_back_when_the_page_is_loaded_anew_and_removed_ones_do_not(page: Page, photos: Path) -> None:
+    upload(page, photos / "a.png")
+    expect_photos(page, "a")
+    drag(page, BESIDE, [photos / "b.png"])
+    expect_photos(page, "a", "b")
+    wait_for_kept(page, "a.png,b.png")
     page.reload()
-    page.wait_for_selector("#photo-input")
+    expect_photos(page, "a", "b")
     expect(page.locator("#drop-note")).to_have_count(0)
-    drag(page, BESIDE, [photos / "a.png", photos / "b.png"])
+    page.locator("#remove-photo").click()
+    expect_photos(page, "a")
+    wait_for_kept(page, "a.png")
+    page.reload()
+    expect_photos(page, "a")
+    page.locator("#clear-photos").click()
+    expect(page.locator(OWN_PHOTOS)).to_have_count(0)
+    wait_for_kept(page, "")
+
+
+def test_another_tab_does_not_get_them(page: Page, photos: Path, small_address: str) -> None:
+    upload(page, photos / "a.png")
+    expect_photos(page, "a")
+    wait_for_kept(page, "a.png")
+    other = page.context.new_page()
+    other.goto(small_address)
+    other.wait_for_selector("#keep-photos input")
+    other.wait_for_timeout(3000)
+    expect(other.locator(OWN_PHOTOS)).to_have_count(0)
+    wait_for_kept(page, "a.png")
+
+
+def test_with_keeping_switched_off_nothing_stays_and_the_page_says_what_was_lost(page: Page, photos: Path) -> None:
+    upload(page, photos / "a.png")
+    expect_photos(page, "a")
+    wait_for_kept(page, "a.png")
+    page.get_by_label("Keep my photos in this browser").uncheck()
+    wait_for_kept(page, "")
+    drag(page, BESIDE, [photos / "b.png"])
     expect_photos(page, "a", "b")
     page.reload()
     expect(page.locator("#drop-note")).to_contain_text("2 photos")
     expect(page.locator("#drop-note")).to_contain_text("Save all as .zip")
-    page.wait_for_selector("#photo-input")
+    expect(page.get_by_label("Keep my photos in this browser")).not_to_be_checked()
     expect(page.locator(OWN_PHOTOS)).to_have_count(0)
+    wait_for_kept(page, "")
