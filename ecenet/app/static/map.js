@@ -24,11 +24,6 @@ let home = null; // the ranges of both axes that hold all stages, of maps of sin
 let view = null; // the part of a flat map that is shown: its key and the ranges of both axes
 let work = Promise.resolve(); // one thing after the other, since Plotly draws in its own time
 
-const webgl = (() => {
-  const canvas = document.createElement('canvas');
-  return Boolean(canvas.getContext('webgl2') || canvas.getContext('webgl'));
-})();
-
 const say = (text) => {
   if (map) plotly.purge(box);
   map = null;
@@ -39,7 +34,11 @@ const say = (text) => {
 
 const rows = (event) => (event?.points ?? []).map((point) => point.customdata).filter(Number.isInteger);
 
+const NO_DEPTH = 'Three dimensions need WebGL, which this browser does not offer: choose two.';
+
 const then = (job) => { work = work.then(job).catch((error) => console.error(error)); };
+
+const webgl = mapWebgl({ note: element.querySelector('.ece-map-note'), redraw: () => then(redraw) });
 
 // The stage that is shown, of maps of single stages; null where all are shown together.
 let stage = null;
@@ -56,7 +55,7 @@ const stages = stageMaps({
 });
 
 const moves = moveSmoothly(box, {
-  movable: () => map && flat && webgl && box.layout.dragmode === 'pan',
+  movable: () => map && flat && webgl.works && box.layout.dragmode === 'pan',
   rest: async (x, y) => {
     then(() => map && flat && plotly.relayout(box, { 'xaxis.range': x, 'yaxis.range': y }));
     await work;
@@ -80,6 +79,7 @@ const listen = () => {
     const { xaxis, yaxis } = box.layout;
     view = change['xaxis.autorange'] ? null : { map, x: [...xaxis.range], y: [...yaxis.range] };
   });
+  box.on('plotly_webglcontextlost', webgl.lost);
 };
 
 // The ring is the frame of an empty annotation, which Plotly draws without touching the points (a shape that is sized
@@ -111,7 +111,7 @@ const goTo = async (name) => {
   const from = stage;
   stage = name;
   stages.show(stage);
-  const traces = stages.traces(stage);
+  const traces = webgl.drawable(stages.traces(stage));
   const shown = box.data.map((trace, i) => (traces[i] ? { ...traces[i], visible: trace.visible } : trace));
   const moving = shown.flatMap((trace, i) => (trace.customdata ? [i] : []));
   await plotly.relayout(box, { annotations: [] });
@@ -137,17 +137,15 @@ const draw = async () => {
   }
   const { key, figure, ...rest } = JSON.parse(props.value);
   const nowFlat = !figure.layout.scene;
-  if (!webgl && !nowFlat) {
-    say('Three dimensions need WebGL, which this browser does not offer: choose two.');
+  if (!webgl.works && !nowFlat) {
+    say(NO_DEPTH);
     return;
   }
   if (map && nowFlat !== flat) plotly.purge(box);
   if (!map || nowFlat !== flat) box.innerHTML = '';
   flat = nowFlat;
   map = key;
-  // Slower, and all the same for a few thousand points.
   const all = [figure.data, ...Object.values(rest.frames ?? {})].flat();
-  if (!webgl) all.forEach((trace) => { trace.type = 'scatter'; });
   const ink = getComputedStyle(box).color; // names of classes, on light and on dark ground
   all.forEach((trace) => { if (trace.mode === 'text') trace.textfont.color = ink; });
   stages.load(rest, figure.layout);
@@ -170,8 +168,28 @@ const draw = async () => {
     figure.layout.yaxis.range = view.y;
   }
   const fresh = !box.on;
-  await plotly.react(box, figure.data, figure.layout, config);
+  await plotly.react(box, webgl.drawable(figure.data), figure.layout, config);
   if (fresh) listen();
+  await drawRing();
+};
+
+// Draws the same again on canvases of their own.
+const redraw = async () => {
+  if (!map) return;
+  const { data, layout } = box;
+  if (!webgl.works && !flat) {
+    say(NO_DEPTH);
+    return;
+  }
+  plotly.purge(box);
+  box.innerHTML = '';
+  if (!box.offsetWidth) { // once the tab is shown
+    map = null;
+    pending = true;
+    return;
+  }
+  await plotly.newPlot(box, webgl.drawable(data), layout, config);
+  listen();
   await drawRing();
 };
 

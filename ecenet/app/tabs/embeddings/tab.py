@@ -26,8 +26,9 @@ from ecenet.app.tabs.embeddings.render import Drawn, predictions_of, render, ren
 POLL_SECONDS = 3
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 PLACES = """<div class="ece-plot"></div>
+<p class="ece-note ece-map-note" role="status" hidden></p>
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
-MAP_JS = [STATIC / name for name in ("map_moves.js", "stage_moves.js", "stage_maps.js", "map.js")]
+MAP_JS = [STATIC / name for name in ("map_moves.js", "map_webgl.js", "stage_moves.js", "stage_maps.js", "map.js")]
 
 
 class Fields(NamedTuple):
