@@ -107,10 +107,10 @@ def map_note(current: EmbeddingMap) -> str:
     shown = "each stage, " if current.request.by_stage and not projection.note else ""
     note = f"**{projection.method}** of {shown}{count - others} points from {photos}. {projection.note}"
     if projection.placed:
-        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together."
+        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together. "
     if projection.method == "t-SNE":
         note += "t-SNE cannot place new points: another photo changes the whole map."
-    return note
+    return " ".join([note.strip(), *current.cautions])
 
 
 def render_selected(

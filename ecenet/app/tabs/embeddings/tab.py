@@ -9,7 +9,7 @@ import gradio as gr
 import plotly
 
 from ecenet.analysis.embeddings.embedding_map import EmbeddingMap
-from ecenet.analysis.embeddings.projection import Method, ProjectionOptions
+from ecenet.analysis.embeddings.projection import LEAST_NEIGHBORS, Method, ProjectionOptions
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.analysis.plots.map_groups import COLOR_TITLES
 from ecenet.app.error_toasts import show_errors
@@ -164,9 +164,13 @@ def _projection_fields() -> Fields:
                 defaults.seed, label="Seed", precision=0, minimum=0, elem_id="projection-seed", min_width=120
             )
         with gr.Row():
-            neighbors = gr.Slider(2, 100, defaults.neighbors, step=1, label="UMAP: neighbours", min_width=200)
+            neighbors = gr.Slider(
+                LEAST_NEIGHBORS, 100, defaults.neighbors, step=1, label="UMAP: neighbours", min_width=200
+            )
             min_dist = gr.Slider(0, 1, defaults.min_dist, step=0.05, label="UMAP: minimum distance", min_width=200)
-            perplexity = gr.Slider(2, 100, defaults.perplexity, step=1, label="t-SNE: perplexity", min_width=200)
+            perplexity = gr.Slider(
+                LEAST_NEIGHBORS, 100, defaults.perplexity, step=1, label="t-SNE: perplexity", min_width=200
+            )
     sliders = [neighbors, min_dist, perplexity]
     changed = [method.input, dimensions.input, seed.submit, seed.blur, *(slider.release for slider in sliders)]
     return Fields([method, dimensions, seed, *sliders], changed)
