@@ -1,5 +1,5 @@
-// Whether a map is drawn with WebGL, and what is done when the browser takes it away: at first the map is drawn anew; if
-// that does not last, it is drawn as SVG, which is slower and lasts. map.js uses it.
+// Whether a map is drawn with WebGL, and what is done when the browser takes it away: at first the map is drawn anew;
+// if that does not last, it is drawn as SVG, which is slower and lasts. map.js uses it.
 const LOSS_SETTLES = 100; // milliseconds; the canvases of one map are lost one after the other
 const LOSS_REPEATS = 60000; // milliseconds within which a second loss means that a third would follow
 const SVG_NOTE = 'The browser stopped WebGL, so the map is drawn as SVG, which is slower. Reload the page to try again.';

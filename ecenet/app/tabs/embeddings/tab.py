@@ -25,10 +25,13 @@ from ecenet.app.tabs.embeddings.render import Drawn, predictions_of, render, ren
 
 POLL_SECONDS = 3
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-PLACES = """<div class="ece-plot"></div>
+PLACES = """<div class="ece-plot" tabindex="0" role="application"
+ aria-label="Map of class embeddings. Arrow keys select the nearest point in their direction."></div>
+<p class="ece-map-said" role="status"></p>
 <p class="ece-note ece-map-note" role="status" hidden></p>
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
-MAP_JS = [STATIC / name for name in ("map_moves.js", "map_webgl.js", "stage_moves.js", "stage_maps.js", "map.js")]
+MAP_SCRIPTS = ("map_moves.js", "map_webgl.js", "map_keys.js", "stage_moves.js", "stage_maps.js", "map.js")
+MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
 
 
 class Fields(NamedTuple):

@@ -1,11 +1,14 @@
 """The map's script, given maps made by hand: lost WebGL, keys, selections, pictures behind points."""
 
+import json
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.maps import render, session_of
+from ecenet.app.static_files import read_static
+from tests.support.maps import map_of, render, session_of
 from tests.support.web.map_page import map_page
 
 pytestmark = pytest.mark.browser
@@ -36,6 +39,14 @@ PLACES = f"""() => {{
 }}"""
 """Rows of the points that are shown, and where they are on the page."""
 TYPES = f"[...new Set({MAP}._fullData.map((trace) => trace.type))]"
+
+
+NEAREST = """([places, from, direction]) => nearestAlong(
+  places.map(([row, x, y]) => ({row, x, y})), {x: from[0], y: from[1]}, direction)?.row"""
+
+
+DIMENSIONS = """document.body.insertAdjacentHTML(
+  'beforeend', '<p id="projection-dimensions"><input type="radio" aria-label="2-D"></p>')"""
 
 
 def value_of(*names: str, **changes: Any) -> str:
@@ -97,3 +108,75 @@ def test_without_webgl_a_lost_map_is_svg_at_once_and_three_dimensions_say_what_t
         expect(page.locator(".ece-plot")).to_contain_text("Three dimensions need WebGL")
         page.evaluate("value => window.set('value', value)", value_of("one"))
         expect(page.locator("#embedding-plot .scatterlayer .point").first).to_be_visible()
+
+
+def test_an_arrow_key_leads_to_the_nearest_point_within_its_quarter(browser: Browser) -> None:
+    page = browser.new_page()
+    page.add_script_tag(content=read_static("map_keys.js"))
+    right, left, up, down = [1, 0], [-1, 0], [0, -1], [0, 1]
+    places = [[0, 0, 0], [1, 10, 9], [2, 6, 7], [3, 30, 0], [4, 0, -4], [5, 0.2, 0]]
+
+    def nearest(start: list[float], direction: list[int]) -> Any:
+        return page.evaluate(NEAREST, [places, start, direction])
+
+    assert nearest([0, 0], right) == 1, "2 is nearer, but lies below rather than beside"
+    assert nearest([0, 0], down) == 2
+    assert nearest([0, 0], up) == 4
+    assert nearest([0, 0], left) is None
+    assert nearest([10, 9], right) == 3, "beyond it, though higher"
+    assert nearest([0.2, 0], left) is None, "a fifth of a pixel is no step"
+    page.close()
+
+
+def test_arrow_keys_select_points_as_clicks_do_and_leave_out_what_the_legend_hides(browser: Browser) -> None:
+    session = session_of("one", "two")
+    current = map_of(session)
+    places = current.projection.coordinates
+    dog = current.points.find(image=0, stage="stage4", class_index=1)
+    assert places[dog].tolist() == [1, 1]
+    with map_page(browser, value_of("one", "two")) as page:
+        wait_for_ink(page)
+        key = page.evaluate("JSON.parse(window.props.value).key")
+        start = {"index": dog, "map": key, "at": [1, 1], "size": 12}
+        page.evaluate("ring => window.set('ring', ring)", start)
+        page.wait_for_function(f"{MAP}._fullLayout.annotations.length === 1")
+        page.locator(".ece-plot").focus()
+        # The scripted map is a grid: classes from left to right, stages from bottom to top.
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("window.sent.length > 0")
+        ((event, data),) = page.evaluate("window.sent")
+        assert (event, data["map"]) == ("point", key)
+        assert places[data["index"]].tolist() == [2, 2], "one event for both keys"
+        expect(page.locator(".ece-map-said")).to_contain_text("cat at Stage 3")
+        expect(page.locator(".hoverlayer .hovertext")).to_contain_text("cat")
+        ring = f"{MAP}._fullLayout.annotations.map((ring) => [ring.x, ring.y])"
+        page.wait_for_function(f"JSON.stringify({ring}) === '[[2,2]]'")
+
+        # What the server answers then moves the ring again.
+        page.evaluate("ring => window.set('ring', ring)", start | {"index": data["index"], "at": [2, 2]})
+        page.locator("#embedding-plot .legend .traces", has_text="dog").locator(".legendtoggle").click()
+        page.wait_for_function(f"{MAP}._fullData.some((trace) => trace.visible === 'legendonly')")
+        page.locator(".ece-plot").focus()
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_function("window.sent.length > 1")
+        assert places[page.evaluate("window.sent[1][1].index")].tolist() == [0, 2], "past the dogs"
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_timeout(400)
+        assert page.evaluate("window.sent.length") == 2, "there is nothing further left"
+        found = Axe().run(page, context="#embedding-plot")
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_crowd_in_three_dimensions_is_offered_in_two(browser: Browser) -> None:
+    deep = value_of("one", options=("PCA", 3, 0, 15, 0.2, 30))
+    crowd = json.dumps(json.loads(deep) | {"count": 10_001})
+    with map_page(browser, crowd) as page:
+        expect(page.locator(".ece-plot")).to_contain_text("10,001 points are slow")
+        page.evaluate(DIMENSIONS)
+        page.get_by_role("button", name="Show two").click()
+        assert page.locator("#projection-dimensions input").is_checked()
+        page.get_by_role("button", name="Draw three all the same").click()
+        page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scatter3d'")
+    with map_page(browser, deep) as page:
+        page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scatter3d'")
