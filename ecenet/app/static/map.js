@@ -96,6 +96,16 @@ const places = () => {
 
 const choose = (index) => trigger('point', { map, index });
 
+const picks = mapPicks(box, {
+  tell: (points) => trigger('lasso', { map, points }),
+  clear: () => then(async () => {
+    if (!map || !box._fullLayout.selections?.length) return;
+    const picked = box.data.flatMap((trace, i) => (trace.selectedpoints ? [i] : []));
+    await plotly.update(box, { selectedpoints: null }, { selections: [] }, picked);
+    picks.count();
+  }),
+});
+
 mapKeys(box, {
   places,
   current: () => (walked ?? props.ring)?.index,
@@ -117,8 +127,7 @@ const listen = () => {
     walked = null;
     choose(index);
   });
-  box.on('plotly_selected', (event) => trigger('lasso', { map, points: rows(event) }));
-  box.on('plotly_deselect', () => trigger('lasso', { map, points: [] }));
+  picks.listen();
   box.on('plotly_doubleclick', () => {
     if (!flat || moves.dragged) return;
     const automatic = { 'xaxis.autorange': true, 'yaxis.autorange': true };
@@ -175,6 +184,7 @@ const goTo = async (name) => {
     return plotly.restyle(box, { x, y }, moving);
   });
   await drawRing();
+  picks.count();
 };
 
 const draw = async () => {
@@ -198,6 +208,7 @@ const draw = async () => {
   if (map && nowFlat !== flat) plotly.purge(box);
   if (!map || nowFlat !== flat) box.innerHTML = '';
   flat = nowFlat;
+  if (map !== key) picks.forget();
   map = key;
   const all = [figure.data, ...Object.values(rest.frames ?? {})].flat();
   const ink = getComputedStyle(box).color; // names of classes, on light and on dark ground

@@ -30,7 +30,10 @@ PLACES = """<div class="ece-plot" tabindex="0" role="application"
 <p class="ece-map-said" role="status"></p>
 <p class="ece-note ece-map-note" role="status" hidden></p>
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
-MAP_SCRIPTS = ("map_moves.js", "map_webgl.js", "map_keys.js", "stage_moves.js", "stage_maps.js", "map.js")
+MAP_SCRIPTS = (
+    *("map_moves.js", "map_webgl.js", "map_keys.js", "map_picks.js"),
+    *("stage_moves.js", "stage_maps.js", "map.js"),
+)
 MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
@@ -41,6 +42,19 @@ PLACES = f"""() => {{
 TYPES = f"[...new Set({MAP}._fullData.map((trace) => trace.type))]"
 
 
+COLOR_AT = f"""([x, y]) => {{
+  const {{ xaxis, yaxis }} = {MAP}._fullLayout;
+  const [canvas, picked] = {MAP}.querySelectorAll('.gl-container canvas');
+  const copy = Object.assign(document.createElement('canvas'), {{ width: canvas.width, height: canvas.height }});
+  const context = copy.getContext('2d'), scale = canvas.width / {MAP}.offsetWidth;
+  context.fillStyle = 'white';
+  context.fillRect(0, 0, copy.width, copy.height);
+  for (const one of [canvas, picked]) context.drawImage(one, 0, 0);
+  const place = [xaxis._offset + xaxis.l2p(x), yaxis._offset + yaxis.l2p(y)].map((one) => Math.round(scale * one));
+  return [...context.getImageData(...place, 1, 1).data].slice(0, 3);
+}}"""
+"""Red, green and blue at a place of the map."""
+LAST_PICKED = "window.sent.at(-1)[1].points"
 NEAREST = """([places, from, direction]) => nearestAlong(
   places.map(([row, x, y]) => ({row, x, y})), {x: from[0], y: from[1]}, direction)?.row"""
 
@@ -180,3 +194,71 @@ def test_a_crowd_in_three_dimensions_is_offered_in_two(browser: Browser) -> None
         page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scatter3d'")
     with map_page(browser, deep) as page:
         page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scatter3d'")
+
+
+def box_of(page: Page) -> Any:
+    """The part of the page that the map's points lie on."""
+    box = page.locator("#embedding-plot .nsewdrag").bounding_box()
+    assert box is not None
+    return box
+
+
+def pick_left(page: Page, share: float) -> None:
+    """Draw a box around the left share of the map."""
+    page.locator("#embedding-plot [data-val=select]").click()
+    page.wait_for_function(f"{MAP}._fullLayout.dragmode === 'select'")
+    box = box_of(page)
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60, box["y"] + 60, steps=3)
+    page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] - 2, steps=3)
+    page.mouse.up()
+
+
+def told(page: Page, count: int) -> set[int]:
+    """Rows that the server was told last, once they are this many."""
+    page.wait_for_function(f"window.sent.at(-1)?.[0] === 'lasso' && window.sent.at(-1)[1].points.length === {count}")
+    return set(page.evaluate("window.sent.at(-1)[1].points"))
+
+
+def test_a_lasso_counts_what_the_legend_shows_and_greys_the_rest(browser: Browser) -> None:
+    current = map_of(session_of("one", "two"))
+    classes = current.points.class_index
+    with map_page(browser, value_of("one", "two")) as page:
+        wait_for_ink(page)
+        pick_left(page, 0.7)  # the backgrounds and dogs; cats lie further right
+        assert told(page, 20) == set(np.flatnonzero(classes < 2).tolist())
+        looks = page.evaluate(f"{MAP}._fullData.filter((trace) => trace.customdata).map((t) => t.unselected.marker)")
+        assert looks == [{"color": "rgb(150,150,150)", "opacity": 0.25}] * 3
+        dogs, cats = (page.evaluate(COLOR_AT, [x, 2]) for x in (1, 2))
+        assert dogs == pytest.approx([200, 40, 40], abs=5)
+        assert max(cats) - min(cats) < 10, "cats have lost their blue"
+
+        dog = page.locator("#embedding-plot .legend .traces", has_text="dog").locator(".legendtoggle")
+        dog.click()
+        assert told(page, 10) == set(np.flatnonzero(classes == 0).tolist())
+        dog.click()
+        assert told(page, 20) == set(np.flatnonzero(classes < 2).tolist())
+
+        before = page.evaluate("window.sent.length")
+        page.evaluate("value => window.set('value', value)", page.evaluate("window.props.value"))
+        page.wait_for_timeout(500)
+        assert page.evaluate("window.sent.length") == before, "drawn anew, the same points"
+        box = box_of(page)
+        page.mouse.click(box["x"] + 0.85 * box["width"], box["y"] + 8)
+        assert told(page, 0) == set()
+        page.wait_for_function(f"!{MAP}._fullLayout.selections.length && !{MAP}.data.some((t) => t.selectedpoints)")
+        red, _, blue = page.evaluate(COLOR_AT, [2, 2])
+        assert blue - red > 100, "cats have it again"
+
+
+def test_at_another_stage_a_lasso_holds_the_points_that_lie_in_it_there(browser: Browser) -> None:
+    with map_page(browser, value_of(*"abcdef", by_stage=True)) as page:
+        wait_for_ink(page)
+        pick_left(page, 0.7)
+        picked = told(page, 12)
+        first = page.evaluate("JSON.parse(window.props.value).items")
+        page.locator("#embedding-plot [data-frame]").last.click()
+        page.wait_for_function(f"rows => !rows.includes({LAST_PICKED}[0])", arg=sorted(picked))
+        moved = told(page, 12)
+        assert {first[row] for row in moved} == {first[row] for row in picked}, "its classes lie where they were"
