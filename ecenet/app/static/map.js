@@ -12,11 +12,14 @@ const config = {
   modeBarButtonsToRemove: ['resetScale2d'],
   doubleClick: false, // a quick second drag would be one
 };
-// A prop: the ring around the selected point. gr.HTML takes quoted words for names of events.
-const [RING, STAGE] = Object.keys({ ring: null, stage: null });
+// Props: the ring around the selected point, the stage, pictures of the photos. gr.HTML takes quoted words for names of
+// events.
+const [RING, STAGE, PHOTOS] = Object.keys({ ring: null, stage: null, photos: null });
 // Gradio's own plots bring another Plotly, which takes over the name and would drop what listens to ours.
 const plotly = (window.ecenetPlotly ??= window.Plotly);
+const card = mapHover(element.querySelector('.ece-map-card'));
 let map = null; // key of what is drawn
+let points = {}; // those of the visitor's own photos
 let flat = true;
 let ringTrace = -1;
 let walked = null; // the ring of a point that keys have led to, until the server has heard of it
@@ -29,6 +32,7 @@ let work = Promise.resolve(); // one thing after the other, since Plotly draws i
 const say = (text) => {
   if (map) plotly.purge(box);
   map = null;
+  card.hide();
   stages.load({}, {});
   box.innerHTML = '';
   box.append(Object.assign(document.createElement('p'), { className: 'ece-empty', textContent: text }));
@@ -119,6 +123,7 @@ mapKeys(box, {
   choose,
 });
 box.addEventListener('blur', () => map && flat && plotly.Fx.unhover(box));
+box.addEventListener('pointerdown', card.hide);
 
 const listen = () => {
   box.on('plotly_click', (event) => {
@@ -128,6 +133,15 @@ const listen = () => {
     choose(index);
   });
   picks.listen();
+  box.on('plotly_hover', ({ points: [point], event }) => {
+    const row = point.customdata;
+    if (!Number.isInteger(row)) return;
+    const { xaxis, yaxis } = point, { left, top } = box.getBoundingClientRect();
+    card.show(row, flat
+      ? { x: xaxis._offset + xaxis.l2p(point.x), y: yaxis._offset + yaxis.l2p(point.y) }
+      : { x: (event?.clientX ?? left) - left, y: (event?.clientY ?? top) - top });
+  });
+  box.on('plotly_unhover', card.hide);
   box.on('plotly_doubleclick', () => {
     if (!flat || moves.dragged) return;
     const automatic = { 'xaxis.autorange': true, 'yaxis.autorange': true };
@@ -169,6 +183,7 @@ const goTo = async (name) => {
   if (!map || !stage || name === stage || !stages.has(name)) return;
   const from = stage;
   stage = name;
+  card.hide();
   stages.show(stage);
   const traces = webgl.drawable(stages.traces(stage));
   const shown = box.data.map((trace, i) => (traces[i] ? { ...traces[i], visible: trace.visible } : trace));
@@ -187,6 +202,9 @@ const goTo = async (name) => {
   picks.count();
 };
 
+// Their pictures come after the map.
+const showPhotos = () => card.load(points, props.photos?.map === map ? props.photos.pictures : []);
+
 const draw = async () => {
   // A hidden tab has no width to draw for.
   pending = !box.offsetWidth;
@@ -195,7 +213,7 @@ const draw = async () => {
     say('There are no points yet: the line above says what to do.');
     return;
   }
-  const { key, count, figure, ...rest } = JSON.parse(props.value);
+  const { key, count, own, figure, ...rest } = JSON.parse(props.value);
   const nowFlat = !figure.layout.scene;
   if (!webgl.works && !nowFlat) {
     say(NO_DEPTH);
@@ -213,6 +231,8 @@ const draw = async () => {
   const all = [figure.data, ...Object.values(rest.frames ?? {})].flat();
   const ink = getComputedStyle(box).color; // names of classes, on light and on dark ground
   all.forEach((trace) => { if (trace.mode === 'text') trace.textfont.color = ink; });
+  points = own;
+  showPhotos();
   stages.load(rest, figure.layout);
   stage = stages.has(props[STAGE]) ? props[STAGE] : stages.first() ?? null;
   if (stage) {
@@ -268,6 +288,7 @@ watch(STAGE, () => {
   const answered = asked.splice(0, asked.indexOf(props[STAGE]) + 1).length > 0;
   if (!answered) then(() => goTo(props[STAGE]));
 });
+watch(PHOTOS, showPhotos);
 watch(RING, () => {
   if (props.ring?.index === walked?.index) walked = null;
   then(drawRing);

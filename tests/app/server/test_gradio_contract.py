@@ -266,7 +266,7 @@ def test_a_prop_of_html_is_sent_as_an_update_of_props() -> None:
 @pytest.mark.parametrize("script", ["segment.js", "canvas.js", "map.js"])
 def test_no_script_quotes_the_name_of_a_prop_that_the_server_sends(script: str) -> None:
     html = gr.HTML("", js_on_load=read_static(script), render=False)
-    for name in ("region", "ring"):
+    for name in ("region", "ring", "photos"):
         assert not hasattr(html, name), f"{script} quotes {name!r}: gr.HTML would take it for an event"
 
 

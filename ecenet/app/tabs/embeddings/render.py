@@ -1,5 +1,6 @@
 """What the tab shows of a session: the map and what is to be said about it, its ring, the similarity of classes."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from ecenet.analysis.embeddings.projection import Fitter, ProjectionOptions
 from ecenet.analysis.plots.centroids import centroid_heatmap
 from ecenet.analysis.plots.embeddings import marker_sizes
 from ecenet.analysis.plots.map_groups import ColorBy
-from ecenet.analysis.plots.stage_maps import map_figure, stage_maps
+from ecenet.analysis.plots.stage_maps import map_figure, own_points, stage_maps
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import Reference, find_reference
 from ecenet.app.state.selection import Selection
@@ -92,7 +93,15 @@ def map_value(current: EmbeddingMap, names: Sequence[str], *, color_by: ColorBy,
     if current.request.by_stage:
         return stage_maps(current, color_by=color_by, image_names=names)
     figure = map_figure(current, color_by=color_by, image_names=names, lines=lines)
-    return f'{{"key": "{current.key}", "count": {len(current.points)}, "figure": {figure.to_json()}}}'
+    head = json.dumps({"key": current.key, "count": len(current.points), "own": own_points(current)})
+    return f'{head[:-1]}, "figure": {figure.to_json()}}}'
+
+
+def render_photos(session: Session, current: EmbeddingMap | None) -> gr.HTML:
+    """Small pictures of the photos, for the region behind a point; sent with a new map, not with new colours."""
+    if current is None or not current.shows(predictions_of(session)):
+        return gr.HTML(photos=None)
+    return gr.HTML(photos={"map": current.key, "pictures": [photo.regions for photo in session.photos]})
 
 
 def map_note(current: EmbeddingMap) -> str:
