@@ -98,6 +98,12 @@ const places = () => {
     .map((place) => ({ ...place, x: xaxis._offset + place.x, y: yaxis._offset + place.y }));
 };
 
+// Plotly shows the label at the last place of the pointer again with everything it draws, whatever lies there by then.
+const leavePointer = () => {
+  box.classList.add('ece-quiet');
+  card.hide();
+};
+
 const choose = (index) => trigger('point', { map, index });
 
 const picks = mapPicks(box, {
@@ -113,17 +119,19 @@ const picks = mapPicks(box, {
 mapKeys(box, {
   places,
   current: () => (walked ?? props.ring)?.index,
-  show: ({ row, trace, i }) => {
-    const { x, y, marker, text } = box._fullData[trace];
-    walked = { map, index: row, at: [x[i], y[i]], size: marker.size[i] };
-    said.textContent = text[i].replaceAll(/<[^>]*>/g, ' ');
+  show: ({ row, trace, i, x, y }) => {
+    const data = box._fullData[trace];
+    walked = { map, index: row, at: [data.x[i], data.y[i]], size: data.marker.size[i] };
+    said.textContent = data.text[i].replaceAll(/<[^>]*>/g, ' ');
+    leavePointer();
+    card.show(row, { x, y }, said.textContent);
     then(drawRing);
-    then(() => plotly.Fx.hover(box, { xval: x[i], yval: y[i] })); // by number it would find none of WebGL's
   },
   choose,
 });
-box.addEventListener('blur', () => map && flat && plotly.Fx.unhover(box));
+box.addEventListener('blur', card.hide);
 box.addEventListener('pointerdown', card.hide);
+box.addEventListener('pointermove', () => box.classList.remove('ece-quiet'));
 
 const listen = () => {
   box.on('plotly_click', (event) => {
@@ -135,7 +143,7 @@ const listen = () => {
   picks.listen();
   box.on('plotly_hover', ({ points: [point], event }) => {
     const row = point.customdata;
-    if (!Number.isInteger(row)) return;
+    if (!Number.isInteger(row) || box.classList.contains('ece-quiet')) return;
     const { xaxis, yaxis } = point, { left, top } = box.getBoundingClientRect();
     card.show(row, flat
       ? { x: xaxis._offset + xaxis.l2p(point.x), y: yaxis._offset + yaxis.l2p(point.y) }
@@ -155,8 +163,7 @@ const listen = () => {
   box.on('plotly_webglcontextlost', webgl.lost);
 };
 
-// The ring is the frame of an empty annotation, which Plotly draws without touching the points (a shape that is sized
-// in pixels would spoil the lasso); in a space it takes a trace of its own.
+// A point that keys have led to comes before the one that the server knows of.
 const drawRing = () => {
   if (!map) return null;
   let ring = [walked, props.ring].find((one) => one?.map === map) ?? null;
@@ -164,18 +171,7 @@ const drawRing = () => {
     const at = stages.at(ring.index, stage);
     ring = at && { ...ring, at };
   }
-  const color = getComputedStyle(box).color;
-  if (flat) {
-    const side = ring ? ring.size + 10 : 0;
-    const frame = ring && {
-      x: ring.at[0], y: ring.at[1], text: '\u00a0', showarrow: false, width: side, height: side,
-      borderpad: 0, borderwidth: 3, bordercolor: color, bgcolor: 'rgba(0,0,0,0)',
-    };
-    return plotly.relayout(box, { annotations: ring ? [frame] : [] });
-  }
-  const at = ring ? ring.at.map((value) => [[value]]) : [[[]], [[]], [[]]];
-  const style = { 'marker.size': ring ? ring.size + 10 : 10, 'marker.color': color };
-  return plotly.restyle(box, { x: at[0], y: at[1], z: at[2], ...style }, [ringTrace]);
+  return drawRingOn(box, plotly, ring, { flat, trace: ringTrace });
 };
 
 // Shows another stage of this map.
@@ -183,7 +179,7 @@ const goTo = async (name) => {
   if (!map || !stage || name === stage || !stages.has(name)) return;
   const from = stage;
   stage = name;
-  card.hide();
+  leavePointer();
   stages.show(stage);
   const traces = webgl.drawable(stages.traces(stage));
   const shown = box.data.map((trace, i) => (traces[i] ? { ...traces[i], visible: trace.visible } : trace));
@@ -242,9 +238,7 @@ const draw = async () => {
   home = stage && flat ? { x: figure.layout.xaxis.range, y: figure.layout.yaxis.range } : null;
   if (!flat) {
     ringTrace = figure.data.length;
-    const marker = { symbol: 'circle-open', size: 10, line: { width: 3 } };
-    const nowhere = { x: [], y: [], z: [] };
-    figure.data.push({ type: 'scatter3d', mode: 'markers', ...nowhere, marker, hoverinfo: 'skip', showlegend: false });
+    figure.data.push({ ...RING_TRACE });
   }
   if (touch && flat) figure.layout.dragmode = false;
   figure.layout.uirevision = key;

@@ -55,14 +55,13 @@ const mapHover = (card) => {
       hide();
       [own, pictures, loaded] = [points, photos, new Map()];
     },
-    async show(row, at) {
+    // `text` is what Plotly's label would tell, where it shows none.
+    async show(row, at, text = '') {
       hide();
-      const mine = asked, known = own[row];
-      canvas.hidden = !known;
-      caption.textContent = known ? '' : REFERENCE_NOTE;
-      if (known) {
-        const [image, stage, classIndex] = known, picture = pictures[image];
-        if (!picture) return;
+      const mine = asked, known = own[row], [image, stage, classIndex] = known ?? [], picture = pictures[image];
+      canvas.hidden = !picture;
+      caption.textContent = [text, known ? '' : REFERENCE_NOTE].filter(Boolean).join('. ');
+      if (picture) {
         if (!loaded.has(image)) loaded.set(image, Promise.all([picture.photo, picture.labels].map(loadedPicture)));
         const [photo, labels] = await loaded.get(image);
         if (mine !== asked) return; // something else is pointed at by now
@@ -70,7 +69,7 @@ const mapHover = (card) => {
         const shown = fadeAround(photo, labels, picture.stages.indexOf(stage), classIndex);
         canvas.getContext('2d').putImageData(shown, 0, 0);
       }
-      place(at);
+      if (picture || caption.textContent) place(at);
     },
   };
 };

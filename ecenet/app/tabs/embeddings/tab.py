@@ -39,7 +39,7 @@ PLACES = """<div class="ece-map"><div class="ece-plot" tabindex="0" role="applic
 <p class="ece-note ece-map-note" role="status" hidden></p>
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
 MAP_SCRIPTS = (
-    *("map_moves.js", "map_webgl.js", "map_keys.js", "map_picks.js", "map_hover.js"),
+    *("map_moves.js", "map_webgl.js", "map_keys.js", "map_picks.js", "map_hover.js", "map_ring.js"),
     *("stage_moves.js", "stage_maps.js", "map.js"),
 )
 MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
@@ -105,8 +105,9 @@ def build(
             scale=2,
             min_width=220,
         )
-        with gr.Column(scale=1, min_width=150):
+        with gr.Column(scale=2, min_width=190):
             lines = gr.Checkbox(True, label="Lines through stages", visible=False, elem_id="trajectories")
+            density = gr.Checkbox(False, label="Density contours", elem_id="map-density")
             reference = gr.Checkbox(True, label="Reference photos", elem_id="reference")
             refit = gr.Button("Refit", size="sm", elem_id="refit")
             bank = own_bank.build(session, selection, registry=registry, runs=runs, elem_id="make-map-bank")
@@ -135,11 +136,11 @@ def build(
 
     view = Subscription(
         show_errors(partial(render, fitter=umap, registry=registry)),
-        [session, current, drawn, by_stage, color_by, lines, reference, min_area, refits, *fields.inputs],
+        [session, current, drawn, by_stage, color_by, lines, density, reference, min_area, refits, *fields.inputs],
         [picture, note, quality, waiting, current, names, drawn, key],
         "photo",
         also_after=[
-            *(control.input for control in (by_stage, color_by, lines, reference)),
+            *(control.input for control in (by_stage, color_by, lines, density, reference)),
             *(min_area.release, refits.change, waiting.tick),
             *fields.changed,
         ],

@@ -172,7 +172,7 @@ def test_arrow_keys_select_points_as_clicks_do_and_leave_out_what_the_legend_hid
         assert (event, data["map"]) == ("point", key)
         assert places[data["index"]].tolist() == [2, 2], "one event for both keys"
         expect(page.locator(".ece-map-said")).to_contain_text("cat at Stage 3")
-        expect(page.locator(".hoverlayer .hovertext")).to_contain_text("cat")
+        expect(page.locator(".ece-map-card")).to_contain_text("cat at Stage 3")
         ring = f"{MAP}._fullLayout.annotations.map((ring) => [ring.x, ring.y])"
         page.wait_for_function(f"JSON.stringify({ring}) === '[[2,2]]'")
 

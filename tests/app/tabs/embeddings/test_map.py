@@ -241,6 +241,30 @@ def test_small_pictures_go_with_the_map_of_their_photos_alone() -> None:
     assert render_photos(session, None).constructor_args["photos"] is None
 
 
+@pytest.mark.parametrize("by_stage", [False, True])
+def test_contours_are_an_option_of_crowded_flat_maps(by_stage: bool) -> None:
+    def lines(value: str) -> list[str]:
+        found = json.loads(value)
+        traces = next(iter(found["frames"].values())) if by_stage else found["figure"]["data"]
+        return [trace["legendgroup"] for trace in traces if trace.get("mode") == "lines" and "legendgroup" in trace]
+
+    session = session_of(*(f"photo {i}" for i in range(100)))
+    crowded = render(session, by_stage=by_stage, density=True)
+    assert lines(crowded[0]) == CLASS_NAMES
+    assert "Contours" not in crowded[1]
+    assert lines(render(session, by_stage=by_stage)[0]) == []
+    drawn = crowded[6]
+    assert render(session, crowded[4], drawn, by_stage=by_stage, density=True)[0] == gr.skip()
+    assert render(session, crowded[4], drawn, by_stage=by_stage)[0] != gr.skip(), "switched off again"
+
+    few = render(session_of("one", "two"), by_stage=by_stage, density=True)
+    assert lines(few[0]) == []
+    assert "Contours are drawn from 300 points on." in few[1]
+    deep = render(session, by_stage=by_stage, density=True, options=("UMAP", 3, *OPTIONS[2:]))
+    assert lines(deep[0]) == []
+    assert "in two dimensions only" in deep[1]
+
+
 def test_the_page_comes_back_for_umap_and_refuses_bad_options() -> None:
     session = session_of("one", "two")
     assert render(session, fitter=ScriptedFitter(ready=False))[3].active
