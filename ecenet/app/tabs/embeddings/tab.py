@@ -40,6 +40,7 @@ PLACES = """<div class="ece-map"><div class="ece-plot" tabindex="0" role="applic
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
 MAP_SCRIPTS = (
     *("map_moves.js", "map_webgl.js", "map_keys.js", "map_picks.js", "map_hover.js", "map_ring.js"),
+    "map_names.js",
     *("stage_moves.js", "stage_maps.js", "map.js"),
 )
 MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
