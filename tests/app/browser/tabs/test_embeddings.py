@@ -102,6 +102,37 @@ def test_a_click_on_a_point_changes_photo_stage_and_class_everywhere(page: Page)
     expect(page.locator("#neighbors .ece-point")).not_to_contain_text("Stage 3, chelsea", timeout=LONG)
 
 
+def test_arrow_keys_on_the_map_select_points_for_every_tab(page: Page) -> None:
+    open_map(page)
+    page.locator("#embedding-plot .ece-plot").focus()
+    said = page.locator("#embedding-plot .ece-map-said")
+    for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
+        page.keyboard.press(key)
+        if said.inner_text():
+            break
+    found = re.fullmatch(r"(.+?) +at (.+) (chelsea|astronaut), [\d.]+% of it", said.inner_text().strip())
+    assert found, said.inner_text()
+    class_name, stage, photo = found.groups()
+    point = page.locator("#neighbors .ece-point")
+    expect(point).to_contain_text(f"{stage}, {photo}", timeout=LONG)
+    expect(point).to_contain_text(class_name)
+    expect(page.locator("#embedding-plot .ece-map-card canvas")).to_be_visible()
+    page.get_by_role("tab", name="Segment").click()
+    expect(page.locator("#segment-view")).to_contain_text(f"{photo}:", timeout=LONG)
+    expect(stage_button(page, stage)).to_have_attribute("aria-pressed", "true", timeout=LONG)
+
+
+def test_a_photo_that_is_added_again_lies_on_itself_and_the_note_says_so(page: Page) -> None:
+    for count in (1, 2):
+        upload(page, PHOTOS / "chelsea.png")
+        expect(page.locator("#session-photos button")).to_have_count(count, timeout=LONG)
+    page.get_by_role("tab", name="Class embeddings").click()
+    page.get_by_label("Reference photos").uncheck()
+    note = page.locator("#projection-note")
+    expect(note).to_contain_text("10 of 20 points have the same embeddings as others", timeout=LONG)
+    expect(note).to_contain_text("do not read any into this picture")
+
+
 RANGE = f"[...{MAP}.layout.xaxis.range, ...{MAP}.layout.yaxis.range]"
 CANVAS = "document.querySelector('#embedding-plot .gl-container canvas').style.transform"
 
