@@ -13,6 +13,11 @@ def common_scale(maps: Sequence[np.ndarray]) -> tuple[float, float]:
     return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
 
 
+def value_range(maps: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The lowest and the highest value of all maps."""
+    return min(float(values.min()) for values in maps), max(float(values.max()) for values in maps)
+
+
 def overwritten(prediction: Prediction) -> dict[str, np.ndarray]:
     """For each stage with a gate, coarse to fine: (K,) share of each class's embedding that the mask's evidence
     replaced, 0 … 1: one minus its mean gate. With the authors' release, share of the evidence that was added: its mean

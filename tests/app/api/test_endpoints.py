@@ -117,8 +117,26 @@ def test_match_finds_the_pixel_itself_in_its_own_photo(
     assert other["cosine"] <= own["cosine"] <= 1.001
     maps = np.load(report["arrays"])
     assert maps["1"].max() == pytest.approx(other["cosine"])
+    assert own["score"] is None
+
+    by_class = namespace["by_class"]
+    assert (by_class["level"], by_class["matches"][0]["cosine"]) == ("final", None)
+    cat = api.prediction.class_names.index("cat")
+    logits = api.prediction.final.mask_logits[cat]
+    assert by_class["matches"][0]["score"] == pytest.approx(logits.max(), abs=1e-3)
+    np.testing.assert_allclose(np.load(by_class["arrays"])["0"], logits, atol=1e-3)
+
+    in_box = namespace["in_box"]["matches"][0]
+    assert 90 <= in_box["x"] <= 150
+    assert 60 <= in_box["y"] <= 120
+    assert in_box["cosine"] > 0.5
+    photos = [file(api, "photo.jpg")] * 2
     with pytest.raises(AppError, match="x in 0"):
-        api.client.predict([file(api, "photo.jpg")] * 2, x=99_999, y=0, api_name="/match")
+        api.client.predict(photos, x=99_999, y=0, api_name="/match")
+    with pytest.raises(AppError, match="x in 0"):
+        api.client.predict(photos, x=0, y=0, to_x=10, api_name="/match")
+    with pytest.raises(AppError, match="zebra"):
+        api.client.predict(photos, x=0, y=0, class_name="zebra", api_name="/match")
 
 
 def test_other_weights_of_the_list(api: Served) -> None:
