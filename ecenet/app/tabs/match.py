@@ -1,4 +1,4 @@
-"""Below the Pixel tab: where in the session's photos something like the selected pixel, a box or a class embedding
+"""In the Pixel tab: where in the session's photos something like the selected pixel, a box or a class embedding
 is."""
 
 from collections.abc import Hashable
@@ -28,10 +28,9 @@ MAX_SIDE = 360
 Query = Literal["pixel", "box", "class"]
 QUERIES: dict[Query, str] = {"pixel": "Selected pixel", "box": "Box", "class": "Class embedding"}
 HELP = (
-    "Where is the same thing in the other photos? The query is the selected pixel, a box that you drag over the map "
-    "above with a mouse or pen, or this photo's embedding of a class. Backbone features find places that look alike; "
-    "the features of a stage find the same class. An embedding is given to the other photos' head: the map is the mask "
-    "that it draws there."
+    "Backbone features find places that look like the pixel or the box (drag one over the map above with a mouse or "
+    "pen); the features of a stage find the same class. A class embedding of this photo is given to the other photos' "
+    "head, and the map is the mask that it draws there."
 )
 
 

@@ -50,12 +50,12 @@ def build(
             hint = gr.HTML(empty_state(NO_PIXEL), elem_id="pixel-hint")
             lines = gr.Plot(show_label=False, visible=False, elem_id="probability-plot")
             cells = gr.Plot(show_label=False, visible=False, elem_id="pixel-similarity-plot")
+    found = match.build(session, selection, stages, registry=registry, stage_names=stage_names)
     flow_note = gr.Markdown(visible=False, elem_id="flow-note")
     whole = gr.Checkbox(
         label="With pixels that never change", visible=False, container=False, elem_id="flow-whole", interactive=True
     )
     flow = gr.Plot(show_label=False, visible=False, elem_id="flow-plot")
-    found = match.build(session, selection, stages, registry=registry, stage_names=stage_names)
     scores = ground_truth.build(session, selection)
 
     both = [session, selection]
