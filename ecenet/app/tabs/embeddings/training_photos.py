@@ -115,7 +115,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry, ru
         show_errors(partial(render, registry=registry)),
         [*both, count],
         [chosen, tables, pictures],
-        also_after=[count.release],
+        also_after=[count.change],
     )
 
 
