@@ -13,7 +13,7 @@ from ecenet.cli.core import App, Embed, Evaluate, Recipes, Runs, Ship
 from ecenet.cli.data import Data
 from ecenet.cli.labels import Calibrate, Map, Relabel
 from ecenet.cli.predict import Predict
-from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
+from ecenet.cli.studies import Ablate, Compare, Consistency, Faithfulness, Fewshot, Knockout
 from ecenet.common.errors import UserError
 from ecenet.common.version import version_line
 from ecenet.training.command import Train
@@ -36,6 +36,7 @@ Command = (
     | BenchmarkPeers
     | BenchmarkPage
     | Consistency
+    | Faithfulness
     | Fewshot
     | Knockout
     | Convert
