@@ -24,11 +24,11 @@ HELP = (
     "score is the mean probability of the class over its final mask. A faithful map has a larger insertion area than "
     "random orders, and a smaller deletion area; a thing that fills the photo fails the second easily, since random "
     "holes spoil it all at once. Random heads: rank correlation with maps of untrained heads on the same features; "
-    "near 1 the map shows the photo's edges, not what was learned. Leakage: the most similar cells are covered, as many "
-    "as the class's final mask is large; it is how far class probabilities move (total variation) outside of the mask "
-    "and of what is covered, and should be smaller than with the cells of untrained heads' maps. Robustness: rank "
-    "correlation of the map with those of the photo under slight noise; a map should be at least as stable as those of "
-    "untrained heads. One photo proves little: compare several."
+    "near 1 the map shows the photo's edges, not what was learned. Leakage: the most similar cells are covered, as "
+    "many as the class's final mask is large; it is how far class probabilities move (total variation) outside of the "
+    "mask and of what is covered, and should be smaller than with the cells of untrained heads' maps. Robustness: "
+    "rank correlation of the map with those of the photo under slight noise; a map should be at least as stable as "
+    "those of untrained heads. One photo proves little: compare several."
 )
 
 
