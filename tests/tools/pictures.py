@@ -24,6 +24,7 @@ from ecenet.inference.overlay import overlay, side_by_side
 from ecenet.inference.predictor import Predictor
 from ecenet.studies.ablation_plot import ablation_figure
 from tests.support.web.browsing import ROOT, paint, served_app, stage_button, started_browser, wait_for_cover
+from tests.tools.architecture import draw_architectures
 
 ASSETS = ROOT / "assets"
 WIDTH, HEIGHT, MARGIN = 1280, 900, 12
@@ -253,13 +254,15 @@ def new_page(browser: Browser) -> Page:
 
 
 def main() -> None:
-    known = [*PICTURES, *FIGURES, "first-sight"]
+    known = [*PICTURES, *FIGURES, "first-sight", "architecture"]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(known)}; without any, all")
     names = parser.parse_args().names or known
     unknown = set(names) - set(known)
     if unknown:
         parser.error(f"Expected some of {', '.join(known)}, got {', '.join(unknown)}; choose among these.")
+    if "architecture" in names:
+        draw_architectures()
     if "first-sight" in names:
         first_sight()
     with tempfile.TemporaryDirectory() as runs, started_browser() as browser:
