@@ -1,4 +1,4 @@
-"""The command line: `python -m ecenet predict | evaluate | embed | train | recipes | runs | ship | …`, and
+"""The command line: `python -m ecenet predict | evaluate | embed | train | recipes | runs | ship | push | …`, and
 `python -m ecenet --version`."""
 
 import io
@@ -11,6 +11,7 @@ from ecenet.cli.benchmarks import Benchmark, BenchmarkPage, BenchmarkPeers, Benc
 from ecenet.cli.convert import Convert
 from ecenet.cli.core import App, Embed, Evaluate, Recipes, Runs, Ship
 from ecenet.cli.data import Data
+from ecenet.cli.hub import Push
 from ecenet.cli.labels import Calibrate, Map, Relabel
 from ecenet.cli.predict import Predict
 from ecenet.cli.studies import Ablate, Compare, Consistency, Faithfulness, Fewshot, Knockout
@@ -28,6 +29,7 @@ Command = (
     | Recipes
     | Runs
     | Ship
+    | Push
     | Compare
     | Ablate
     | Benchmark

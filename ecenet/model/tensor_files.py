@@ -14,8 +14,8 @@ from ecenet.common.errors import UserError
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 """Says which shard holds which tensor, as huggingface_hub and transformers write and read it."""
-HUB_PATTERNS = ("config.json", "model*.safetensors", INDEX_FILE)
-"""Of a repository on the Hub, what a checkpoint needs."""
+HUB_PATTERNS = ("config.json", "model*.safetensors", INDEX_FILE, "bank.parquet", "warning.json")
+"""Of a repository on the Hub, what a checkpoint needs, and what the app shows beside its predictions."""
 
 
 def tensor_files(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from ecenet.app.state.limits import Limits
 from ecenet.common.errors import UserError
 from ecenet.common.logs import log_event
 from ecenet.inference.predictor import Predictor
-from ecenet.inference.weights import WEIGHTS_DIR, checkpoint_files, shipped_weights
+from ecenet.inference.weights import WEIGHTS_DIR, checkpoint_files, shipped_weights, weights_folder
 from ecenet.inference.zero_gpu import open_predictor
 from ecenet.training.run_folder import RUNS_DIR, list_runs
 
@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 MAX_LOADED = 3
 """Models in memory; the one that was used longest ago goes first."""
 Stamp = tuple[int, ...]
-"""When a checkpoint's files were written, and how large they are; () for one that has no folder here."""
+"""When a checkpoint's files were written, and how large they are."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ModelChoice:
     key: str
     """What a browser sends. It names a choice and is never opened as a path."""
     label: str
-    weights: str | Path
-    """What `load_model` opens."""
+    weights: Path
+    """Folder of the checkpoint."""
 
 
 class Loaded(NamedTuple):
@@ -53,7 +53,7 @@ class ModelRegistry:
     A model that is loaded goes on where its files vanish or are damaged, and its label says so.
 
     Args:
-        initial: what is chosen first: shipped weights by name, a folder or a Hub id.
+        initial: what is chosen first: shipped weights by name, a folder or a Hub id, which is downloaded.
         runs: folder below which finished runs are found.
         max_loaded: how many models stay in memory.
         limits: of what visitors may upload; the models accept images as large as these.
@@ -122,12 +122,12 @@ class ModelRegistry:
         return kept.predictor
 
     def folder(self, key: object) -> Path | None:
-        """Where the weights of a key lie; None for those of the Hub.
+        """Where the weights of a key lie; None where the folder has gone.
 
         Raises:
             UserError: nothing of that key is in the registry.
         """
-        weights = Path(self._find(key).weights)
+        weights = self._find(key).weights
         return weights if weights.is_dir() else None
 
     def _find(self, key: object) -> ModelChoice:
@@ -187,15 +187,13 @@ def _own_choice(weights: str | Path) -> ModelChoice:
         return _shipped(str(weights))
     label = "/".join(Path(weights).parts[-2:]).lstrip("/")
     # A folder stays one: once it is gone, nobody must ask the Hub for its name.
-    return ModelChoice("own", label, Path(weights).absolute() if Path(weights).is_dir() else weights)
+    return ModelChoice("own", label, weights_folder(weights).absolute())
 
 
-def _stamp(weights: str | Path) -> Stamp | None:
+def _stamp(weights: Path) -> Stamp | None:
     """None where the files are gone."""
-    if not Path(weights).is_dir():
-        return () if isinstance(weights, str) else None
     try:
-        found = [file.stat() for file in checkpoint_files(Path(weights))]
+        found = [file.stat() for file in checkpoint_files(weights)]
     except (OSError, UserError):
         return None
     return tuple(number for one in found for number in (one.st_mtime_ns, one.st_size))

@@ -1,6 +1,7 @@
 """What one visitor has: their photos, and the model that segments them."""
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,6 +22,8 @@ from ecenet.data.images import RGBImage, load_image, thumbnail
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 
+OPENED = "opened-"
+"""Beginning of the name of a session that was opened from a file."""
 MAX_PHOTO_SIDE = 1024
 """Longest side in pixels at which the app shows photos; larger ones are scaled down on arrival."""
 
@@ -66,6 +69,9 @@ class Session:
     """The model's, coarse to fine."""
     limits: Limits = field(default_factory=Limits)
     """Photos beyond are refused."""
+    name: str = ""
+    """Given with the first photo. The page learns from another name that its session was lost, and sends its photos
+    again. That of a session opened from a file begins with `OPENED`: it replaces the one before on purpose."""
 
     def photo(self, selection: Selection) -> Photo | None:
         """The selected one, or the last where there are fewer; None without any."""
@@ -121,7 +127,7 @@ class Session:
         """
         if self.is_full:
             raise self.too_many([photo.name])
-        return replace(self, photos=(*self.photos, photo))
+        return replace(self, photos=(*self.photos, photo), name=self.name or secrets.token_hex(8))
 
     def too_many(self, names: Sequence[str]) -> UserError:
         """Of photos that there is no room for."""
