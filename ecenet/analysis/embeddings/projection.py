@@ -6,11 +6,15 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
+from ecenet.analysis.embeddings.copies import first_equal
 from ecenet.common.errors import UserError
 
 Method = Literal["UMAP", "t-SNE", "PCA"]
 MIN_POINTS = 16
 """UMAP and t-SNE draw neighbourhoods; with fewer points than a neighbourhood there is nothing to draw."""
+LEAST_NEIGHBORS = 5
+"""Of a fit by UMAP, and its perplexity by t-SNE: with fewer, even points of a single normal distribution fall apart
+into groups. 300 of them become 120 islands with 2 neighbours, and one to six with 5. Ours."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Projection:
     """Points that were placed into the fit rather than fitted."""
     waiting: bool = False
     """PCA stands in until the fitter is there."""
+    caution: str = ""
+    """In what it differs from the request, lest groups appear in it that are none; empty where it does not."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,10 @@ class StageRows:
     """(N,) numbers, equal for the same class of the same image."""
     sequence: tuple[str, ...]
     """The stages that occur, coarse to fine."""
+
+    def of(self, kept: np.ndarray) -> "StageRows":
+        """Those of some rows, (M,) indices, which hold each stage."""
+        return StageRows(self.stage[kept], self.item[kept], self.sequence)
 
 
 class FitFailedError(Exception):
@@ -127,12 +137,43 @@ class Fitter(Protocol):
 def project(
     vectors: np.ndarray, options: ProjectionOptions, *, fitter: Fitter, rows: StageRows | None = None
 ) -> Projection:
-    """Fit all points, with PCA where the method cannot work.
+    """Fit all points, with PCA where the method cannot work. Points that are equal, at the same stage for a picture of
+    each, are one point for the fit and lie in one place.
 
     Args:
         vectors: (N, D), N ≥ 0.
         rows: for a picture of each stage. PCA's axes are those of all points together, too.
     """
+    first = first_equal(vectors, None if rows is None else rows.stage)
+    kept, place_of = np.unique(first, return_inverse=True)
+    options, caution = _with_neighbors_enough(options)
+    of_kept = None if rows is None else rows.of(kept)
+    projection = _project_different(vectors[kept], options, fitter=fitter, rows=of_kept)
+    return replace(
+        projection,
+        coordinates=projection.coordinates[place_of],
+        caution=caution if projection.method == options.method else "",
+    )
+
+
+def _with_neighbors_enough(options: ProjectionOptions) -> tuple[ProjectionOptions, str]:
+    """Options whose neighbourhoods tear nothing apart, and what is to be said where they are not the ones asked for."""
+    name, value = ("perplexity", options.perplexity) if options.method == "t-SNE" else ("neighbours", options.neighbors)
+    if options.method == "PCA" or value >= LEAST_NEIGHBORS:
+        return options, ""
+    caution = (
+        f"Fitted with {name} {LEAST_NEIGHBORS} rather than {value:g}, with which {options.method} shows groups even in "
+        "data that has none."
+    )
+    if options.method == "t-SNE":
+        return replace(options, perplexity=LEAST_NEIGHBORS), caution
+    return replace(options, neighbors=LEAST_NEIGHBORS), caution
+
+
+def _project_different(
+    vectors: np.ndarray, options: ProjectionOptions, *, fitter: Fitter, rows: StageRows | None
+) -> Projection:
+    """As `project`, of points that all differ."""
     count = len(vectors)
     if count < 3:
         return _pca(vectors, options, f"There is nothing to compare with {count} points: add another photo.")

@@ -32,6 +32,8 @@ NAME_WIDTH, NAME_HEIGHT = 0.011, 0.035
 NAME_COLOR = "rgb(70,70,70)"
 """The page's script takes the page's own."""
 STAGE_COLOR = "rgb(128,128,128)"
+UNSELECTED = {"marker": {"color": "rgb(150,150,150)", "opacity": 0.25}}
+"""Points outside of a lasso, in two dimensions: a space has none."""
 OUTLINE_COLOR = "rgba(255,255,255,0.9)"
 LINE_COLORS = {2: "rgba(128,128,128,0.45)", 3: "rgb(140,140,140)"}
 """By dimensions: in a space, what is see-through is not drawn at all."""
@@ -63,6 +65,7 @@ def embedding_map(
     faint = np.zeros(len(points), bool) if is_reference is None else is_reference
     shown = np.ones(len(points), bool) if stage is None else points.stage == stage
     figure = go.Figure()
+    flat = projection.coordinates.shape[1] == 2
     shapes = STAGE_SYMBOLS[projection.coordinates.shape[1]]
     sequence = dict.fromkeys(points.stage.tolist())
     symbols = {name: shapes[i % len(shapes) if stage is None else 0] for i, name in enumerate(sequence)}
@@ -102,6 +105,7 @@ def embedding_map(
                     text=_hover_texts(points, members, class_names=class_names, images=images),
                     hovertemplate="%{text}<extra></extra>",
                     showlegend=False,
+                    **({"unselected": UNSELECTED} if flat else {}),
                 )
             )
     of_stages = np.unique(points.stage, return_counts=True)[1]
@@ -191,6 +195,8 @@ def _names(
             mode="text",
             text=[group.label],
             textfont={"color": NAME_COLOR, "size": 12},
+            # A lasso leaves names as they are.
+            **({"unselected": {"textfont": {"color": NAME_COLOR}}} if coordinates.shape[1] == 2 else {}),
             legendgroup=group.label,
             hoverinfo="skip",
             showlegend=False,

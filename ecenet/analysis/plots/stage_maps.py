@@ -43,7 +43,8 @@ def map_figure(
 
 def stage_maps(current: EmbeddingMap, *, color_by: ColorBy, image_names: Sequence[str]) -> str:
     """JSON for `stage_maps.js` of a map that was made by stage: the figure without traces, those of each stage, what
-    the stages are called and how well they keep classes apart, and of each row which class of which image it is.
+    the stages are called and how well they keep classes apart, of each row which class of which image it is, and how
+    many points are shown at once.
 
     Args:
         image_names: as for `embedding_map`.
@@ -57,6 +58,7 @@ def stage_maps(current: EmbeddingMap, *, color_by: ColorBy, image_names: Sequenc
     return json.dumps(
         {
             "key": current.key,
+            "count": max(int((current.points.stage == name).sum()) for name in rows.sequence),
             "figure": {"data": [], "layout": _plain(figure.layout.to_plotly_json())},
             "frames": {name: [_plain(trace.to_plotly_json()) for trace in one.data] for name, one in figures.items()},
             "items": items.tolist(),

@@ -6,7 +6,8 @@
     ['[ and ]', 'previous and next photo'],
     ['V, C, E', 'classes, confidence, entropy'],
     ['Space', 'photo with and without its mask'],
-    ['arrow keys', 'on the picture: move the crosshair; on the filmstrip: another stage; on sliders: their value'],
+    ['arrow keys', 'on the picture: move the crosshair; on the map: the nearest point in that direction; '
+      + 'on the filmstrip: another stage; on sliders: their value'],
     ['Enter', 'on the picture: select the pixel under the crosshair'],
     ['?', 'this list'],
   ];

@@ -1,6 +1,6 @@
 // Draws the figure that Python sends with Plotly, whose clicks then reach Python: 'point' for one, 'lasso' for many.
 // Runs once for each map; `element`, `props`, `trigger` and `watch` come from Gradio.
-const box = element.querySelector('.ece-plot');
+const box = element.querySelector('.ece-plot'), said = element.querySelector('.ece-map-said');
 // Fingers scroll the page; the buttons beside the map still zoom.
 const touch = matchMedia('(pointer: coarse)').matches;
 // Plotly would offer to upload the picture, and with it the names of photos.
@@ -19,15 +19,12 @@ const plotly = (window.ecenetPlotly ??= window.Plotly);
 let map = null; // key of what is drawn
 let flat = true;
 let ringTrace = -1;
+let walked = null; // the ring of a point that keys have led to, until the server has heard of it
+let deepAsked = false; // whether somebody wants a crowd in three dimensions
 let pending = true;
 let home = null; // the ranges of both axes that hold all stages, of maps of single ones
 let view = null; // the part of a flat map that is shown: its key and the ranges of both axes
 let work = Promise.resolve(); // one thing after the other, since Plotly draws in its own time
-
-const webgl = (() => {
-  const canvas = document.createElement('canvas');
-  return Boolean(canvas.getContext('webgl2') || canvas.getContext('webgl'));
-})();
 
 const say = (text) => {
   if (map) plotly.purge(box);
@@ -37,9 +34,31 @@ const say = (text) => {
   box.append(Object.assign(document.createElement('p'), { className: 'ece-empty', textContent: text }));
 };
 
+const offerFlat = (count) => {
+  say(`Three dimensions of ${count.toLocaleString('en')} points are slow to draw and to turn.`);
+  const button = (textContent, act) => {
+    const look = { type: 'button', className: 'ece-play', textContent };
+    const made = Object.assign(document.createElement('button'), look);
+    made.addEventListener('click', act);
+    return made;
+  };
+  box.firstChild.append(
+    document.createElement('br'),
+    // The choice between dimensions, a control of Gradio's.
+    button('Show two', () => document.querySelector('#projection-dimensions input').click()),
+    ' ',
+    button('Draw three all the same', () => { deepAsked = true; then(draw); }),
+  );
+};
+
 const rows = (event) => (event?.points ?? []).map((point) => point.customdata).filter(Number.isInteger);
 
+const MOST_DEEP = 10000; // points that a space of Plotly's turns smoothly
+const NO_DEPTH = 'Three dimensions need WebGL, which this browser does not offer: choose two.';
+
 const then = (job) => { work = work.then(job).catch((error) => console.error(error)); };
+
+const webgl = mapWebgl({ note: element.querySelector('.ece-map-note'), redraw: () => then(redraw) });
 
 // The stage that is shown, of maps of single stages; null where all are shown together.
 let stage = null;
@@ -56,20 +75,59 @@ const stages = stageMaps({
 });
 
 const moves = moveSmoothly(box, {
-  movable: () => map && flat && webgl && box.layout.dragmode === 'pan',
+  movable: () => map && flat && webgl.works && box.layout.dragmode === 'pan',
   rest: async (x, y) => {
     then(() => map && flat && plotly.relayout(box, { 'xaxis.range': x, 'yaxis.range': y }));
     await work;
   },
 });
 
+// The points that are shown within the frame of a flat map, in pixels of the box.
+const places = () => {
+  if (!map || !flat) return [];
+  const { xaxis, yaxis } = box._fullLayout;
+  const inside = (place, length) => place >= 0 && place <= length;
+  return box._fullData.flatMap((trace, t) => (trace.customdata && trace.visible === true
+    ? [...trace.customdata].map((row, i) => ({ row, trace: t, i, x: xaxis.l2p(trace.x[i]), y: yaxis.l2p(trace.y[i]) }))
+    : [])
+  ).filter(({ x, y }) => inside(x, xaxis._length) && inside(y, yaxis._length))
+    .map((place) => ({ ...place, x: xaxis._offset + place.x, y: yaxis._offset + place.y }));
+};
+
+const choose = (index) => trigger('point', { map, index });
+
+const picks = mapPicks(box, {
+  tell: (points) => trigger('lasso', { map, points }),
+  clear: () => then(async () => {
+    if (!map || !box._fullLayout.selections?.length) return;
+    const picked = box.data.flatMap((trace, i) => (trace.selectedpoints ? [i] : []));
+    await plotly.update(box, { selectedpoints: null }, { selections: [] }, picked);
+    picks.count();
+  }),
+});
+
+mapKeys(box, {
+  places,
+  current: () => (walked ?? props.ring)?.index,
+  show: ({ row, trace, i }) => {
+    const { x, y, marker, text } = box._fullData[trace];
+    walked = { map, index: row, at: [x[i], y[i]], size: marker.size[i] };
+    said.textContent = text[i].replaceAll(/<[^>]*>/g, ' ');
+    then(drawRing);
+    then(() => plotly.Fx.hover(box, { xval: x[i], yval: y[i] })); // by number it would find none of WebGL's
+  },
+  choose,
+});
+box.addEventListener('blur', () => map && flat && plotly.Fx.unhover(box));
+
 const listen = () => {
   box.on('plotly_click', (event) => {
     const [index] = moves.dragged ? [] : rows(event);
-    if (index !== undefined) trigger('point', { map, index });
+    if (index === undefined) return;
+    walked = null;
+    choose(index);
   });
-  box.on('plotly_selected', (event) => trigger('lasso', { map, points: rows(event) }));
-  box.on('plotly_deselect', () => trigger('lasso', { map, points: [] }));
+  picks.listen();
   box.on('plotly_doubleclick', () => {
     if (!flat || moves.dragged) return;
     const automatic = { 'xaxis.autorange': true, 'yaxis.autorange': true };
@@ -80,13 +138,14 @@ const listen = () => {
     const { xaxis, yaxis } = box.layout;
     view = change['xaxis.autorange'] ? null : { map, x: [...xaxis.range], y: [...yaxis.range] };
   });
+  box.on('plotly_webglcontextlost', webgl.lost);
 };
 
 // The ring is the frame of an empty annotation, which Plotly draws without touching the points (a shape that is sized
 // in pixels would spoil the lasso); in a space it takes a trace of its own.
 const drawRing = () => {
   if (!map) return null;
-  let ring = props.ring?.map === map ? props.ring : null;
+  let ring = [walked, props.ring].find((one) => one?.map === map) ?? null;
   if (ring && stage) {
     const at = stages.at(ring.index, stage);
     ring = at && { ...ring, at };
@@ -111,7 +170,7 @@ const goTo = async (name) => {
   const from = stage;
   stage = name;
   stages.show(stage);
-  const traces = stages.traces(stage);
+  const traces = webgl.drawable(stages.traces(stage));
   const shown = box.data.map((trace, i) => (traces[i] ? { ...traces[i], visible: trace.visible } : trace));
   const moving = shown.flatMap((trace, i) => (trace.customdata ? [i] : []));
   await plotly.relayout(box, { annotations: [] });
@@ -125,6 +184,7 @@ const goTo = async (name) => {
     return plotly.restyle(box, { x, y }, moving);
   });
   await drawRing();
+  picks.count();
 };
 
 const draw = async () => {
@@ -135,19 +195,22 @@ const draw = async () => {
     say('There are no points yet: the line above says what to do.');
     return;
   }
-  const { key, figure, ...rest } = JSON.parse(props.value);
+  const { key, count, figure, ...rest } = JSON.parse(props.value);
   const nowFlat = !figure.layout.scene;
-  if (!webgl && !nowFlat) {
-    say('Three dimensions need WebGL, which this browser does not offer: choose two.');
+  if (!webgl.works && !nowFlat) {
+    say(NO_DEPTH);
+    return;
+  }
+  if (!nowFlat && count > MOST_DEEP && !deepAsked) {
+    offerFlat(count);
     return;
   }
   if (map && nowFlat !== flat) plotly.purge(box);
   if (!map || nowFlat !== flat) box.innerHTML = '';
   flat = nowFlat;
+  if (map !== key) picks.forget();
   map = key;
-  // Slower, and all the same for a few thousand points.
   const all = [figure.data, ...Object.values(rest.frames ?? {})].flat();
-  if (!webgl) all.forEach((trace) => { trace.type = 'scatter'; });
   const ink = getComputedStyle(box).color; // names of classes, on light and on dark ground
   all.forEach((trace) => { if (trace.mode === 'text') trace.textfont.color = ink; });
   stages.load(rest, figure.layout);
@@ -170,8 +233,28 @@ const draw = async () => {
     figure.layout.yaxis.range = view.y;
   }
   const fresh = !box.on;
-  await plotly.react(box, figure.data, figure.layout, config);
+  await plotly.react(box, webgl.drawable(figure.data), figure.layout, config);
   if (fresh) listen();
+  await drawRing();
+};
+
+// Draws the same again on canvases of their own.
+const redraw = async () => {
+  if (!map) return;
+  const { data, layout } = box;
+  if (!webgl.works && !flat) {
+    say(NO_DEPTH);
+    return;
+  }
+  plotly.purge(box);
+  box.innerHTML = '';
+  if (!box.offsetWidth) { // once the tab is shown
+    map = null;
+    pending = true;
+    return;
+  }
+  await plotly.newPlot(box, webgl.drawable(data), layout, config);
+  listen();
   await drawRing();
 };
 
@@ -185,5 +268,8 @@ watch(STAGE, () => {
   const answered = asked.splice(0, asked.indexOf(props[STAGE]) + 1).length > 0;
   if (!answered) then(() => goTo(props[STAGE]));
 });
-watch(RING, () => then(drawRing));
+watch(RING, () => {
+  if (props.ring?.index === walked?.index) walked = null;
+  then(drawRing);
+});
 then(draw);

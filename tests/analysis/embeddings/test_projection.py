@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
+from ecenet.analysis.embeddings.copies import equal_rows, first_equal
 from ecenet.analysis.embeddings.points import embedding_points
 from ecenet.analysis.embeddings.projection import (
     MIN_POINTS,
@@ -114,6 +116,46 @@ def test_axes_that_the_data_does_not_span_are_zero() -> None:
         principal_axes(line, dimensions=3).directions, [[0.6, 0.8], [0.0, 0.0], [0.0, 0.0]], atol=1e-9
     )
     assert np.ptp(project(np.ones((5, 4)), PCA, fitter=ScriptedFitter()).coordinates) == pytest.approx(0, abs=1e-9)
+
+
+def test_equal_rows_are_those_with_the_same_numbers_at_the_same_stage() -> None:
+    vectors = np.array([[0, 1], [2, 3], [-0.0, 1], [2, 3], [2, 3.0001]], np.float32)
+    assert first_equal(vectors, None).tolist() == [0, 1, 0, 1, 4]
+    assert first_equal(vectors, np.array(["a", "a", "b", "a", "a"])).tolist() == [0, 1, 2, 1, 4]
+    assert equal_rows(vectors[:2], vectors[1:], stages=None).tolist() == [1, 0]
+    assert equal_rows(vectors[:2], vectors[4:], stages=None).tolist() == [-1, -1]
+    assert first_equal(np.zeros((0, 3), np.float32), None).tolist() == []
+
+
+def test_copies_are_one_point_for_the_fit_and_lie_in_one_place() -> None:
+    vectors, fitter = random_vectors(MIN_POINTS), ScriptedFitter()
+    alone = project(vectors, UMAP, fitter=fitter)
+    often = project(np.concatenate([vectors[::-1], vectors, vectors]), UMAP, fitter=fitter)
+    assert fitter.fitted == [MIN_POINTS, MIN_POINTS]
+    np.testing.assert_array_equal(often.coordinates[MIN_POINTS : 2 * MIN_POINTS], alone.coordinates)
+    np.testing.assert_array_equal(often.coordinates[:MIN_POINTS], alone.coordinates[::-1])
+    few = project(np.tile(vectors[:4], (20, 1)), UMAP, fitter=fitter)
+    assert (few.method, few.coordinates.shape) == ("PCA", (80, 2))
+    assert "needs at least 16 points and there are 4" in few.note
+    np.testing.assert_allclose(few.coordinates[:4], project(vectors[:4], PCA, fitter=fitter).coordinates, atol=1e-9)
+
+
+def islands(coordinates: np.ndarray) -> int:
+    """Groups of points that no chain of steps connects, each at most thrice as far as points lie from their nearest."""
+    distances = np.linalg.norm(coordinates[:, None] - coordinates[None], axis=2)
+    nearest = np.median(np.sort(distances, axis=1)[:, 1])
+    return int(connected_components(distances <= 3 * nearest)[0])
+
+
+def test_two_neighbours_make_no_clusters_of_points_that_have_none(umap: UmapWorker) -> None:
+    wait_until_ready(umap)
+    vectors = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
+    torn = umap.fit(vectors, ProjectionOptions(neighbors=2))
+    assert torn is not None
+    assert islands(torn[0]) > 10, "the test can tell"
+    shown = project(vectors, ProjectionOptions(neighbors=2), fitter=umap)
+    assert islands(shown.coordinates) == 1
+    assert "rather than 2" in shown.caution
 
 
 def test_enough_points_use_pca_until_umap_is_there() -> None:

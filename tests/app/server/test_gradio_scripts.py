@@ -78,6 +78,6 @@ def test_plotly_has_the_parts_that_a_map_is_moved_by() -> None:
     script = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
     named = set(re.findall(r"'\.([\w-]+)|, \.([\w-]+)", (STATIC / "map_moves.js").read_text(encoding="utf-8")))
     parts = {one or other for one, other in named}
-    assert parts == {"nsewdrag", "gl-container", "annotation", "cartesianlayer", "hoverlayer"}
+    assert parts == {"nsewdrag", "gl-container", "annotation", "cartesianlayer", "hoverlayer", "selectionlayer"}
     for part in parts:
         assert part in script, f"Plotly has no .{part} any more: see ecenet/app/static/map_moves.js"

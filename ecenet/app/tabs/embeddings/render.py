@@ -86,13 +86,13 @@ def image_names(session: Session, reference: Reference | None) -> tuple[str, ...
 
 
 def map_value(current: EmbeddingMap, names: Sequence[str], *, color_by: ColorBy, lines: bool) -> str:
-    """JSON of the figure and its key, as `map.js` takes it; nothing without points."""
+    """JSON of the figure, its key and how many points it shows at once, as `map.js` takes it; empty without points."""
     if not len(current.points):
         return ""
     if current.request.by_stage:
         return stage_maps(current, color_by=color_by, image_names=names)
     figure = map_figure(current, color_by=color_by, image_names=names, lines=lines)
-    return f'{{"key": "{current.key}", "figure": {figure.to_json()}}}'
+    return f'{{"key": "{current.key}", "count": {len(current.points)}, "figure": {figure.to_json()}}}'
 
 
 def map_note(current: EmbeddingMap) -> str:
@@ -107,10 +107,10 @@ def map_note(current: EmbeddingMap) -> str:
     shown = "each stage, " if current.request.by_stage and not projection.note else ""
     note = f"**{projection.method}** of {shown}{count - others} points from {photos}. {projection.note}"
     if projection.placed:
-        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together."
+        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together. "
     if projection.method == "t-SNE":
         note += "t-SNE cannot place new points: another photo changes the whole map."
-    return note
+    return " ".join([note.strip(), *current.cautions])
 
 
 def render_selected(

@@ -9,7 +9,7 @@ import gradio as gr
 import plotly
 
 from ecenet.analysis.embeddings.embedding_map import EmbeddingMap
-from ecenet.analysis.embeddings.projection import Method, ProjectionOptions
+from ecenet.analysis.embeddings.projection import LEAST_NEIGHBORS, Method, ProjectionOptions
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.analysis.plots.map_groups import COLOR_TITLES
 from ecenet.app.error_toasts import show_errors
@@ -25,9 +25,16 @@ from ecenet.app.tabs.embeddings.render import Drawn, predictions_of, render, ren
 
 POLL_SECONDS = 3
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-PLACES = """<div class="ece-plot"></div>
+PLACES = """<div class="ece-plot" tabindex="0" role="application"
+ aria-label="Map of class embeddings. Arrow keys select the nearest point in their direction."></div>
+<p class="ece-map-said" role="status"></p>
+<p class="ece-note ece-map-note" role="status" hidden></p>
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
-MAP_JS = [STATIC / name for name in ("map_moves.js", "stage_moves.js", "stage_maps.js", "map.js")]
+MAP_SCRIPTS = (
+    *("map_moves.js", "map_webgl.js", "map_keys.js", "map_picks.js"),
+    *("stage_moves.js", "stage_maps.js", "map.js"),
+)
+MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
 
 
 class Fields(NamedTuple):
@@ -164,9 +171,13 @@ def _projection_fields() -> Fields:
                 defaults.seed, label="Seed", precision=0, minimum=0, elem_id="projection-seed", min_width=120
             )
         with gr.Row():
-            neighbors = gr.Slider(2, 100, defaults.neighbors, step=1, label="UMAP: neighbours", min_width=200)
+            neighbors = gr.Slider(
+                LEAST_NEIGHBORS, 100, defaults.neighbors, step=1, label="UMAP: neighbours", min_width=200
+            )
             min_dist = gr.Slider(0, 1, defaults.min_dist, step=0.05, label="UMAP: minimum distance", min_width=200)
-            perplexity = gr.Slider(2, 100, defaults.perplexity, step=1, label="t-SNE: perplexity", min_width=200)
+            perplexity = gr.Slider(
+                LEAST_NEIGHBORS, 100, defaults.perplexity, step=1, label="t-SNE: perplexity", min_width=200
+            )
     sliders = [neighbors, min_dist, perplexity]
     changed = [method.input, dimensions.input, seed.submit, seed.blur, *(slider.release for slider in sliders)]
     return Fields([method, dimensions, seed, *sliders], changed)

@@ -8,6 +8,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from ecenet.analysis.embeddings.cosine import Quality
 from ecenet.analysis.plots import embeddings as plots
 from ecenet.analysis.plots import map_groups
 from ecenet.analysis.plots.embeddings import embedding_map, marker_sizes
@@ -173,10 +174,43 @@ def test_the_slider_leaves_out_small_classes_and_says_so_when_none_is_left() -> 
 def test_placed_points_and_the_way_to_fit_them_are_told() -> None:
     session = session_of("one", "two")
     *_, current, _, drawn, _ = render(session)
-    grown = session.with_photo(session_of("three").photos[0])
+    grown = session.with_photo(session_of("one", "two", "three").photos[2])
     assert "15 points were placed" in render(grown, current, drawn)[1]
     assert "placed" not in render(grown, current, drawn, refits=1)[1]
     assert "t-SNE cannot place" in render(session, options=("t-SNE", *OPTIONS[1:]))[1]
+
+
+def test_one_photo_added_twenty_times_is_no_cluster_and_the_note_says_so() -> None:
+    once, often = render(session_of("one")), render(session_of(*["one"] * 20, copies=True))
+    assert "**PCA** of 15 points" in once[1]
+    assert "do not read any into this picture" in once[1]
+    assert "have the same embeddings" not in once[1]
+    assert "**PCA** of 300 points from 20 photos" in often[1]
+    assert "at least 16 points and there are 15" in often[1]
+    assert "285 of 300 points have the same embeddings as others" in often[1]
+    assert often[2] == once[2], "nothing is measured on copies"
+    np.testing.assert_allclose(
+        often[4].projection.coordinates, np.tile(once[4].projection.coordinates, (20, 1)), atol=1e-9
+    )
+    by_stage = render(session_of(*["one"] * 20, copies=True), by_stage=True)
+    notes = [stage["note"] for stage in json.loads(by_stage[0])["stages"]]
+    assert notes == ["purity –, silhouette –"] * 5, "as of one photo alone"
+
+
+def test_too_few_neighbours_are_not_used_and_the_note_says_so() -> None:
+    session = session_of("one", "two")
+    note = render(session, options=("UMAP", 2, 0, 2, 0.2, 30))[1]
+    assert "Fitted with neighbours 5 rather than 2, with which UMAP shows groups even in data that has none" in note
+    assert "Fitted with perplexity 5 rather than 2" in render(session, options=("t-SNE", 2, 0, 15, 0.2, 2))[1]
+    assert "Fitted with" not in render(session, options=("PCA", 2, 0, 2, 0.2, 2))[1]
+    assert "Fitted with" not in render(session)[1]
+
+
+def test_a_picture_that_tears_neighbours_apart_is_said_to() -> None:
+    current = map_of(session_of("one", "two"))
+    good, bad = (replace(current, quality=Quality(trust, 0.5, 30)) for trust in (0.9, 0.89))
+    assert good.cautions == ()
+    assert "Do not trust this picture: at a trustworthiness of 0.89" in bad.cautions[0]
 
 
 def test_the_page_comes_back_for_umap_and_refuses_bad_options() -> None:
