@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from gradio_client import handle_file
-from gradio_client.exceptions import AppError
 from PIL import Image
 from pycocotools import mask as coco_mask
 from scipy.integrate import trapezoid
@@ -23,7 +22,7 @@ from ecenet.app.api import photo
 from ecenet.evaluation.bank_parquet import read_bank
 from ecenet.inference.weights import WEIGHTS_DIR
 from tests.support.pages import API_PAGE, code_blocks, section
-from tests.support.web.serving import SHOWN_ADDRESS, Served
+from tests.support.web.serving import SHOWN_ADDRESS, Served, file
 
 ENDPOINTS = {"/segment", "/similarity", "/embed", "/consistency", "/faithfulness", "/what_if", "/match"}
 STAGES = ["ece", "stage4", "stage3", "stage2", "stage1", "final"]
@@ -54,10 +53,6 @@ def pixels(path: str) -> np.ndarray:
 def what_if(api: Served, **arguments: Any) -> Any:
     """The report of the cat's photo with something otherwise."""
     return api.client.predict(file(api, "photo.jpg"), **arguments, api_name="/what_if")[0]
-
-
-def file(api: Served, name: str) -> Any:
-    return handle_file(str(api.folder / name))
 
 
 def at(report: Any, stage: str) -> Any:
@@ -118,31 +113,6 @@ def test_match_finds_the_pixel_itself_in_its_own_photo(
     maps = np.load(report["arrays"])
     assert maps["1"].max() == pytest.approx(other["cosine"])
     assert own["score"] is None
-
-
-def test_match_finds_a_class_embedding_and_a_box(api: Served) -> None:
-    photos = [file(api, "photo.jpg"), file(api, "other.jpg")]
-    by_class, _ = api.client.predict(photos, x=0, y=0, class_name="cat", api_name="/match")
-    assert (by_class["level"], by_class["matches"][0]["cosine"]) == ("final", None)
-    logits = api.prediction.final.mask_logits[api.prediction.class_names.index("cat")]
-    assert by_class["matches"][0]["score"] == pytest.approx(logits.max(), abs=1e-3)
-    np.testing.assert_allclose(np.load(by_class["arrays"])["0"], logits, atol=1e-3)
-
-    in_box, _ = api.client.predict(photos, x=150, y=120, to_x=90, to_y=60, api_name="/match")
-    own = in_box["matches"][0]
-    assert 90 <= own["x"] <= 150
-    assert 60 <= own["y"] <= 120
-    assert (own["score"], in_box["level"]) == (None, "backbone")
-
-
-def test_match_refuses_what_lies_outside_and_what_is_not_known(api: Served) -> None:
-    photos = [file(api, "photo.jpg")] * 2
-    with pytest.raises(AppError, match="x in 0"):
-        api.client.predict(photos, x=99_999, y=0, api_name="/match")
-    with pytest.raises(AppError, match="x in 0"):
-        api.client.predict(photos, x=0, y=0, to_x=10, api_name="/match")
-    with pytest.raises(AppError, match="zebra"):
-        api.client.predict(photos, x=0, y=0, class_name="zebra", api_name="/match")
 
 
 def test_other_weights_of_the_list(api: Served) -> None:
