@@ -35,6 +35,7 @@ def render(session: Session, current: EmbeddingMap | None = None, drawn: Any = N
         "by_stage": False,
         "color_by": "class",
         "lines": True,
+        "density": False,
         "with_reference": True,
         "min_area": 0.5,
         "refits": 0,

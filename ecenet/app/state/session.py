@@ -15,6 +15,7 @@ from ecenet.app.state.limits import Limits
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.widgets.pixel_planes import StagePictures, stage_pictures
+from ecenet.app.widgets.region_pictures import RegionPictures, region_pictures
 from ecenet.app.widgets.thumbnails import Thumbnail
 from ecenet.common.errors import UserError
 from ecenet.data.image_file import MIN_SIDE, label_of
@@ -51,6 +52,11 @@ class Photo:
     def pictures(self) -> dict[str, StagePictures]:
         """Of every stage; drawn once, since that takes longer than a click on a photo may."""
         return stage_pictures(self.prediction)
+
+    @cached_property
+    def regions(self) -> RegionPictures:
+        """What the map shows beside its points; drawn once, as above."""
+        return region_pictures(self.prediction)
 
     @cached_property
     def thumbnail(self) -> Thumbnail:

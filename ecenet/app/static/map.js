@@ -12,11 +12,14 @@ const config = {
   modeBarButtonsToRemove: ['resetScale2d'],
   doubleClick: false, // a quick second drag would be one
 };
-// A prop: the ring around the selected point. gr.HTML takes quoted words for names of events.
-const [RING, STAGE] = Object.keys({ ring: null, stage: null });
+// Props: the ring around the selected point, the stage, pictures of the photos. gr.HTML takes quoted words for names of
+// events.
+const [RING, STAGE, PHOTOS] = Object.keys({ ring: null, stage: null, photos: null });
 // Gradio's own plots bring another Plotly, which takes over the name and would drop what listens to ours.
 const plotly = (window.ecenetPlotly ??= window.Plotly);
+const card = mapHover(element.querySelector('.ece-map-card'));
 let map = null; // key of what is drawn
+let points = {}; // those of the visitor's own photos
 let flat = true;
 let ringTrace = -1;
 let walked = null; // the ring of a point that keys have led to, until the server has heard of it
@@ -29,6 +32,7 @@ let work = Promise.resolve(); // one thing after the other, since Plotly draws i
 const say = (text) => {
   if (map) plotly.purge(box);
   map = null;
+  card.hide();
   stages.load({}, {});
   box.innerHTML = '';
   box.append(Object.assign(document.createElement('p'), { className: 'ece-empty', textContent: text }));
@@ -94,6 +98,12 @@ const places = () => {
     .map((place) => ({ ...place, x: xaxis._offset + place.x, y: yaxis._offset + place.y }));
 };
 
+// Plotly shows the label at the last place of the pointer again with everything it draws, whatever lies there by then.
+const leavePointer = () => {
+  box.classList.add('ece-quiet');
+  card.hide();
+};
+
 const choose = (index) => trigger('point', { map, index });
 
 const picks = mapPicks(box, {
@@ -109,16 +119,19 @@ const picks = mapPicks(box, {
 mapKeys(box, {
   places,
   current: () => (walked ?? props.ring)?.index,
-  show: ({ row, trace, i }) => {
-    const { x, y, marker, text } = box._fullData[trace];
-    walked = { map, index: row, at: [x[i], y[i]], size: marker.size[i] };
-    said.textContent = text[i].replaceAll(/<[^>]*>/g, ' ');
+  show: ({ row, trace, i, x, y }) => {
+    const data = box._fullData[trace];
+    walked = { map, index: row, at: [data.x[i], data.y[i]], size: data.marker.size[i] };
+    said.textContent = data.text[i].replaceAll(/<[^>]*>/g, ' ');
+    leavePointer();
+    card.show(row, { x, y }, said.textContent);
     then(drawRing);
-    then(() => plotly.Fx.hover(box, { xval: x[i], yval: y[i] })); // by number it would find none of WebGL's
   },
   choose,
 });
-box.addEventListener('blur', () => map && flat && plotly.Fx.unhover(box));
+box.addEventListener('blur', card.hide);
+box.addEventListener('pointerdown', card.hide);
+box.addEventListener('pointermove', () => box.classList.remove('ece-quiet'));
 
 const listen = () => {
   box.on('plotly_click', (event) => {
@@ -128,6 +141,15 @@ const listen = () => {
     choose(index);
   });
   picks.listen();
+  box.on('plotly_hover', ({ points: [point], event }) => {
+    const row = point.customdata;
+    if (!Number.isInteger(row) || box.classList.contains('ece-quiet')) return;
+    const { xaxis, yaxis } = point, { left, top } = box.getBoundingClientRect();
+    card.show(row, flat
+      ? { x: xaxis._offset + xaxis.l2p(point.x), y: yaxis._offset + yaxis.l2p(point.y) }
+      : { x: (event?.clientX ?? left) - left, y: (event?.clientY ?? top) - top });
+  });
+  box.on('plotly_unhover', card.hide);
   box.on('plotly_doubleclick', () => {
     if (!flat || moves.dragged) return;
     const automatic = { 'xaxis.autorange': true, 'yaxis.autorange': true };
@@ -141,8 +163,7 @@ const listen = () => {
   box.on('plotly_webglcontextlost', webgl.lost);
 };
 
-// The ring is the frame of an empty annotation, which Plotly draws without touching the points (a shape that is sized
-// in pixels would spoil the lasso); in a space it takes a trace of its own.
+// A point that keys have led to comes before the one that the server knows of.
 const drawRing = () => {
   if (!map) return null;
   let ring = [walked, props.ring].find((one) => one?.map === map) ?? null;
@@ -150,18 +171,7 @@ const drawRing = () => {
     const at = stages.at(ring.index, stage);
     ring = at && { ...ring, at };
   }
-  const color = getComputedStyle(box).color;
-  if (flat) {
-    const side = ring ? ring.size + 10 : 0;
-    const frame = ring && {
-      x: ring.at[0], y: ring.at[1], text: '\u00a0', showarrow: false, width: side, height: side,
-      borderpad: 0, borderwidth: 3, bordercolor: color, bgcolor: 'rgba(0,0,0,0)',
-    };
-    return plotly.relayout(box, { annotations: ring ? [frame] : [] });
-  }
-  const at = ring ? ring.at.map((value) => [[value]]) : [[[]], [[]], [[]]];
-  const style = { 'marker.size': ring ? ring.size + 10 : 10, 'marker.color': color };
-  return plotly.restyle(box, { x: at[0], y: at[1], z: at[2], ...style }, [ringTrace]);
+  return drawRingOn(box, plotly, ring, { flat, trace: ringTrace });
 };
 
 // Shows another stage of this map.
@@ -169,6 +179,7 @@ const goTo = async (name) => {
   if (!map || !stage || name === stage || !stages.has(name)) return;
   const from = stage;
   stage = name;
+  leavePointer();
   stages.show(stage);
   const traces = webgl.drawable(stages.traces(stage));
   const shown = box.data.map((trace, i) => (traces[i] ? { ...traces[i], visible: trace.visible } : trace));
@@ -187,6 +198,9 @@ const goTo = async (name) => {
   picks.count();
 };
 
+// Their pictures come after the map.
+const showPhotos = () => card.load(points, props.photos?.map === map ? props.photos.pictures : []);
+
 const draw = async () => {
   // A hidden tab has no width to draw for.
   pending = !box.offsetWidth;
@@ -195,7 +209,7 @@ const draw = async () => {
     say('There are no points yet: the line above says what to do.');
     return;
   }
-  const { key, count, figure, ...rest } = JSON.parse(props.value);
+  const { key, count, own, figure, ...rest } = JSON.parse(props.value);
   const nowFlat = !figure.layout.scene;
   if (!webgl.works && !nowFlat) {
     say(NO_DEPTH);
@@ -213,6 +227,8 @@ const draw = async () => {
   const all = [figure.data, ...Object.values(rest.frames ?? {})].flat();
   const ink = getComputedStyle(box).color; // names of classes, on light and on dark ground
   all.forEach((trace) => { if (trace.mode === 'text') trace.textfont.color = ink; });
+  points = own;
+  showPhotos();
   stages.load(rest, figure.layout);
   stage = stages.has(props[STAGE]) ? props[STAGE] : stages.first() ?? null;
   if (stage) {
@@ -222,9 +238,7 @@ const draw = async () => {
   home = stage && flat ? { x: figure.layout.xaxis.range, y: figure.layout.yaxis.range } : null;
   if (!flat) {
     ringTrace = figure.data.length;
-    const marker = { symbol: 'circle-open', size: 10, line: { width: 3 } };
-    const nowhere = { x: [], y: [], z: [] };
-    figure.data.push({ type: 'scatter3d', mode: 'markers', ...nowhere, marker, hoverinfo: 'skip', showlegend: false });
+    figure.data.push({ ...RING_TRACE });
   }
   if (touch && flat) figure.layout.dragmode = false;
   figure.layout.uirevision = key;
@@ -268,6 +282,7 @@ watch(STAGE, () => {
   const answered = asked.splice(0, asked.indexOf(props[STAGE]) + 1).length > 0;
   if (!answered) then(() => goTo(props[STAGE]));
 });
+watch(PHOTOS, showPhotos);
 watch(RING, () => {
   if (props.ring?.index === walked?.index) walked = null;
   then(drawRing);

@@ -2,7 +2,8 @@
 // if that does not last, it is drawn as SVG, which is slower and lasts. map.js uses it.
 const LOSS_SETTLES = 100; // milliseconds; the canvases of one map are lost one after the other
 const LOSS_REPEATS = 60000; // milliseconds within which a second loss means that a third would follow
-const SVG_NOTE = 'The browser stopped WebGL, so the map is drawn as SVG, which is slower. Reload the page to try again.';
+const SVG_NOTE = 'The browser stopped WebGL, so the map is drawn as SVG, which is slower. '
+  + 'Reload the page to try again.';
 
 const webglWorks = () => {
   const canvas = document.createElement('canvas');

@@ -21,17 +21,25 @@ from ecenet.app.static_files import STATIC
 from ecenet.app.tabs import own_bank
 from ecenet.app.tabs.embeddings import consistency, panels, training_photos
 from ecenet.app.tabs.embeddings.events import picked_point, picked_points, select_point, up_to_date
-from ecenet.app.tabs.embeddings.render import Drawn, predictions_of, render, render_heatmap, render_selected
+from ecenet.app.tabs.embeddings.render import (
+    Drawn,
+    predictions_of,
+    render,
+    render_heatmap,
+    render_photos,
+    render_selected,
+)
 
 POLL_SECONDS = 3
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-PLACES = """<div class="ece-plot" tabindex="0" role="application"
+PLACES = """<div class="ece-map"><div class="ece-plot" tabindex="0" role="application"
  aria-label="Map of class embeddings. Arrow keys select the nearest point in their direction."></div>
+<figure class="ece-map-card" aria-hidden="true" hidden><canvas></canvas><figcaption></figcaption></figure></div>
 <p class="ece-map-said" role="status"></p>
 <p class="ece-note ece-map-note" role="status" hidden></p>
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
 MAP_SCRIPTS = (
-    *("map_moves.js", "map_webgl.js", "map_keys.js", "map_picks.js"),
+    *("map_moves.js", "map_webgl.js", "map_keys.js", "map_picks.js", "map_hover.js", "map_ring.js"),
     *("stage_moves.js", "stage_maps.js", "map.js"),
 )
 MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
@@ -97,8 +105,9 @@ def build(
             scale=2,
             min_width=220,
         )
-        with gr.Column(scale=1, min_width=150):
+        with gr.Column(scale=2, min_width=190):
             lines = gr.Checkbox(True, label="Lines through stages", visible=False, elem_id="trajectories")
+            density = gr.Checkbox(False, label="Density contours", elem_id="map-density")
             reference = gr.Checkbox(True, label="Reference photos", elem_id="reference")
             refit = gr.Button("Refit", size="sm", elem_id="refit")
             bank = own_bank.build(session, selection, registry=registry, runs=runs, elem_id="make-map-bank")
@@ -113,6 +122,7 @@ def build(
                 head=f'<script src="gradio_api/file={PLOTLY_JS}"></script>',
                 ring=None,
                 stage=None,
+                photos=None,
                 elem_id="embedding-plot",
             )
             quality = gr.HTML(elem_id="map-quality")
@@ -127,11 +137,11 @@ def build(
 
     view = Subscription(
         show_errors(partial(render, fitter=umap, registry=registry)),
-        [session, current, drawn, by_stage, color_by, lines, reference, min_area, refits, *fields.inputs],
+        [session, current, drawn, by_stage, color_by, lines, density, reference, min_area, refits, *fields.inputs],
         [picture, note, quality, waiting, current, names, drawn, key],
         "photo",
         also_after=[
-            *(control.input for control in (by_stage, color_by, lines, reference)),
+            *(control.input for control in (by_stage, color_by, lines, density, reference)),
             *(min_area.release, refits.change, waiting.tick),
             *fields.changed,
         ],
@@ -142,6 +152,7 @@ def build(
     marked = Subscription(render_selected, [session, selection, current, names], [picture, neighbors, at_stage])
     marked.after(key.change)
     key.change(lambda: "", None, picked, **HIDDEN)
+    key.change(render_photos, [session, current], picture, **HIDDEN)
     at_stage.change(render_heatmap, [current, at_stage], heat, **HIDDEN)
     for clicked in (picture, neighbors, picked):
         clicked.point(choose_point, [session, selection, current], selection, **EACH)

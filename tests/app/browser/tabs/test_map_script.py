@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from ecenet.app.static_files import read_static
-from tests.support.maps import map_of, render, session_of
+from ecenet.app.widgets.markup import data_uri
+from tests.support.maps import MADE_STAGES, map_of, render, session_of
 from tests.support.web.map_page import map_page
 
 pytestmark = pytest.mark.browser
@@ -55,6 +57,14 @@ COLOR_AT = f"""([x, y]) => {{
 }}"""
 """Red, green and blue at a place of the map."""
 LAST_PICKED = "window.sent.at(-1)[1].points"
+PRESS = f"""(keys) => keys.forEach((key) => (
+  {MAP}.dispatchEvent(new KeyboardEvent('keydown', {{ key, bubbles: true, cancelable: true }}))))"""
+"""At once, however busy the machine is."""
+CARD_COLORS = """() => {
+  const canvas = document.querySelector('.ece-map-card canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return Array.from({ length: data.length / 4 }, (_, i) => [...data.slice(4 * i, 4 * i + 3)]);
+}"""
 NEAREST = """([places, from, direction]) => nearestAlong(
   places.map(([row, x, y]) => ({row, x, y})), {x: from[0], y: from[1]}, direction)?.row"""
 
@@ -156,14 +166,13 @@ def test_arrow_keys_select_points_as_clicks_do_and_leave_out_what_the_legend_hid
         page.wait_for_function(f"{MAP}._fullLayout.annotations.length === 1")
         page.locator(".ece-plot").focus()
         # The scripted map is a grid: classes from left to right, stages from bottom to top.
-        page.keyboard.press("ArrowUp")
-        page.keyboard.press("ArrowRight")
+        page.evaluate(PRESS, ["ArrowUp", "ArrowRight"])
         page.wait_for_function("window.sent.length > 0")
         ((event, data),) = page.evaluate("window.sent")
         assert (event, data["map"]) == ("point", key)
         assert places[data["index"]].tolist() == [2, 2], "one event for both keys"
         expect(page.locator(".ece-map-said")).to_contain_text("cat at Stage 3")
-        expect(page.locator(".hoverlayer .hovertext")).to_contain_text("cat")
+        expect(page.locator(".ece-map-card")).to_contain_text("cat at Stage 3")
         ring = f"{MAP}._fullLayout.annotations.map((ring) => [ring.x, ring.y])"
         page.wait_for_function(f"JSON.stringify({ring}) === '[[2,2]]'")
 
@@ -262,3 +271,52 @@ def test_at_another_stage_a_lasso_holds_the_points_that_lie_in_it_there(browser:
         page.wait_for_function(f"rows => !rows.includes({LAST_PICKED}[0])", arg=sorted(picked))
         moved = told(page, 12)
         assert {first[row] for row in moved} == {first[row] for row in picked}, "its classes lie where they were"
+
+
+def test_the_region_behind_a_point_is_shown_beside_it_and_a_reference_point_says_it_has_none(browser: Browser) -> None:
+    photo = Image.new("RGB", (4, 2), (250, 10, 10))
+    labels = np.array([[0, 1, 2, 2], [0, 1, 2, 2]] * len(MADE_STAGES), np.uint8)
+    labels[2:4] = 2  # at stage 4 it is a cat all over
+    picture = {
+        "photo": data_uri(photo, file_format="PNG"),
+        "labels": data_uri(Image.fromarray(labels), file_format="PNG"),
+        "stages": MADE_STAGES,
+    }
+    value = json.loads(value_of("one"))
+    points = map_of(session_of("one")).points
+    dog = points.find(image=0, stage="ece", class_index=1)
+    whole = points.find(image=0, stage="stage4", class_index=2)
+    reference = points.find(image=0, stage="stage1", class_index=0)
+    del value["own"][str(reference)]
+    with map_page(browser, json.dumps(value)) as page:
+        wait_for_ink(page)
+        card = page.locator(".ece-map-card")
+        photos = {"map": value["key"], "pictures": [picture]}
+        page.evaluate("photos => window.set('photos', photos)", photos)
+        for row, colors in ((dog, "f.ff" * 2), (whole, "...." * 2)):
+            expect(card).to_be_hidden()
+            point_at(page, row)
+            expect(card).to_be_visible()
+            seen = page.evaluate(CARD_COLORS)
+            assert "".join("." if color == [250, 10, 10] else "f" for color in seen) == colors
+            assert pytest.approx(seen[0], abs=1) == [0.35 * (0.299 * 250 + 0.701 * 10) + 0.65 * 128] * 3 or row == whole
+            inside = card.evaluate(
+                "card => { const a = card.getBoundingClientRect(), b = card.parentElement.getBoundingClientRect();"
+                " return a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom; }"
+            )
+            assert inside
+            page.mouse.move(2, 2)
+        expect(card).to_be_hidden()
+        point_at(page, reference)
+        expect(card).to_contain_text("Reference photo: no picture of it is kept.")
+        expect(card.locator("canvas")).to_be_hidden()
+        assert page.evaluate("window.sent") == [], "no server is asked"
+        page.mouse.down()
+        expect(card).to_be_hidden()
+        page.mouse.up()
+
+
+def point_at(page: Page, row: int | None) -> None:
+    place = next(place[1:] for place in page.evaluate(PLACES) if place[0] == row)
+    page.mouse.move(place[0] - 3, place[1])
+    page.mouse.move(*place)

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from ecenet.analysis.embeddings.cosine import Quality
+from ecenet.analysis.embeddings.embedding_map import MapRequest, draw_map
 from ecenet.analysis.plots import embeddings as plots
 from ecenet.analysis.plots import map_groups
 from ecenet.analysis.plots.embeddings import embedding_map, marker_sizes
 from ecenet.analysis.plots.map_groups import ColorBy
+from ecenet.analysis.plots.stage_maps import own_points
 from ecenet.app.state.session import Photo, Session
 from ecenet.app.tabs.embeddings import panels
+from ecenet.app.tabs.embeddings.render import predictions_of, render_photos
 from tests.support.fitters import ScriptedFitter
 from tests.support.maps import LABELS, MADE_STAGES, OPTIONS, map_of, render, session_of
 from tests.support.predictions import CLASS_COLORS, CLASS_NAMES, STAGES, make_prediction
@@ -211,6 +214,55 @@ def test_a_picture_that_tears_neighbours_apart_is_said_to() -> None:
     good, bad = (replace(current, quality=Quality(trust, 0.5, 30)) for trust in (0.9, 0.89))
     assert good.cautions == ()
     assert "Do not trust this picture: at a trustworthiness of 0.89" in bad.cautions[0]
+
+
+def test_rows_of_the_photos_own_points_name_their_photo_stage_and_class() -> None:
+    session = session_of("one", "two")
+    reference = map_of(session_of("elsewhere")).points
+    current = draw_map(
+        predictions_of(session), MapRequest(), previous=None, fitter=ScriptedFitter(), reference=reference
+    )
+    own = own_points(current)
+    assert set(own) == set(np.flatnonzero(current.points.image < 2).tolist()), "none of the third, a reference"
+    for row, (image, stage, class_index) in own.items():
+        assert current.points.find(image=image, stage=stage, class_index=class_index) == row
+    for by_stage in (False, True):
+        value = json.loads(render(session, by_stage=by_stage)[0])
+        assert len(value["own"]) == 30
+
+
+def test_small_pictures_go_with_the_map_of_their_photos_alone() -> None:
+    session = session_of("one", "two")
+    current = map_of(session)
+    sent = render_photos(session, current).constructor_args["photos"]
+    assert sent["map"] == current.key
+    assert sent["pictures"] == [photo.regions for photo in session.photos]
+    assert render_photos(session_of("one"), current).constructor_args["photos"] is None
+    assert render_photos(session, None).constructor_args["photos"] is None
+
+
+@pytest.mark.parametrize("by_stage", [False, True])
+def test_contours_are_an_option_of_crowded_flat_maps(by_stage: bool) -> None:
+    def lines(value: str) -> list[str]:
+        found = json.loads(value)
+        traces = next(iter(found["frames"].values())) if by_stage else found["figure"]["data"]
+        return [trace["legendgroup"] for trace in traces if trace.get("mode") == "lines" and "legendgroup" in trace]
+
+    session = session_of(*(f"photo {i}" for i in range(100)))
+    crowded = render(session, by_stage=by_stage, density=True)
+    assert lines(crowded[0]) == CLASS_NAMES
+    assert "Contours" not in crowded[1]
+    assert lines(render(session, by_stage=by_stage)[0]) == []
+    drawn = crowded[6]
+    assert render(session, crowded[4], drawn, by_stage=by_stage, density=True)[0] == gr.skip()
+    assert render(session, crowded[4], drawn, by_stage=by_stage)[0] != gr.skip(), "switched off again"
+
+    few = render(session_of("one", "two"), by_stage=by_stage, density=True)
+    assert lines(few[0]) == []
+    assert "Contours are drawn from 300 points on." in few[1]
+    deep = render(session, by_stage=by_stage, density=True, options=("UMAP", 3, *OPTIONS[2:]))
+    assert lines(deep[0]) == []
+    assert "in two dimensions only" in deep[1]
 
 
 def test_the_page_comes_back_for_umap_and_refuses_bad_options() -> None:
