@@ -1,7 +1,7 @@
 """Segment: the masks of every stage over the photo, and what the network says of each pixel.
 
 All stages are sent at once: what is shown of them changes in the browser
-(`ecenet/app/static/segment.js`), which asks no server.
+(`ecenet/app/static/segment/segment.js`), which asks no server.
 """
 
 import base64
@@ -27,7 +27,10 @@ from ecenet.inference.unsure import MOSTLY, unsure_share
 
 FIRST_SIGHT = STATIC / "first-sight.jpg"
 """A cat, and her masks at three stages: to be seen before any photo has been segmented; `make pictures` makes it."""
-SCRIPTS = ("planes.js", "region_names.js", "least_confidence.js", "legend.js", "stage_moves.js", "segment.js")
+SCRIPTS = (
+    "page/stage_moves.js",
+    *(f"segment/{name}.js" for name in ("planes", "region_names", "least_confidence", "legend", "segment")),
+)
 PICTURE = "\n".join(read_static(name) for name in SCRIPTS)
 MODES = ["Classes", "Confidence", "Entropy", "Changed"]
 HOW_TO = (

@@ -43,7 +43,7 @@ def test_a_prop_of_html_is_sent_as_an_update_of_props() -> None:
     assert not hasattr(quoted, "region"), where
 
 
-@pytest.mark.parametrize("script", ["segment.js", "canvas.js", "map.js"])
+@pytest.mark.parametrize("script", ["segment/segment.js", "canvas.js", "map/map.js"])
 def test_no_script_quotes_the_name_of_a_prop_that_the_server_sends(script: str) -> None:
     html = gr.HTML("", js_on_load=read_static(script), render=False)
     for name in ("region", "ring"):
@@ -71,13 +71,13 @@ def test_the_page_has_what_our_scripts_rely_on(text: str, why: str) -> None:
 def test_the_server_ends_a_stream_as_stream_js_expects() -> None:
     source = inspect.getsource(routes.App.create_app)
     for text in ("CloseStreamMessage", '{"event_id": event_id}'):
-        assert text in source, f"see ecenet/app/static/stream.js: no {text} in Gradio's routes"
+        assert text in source, f"see ecenet/app/static/page/stream.js: no {text} in Gradio's routes"
 
 
 def test_plotly_has_the_parts_that_a_map_is_moved_by() -> None:
     script = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-    named = set(re.findall(r"'\.([\w-]+)|, \.([\w-]+)", (STATIC / "map_moves.js").read_text(encoding="utf-8")))
+    named = set(re.findall(r"'\.([\w-]+)|, \.([\w-]+)", (STATIC / "map" / "moves.js").read_text(encoding="utf-8")))
     parts = {one or other for one, other in named}
     assert parts == {"nsewdrag", "gl-container", "annotation", "cartesianlayer", "hoverlayer", "selectionlayer"}
     for part in parts:
-        assert part in script, f"Plotly has no .{part} any more: see ecenet/app/static/map_moves.js"
+        assert part in script, f"Plotly has no .{part} any more: see ecenet/app/static/map/moves.js"

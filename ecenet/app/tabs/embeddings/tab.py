@@ -39,8 +39,8 @@ PLACES = """<div class="ece-map"><div class="ece-plot" tabindex="0" role="applic
 <p class="ece-note ece-map-note" role="status" hidden></p>
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
 MAP_SCRIPTS = (
-    *("map_moves.js", "map_webgl.js", "map_keys.js", "map_picks.js", "map_hover.js", "map_ring.js"),
-    *("stage_moves.js", "stage_maps.js", "map.js"),
+    "page/stage_moves.js",
+    *(f"map/{name}.js" for name in ("moves", "webgl", "keys", "picks", "hover", "ring", "stage_maps", "map")),
 )
 MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
 
