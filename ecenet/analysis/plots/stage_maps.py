@@ -53,7 +53,7 @@ def own_points(current: EmbeddingMap) -> dict[int, tuple[int, str, int]]:
 
 
 def stage_maps(current: EmbeddingMap, *, color_by: ColorBy, image_names: Sequence[str], density: bool = False) -> str:
-    """JSON for `map/stage_maps.js` of a map that was made by stage: the figure without traces, those of each stage, what
+    """JSON for `stage_maps.js` of a map that was made by stage: the figure without traces, those of each stage, what
     the stages are called and how well they keep classes apart, of each row which class of which image it is, how many
     points are shown at once, and which ones are the photos' own.
 

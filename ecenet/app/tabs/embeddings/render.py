@@ -91,7 +91,7 @@ def image_names(session: Session, reference: Reference | None) -> tuple[str, ...
 def map_value(
     current: EmbeddingMap, names: Sequence[str], *, color_by: ColorBy, lines: bool, density: bool = False
 ) -> str:
-    """JSON of the figure, its key and how many points it shows at once, as `map/map.js` takes it; empty without points."""
+    """JSON of the figure, its key and how many points it shows at once, as `map.js` takes it; empty without points."""
     if not len(current.points):
         return ""
     if current.request.by_stage:
