@@ -150,6 +150,7 @@ const listen = () => {
       : { x: (event?.clientX ?? left) - left, y: (event?.clientY ?? top) - top });
   });
   box.on('plotly_unhover', card.hide);
+  box.on('plotly_afterplot', () => then(() => map && flat && thinNames(box, plotly)));
   box.on('plotly_doubleclick', () => {
     if (!flat || moves.dragged) return;
     const automatic = { 'xaxis.autorange': true, 'yaxis.autorange': true };

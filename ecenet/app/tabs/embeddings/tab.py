@@ -40,7 +40,7 @@ PLACES = """<div class="ece-map"><div class="ece-plot" tabindex="0" role="applic
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
 MAP_SCRIPTS = (
     "page/stage_moves.js",
-    *(f"map/{name}.js" for name in ("moves", "webgl", "keys", "picks", "hover", "ring", "stage_maps", "map")),
+    *(f"map/{name}.js" for name in ("moves", "webgl", "keys", "picks", "hover", "ring", "names", "stage_maps", "map")),
 )
 MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
 

@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from ecenet.analysis.plots import embeddings as plots
 from ecenet.app.static_files import read_static
 from ecenet.app.widgets.markup import data_uri
 from tests.support.maps import MADE_STAGES, map_of, render, session_of
@@ -314,6 +315,44 @@ def test_the_region_behind_a_point_is_shown_beside_it_and_a_reference_point_says
         page.mouse.down()
         expect(card).to_be_hidden()
         page.mouse.up()
+
+
+def test_names_that_would_lie_over_others_give_way_to_those_of_more_points(browser: Browser) -> None:
+    page = browser.new_page()
+    page.add_script_tag(content=read_static("map_names.js"))
+    kept = page.evaluate(
+        """(names) => namesApart(names.map(([text, x, y, width, count]) => ({text, x, y, width, count})))
+          .map(({text}) => text)""",
+        [
+            ["few", 10, 10, 20, 3],
+            ["many", 29, 20, 20, 9],
+            ["beside", 50, 20, 20, 2],
+            ["below", 29, 36, 20, 1],
+            ["over two", 40, 27, 40, 4],
+        ],
+    )
+    assert kept == ["many", "beside", "below"]
+    page.close()
+
+
+def test_a_narrow_map_shows_fewer_names_and_a_wide_one_all_of_them(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plots, "NAMED_FROM", 3)
+    monkeypatch.setattr(plots, "NAMED_MEMBERS", 1)
+    # The server leaves out none.
+    monkeypatch.setattr(plots, "NAME_WIDTH", 0)
+    monkeypatch.setattr(plots, "NAME_HEIGHT", 0)
+    texts = f"{MAP}._fullData.filter((trace) => trace.mode === 'text' && trace.text[0]).map((trace) => trace.text[0])"
+    value = value_of(*"abcdef", by_stage=True)
+    with map_page(browser, value, width=1000) as page:
+        page.wait_for_function(f"{MAP}?._fullData && {texts}.length === 3")
+        page.set_viewport_size({"width": 130, "height": 800})
+        page.wait_for_function(f"{texts}.length < 3")
+        shown = page.evaluate(texts)
+        assert shown
+        page.set_viewport_size({"width": 1000, "height": 800})
+        page.wait_for_function(f"{texts}.length === 3")
 
 
 def point_at(page: Page, row: int | None) -> None:
