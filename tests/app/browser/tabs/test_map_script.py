@@ -319,7 +319,7 @@ def test_the_region_behind_a_point_is_shown_beside_it_and_a_reference_point_says
 
 def test_names_that_would_lie_over_others_give_way_to_those_of_more_points(browser: Browser) -> None:
     page = browser.new_page()
-    page.add_script_tag(content=read_static("map_names.js"))
+    page.add_script_tag(content=read_static("map/names.js"))
     kept = page.evaluate(
         """(names) => namesApart(names.map(([text, x, y, width, count]) => ({text, x, y, width, count})))
           .map(({text}) => text)""",
