@@ -67,7 +67,7 @@ def open_what_if(page: Page, *examples: int, accordion: str) -> None:
 def result_of(page: Page) -> Locator:
     """Of a what-if, once it is there."""
     result = page.locator("#what-if-result")
-    expect(result).to_contain_text("Pixels that change their class")
+    expect(result).to_contain_text("Pixels that changed class")
     return result
 
 

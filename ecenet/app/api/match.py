@@ -1,4 +1,4 @@
-"""The endpoint that finds a pixel of one photo in others."""
+"""The endpoint that finds a pixel of one photo in other photos."""
 
 from gradio.data_classes import FileData
 
@@ -14,7 +14,7 @@ PICTURE_HEIGHT = 320
 
 
 class MatchEndpoint:
-    """Needs the model list."""
+    """The endpoint `match`."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         self.registry = registry
@@ -23,24 +23,26 @@ class MatchEndpoint:
     def match(
         self, photos: list[Upload], x: int, y: int, level: str = BACKBONE, weights: str | None = None
     ) -> tuple[MatchReport, FileData]:
-        """Find a pixel of the first photo in the other photos: the place of each whose features have the highest cosine
-        similarity to those at the pixel, and the similarity of all places as arrays (.npz, one (h, w) map for each
-        photo, by its number). Photos with a side above 1024 pixels are scaled down first, and pixels are those of the
-        scaled photo.
+        """Find a pixel of the first photo in the other photos: returns the place in each photo whose features have the
+        highest cosine similarity to those at the pixel, and the similarities of all places as arrays (.npz, one (h, w)
+        map for each photo, by number). Photos with a side above 1024 pixels are scaled down first, and pixel
+        coordinates refer to the scaled photo.
 
         Args:
-            photos: two photos or more, up to as many as a session of the page takes.
+            photos: two or more photos, up to the limit of a session.
             x: column of the pixel in the first photo, from the left.
             y: row of the pixel, from the top.
-            level: backbone, whose features find places that look alike, or a stage such as stage1, whose features find
-                the same class.
-            weights: a name of the app's model list, such as everyday; by default what the app was started with.
+            level: backbone, whose features find places of similar appearance, or a stage such as stage1, whose features
+                find the same class.
+            weights: a name from the app's model list, such as everyday; by default the weights of the app.
         Returns:
-            a report with the best match in each photo, the first photo among them, and all maps side by side as a JPEG
+            a report with the best match in each photo, including the first, and all maps side by side as a JPEG
         """
         most = self.registry.limits.photos
         if not 2 <= len(photos) <= most:
-            raise UserError("too-many", f"Expected 2 … {most} photos, got {len(photos)}; send so many.", limit=most)
+            raise UserError(
+                "too-many", f"Expected 2 … {most} photos, got {len(photos)}; change the number of photos.", limit=most
+            )
         opened = open_weights(self.registry, weights)
         predictions = [opened.predict(photo) for photo in photos]
         width, height = predictions[0].image.size
@@ -48,7 +50,7 @@ class MatchEndpoint:
             raise UserError(
                 "out-of-range",
                 f"Expected a pixel of the first photo, x in 0 … {width - 1} and y in 0 … {height - 1}, got ({x}, {y}); "
-                "choose one inside.",
+                "choose one of these.",
             )
         found = find_place(opened.predictor, predictions, (x, y), level=level)
         low = min(float(one.similarity.min()) for one in found)
