@@ -1,4 +1,4 @@
-"""The command line: `python -m ecenet predict | evaluate | embed | train | recipes | runs | ship | …`, and
+"""The command line: `python -m ecenet predict | evaluate | embed | train | recipes | runs | ship | push | …`, and
 `python -m ecenet --version`."""
 
 import io
@@ -11,9 +11,10 @@ from ecenet.cli.benchmarks import Benchmark, BenchmarkPage, BenchmarkPeers, Benc
 from ecenet.cli.convert import Convert
 from ecenet.cli.core import App, Embed, Evaluate, Recipes, Runs, Ship
 from ecenet.cli.data import Data
+from ecenet.cli.hub import Push
 from ecenet.cli.labels import Calibrate, Map, Relabel
 from ecenet.cli.predict import Predict
-from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
+from ecenet.cli.studies import Ablate, Compare, Consistency, Faithfulness, Fewshot, Knockout
 from ecenet.common.errors import UserError
 from ecenet.common.version import version_line
 from ecenet.training.command import Train
@@ -28,6 +29,7 @@ Command = (
     | Recipes
     | Runs
     | Ship
+    | Push
     | Compare
     | Ablate
     | Benchmark
@@ -36,6 +38,7 @@ Command = (
     | BenchmarkPeers
     | BenchmarkPage
     | Consistency
+    | Faithfulness
     | Fewshot
     | Knockout
     | Convert

@@ -148,9 +148,12 @@ class Ship:
     """Weights of a run: those of the best validation, of the last step, or the mean of both."""
     license: str | None = None
     """Licence of the weights for their model card, such as cc-by-4.0."""
+    push: str | None = None
+    """Repository owner/name of the Hugging Face Hub to upload the checkpoint to, as the command `push` does later."""
 
     def run(self) -> None:
         from ecenet.data.layouts.read import read_data
+        from ecenet.training.shipping.hub import push_checkpoint
         from ecenet.training.shipping.model_card import figures_table
         from ecenet.training.shipping.publish import ship, weights_in
 
@@ -168,6 +171,8 @@ class Ship:
             licence=self.license,
         )
         print(figures_table(figures))
+        if self.push is not None:
+            print(push_checkpoint(self.out, self.push))
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,36 @@ class Knockout:
 
 
 @dataclass(frozen=True)
+class Faithfulness:
+    """Test whether similarity maps leak and whether they are robust, beside the maps of untrained heads."""
+
+    data: Path
+    """Folder of the data set."""
+    layout: Layout = "folder"
+    """How the data lies there."""
+    split: str = "val"
+    weights: str = DEFAULT_WEIGHTS
+    """Name of shipped weights, a folder, or a Hub id."""
+    stages: tuple[str, ...] = ()
+    """Whose maps; all by default."""
+    limit: int | None = None
+    """Look at so many images only, evenly spread."""
+    json: Path | None = None
+    """File to write the figures to; the table is printed as well."""
+
+    def run(self) -> None:
+        from ecenet.data.layouts.read import read_data
+        from ecenet.inference.predictor import Predictor
+        from ecenet.studies.map_checks import map_scores_json, map_table, score_maps
+
+        data = read_data(self.data, self.split, layout=self.layout)
+        scores = score_maps(Predictor.from_weights(self.weights), data, stages=self.stages, limit=self.limit)
+        print(map_table(scores))
+        if self.json is not None:
+            write_text(self.json, json.dumps(map_scores_json(scores), indent=1))
+
+
+@dataclass(frozen=True)
 class Fewshot:
     """Measure few-shot segmentation: paint classes that the weights were not trained on in a few photos, and find them
     in others."""

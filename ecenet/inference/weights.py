@@ -54,11 +54,11 @@ def load_model(weights: str | Path) -> Network:
     """Load a checkpoint in fp32 and evaluation mode.
 
     Args:
-        weights: name of an included checkpoint, path of a folder, or Hub id "owner/name".
+        weights: name of an included checkpoint, path of a folder, or Hub id "owner/name" or "owner/name@revision".
     Raises:
         UserError: the weights do not exist, a file is damaged, or tensors do not fit the config.
     """
-    folder = _find_folder(weights)
+    folder = weights_folder(weights)
     checkpoint_files(folder)
     settings, about = read_config(folder / "config.json")
     model = build_network(settings, **about)
@@ -68,7 +68,7 @@ def load_model(weights: str | Path) -> Network:
 
 def weights_options(weights: str | Path) -> NetworkConfig:
     """Return the model configuration of a checkpoint; argument and errors as in `load_model`."""
-    folder = _find_folder(weights)
+    folder = weights_folder(weights)
     checkpoint_files(folder)
     return read_config(folder / "config.json")[0]
 
@@ -175,14 +175,23 @@ def copy_weights(source: Network, model: Network) -> None:
     model.load_state_dict(wanted | tensors)
 
 
-def _find_folder(weights: str | Path) -> Path:
+def weights_folder(weights: str | Path) -> Path:
+    """The folder of a checkpoint; one on the Hub is downloaded, with the bank and the warning beside it.
+
+    Args:
+        weights: name of a shipped checkpoint, path of a folder, or Hub id "owner/name", with "@revision" for a branch,
+            tag or commit.
+    Raises:
+        UserError: nothing of that name.
+    """
     shipped, folder = WEIGHTS_DIR / str(weights), Path(weights)
     if (shipped / "config.json").is_file():
         return shipped
     if folder.is_dir():
         return folder
     # A `Path` is never a Hub id, even if its folder was deleted.
-    is_hub_id = isinstance(weights, str) and weights.count("/") == 1 and not weights.startswith((".", "/", "~"))
+    name, _, revision = str(weights).partition("@")
+    is_hub_id = isinstance(weights, str) and name.count("/") == 1 and not name.startswith((".", "/", "~"))
     if not is_hub_id:
         raise UserError(
             "weights-not-found",
@@ -190,7 +199,7 @@ def _find_folder(weights: str | Path) -> Path:
             f"got {str(weights)!r}; choose one of them.",
         )
     try:
-        return Path(snapshot_download(str(weights), allow_patterns=list(HUB_PATTERNS)))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(HUB_PATTERNS)))
     except (OSError, HFValidationError) as error:
         raise UserError(
             "weights-not-found",

@@ -14,8 +14,8 @@ from ecenet.common.errors import UserError
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 """The shard of each tensor, in the format of huggingface_hub and transformers."""
-HUB_PATTERNS = ("config.json", "model*.safetensors", INDEX_FILE)
-"""Files of a checkpoint in a repository of the Hub."""
+HUB_PATTERNS = ("config.json", "model*.safetensors", INDEX_FILE, "bank.parquet", "warning.json")
+"""Files of a checkpoint in a repository of the Hub, including those that the app shows with predictions."""
 
 
 def tensor_files(folder: Path) -> list[Path]:

@@ -18,8 +18,9 @@ MADE_STAGES = [name for name in STAGES if name != "final"]
 OPTIONS = ("UMAP", 2, 0, 15, 0.2, 30)
 
 
-def session_of(*names: str) -> Session:
-    photos = tuple(Photo(name, make_prediction(LABELS)) for name in names)
+def session_of(*names: str, copies: bool = False) -> Session:
+    """Of photos that look alike to the last pixel, and whose embeddings are equal if they are copies."""
+    photos = tuple(Photo(name, make_prediction(LABELS, photo=0 if copies else i)) for i, name in enumerate(names))
     return Session(photos=photos, stage_names=tuple(STAGES))
 
 
@@ -34,6 +35,7 @@ def render(session: Session, current: EmbeddingMap | None = None, drawn: Any = N
         "by_stage": False,
         "color_by": "class",
         "lines": True,
+        "density": False,
         "with_reference": True,
         "min_area": 0.5,
         "refits": 0,

@@ -13,6 +13,11 @@ def common_scale(maps: Sequence[np.ndarray]) -> tuple[float, float]:
     return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
 
 
+def value_range(maps: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The lowest and the highest value of all maps."""
+    return min(float(values.min()) for values in maps), max(float(values.max()) for values in maps)
+
+
 def overwritten(prediction: Prediction) -> dict[str, np.ndarray]:
     """(K,) share of each class embedding that was replaced by the mask's evidence (1 − mean gate, 0 … 1), for each
     gated stage, coarse to fine. With `gate_adds` (the authors' release), the share of the evidence that was added (mean

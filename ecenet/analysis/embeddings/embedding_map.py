@@ -8,13 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from ecenet.analysis.embeddings.copies import equal_rows, first_equal
 from ecenet.analysis.embeddings.cosine import Quality, score_projection, unit_vectors
 from ecenet.analysis.embeddings.points import EmbeddingPoints, embedding_points, with_reference
-from ecenet.analysis.embeddings.projection import Fitter, Projection, ProjectionOptions, place, project
+from ecenet.analysis.embeddings.projection import (
+    MIN_POINTS,
+    Fitter,
+    Projection,
+    ProjectionOptions,
+    place,
+    project,
+)
 from ecenet.evaluation.embedding_quality import StageScores, class_silhouette, neighbour_purity
 from ecenet.inference.prediction import Prediction
 
 KEPT_KEYS = 4
+LEAST_TRUST = 0.9
+"""Trustworthiness below which a picture is not to be trusted. Ours."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +64,37 @@ class EmbeddingMap:
         return self.points.image >= len(self.predictions)
 
     @cached_property
+    def differs(self) -> np.ndarray:
+        """(N,) bool: whether no earlier row, of the same stage where there is a picture of each, has the very same
+        embedding. Whatever is measured is measured on these: a copy of a photo shows nothing new."""
+        return _different(self.points, by_stage=self.request.by_stage)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Sentences on why not to trust the picture, and what was done about it."""
+        found = [self.projection.caution] if self.projection.caution else []
+        stages = self.points.stage[self.differs]
+        counts = np.unique(stages, return_counts=True)[1] if self.request.by_stage else np.array([len(stages)])
+        trust, copies = self.quality.trustworthiness, int((~self.differs).sum())
+        if counts.min(initial=MIN_POINTS) < MIN_POINTS:
+            found.append("So few points form no clusters: do not read any into this picture.")
+        elif trust is not None and trust < LEAST_TRUST:
+            found.append(
+                f"Do not trust this picture: at a trustworthiness of {trust:.2f}, points that lie close together in it "
+                "need not be alike."
+            )
+        if copies:
+            found.append(
+                f"{copies} of {len(self.points)} points have the same embeddings as others, like those of a photo "
+                "that was added twice: they lie in the same places and count once."
+            )
+        return tuple(found)
+
+    @cached_property
     def stage_scores(self) -> dict[str, StageScores]:
         """Class separation of the shown points in the original space, by stage. Cached, so that changing the colours
         stays fast."""
-        members = {name: self.points.stage == name for name in self.points.stage_rows().sequence}
+        members = {name: self.differs & (self.points.stage == name) for name in self.points.stage_rows().sequence}
         return {
             name: StageScores(
                 purity=neighbour_purity(self.unit[rows], self.points.class_index[rows], self.points.image[rows]),
@@ -136,13 +173,17 @@ def _project(points: EmbeddingPoints, request: MapRequest, *, fitter: Fitter) ->
     return project(points.vectors, request.options, fitter=fitter, rows=rows)
 
 
+def _different(points: EmbeddingPoints, *, by_stage: bool) -> np.ndarray:
+    return first_equal(points.vectors, points.stage if by_stage else None) == np.arange(len(points))
+
+
 def _quality(points: EmbeddingPoints, coordinates: np.ndarray, *, by_stage: bool) -> Quality:
-    """Quality of one projection, or the mean over the projections of the stages."""
-    if not by_stage:
-        return score_projection(points.vectors, coordinates, points.class_index)
+    """Quality of one projection, or the mean over the projections of the stages; duplicate points are excluded."""
+    different = _different(points, by_stage=by_stage)
+    every = [points.stage == name for name in points.stage_rows().sequence] if by_stage else [different]
     of_stages = [
         score_projection(points.vectors[members], coordinates[members], points.class_index[members])
-        for members in (points.stage == name for name in points.stage_rows().sequence)
+        for members in (different & rows for rows in every)
     ]
     trust = [one.trustworthiness for one in of_stages if one.trustworthiness is not None]
     silhouette = [one.silhouette for one in of_stages if one.silhouette is not None]
@@ -165,8 +206,8 @@ def _grown(
 ) -> Projection | None:
     """The previous projection with new predictions placed into it, or None if a new fit is needed.
 
-    A new fit is needed for a placeholder, for t-SNE, and if more points would be placed than were fitted. Not from the
-    paper.
+    A new fit is needed for a placeholder, for t-SNE, and if more points would be placed than were fitted. New points
+    that equal others or each other share one place. Not from the paper.
     """
     projection = previous.projection
     if projection.method != previous.request.options.method or projection.fit is None:
@@ -176,16 +217,24 @@ def _grown(
     of_photos = points.image < len(predictions)
     is_new = np.zeros(len(points), bool)
     is_new[of_photos] = origin[points.image[of_photos]] < 0
-    placed = projection.placed + int(is_new.sum())
-    fitted = len(previous.points) - projection.placed
-    if not is_new.any() or placed > fitted:
-        return None
-    stage = points.stage[is_new] if previous.request.by_stage else None
-    where = place(projection, points.vectors[is_new], fitter=fitter, stage=stage)
-    if where is None:
+    new, by_stage = np.flatnonzero(is_new), previous.request.by_stage
+    stages = (points.stage[new], previous.points.stage) if by_stage else None
+    equal = equal_rows(points.vectors[new], previous.points.vectors, stages=stages)
+    unknown = new[equal < 0]
+    first = first_equal(points.vectors[unknown], points.stage[unknown] if by_stage else None)
+    kept, place_of = np.unique(first, return_inverse=True)
+    rows = unknown[kept]
+    placed = projection.placed + len(rows)
+    fitted = int(previous.differs.sum()) - projection.placed
+    if not len(new) or placed > fitted:
         return None
     coordinates = np.zeros((len(points), projection.coordinates.shape[1]))
-    coordinates[is_new] = where
+    coordinates[new[equal >= 0]] = projection.coordinates[equal[equal >= 0]]
+    if len(rows):
+        where = place(projection, points.vectors[rows], fitter=fitter, stage=points.stage[rows] if by_stage else None)
+        if where is None:
+            return None
+        coordinates[unknown] = where[place_of]
     coordinates[~of_photos] = projection.coordinates[previous.is_reference]
     for index, old in enumerate(origin):
         if old >= 0:

@@ -6,11 +6,16 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
+from ecenet.analysis.embeddings.copies import first_equal
 from ecenet.common.errors import UserError
 
 Method = Literal["UMAP", "t-SNE", "PCA"]
 MIN_POINTS = 16
 """Minimum number of points for UMAP and t-SNE, which need neighbourhoods."""
+LEAST_NEIGHBORS = 5
+"""Minimum neighbourhood size of UMAP and minimum perplexity of t-SNE. With fewer, even points of a single normal
+distribution fall into groups: 300 of them form 120 islands with 2 neighbours, and one to six with 5. Not from the
+paper."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class Projection:
     """Number of points that were placed into the fit, not fitted."""
     waiting: bool = False
     """Whether this is PCA shown while the fitter starts."""
+    caution: str = ""
+    """How the fit differs from the request to avoid spurious groups; empty if it does not differ."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,10 @@ class StageRows:
     """(N,) integers, equal for the same class of the same image."""
     sequence: tuple[str, ...]
     """Names of the stages that occur, coarse to fine."""
+
+    def of(self, kept: np.ndarray) -> "StageRows":
+        """Those of some rows, (M,) indices, which hold each stage."""
+        return StageRows(self.stage[kept], self.item[kept], self.sequence)
 
 
 class FitFailedError(Exception):
@@ -127,12 +138,43 @@ class Fitter(Protocol):
 def project(
     vectors: np.ndarray, options: ProjectionOptions, *, fitter: Fitter, rows: StageRows | None = None
 ) -> Projection:
-    """Fit all points; falls back to PCA if the method cannot be used.
+    """Fit all points; falls back to PCA if the method cannot be used. Equal points (of the same stage, for one
+    projection per stage) are fitted as one point and have the same position.
 
     Args:
         vectors: (N, D) vectors, N ≥ 0.
         rows: given for one projection per stage. PCA uses the axes of all points together in both cases.
     """
+    first = first_equal(vectors, None if rows is None else rows.stage)
+    kept, place_of = np.unique(first, return_inverse=True)
+    options, caution = _with_neighbors_enough(options)
+    of_kept = None if rows is None else rows.of(kept)
+    projection = _project_different(vectors[kept], options, fitter=fitter, rows=of_kept)
+    return replace(
+        projection,
+        coordinates=projection.coordinates[place_of],
+        caution=caution if projection.method == options.method else "",
+    )
+
+
+def _with_neighbors_enough(options: ProjectionOptions) -> tuple[ProjectionOptions, str]:
+    """Options whose neighbourhoods tear nothing apart, and what is to be said where they are not the ones asked for."""
+    name, value = ("perplexity", options.perplexity) if options.method == "t-SNE" else ("neighbours", options.neighbors)
+    if options.method == "PCA" or value >= LEAST_NEIGHBORS:
+        return options, ""
+    caution = (
+        f"Fitted with {name} {LEAST_NEIGHBORS} rather than {value:g}, with which {options.method} shows groups even in "
+        "data that has none."
+    )
+    if options.method == "t-SNE":
+        return replace(options, perplexity=LEAST_NEIGHBORS), caution
+    return replace(options, neighbors=LEAST_NEIGHBORS), caution
+
+
+def _project_different(
+    vectors: np.ndarray, options: ProjectionOptions, *, fitter: Fitter, rows: StageRows | None
+) -> Projection:
+    """As `project`, of points that all differ."""
     count = len(vectors)
     if count < 3:
         return _pca(vectors, options, f"Too few points to compare ({count}). Add another photo.")

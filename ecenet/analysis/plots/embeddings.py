@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from ecenet.analysis.embeddings.points import EmbeddingPoints
 from ecenet.analysis.embeddings.projection import Projection
+from ecenet.analysis.plots.density import density_traces
 from ecenet.analysis.plots.map_groups import COLOR_TITLES, ColorBy, Group, color_groups, named_groups
 from ecenet.analysis.plots.style import CLEAR, GRID_COLOR, TEXT_COLOR, layout
 from ecenet.inference.overlay import HEAT_SCALE
@@ -26,12 +27,14 @@ CROWD, LEAST_SHRINK = 10_000, 0.3
 AXIS_MARGIN = 0.04
 """Of the points' extent, on either side of a map whose axes stay."""
 NAMED_FROM, NAMED_MEMBERS = 300, 8
-"""Points on a map from which on classes are named on it, and points that a class must have for that."""
+"""Points on a map from which on classes are named on it and have contours, and points that a named class has."""
 NAME_WIDTH, NAME_HEIGHT = 0.011, 0.035
 """Of a letter and of a line, as shares of the map's sides: more than they are on a wide screen."""
 NAME_COLOR = "rgb(70,70,70)"
 """The page's script takes the page's own."""
 STAGE_COLOR = "rgb(128,128,128)"
+UNSELECTED = {"marker": {"color": "rgb(150,150,150)", "opacity": 0.25}}
+"""Points outside of a lasso, in two dimensions: a space has none."""
 OUTLINE_COLOR = "rgba(255,255,255,0.9)"
 LINE_COLORS = {2: "rgba(128,128,128,0.45)", 3: "rgb(140,140,140)"}
 """By dimensions: in a space, what is see-through is not drawn at all."""
@@ -48,6 +51,7 @@ def embedding_map(
     trajectories: bool = True,
     is_reference: np.ndarray | None = None,
     stage: str | None = None,
+    density: bool = False,
 ) -> go.Figure:
     """Scatter of projected class embeddings, in WebGL; the marker tells the stage, its size the area.
 
@@ -59,10 +63,12 @@ def embedding_map(
         is_reference: (N,) bool, points that are only there to compare with: small and faint.
         stage: the one whose points are drawn, on axes that hold those of all stages, and in as many traces for
             whichever stage; all points without. Only without are there lines, and stages in the legend.
+        density: draw lines around where the points of one colour crowd, on a flat map that `is_crowded`.
     """
     faint = np.zeros(len(points), bool) if is_reference is None else is_reference
     shown = np.ones(len(points), bool) if stage is None else points.stage == stage
     figure = go.Figure()
+    flat = projection.coordinates.shape[1] == 2
     shapes = STAGE_SYMBOLS[projection.coordinates.shape[1]]
     sequence = dict.fromkeys(points.stage.tolist())
     symbols = {name: shapes[i % len(shapes) if stage is None else 0] for i, name in enumerate(sequence)}
@@ -73,6 +79,9 @@ def embedding_map(
     groups = color_groups(
         points, color_by, class_names=class_names, class_colors=class_colors, image_names=image_names, faint=faint
     )
+    crowded = is_crowded(points, by_stage=stage is not None)
+    if density and crowded and flat:
+        figure.add_traces(density_traces(groups, projection.coordinates, shown=shown, scatter=scatter))
     crowd = max(LEAST_SHRINK, min(1.0, (CROWD / max(1, len(points))) ** 0.5))
     sizes = crowd * np.where(faint, REFERENCE_SIZE, marker_sizes(points))
     looks: list[tuple[np.ndarray, dict[str, Any]]] = [
@@ -102,11 +111,10 @@ def embedding_map(
                     text=_hover_texts(points, members, class_names=class_names, images=images),
                     hovertemplate="%{text}<extra></extra>",
                     showlegend=False,
+                    **({"unselected": UNSELECTED} if flat else {}),
                 )
             )
-    of_stages = np.unique(points.stage, return_counts=True)[1]
-    # Of maps of single stages as many at each, or their traces would not match.
-    if color_by == "class" and (len(points) if stage is None else of_stages.max(initial=0)) >= NAMED_FROM:
+    if color_by == "class" and crowded:
         figure.add_traces(_names(groups, projection.coordinates, shown=shown, scatter=scatter))
     named = named_groups(groups, own=~faint)
     shapeless = color_by == "stage" or stage is not None
@@ -124,6 +132,14 @@ def embedding_map(
         dragmode="pan" if projection.coordinates.shape[1] == 2 else "turntable",
     )
     return figure
+
+
+def is_crowded(points: EmbeddingPoints, *, by_stage: bool) -> bool:
+    """Whether so many points are shown at once, at one of the stages where it is one at a time, that classes are named
+    on the map."""
+    of_stages = np.unique(points.stage, return_counts=True)[1]
+    # Of maps of single stages the same at each, or their traces would not match.
+    return bool((of_stages.max(initial=0) if by_stage else len(points)) >= NAMED_FROM)
 
 
 def marker_sizes(points: EmbeddingPoints) -> np.ndarray:
@@ -191,6 +207,8 @@ def _names(
             mode="text",
             text=[group.label],
             textfont={"color": NAME_COLOR, "size": 12},
+            # A lasso leaves names as they are.
+            **({"unselected": {"textfont": {"color": NAME_COLOR}}} if coordinates.shape[1] == 2 else {}),
             legendgroup=group.label,
             hoverinfo="skip",
             showlegend=False,

@@ -24,6 +24,7 @@ def map_figure(
     color_by: ColorBy,
     image_names: Sequence[str],
     lines: bool = False,
+    density: bool = False,
     stage: str | None = None,
 ) -> go.Figure:
     """`embedding_map` of a map of predictions, with their classes; `lines` are its trajectories."""
@@ -38,25 +39,39 @@ def map_figure(
         trajectories=lines,
         is_reference=current.is_reference,
         stage=stage,
+        density=density,
     )
 
 
-def stage_maps(current: EmbeddingMap, *, color_by: ColorBy, image_names: Sequence[str]) -> str:
+def own_points(current: EmbeddingMap) -> dict[int, tuple[int, str, int]]:
+    """Photo, stage and class of each row that is no reference point."""
+    points = current.points
+    return {
+        int(row): (int(points.image[row]), str(points.stage[row]), int(points.class_index[row]))
+        for row in np.flatnonzero(~current.is_reference)
+    }
+
+
+def stage_maps(current: EmbeddingMap, *, color_by: ColorBy, image_names: Sequence[str], density: bool = False) -> str:
     """JSON for `stage_maps.js` of a map that was made by stage: the figure without traces, those of each stage, what
-    the stages are called and how well they keep classes apart, and of each row which class of which image it is.
+    the stages are called and how well they keep classes apart, of each row which class of which image it is, how many
+    points are shown at once, and which ones are the photos' own.
 
     Args:
         image_names: as for `embedding_map`.
     """
     rows, scores = current.points.stage_rows(), current.stage_scores
     figures = {
-        name: map_figure(current, color_by=color_by, image_names=image_names, stage=name) for name in rows.sequence
+        name: map_figure(current, color_by=color_by, image_names=image_names, density=density, stage=name)
+        for name in rows.sequence
     }
     _, items = np.unique(rows.item, return_inverse=True)
     figure = figures[rows.sequence[0]]
     return json.dumps(
         {
             "key": current.key,
+            "count": max(int((current.points.stage == name).sum()) for name in rows.sequence),
+            "own": own_points(current),
             "figure": {"data": [], "layout": _plain(figure.layout.to_plotly_json())},
             "frames": {name: [_plain(trace.to_plotly_json()) for trace in one.data] for name, one in figures.items()},
             "items": items.tolist(),

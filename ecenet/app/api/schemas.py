@@ -35,11 +35,12 @@ class SegmentReport(About, Summary):
 
 
 class MatchPlace(TypedDict):
-    """The most similar pixel of a photo; cosine in −1 … 1."""
+    """The most similar pixel of a photo; cosine in −1 … 1, or the mask logit as score for a class embedding."""
 
     x: int
     y: int
-    cosine: float
+    cosine: float | None
+    score: float | None
 
 
 class MatchReport(About):

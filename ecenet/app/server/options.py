@@ -1,8 +1,9 @@
 """Options of the app. Without heavy imports, since the command line shows them."""
 
 import importlib.util
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecenet.app.state.limits import MAX_WAITING, Limits, Retention
@@ -16,8 +17,9 @@ from ecenet.training.run_folder import RUNS_DIR
 class Options:
     """Serve the app."""
 
-    weights: str = DEFAULT_WEIGHTS
-    """Weights selected at the start: the name of included weights, a folder, or a Hub id."""
+    weights: str = field(default_factory=lambda: os.environ.get("ECENET_WEIGHTS") or DEFAULT_WEIGHTS)
+    """The model that is selected first: name of included weights, a folder, or a Hub id such as owner/name or
+    owner/name@revision. The default is the environment variable ECENET_WEIGHTS, if it is set."""
     runs: Path = RUNS_DIR
     """Folder of training runs. The Train tab saves runs there, and the model list contains the finished ones."""
     public: bool = False

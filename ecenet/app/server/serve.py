@@ -60,8 +60,8 @@ def serve(
         theme=page_theme(),
         css_paths=STATIC / "app.css",
         head="".join(
-            f"<script>{read_static(name)}</script>"
-            for name in ("stream.js", "search_lists.js", "keys.js", "drops.js", "kept_photos.js", "lost_photos.js")
+            f"<script>{read_static(f'page/{name}.js')}</script>"
+            for name in ("stream", "search_lists", "keys", "drops", "kept_photos", "lost_photos")
         ),
         max_file_size=limits.bytes,
         max_threads=THREADS,

@@ -145,5 +145,7 @@ def _show_photos(session: Session, selection: Selection) -> tuple[gr.HTML, gr.Bu
     pictures = [photo.thumbnail for photo in session.photos]
     label = f"Your photos (up to {session.limits.photos})"
     pressed = min(selection.photo, len(pictures) - 1)
-    shown = gr.HTML(thumbnails.render(pictures, label=label, pressed=pressed), visible=bool(pictures))
+    buttons = thumbnails.render(pictures, label=label, pressed=pressed, session=session.name)
+    # Hidden instead of absent: lost_photos.js reads the session's name, also where there is no photo.
+    shown = gr.HTML(buttons, visible=True if pictures else "hidden")
     return shown, gr.Button(visible=len(pictures) > 1), gr.Button(visible=bool(pictures))

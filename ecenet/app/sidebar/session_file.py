@@ -1,5 +1,6 @@
 """Save the session as a zip file, and open it again."""
 
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -17,7 +18,7 @@ from ecenet.app.state.limits import Limits
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import required_file
 from ecenet.app.state.selection import Selection
-from ecenet.app.state.session import MAX_PHOTO_SIDE, Photo, Session
+from ecenet.app.state.session import MAX_PHOTO_SIDE, OPENED, Photo, Session
 from ecenet.app.state.session_zip import Entry, read_bundle, write_bundle
 from ecenet.app.widgets import download
 from ecenet.data.images import thumbnail
@@ -113,7 +114,12 @@ def open_session(
     bundle = read_bundle(path, limits=registry.limits)
     key = str(bundle.view.get("model"))
     predictor = registry.open(key)
-    session = Session(model=key, stage_names=tuple(predictor.model.stage_names), limits=registry.limits)
+    session = Session(
+        model=key,
+        stage_names=tuple(predictor.model.stage_names),
+        limits=registry.limits,
+        name=OPENED + secrets.token_hex(8),
+    )
     for name, image, saved_truth in track(bundle.photos):
         prediction, truth = predictor.predict(thumbnail(image, max_side=MAX_PHOTO_SIDE)), None
         if saved_truth is not None:

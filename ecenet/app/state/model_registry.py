@@ -11,7 +11,7 @@ from ecenet.app.state.limits import Limits
 from ecenet.common.errors import UserError
 from ecenet.common.logs import log_event
 from ecenet.inference.predictor import Predictor
-from ecenet.inference.weights import WEIGHTS_DIR, checkpoint_files, shipped_weights
+from ecenet.inference.weights import WEIGHTS_DIR, checkpoint_files, shipped_weights, weights_folder
 from ecenet.inference.zero_gpu import open_predictor
 from ecenet.training.run_folder import RUNS_DIR, list_runs
 
@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 MAX_LOADED = 3
 """Number of models in memory; the least recently used one is dropped first."""
 Stamp = tuple[int, ...]
-"""Modification times and sizes of a checkpoint's files; () for a checkpoint without a local folder."""
+"""Modification times and sizes of a checkpoint's files."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ModelChoice:
     key: str
     """Identifier that the browser sends. It is never used as a path."""
     label: str
-    weights: str | Path
-    """Argument of `load_model`."""
+    weights: Path
+    """Folder of the checkpoint."""
 
 
 class Loaded(NamedTuple):
@@ -53,7 +53,7 @@ class ModelRegistry:
     A loaded model stays usable if its files are deleted or damaged, and its label says so.
 
     Args:
-        initial: model selected at the start: name of included weights, a folder or a Hub id.
+        initial: model selected at the start: name of included weights, a folder, or a Hub id, which is downloaded.
         runs: folder that is searched for finished runs.
         max_loaded: number of models that stay in memory.
         limits: limits of uploads; the models accept images up to the same number of pixels.
@@ -122,12 +122,12 @@ class ModelRegistry:
         return kept.predictor
 
     def folder(self, key: object) -> Path | None:
-        """Return the folder of the weights of a key, or None for weights of the Hub.
+        """Return the folder of the weights of a key, or None if the folder was deleted.
 
         Raises:
             UserError: the key is unknown.
         """
-        weights = Path(self._find(key).weights)
+        weights = self._find(key).weights
         return weights if weights.is_dir() else None
 
     def _find(self, key: object) -> ModelChoice:
@@ -188,15 +188,13 @@ def _own_choice(weights: str | Path) -> ModelChoice:
         return _shipped(str(weights))
     label = "/".join(Path(weights).parts[-2:]).lstrip("/")
     # As a Path, so that it is not looked up in the Hub after the folder is deleted.
-    return ModelChoice("own", label, Path(weights).absolute() if Path(weights).is_dir() else weights)
+    return ModelChoice("own", label, weights_folder(weights).absolute())
 
 
-def _stamp(weights: str | Path) -> Stamp | None:
+def _stamp(weights: Path) -> Stamp | None:
     """Return the stamp of the files, or None if they are missing."""
-    if not Path(weights).is_dir():
-        return () if isinstance(weights, str) else None
     try:
-        found = [file.stat() for file in checkpoint_files(Path(weights))]
+        found = [file.stat() for file in checkpoint_files(weights)]
     except (OSError, UserError):
         return None
     return tuple(number for one in found for number in (one.st_mtime_ns, one.st_size))

@@ -1,6 +1,7 @@
 """The session of a visitor: photos, and the model that segments them."""
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from ecenet.app.state.limits import Limits
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.selection import Selection, pixel_of
 from ecenet.app.widgets.pixel_planes import StagePictures, stage_pictures
+from ecenet.app.widgets.region_pictures import RegionPictures, region_pictures
 from ecenet.app.widgets.thumbnails import Thumbnail
 from ecenet.common.errors import UserError
 from ecenet.data.image_file import MIN_SIDE, label_of
@@ -21,6 +23,8 @@ from ecenet.data.images import RGBImage, load_image, thumbnail
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 
+OPENED = "opened-"
+"""Beginning of the name of a session that was opened from a file."""
 MAX_PHOTO_SIDE = 1024
 """Longest side of photos in pixels; larger ones are scaled down when they are added."""
 
@@ -51,6 +55,11 @@ class Photo:
         return stage_pictures(self.prediction)
 
     @cached_property
+    def regions(self) -> RegionPictures:
+        """What the map shows beside its points; drawn once, as above."""
+        return region_pictures(self.prediction)
+
+    @cached_property
     def thumbnail(self) -> Thumbnail:
         """The thumbnail; cached, since all thumbnails are sent whenever a photo is selected."""
         return Thumbnail.of(self.prediction.image, caption=self.name, file=self.file)
@@ -67,6 +76,9 @@ class Session:
     """Stages of the model, coarse to fine."""
     limits: Limits = field(default_factory=Limits)
     """Limits of uploads and of the number of photos."""
+    name: str = ""
+    """Set with the first photo. If the name changes, the page knows that its session was lost and sends its photos
+    again. Names of sessions opened from a file begin with `OPENED`: they replace the previous one on purpose."""
 
     def photo(self, selection: Selection) -> Photo | None:
         """Return the selected photo, or the last one if there are fewer, or None without photos."""
@@ -124,7 +136,7 @@ class Session:
         """
         if self.is_full:
             raise self.too_many([photo.name])
-        return replace(self, photos=(*self.photos, photo))
+        return replace(self, photos=(*self.photos, photo), name=self.name or secrets.token_hex(8))
 
     def too_many(self, names: Sequence[str]) -> UserError:
         """Return the error for photos beyond the limit."""

@@ -14,6 +14,7 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import choose_pixel
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
+from ecenet.app.static_files import read_static
 from ecenet.app.tabs import ground_truth, match
 from ecenet.app.widgets.markup import color_swatch, data_uri, empty_state, escape
 from ecenet.data.images import thumbnail
@@ -30,18 +31,6 @@ FLOW_NOTE = (
     "classes those with at least 0.5 % of the drawn pixels at some stage are shown; the rest are combined as “others”."
 )
 NO_CHANGE = "No pixel changes its class: all stages have the same mask as the coarse one."
-SEND_PIXEL = """
-element.addEventListener('click', (event) => {
-  const picture = event.target.closest('.ece-decided');
-  if (!picture) return;
-  const box = picture.getBoundingClientRect();
-  const at = (offset, length, pixels) => Math.min(pixels - 1, Math.max(0, Math.floor(offset / length * pixels)));
-  trigger('click', {
-    x: at(event.clientX - box.left, box.width, Number(picture.dataset.width)),
-    y: at(event.clientY - box.top, box.height, Number(picture.dataset.height)),
-  });
-});
-"""
 
 
 def build(
@@ -54,7 +43,7 @@ def build(
     )
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            stages = gr.HTML(render_map(None), elem_id="decided-map", js_on_load=SEND_PIXEL)
+            stages = gr.HTML(render_map(None), elem_id="decided-map", js_on_load=read_static("decided.js"))
             # The cross is set by a style sheet of its own, so that a click does not send the picture again.
             cross = gr.HTML(elem_id="pixel-cross")
             sentence = gr.HTML(visible=False, elem_id="pixel-sentence")
@@ -62,12 +51,12 @@ def build(
             hint = gr.HTML(empty_state(NO_PIXEL), elem_id="pixel-hint")
             lines = gr.Plot(show_label=False, visible=False, elem_id="probability-plot")
             cells = gr.Plot(show_label=False, visible=False, elem_id="pixel-similarity-plot")
+    found = match.build(session, selection, stages, registry=registry, stage_names=stage_names)
     flow_note = gr.Markdown(visible=False, elem_id="flow-note")
     whole = gr.Checkbox(
         label="Include pixels that never change", visible=False, container=False, elem_id="flow-whole", interactive=True
     )
     flow = gr.Plot(show_label=False, visible=False, elem_id="flow-plot")
-    found = match.build(session, selection, registry=registry, stage_names=stage_names)
     scores = ground_truth.build(session, selection)
 
     both = [session, selection]
@@ -132,7 +121,8 @@ def render_map(photo: Photo | None) -> str:
   <img src="{source}" alt="{escape(f"{photo.name}: the stage that decided each pixel")}"><span></span>
 </div>
 <ul class="ece-stages">{legend}</ul>
-<p class="ece-note">Share of pixels that each stage decided. Click on the picture to select a pixel.</p>"""
+<p class="ece-note">Share of pixels that each stage decided. Click on the picture to select a pixel; drag a box to find
+it in your other photos.</p>"""
 
 
 def render_pixel(session: Session, selection: Selection) -> tuple[str, gr.HTML, gr.HTML, gr.Plot, gr.Plot]:

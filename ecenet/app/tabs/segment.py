@@ -1,6 +1,7 @@
 """The Segment tab: the masks of all stages over the photo, and the classes of each pixel.
 
-All stages are sent at once. `ecenet/app/static/segment.js` selects what is shown in the browser, without the server.
+All stages are sent at once. `ecenet/app/static/segment/segment.js` selects what is shown in the browser, without the
+server.
 """
 
 import base64
@@ -27,7 +28,10 @@ from ecenet.inference.unsure import MOSTLY, unsure_share
 FIRST_SIGHT = STATIC / "first-sight.jpg"
 """A photo of a cat and its masks at three stages, shown before the first photo is segmented. Made by `make
 pictures`."""
-SCRIPTS = ("planes.js", "region_names.js", "least_confidence.js", "legend.js", "stage_moves.js", "segment.js")
+SCRIPTS = (
+    "page/stage_moves.js",
+    *(f"segment/{name}.js" for name in ("planes", "region_names", "least_confidence", "legend", "segment")),
+)
 PICTURE = "\n".join(read_static(name) for name in SCRIPTS)
 MODES = ["Classes", "Confidence", "Entropy", "Changed"]
 HOW_TO = (

@@ -39,14 +39,16 @@ def build(value: str = "", *, elem_id: str, visible: bool = True) -> gr.HTML:
     return gr.HTML(value, js_on_load=CLICK, visible=visible, elem_id=elem_id)
 
 
-def render(pictures: Iterable[Thumbnail], *, label: str, pressed: int | None = None) -> str:
+def render(pictures: Iterable[Thumbnail], *, label: str, pressed: int | None = None, session: str | None = None) -> str:
     """Return the HTML of a button for each picture.
 
     Args:
         pressed: index of the selected picture; None if the buttons do not select but act.
+        session: name of the session of the pictures, which the page reads; None for pictures shared by all sessions.
     """
     buttons = "".join(_button(one, index=index, pressed=pressed) for index, one in enumerate(pictures))
-    return f'<div class="ece-thumbnails" role="group" aria-label="{escape(label)}">{buttons}</div>'
+    name = "" if session is None else f' data-session="{escape(session)}"'
+    return f'<div class="ece-thumbnails" role="group" aria-label="{escape(label)}"{name}>{buttons}</div>'
 
 
 def _button(picture: Thumbnail, *, index: int, pressed: int | None) -> str:

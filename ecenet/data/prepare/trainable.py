@@ -78,6 +78,7 @@ def trainable_data(source: Path, *, store: Path, layout: Layout = "folder") -> T
     """
     if source.is_file() and source.suffix.lower() == ".zip":
         source = unpack_zip(source, store)
+        source.touch()  # as below
     if not source.is_dir():
         raise UserError(
             "data-missing",
@@ -93,6 +94,7 @@ def trainable_data(source: Path, *, store: Path, layout: Layout = "folder") -> T
         prepared = prepare(source.resolve(), out, PrepareOptions())
     except UserError as error:
         raise (refusal or error) from error
+    out.touch()  # looked at today: copies that nobody uses are deleted some day
     checked = ready(out, "folder")
     checked = replace(checked, notes=[*prepared.notes, *checked.notes])
     return TrainableData(source, out, checked, f"{prepared.kind}: {prepared.how}")

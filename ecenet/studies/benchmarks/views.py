@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import find_reference
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Photo, Session, new_session
-from ecenet.app.tabs import compare, pixel, segment, similarity
+from ecenet.app.tabs import compare, match, pixel, segment, similarity
 from ecenet.app.tabs.embeddings import panels as map_panels
 from ecenet.app.tabs.embeddings import render as embeddings
 from ecenet.app.tabs.evaluate import tab as dataset
@@ -62,6 +63,7 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
     painted = _painted(session, selection, predictor=predictor)
     lasso = np.arange(max(0, len(grown.points) - 200), len(grown.points))
     other = compare.Other("", ("one", "other"), shown[3], shown[3])
+    found = partial(_found, session, selection, predictor=predictor)
     views: dict[str, Callable[[], object]] = {
         "a new photo's pictures of every stage": lambda: stage_pictures(shown[3]),
         "another photo: masks of every stage": lambda: segment.render(session, selection, 0.6),
@@ -74,6 +76,9 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
         "confusion matrix of a bank": lambda: dataset.render(session, selection, None, registry=registry),
         "200 points in a lasso": lambda: map_panels.picked_points(grown, lasso, image_names=names),
         "a pixel": lambda: pixel.render_pixel(session, selection),
+        "a pixel in all photos, backbone": lambda: found("pixel", "backbone"),
+        "a pixel in all photos, stage1": lambda: found("pixel", "stage1"),
+        "a class embedding in all photos": lambda: found("class", "final"),
         "a point of the map": lambda: embeddings.render_selected(session, selection, grown, names),
         "what if: a forced gate, drawn": lambda: render_result(forced, session, selection, predictor=predictor),
         "what if: a painted class, drawn": lambda: render_result(painted, session, selection, predictor=predictor),
@@ -92,6 +97,12 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
         f"session of {len(session.photos)} photos, MB": round(held_bytes(session) / 1e6, 1),
         "photo": "{}×{}".format(*PHOTO_SIZE),
     }
+
+
+def _found(session: Session, selection: Selection, query: match.Query, level: str, *, predictor: Predictor) -> str:
+    """The page of what is found in each photo of the session."""
+    found = match.find_matches(session, selection, level, query=query, predictor=predictor)
+    return match.render_matches(found, is_cosine=query != "class")
 
 
 def _painted(session: Session, selection: Selection, *, predictor: Predictor) -> Experiment:

@@ -23,6 +23,7 @@ from filelock import FileLock
 from ecenet.common.child_env import child_environment
 from ecenet.common.errors import UserError, disk_errors
 from ecenet.data.prepare.trainable import trainable_data
+from ecenet.training.jobs.data_store import data_store, delete_unused_copies
 from ecenet.training.jobs.form import FieldError, RunRequest, about, check_settings, command_words
 from ecenet.training.jobs.length import Measured, measure, plan
 from ecenet.training.jobs.status import LAUNCH, LOG, STOP, RunReport, is_launched, process_id, run_reports, write_launch
@@ -30,11 +31,6 @@ from ecenet.training.run_folder import is_running
 
 NICE = 5
 """Lower priority than the app, so that photos are segmented while a run uses all cores."""
-
-
-def data_store(root: Path) -> Path:
-    """Return the folder for unpacked and prepared data of the runs below `root`; it is not searched for runs."""
-    return root / ".data"
 
 
 def free_name(source: Path, *, root: Path) -> str:
@@ -71,6 +67,7 @@ def start_run(request: RunRequest, *, root: Path, known: Measured | None = None)
         if request.lasts_minutes:
             arguments += plan(_measured(arguments, known).times, request.minutes or 0).words
         _launch(folder, arguments=arguments, directory=Path.cwd(), fresh=True)
+    delete_unused_copies(root, (run.arguments for run in run_reports(root)))
     return name
 
 

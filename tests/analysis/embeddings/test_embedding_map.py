@@ -1,5 +1,7 @@
 """How the picture of the embeddings follows the photos."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -12,10 +14,12 @@ from tests.support.predictions import make_prediction
 TSNE = ProjectionOptions(method="t-SNE")
 QUARTERS = np.array([[0, 1], [2, 2]], dtype=np.uint8)
 """Three classes at five stages: 15 points."""
+NUMBERS = itertools.count()
 
 
 def photos(count: int) -> list[Prediction]:
-    return [make_prediction(QUARTERS) for _ in range(count)]
+    """Whose embeddings differ from those of all others."""
+    return [make_prediction(QUARTERS, photo=next(NUMBERS)) for _ in range(count)]
 
 
 def test_a_new_photo_is_placed_and_the_others_stay_where_they_are() -> None:
@@ -27,6 +31,23 @@ def test_a_new_photo_is_placed_and_the_others_stay_where_they_are() -> None:
     np.testing.assert_array_equal(second.projection.coordinates[30:], second.points.vectors[30:, :2] + 100)
     assert second.key != first.key
     assert draw_map([*two, *new], MapRequest(), previous=second, fitter=fitter) is second, "nothing has changed"
+
+
+def test_a_copy_of_a_photo_lies_on_it_whenever_it_came() -> None:
+    (first, second), fitter = photos(2), ScriptedFitter()
+    copy = [make_prediction(QUARTERS, photo=7000), make_prediction(QUARTERS, photo=7000)]
+    drawn = draw_map([first, second, first], MapRequest(), previous=None, fitter=fitter)
+    assert (fitter.fitted, drawn.projection.placed) == ([30], 0)
+    np.testing.assert_array_equal(drawn.projection.coordinates[30:], drawn.projection.coordinates[:15])
+    assert drawn.differs.tolist() == [True] * 30 + [False] * 15
+    # Of two new ones that are equal, one is placed; of one that is there already, none.
+    grown = draw_map([first, second, first, *copy], MapRequest(), previous=drawn, fitter=fitter)
+    assert (fitter.fitted, fitter.placed, grown.projection.placed) == ([30], [15], 15)
+    np.testing.assert_array_equal(grown.projection.coordinates[60:], grown.projection.coordinates[45:60])
+    again = make_prediction(QUARTERS, photo=7000)
+    last = draw_map([first, second, first, *copy, again], MapRequest(), previous=grown, fitter=fitter)
+    assert (fitter.placed, last.projection.placed) == ([15], 15)
+    np.testing.assert_array_equal(last.projection.coordinates[75:], last.projection.coordinates[45:60])
 
 
 def test_the_oldest_photo_goes_and_the_others_keep_their_places() -> None:

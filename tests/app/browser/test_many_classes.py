@@ -52,7 +52,7 @@ def places(page: Page, labels: list[list[int]], box: tuple[float, float]) -> lis
 
 def test_a_name_lies_deepest_inside_of_its_region_and_small_regions_have_none(browser: Browser) -> None:
     page = browser.new_page()
-    page.add_script_tag(content=read_static("region_names.js"))
+    page.add_script_tag(content=read_static("segment/region_names.js"))
     wall = [[0] * 12 for _ in range(7)]
     assert places(page, wall, (5, 3)) == [[0, 5, 3]]
     assert places(page, wall, (13, 3)) == [], "wider than the photo"

@@ -53,7 +53,7 @@ def test_the_sentence_tells_who_decided_and_what_was_before() -> None:
     assert sentence(2, 2, 2, 2, 2, 2) == (
         "Decided at Coarse (ECE): cat (100%) from the start, unchanged by later stages."
     )
-    assert "Its whole way: cat → dog → cat → dog." in sentence(2, 1, 1, 1, 2, 1)
+    assert "All changes: cat → dog → cat → dog." in sentence(2, 1, 1, 1, 2, 1)
     assert "joins what all stages have found" in sentence(2, 1, 1, 1, 2, 1)
 
 

@@ -1,5 +1,6 @@
 """What the tab shows of a session: the map and what is to be said about it, its ring, the similarity of classes."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,9 +10,9 @@ from ecenet.analysis.embeddings.cosine import centroid_similarity
 from ecenet.analysis.embeddings.embedding_map import EmbeddingMap, MapRequest, draw_map
 from ecenet.analysis.embeddings.projection import Fitter, ProjectionOptions
 from ecenet.analysis.plots.centroids import centroid_heatmap
-from ecenet.analysis.plots.embeddings import marker_sizes
+from ecenet.analysis.plots.embeddings import NAMED_FROM, is_crowded, marker_sizes
 from ecenet.analysis.plots.map_groups import ColorBy
-from ecenet.analysis.plots.stage_maps import map_figure, stage_maps
+from ecenet.analysis.plots.stage_maps import map_figure, own_points, stage_maps
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import Reference, find_reference
 from ecenet.app.state.selection import Selection
@@ -27,6 +28,7 @@ class Drawn(NamedTuple):
     key: str = ""
     color_by: str = ""
     lines: bool = True
+    density: bool = False
 
 
 def render(
@@ -36,6 +38,7 @@ def render(
     by_stage: bool,
     color_by: ColorBy,
     lines: bool,
+    density: bool,
     with_reference: bool,
     min_area: float,
     refits: int,
@@ -61,12 +64,12 @@ def render(
         reference=reference.points if reference else None,
     )
     names = image_names(session, reference)
-    now = Drawn(current.key, color_by, lines)
-    value = gr.skip() if now == drawn else map_value(current, names, color_by=color_by, lines=lines)
+    now = Drawn(current.key, color_by, lines, density)
+    value = gr.skip() if now == drawn else map_value(current, names, color_by=color_by, lines=lines, density=density)
     timer = gr.Timer(active=current.projection.waiting)
     return [
         value,
-        map_note(current),
+        " ".join([map_note(current), density_note(current)] if density else [map_note(current)]),
         panels.quality(current.quality),
         timer,
         current,
@@ -85,14 +88,24 @@ def image_names(session: Session, reference: Reference | None) -> tuple[str, ...
     return (*(photo.name for photo in session.photos), *(reference.image_names if reference else ()))
 
 
-def map_value(current: EmbeddingMap, names: Sequence[str], *, color_by: ColorBy, lines: bool) -> str:
-    """JSON of the figure and its key, as `map.js` takes it; nothing without points."""
+def map_value(
+    current: EmbeddingMap, names: Sequence[str], *, color_by: ColorBy, lines: bool, density: bool = False
+) -> str:
+    """JSON of the figure, its key and how many points it shows at once, as `map.js` takes it; empty without points."""
     if not len(current.points):
         return ""
     if current.request.by_stage:
-        return stage_maps(current, color_by=color_by, image_names=names)
-    figure = map_figure(current, color_by=color_by, image_names=names, lines=lines)
-    return f'{{"key": "{current.key}", "figure": {figure.to_json()}}}'
+        return stage_maps(current, color_by=color_by, image_names=names, density=density)
+    figure = map_figure(current, color_by=color_by, image_names=names, lines=lines, density=density)
+    head = json.dumps({"key": current.key, "count": len(current.points), "own": own_points(current)})
+    return f'{head[:-1]}, "figure": {figure.to_json()}}}'
+
+
+def render_photos(session: Session, current: EmbeddingMap | None) -> gr.HTML:
+    """Small pictures of the photos, for the region behind a point; sent with a new map, not with new colours."""
+    if current is None or not current.shows(predictions_of(session)):
+        return gr.HTML(photos=None)
+    return gr.HTML(photos={"map": current.key, "pictures": [photo.regions for photo in session.photos]})
 
 
 def map_note(current: EmbeddingMap) -> str:
@@ -107,10 +120,19 @@ def map_note(current: EmbeddingMap) -> str:
     shown = "each stage, " if current.request.by_stage and not projection.note else ""
     note = f"**{projection.method}** of {shown}{count - others} points from {photos}. {projection.note}"
     if projection.placed:
-        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together."
+        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together. "
     if projection.method == "t-SNE":
         note += "t-SNE cannot place new points: another photo changes the whole map."
-    return note
+    return " ".join([note.strip(), *current.cautions])
+
+
+def density_note(current: EmbeddingMap) -> str:
+    """Why there are no contours though they were asked for; empty where there are."""
+    if current.projection.coordinates.shape[1] != 2:
+        return "Contours are drawn in two dimensions only."
+    if len(current.points) and not is_crowded(current.points, by_stage=current.request.by_stage):
+        return f"Contours are drawn from {NAMED_FROM} points on."
+    return ""
 
 
 def render_selected(

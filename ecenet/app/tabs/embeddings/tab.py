@@ -9,7 +9,7 @@ import gradio as gr
 import plotly
 
 from ecenet.analysis.embeddings.embedding_map import EmbeddingMap
-from ecenet.analysis.embeddings.projection import Method, ProjectionOptions
+from ecenet.analysis.embeddings.projection import LEAST_NEIGHBORS, Method, ProjectionOptions
 from ecenet.analysis.embeddings.umap_worker import UmapWorker
 from ecenet.analysis.plots.map_groups import COLOR_TITLES
 from ecenet.app.error_toasts import show_errors
@@ -19,15 +19,30 @@ from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Session
 from ecenet.app.static_files import STATIC
 from ecenet.app.tabs import own_bank
-from ecenet.app.tabs.embeddings import consistency, panels
+from ecenet.app.tabs.embeddings import consistency, panels, training_photos
 from ecenet.app.tabs.embeddings.events import picked_point, picked_points, select_point, up_to_date
-from ecenet.app.tabs.embeddings.render import Drawn, predictions_of, render, render_heatmap, render_selected
+from ecenet.app.tabs.embeddings.render import (
+    Drawn,
+    predictions_of,
+    render,
+    render_heatmap,
+    render_photos,
+    render_selected,
+)
 
 POLL_SECONDS = 3
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-PLACES = """<div class="ece-plot"></div>
+PLACES = """<div class="ece-map"><div class="ece-plot" tabindex="0" role="application"
+ aria-label="Map of class embeddings. Arrow keys select the nearest point in their direction."></div>
+<figure class="ece-map-card" aria-hidden="true" hidden><canvas></canvas><figcaption></figcaption></figure></div>
+<p class="ece-map-said" role="status"></p>
+<p class="ece-note ece-map-note" role="status" hidden></p>
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
-MAP_JS = [STATIC / name for name in ("map_moves.js", "stage_moves.js", "stage_maps.js", "map.js")]
+MAP_SCRIPTS = (
+    "page/stage_moves.js",
+    *(f"map/{name}.js" for name in ("moves", "webgl", "keys", "picks", "hover", "ring", "names", "stage_maps", "map")),
+)
+MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
 
 
 class Fields(NamedTuple):
@@ -90,8 +105,9 @@ def build(
             scale=2,
             min_width=220,
         )
-        with gr.Column(scale=1, min_width=150):
+        with gr.Column(scale=2, min_width=190):
             lines = gr.Checkbox(True, label="Lines through stages", visible=False, elem_id="trajectories")
+            density = gr.Checkbox(False, label="Density contours", elem_id="map-density")
             reference = gr.Checkbox(True, label="Reference photos", elem_id="reference")
             refit = gr.Button("Refit", size="sm", elem_id="refit")
             bank = own_bank.build(session, selection, registry=registry, runs=runs, elem_id="make-map-bank")
@@ -106,6 +122,7 @@ def build(
                 head=f'<script src="gradio_api/file={PLOTLY_JS}"></script>',
                 ring=None,
                 stage=None,
+                photos=None,
                 elem_id="embedding-plot",
             )
             quality = gr.HTML(elem_id="map-quality")
@@ -113,17 +130,18 @@ def build(
             neighbors = gr.HTML(js_on_load=panels.CLICK_ROW, elem_id="neighbors")
     picked = gr.HTML(js_on_load=panels.CLICK_ROW, elem_id="picked-points")
     lying = consistency.build(session, selection, registry=registry)
+    behind = training_photos.build(session, selection, registry=registry, runs=runs)
     heat = gr.Plot(show_label=False, visible=False, elem_id="centroids-plot")
     # UMAP takes seconds to start; until then PCA stands in, and this timer swaps the picture once it is there.
     waiting = gr.Timer(POLL_SECONDS, active=False)
 
     view = Subscription(
         show_errors(partial(render, fitter=umap, registry=registry)),
-        [session, current, drawn, by_stage, color_by, lines, reference, min_area, refits, *fields.inputs],
+        [session, current, drawn, by_stage, color_by, lines, density, reference, min_area, refits, *fields.inputs],
         [picture, note, quality, waiting, current, names, drawn, key],
         "photo",
         also_after=[
-            *(control.input for control in (by_stage, color_by, lines, reference)),
+            *(control.input for control in (by_stage, color_by, lines, density, reference)),
             *(min_area.release, refits.change, waiting.tick),
             *fields.changed,
         ],
@@ -134,11 +152,12 @@ def build(
     marked = Subscription(render_selected, [session, selection, current, names], [picture, neighbors, at_stage])
     marked.after(key.change)
     key.change(lambda: "", None, picked, **HIDDEN)
+    key.change(render_photos, [session, current], picture, **HIDDEN)
     at_stage.change(render_heatmap, [current, at_stage], heat, **HIDDEN)
     for clicked in (picture, neighbors, picked):
         clicked.point(choose_point, [session, selection, current], selection, **EACH)
     picture.lasso(show_picked, [session, current, names], picked, **EACH)
-    return [view, marked, lying, *([bank] if bank else [])]
+    return [view, marked, lying, behind, *([bank] if bank else [])]
 
 
 def _projection_fields() -> Fields:
@@ -163,9 +182,13 @@ def _projection_fields() -> Fields:
                 defaults.seed, label="Seed", precision=0, minimum=0, elem_id="projection-seed", min_width=120
             )
         with gr.Row():
-            neighbors = gr.Slider(2, 100, defaults.neighbors, step=1, label="UMAP: neighbours", min_width=200)
+            neighbors = gr.Slider(
+                LEAST_NEIGHBORS, 100, defaults.neighbors, step=1, label="UMAP: neighbours", min_width=200
+            )
             min_dist = gr.Slider(0, 1, defaults.min_dist, step=0.05, label="UMAP: minimum distance", min_width=200)
-            perplexity = gr.Slider(2, 100, defaults.perplexity, step=1, label="t-SNE: perplexity", min_width=200)
+            perplexity = gr.Slider(
+                LEAST_NEIGHBORS, 100, defaults.perplexity, step=1, label="t-SNE: perplexity", min_width=200
+            )
     sliders = [neighbors, min_dist, perplexity]
     changed = [method.input, dimensions.input, seed.submit, seed.blur, *(slider.release for slider in sliders)]
     return Fields([method, dimensions, seed, *sliders], changed)

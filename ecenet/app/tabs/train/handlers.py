@@ -12,8 +12,9 @@ from ecenet.app.tabs.train.form import FIELDS, run_request
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
 from ecenet.data.prepare.trainable import TrainableData, trainable_data
+from ecenet.training.jobs.data_store import data_store
 from ecenet.training.jobs.form import Field, FieldError, RunRequest, about
-from ecenet.training.jobs.launcher import data_store, free_name, measure_run, resume_run, start_run, stop_run
+from ecenet.training.jobs.launcher import free_name, measure_run, resume_run, start_run, stop_run
 from ecenet.training.jobs.length import Measured, plan
 from ecenet.training.jobs.status import run_reports
 

@@ -6,7 +6,8 @@
     ['[ and ]', 'previous and next photo'],
     ['V, C, E', 'show classes, confidence, entropy'],
     ['Space', 'photo with and without its mask'],
-    ['arrow keys', 'on the picture: move the crosshair; on the filmstrip: change the stage; on sliders: change the value'],
+    ['arrow keys', 'on the picture: move the crosshair; on the map: go to the nearest point in that direction; '
+      + 'on the filmstrip: change the stage; on sliders: change the value'],
     ['Enter', 'on the picture: select the pixel under the crosshair'],
     ['?', 'this list'],
   ];

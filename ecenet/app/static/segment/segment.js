@@ -1,7 +1,7 @@
 // The picture of the Segment tab. gr.HTML runs this script once, as the body of a function of `element`, `props`,
 // `trigger` and `watch`. It updates the picture without the server, from the planes of all stages, which
 // ecenet/app/widgets/pixel_planes.py has sent, and from the controls, which send their values as props. planes.js,
-// region_names.js, least_confidence.js, legend.js and stage_moves.js are placed before it.
+// region_names.js, least_confidence.js, legend.js and page/stage_moves.js are placed before it.
 const VEIL = 0xa0000000;
 const LINE = {light: 0xffffffff, dark: 0xff000000};
 const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};

@@ -27,7 +27,7 @@ const moveSmoothly = (box, { movable, rest }) => {
       style.transform = moves ? `translate(${x}px, ${y}px) scale(${scale})` : '';
     });
     // The grid has no meaning of its own, and a label would stay behind.
-    box.querySelectorAll('.cartesianlayer, .hoverlayer').forEach(({ style }) => {
+    box.querySelectorAll('.cartesianlayer, .hoverlayer, .selectionlayer').forEach(({ style }) => {
       style.visibility = moves ? 'hidden' : '';
     });
   };
