@@ -1,7 +1,7 @@
-"""Where in other photos something like one place of a photo is: cosine similarity of features. Ours.
+"""Find places in photos that look like a chosen place, by cosine similarity of features. Not from the paper.
 
-The backbone's stages are joined into one descriptor of a place (a hypercolumn, Hariharan et al. 2015): coarse stages
-tell what it is, fine ones where it ends. `embedding_match.py` looks for a class embedding instead of a place.
+The features of all backbone stages form one descriptor of a place (a hypercolumn, Hariharan et al. 2015): coarse stages
+identify the object, fine stages its boundary. `embedding_match.py` searches for a class embedding instead of a place.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,33 +26,33 @@ Vectors = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 class Match(NamedTuple):
-    """The place of a photo that is most similar."""
+    """The most similar place in a photo."""
 
     x: int
-    """Pixel of the photo."""
+    """(x, y) pixel of the photo."""
     y: int
     value: float
-    """Of the similarity there: a cosine, −1 … 1, or, for a class embedding, a score without bounds."""
+    """Similarity at the place: a cosine, −1 … 1, or, for a class embedding, an unbounded score."""
 
 
 class Found(NamedTuple):
-    """In one photo."""
+    """Similarities in one photo."""
 
     similarity: np.ndarray
-    """(h, w) float32."""
+    """(h, w) float32 similarities."""
     best: Match
 
 
 def find_place(
     predictor: Predictor, predictions: Sequence[Prediction], pixel: tuple[int, int], *, level: str = BACKBONE
 ) -> list[Found]:
-    """Look for a pixel of the first prediction's photo in all of the photos, its own among them.
+    """Search all photos, including the first, for the place at a pixel of the first photo.
 
     Args:
-        pixel: (x, y); what lies outside stands for the nearest edge.
-        level: "backbone" for the features of all its stages, or the name of a stage of the head.
+        pixel: (x, y); coordinates outside the photo are clipped to it.
+        level: "backbone" for the features of all backbone stages, or the name of a stage of the head.
     Raises:
-        UserError: there is no such level.
+        UserError: unknown level.
     """
     place = _share(pixel, predictions[0].image.size)
     return _find(predictor, predictions, level, lambda features: place_vectors(features, place))
@@ -103,24 +103,24 @@ def found_in(similarity: np.ndarray, prediction: Prediction) -> Found:
 
 
 def place_vectors(features: Sequence[Tensor], place: tuple[float, float]) -> list[Tensor]:
-    """The features at one place, interpolated bilinearly.
+    """Features at one place, interpolated bilinearly.
 
     Args:
-        features: (1, C, h, w) each.
+        features: (1, C, h, w) tensors.
         place: (x, y) as shares of width and height, 0 … 1.
-    Returns: (C,) of each, of length 1.
+    Returns: a (C,) unit vector for each tensor.
     """
     return [one[:, 0] for one in _sampled(features, [place])]
 
 
 @torch.inference_mode()
 def box_vectors(features: Sequence[Tensor], corner: tuple[float, float], opposite: tuple[float, float]) -> list[Tensor]:
-    """The mean direction of the features in a box, over `SAMPLES`² places that are spread evenly in it.
+    """Mean direction of the features in a box, from `SAMPLES`² evenly spaced places.
 
     Args:
-        features: (1, C, h, w) each.
+        features: (1, C, h, w) tensors.
         corner, opposite: (x, y) as shares of width and height, 0 … 1.
-    Returns: (C,) of each, of length 1.
+    Returns: a (C,) unit vector for each tensor.
     """
     shares = (np.arange(SAMPLES) + 0.5) / SAMPLES
     xs, ys = (one + (other - one) * shares for one, other in zip(corner, opposite, strict=True))
@@ -130,8 +130,8 @@ def box_vectors(features: Sequence[Tensor], corner: tuple[float, float], opposit
 
 @torch.inference_mode()
 def _sampled(features: Sequence[Tensor], places: Sequence[tuple[float, float]]) -> list[Tensor]:
-    """(C, N) float32 columns of length 1 of each, at N places."""
-    # grid_sample's −1 … 1 are the outer edges of the outer cells.
+    """(C, N) float32 unit columns at N places, for each tensor."""
+    # In grid_sample, −1 and 1 are the outer edges of the outer cells.
     grid = 2 * torch.tensor(places)[None, None] - 1
     return [
         F.normalize(
@@ -143,17 +143,17 @@ def _sampled(features: Sequence[Tensor], places: Sequence[tuple[float, float]]) 
 
 @torch.inference_mode()
 def cosine_map(features: Sequence[Tensor], vectors: Sequence[Tensor]) -> np.ndarray:
-    """Cosine similarity of every place with the vectors, the mean over several kinds of features.
+    """Cosine similarity of every place to the vectors, averaged over the feature tensors.
 
     Args:
-        features: (1, C, h, w) each, the finest grid first.
-        vectors: (C,) of each, of length 1.
+        features: (1, C, h, w) tensors, finest grid first.
+        vectors: a (C,) unit vector for each tensor.
     Returns: (h, w) float32 on the finest grid, −1 … 1.
     """
     finest = features[0].shape[-2:]
     maps = []
     for one, vector in zip(features, vectors, strict=True):
-        # Features rather than their similarity, whose highest value would stay in the middle of a coarse cell.
+        # Interpolate features, not similarities: the maximum of those would stay at the centre of a coarse cell.
         enlarged = F.interpolate(one.float(), size=finest, mode="bilinear", align_corners=False)
         maps.append(torch.einsum("chw,c->hw", F.normalize(enlarged[0], dim=0), vector))
     mean: np.ndarray = torch.stack(maps).mean(dim=0).cpu().numpy()
@@ -161,7 +161,7 @@ def cosine_map(features: Sequence[Tensor], vectors: Sequence[Tensor]) -> np.ndar
 
 
 def best_match(similarity: np.ndarray, size: tuple[int, int]) -> Match:
-    """The pixel at the centre of the most similar cell of an (h, w) map, in an image of (width, height)."""
+    """The pixel at the centre of the most similar cell of an (h, w) map, for an image of (width, height)."""
     row, column = np.unravel_index(int(similarity.argmax()), similarity.shape)
     x = int((column + 0.5) / similarity.shape[1] * size[0])
     y = int((row + 0.5) / similarity.shape[0] * size[1])

@@ -1,4 +1,4 @@
-"""The endpoint that finds a pixel, a box or a class embedding of one photo in others."""
+"""The endpoint that finds a pixel, a box or a class embedding of one photo in other photos."""
 
 from gradio.data_classes import FileData
 
@@ -17,7 +17,7 @@ PICTURE_HEIGHT = 320
 
 
 class MatchEndpoint:
-    """Needs the model list."""
+    """The endpoint `match`."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         self.registry = registry
@@ -34,30 +34,32 @@ class MatchEndpoint:
         to_y: int | None = None,
         class_name: str | None = None,
     ) -> tuple[MatchReport, FileData]:
-        """Find a pixel or a box of the first photo in the other photos: the place of each whose features have the
-        highest cosine similarity, and the similarity of all places as arrays (.npz, one (h, w) map for each photo, by
-        its number). Or find the first photo's embedding of a class, which takes the place of each photo's own: the maps
-        are then the mask logits that emerge, and the best place has the highest. Photos with a side above 1024 pixels
-        are scaled down first, and pixels are those of the scaled photo.
+        """Find a pixel or a box of the first photo in the other photos: returns the place in each photo whose features
+        have the highest cosine similarity, and the similarities of all places as arrays (.npz, one (h, w) map for each
+        photo, by number). Or find the first photo's embedding of a class, which replaces that of each photo: the maps
+        are then the resulting mask logits, and the best place has the highest. Photos with a side above 1024 pixels are
+        scaled down first, and pixel coordinates refer to the scaled photo.
 
         Args:
-            photos: two photos or more, up to as many as a session of the page takes.
-            x: column of the pixel, or of a corner of the box, in the first photo, from the left; not looked at where
-                there is a class.
-            y: row of it, from the top.
-            level: backbone, whose features find places that look alike, or a stage such as stage1, whose features find
-                the same class; of a class embedding the stage, where backbone stands for final.
-            weights: a name of the app's model list, such as everyday; by default what the app was started with.
-            to_x: column of the box's opposite corner; only with to_y.
-            to_y: row of it.
-            class_name: a class that the weights know, such as cat, to find its embedding.
+            photos: two or more photos, up to the limit of a session.
+            x: column of the pixel, or of a corner of the box, in the first photo, from the left; ignored with
+                class_name.
+            y: row of the pixel or corner, from the top.
+            level: backbone, whose features find places of similar appearance, or a stage such as stage1, whose features
+                find the same class. With class_name, the stage of the embedding; backbone then means final.
+            weights: a name from the app's model list, such as everyday; by default the weights of the app.
+            to_x: column of the opposite corner of the box; only with to_y.
+            to_y: row of the opposite corner of the box.
+            class_name: a class of the weights, such as cat, whose embedding to find.
         Returns:
-            a report with the best match in each photo, the first photo among them, with its cosine or, for a class, its
-            mask logit as score; and all maps side by side as a JPEG
+            a report with the best match in each photo, including the first, with its cosine similarity or, with
+            class_name, its mask logit as score; and all maps side by side as a JPEG
         """
         most = self.registry.limits.photos
         if not 2 <= len(photos) <= most:
-            raise UserError("too-many", f"Expected 2 … {most} photos, got {len(photos)}; send so many.", limit=most)
+            raise UserError(
+                "too-many", f"Expected 2 … {most} photos, got {len(photos)}; change the number of photos.", limit=most
+            )
         opened = open_weights(self.registry, weights)
         predictions = [opened.predict(photo) for photo in photos]
         if class_name is not None:

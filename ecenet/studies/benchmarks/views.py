@@ -1,4 +1,4 @@
-"""How long the server takes for a click, and how much a session holds."""
+"""Benchmarks of the app: response time of the server, and memory of a session."""
 
 import time
 from collections.abc import Callable
@@ -38,9 +38,9 @@ FULL_PREDICTION = "for comparison: a photo predicted in full"
 
 
 def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
-    """Time what a click makes the server draw, UMAP, and a full session's memory.
+    """Time the views that the server renders after a click and UMAP, and measure the memory of a full session.
 
-    Returns: JSON-able: medians in milliseconds of each view, seconds of UMAP, megabytes of a full session.
+    Returns: a dictionary for JSON: medians of each view in milliseconds, UMAP in seconds, a full session in megabytes.
     """
     give_numpy_one_thread()  # as in the app
     umap = UmapWorker()
@@ -106,7 +106,7 @@ def _found(session: Session, selection: Selection, query: match.Query, level: st
 
 
 def _painted(session: Session, selection: Selection, *, predictor: Predictor) -> Experiment:
-    """With a box on one photo, made a class."""
+    """An experiment with a class painted as a box on one photo."""
     prediction = session.required_photo(selection).prediction
     box = (Stroke("box", ((200, 100), (280, 180))),)
     experiment = Experiment(session.model).with_strokes(prediction, box)
@@ -114,7 +114,7 @@ def _painted(session: Session, selection: Selection, *, predictor: Predictor) ->
 
 
 def _full_session(registry: ModelRegistry) -> Session:
-    """As many photos as a session takes: cut-outs of one, each at another place."""
+    """A session with the maximum number of photos: different crops of one photo."""
     session = new_session(registry)
     predictor = registry.open(session.model)
     astronaut = Image.fromarray(skimage.data.astronaut())
@@ -127,7 +127,7 @@ def _full_session(registry: ModelRegistry) -> Session:
 
 
 def _wait_for_umap(umap: UmapWorker) -> tuple[float, float]:
-    """Seconds of a fit of clustered random points, and of placing 60 more."""
+    """Seconds to fit clustered random points, and to place 60 more."""
     rng = np.random.default_rng(0)
     centers = rng.normal(size=(40, 96)) * 3
     vectors = (centers[rng.integers(40, size=MANY_POINTS)] + rng.normal(size=(MANY_POINTS, 96))).astype(np.float32)
@@ -142,7 +142,7 @@ def _wait_for_umap(umap: UmapWorker) -> tuple[float, float]:
 
 
 def held_bytes(value: Any) -> int:
-    """Bytes of all arrays, tensors and pictures behind a value, each counted once."""
+    """Size in bytes of all arrays, tensors and images reachable from a value, each counted once."""
     seen: dict[int, int] = {}
 
     def visit(part: Any) -> None:

@@ -94,7 +94,7 @@ def test_a_fit_that_ends_its_process_twice_is_given_up(groups: np.ndarray) -> No
             wait_until_ready(worker)
             second = project(groups, UMAP, fitter=worker)
             assert (second.method, second.waiting) == ("PCA", False)
-            assert "ended twice" in second.note
+            assert "died twice" in second.note
 
 
 def test_the_worker_ends_with_the_process_that_started_it(umap: UmapWorker) -> None:

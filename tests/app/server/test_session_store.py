@@ -158,7 +158,7 @@ def test_a_full_queue_tells_how_many_are_ahead_and_small_work_goes_on(narrow: Sm
             return [await http.post(url, json=body, headers=one) for one in ({}, {"Origin": narrow.address})]
 
     program, browser = asyncio.run(crowd())
-    sentence = "Busy: 3 are ahead of you; try again in a minute."
+    sentence = "Busy: 3 requests are ahead of yours; try again in a minute."
     assert (program.status_code, program.json()["detail"]) == (503, sentence)
     assert (browser.status_code, browser.json()["detail"]) == (400, sentence), "so that the page shows it"
     with pytest.raises(QueueError):
@@ -180,7 +180,7 @@ def test_who_reads_no_answers_cannot_ask_without_end(narrow: SmallPage) -> None:
                 await visitor.join(index)
             return [one.error for one in visitor.answers]
 
-    assert asyncio.run(ask()) == ["Busy: 100 answers to you are ahead of this one; read them first."] * 2
+    assert asyncio.run(ask()) == ["Busy: you have 100 unread responses; read them first."] * 2
 
 
 def test_who_reads_no_answers_is_asked_to_once_they_are_large(narrow: SmallPage) -> None:
@@ -203,7 +203,7 @@ def test_who_reads_no_answers_is_asked_to_once_they_are_large(narrow: SmallPage)
             await visitor.join(indices["tell"])
             return [one.error for one in visitor.answers]
 
-    assert asyncio.run(ask()) == [f"Busy: {UNCOUNTED + enough} answers to you are ahead of this one; read them first."]
+    assert asyncio.run(ask()) == [f"Busy: you have {UNCOUNTED + enough} unread responses; read them first."]
 
 
 def test_held_bytes_counts_what_is_there_twice_once() -> None:

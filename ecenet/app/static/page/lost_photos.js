@@ -1,6 +1,6 @@
-// Photos are in the server's memory, in the session of one visit. A page that is loaded anew begins another, and so does
-// the server after a restart. Photos that the browser has kept are then sent again; of the others the page says how many
-// there were, and how to keep them next time. Uses `showNote`, `send` and `photoField` of drops.js, and kept_photos.js.
+// Photos belong to a session on the server. Reloading the page or restarting the server starts a new one. Photos that the
+// browser has kept are sent again; for the others, the page states how many were lost and how to save them next time.
+// Uses `showNote`, `send` and `photoField` of drops.js, and kept_photos.js.
 const COUNT_KEY = 'ecenet-photos';
 const SETTLED_MS = 300;
 const OPENED = /^opened-/; // name of a session from a file, which replaces the one before on purpose
@@ -17,9 +17,9 @@ addEventListener('pagehide', () => {
 function tellOfLostPhotos(lost, back, cause) {
   if (!(lost > 0)) return;
   const [photos, were] = lost > 1 ? [`${lost} photos`, 'were'] : ['1 photo', 'was'];
-  const others = back ? ` Another ${back} ${back > 1 ? 'come' : 'comes'} back.` : '';
-  showNote(`${photos} ${were} here before ${cause}, which begins a new session: add them again.${others} `
-    + 'Next time press "Save all as .zip" first; opening that file brings everything back.');
+  const others = back ? ` ${back} more ${back > 1 ? 'are' : 'is'} restored.` : '';
+  showNote(`${photos} ${were} lost because ${cause}; add them again.${others} `
+    + 'To keep everything, press "Save all as .zip" first and open that file later.');
 }
 
 const shownOnPage = (found) => new Promise((resolve) => {
@@ -27,7 +27,7 @@ const shownOnPage = (found) => new Promise((resolve) => {
   look();
 });
 
-// Sends the tab's kept photos again, and resolves once they are there.
+// Sends the tab's kept photos again, and resolves when they are shown.
 async function bringBack(kept) {
   if (!kept.length) return;
   await shownOnPage(photoField);
@@ -40,11 +40,11 @@ async function bringBack(kept) {
 async function afterLoss(shown) {
   const kept = keepsPhotos() ? await keptPhotos() : [];
   if (shown > kept.length) tellOfLostPhotos(shown - kept.length, kept.length, 'the server lost this session');
-  else showNote(`The server lost this session. ${kept.length > 1 ? 'Your photos are' : 'Your photo is'} sent again.`);
+  else showNote(`The server lost this session. Your ${kept.length > 1 ? 'photos are' : 'photo is'} restored.`);
   await bringBack(kept);
 }
 
-// From then on, what is kept follows the photos that are shown: one step after the other.
+// Keeps the stored copies in step with the photos on the page, one update after the other.
 function followPhotos() {
   let known = '';
   let session = sessionShown();
@@ -75,11 +75,11 @@ function followPhotos() {
 }
 
 async function afterLoading() {
-  const linked = new URLSearchParams(location.search).has('photo') ? 1 : 0; // an example that the address brings back
+  const linked = new URLSearchParams(location.search).has('photo') ? 1 : 0; // an example photo that the address restores
   const before = Number(sessionStorage.getItem(COUNT_KEY)) - linked;
   sessionStorage.removeItem(COUNT_KEY);
   const kept = keepsPhotos() ? await forgetOldPhotos().then(keptPhotos).catch((problem) => { unless(problem); return []; }) : [];
-  tellOfLostPhotos(before - kept.length, kept.length, 'the page was loaded anew');
+  tellOfLostPhotos(before - kept.length, kept.length, 'the page was reloaded');
   await bringBack(kept);
   followPhotos();
 }
@@ -93,6 +93,6 @@ shownOnPage(() => document.querySelector('#keep-photos input')).then(() => {
   document.querySelector('#keep-photos input').checked = keepsPhotos();
 });
 
-// Gradio (6.31) may run scripts of the head before or after the page has been read.
+// Gradio (6.31) may run scripts of the head before or after the body is parsed.
 if (document.body) afterLoading();
 else addEventListener('DOMContentLoaded', afterLoading);

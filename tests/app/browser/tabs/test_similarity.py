@@ -25,7 +25,7 @@ def test_a_click_on_a_map_or_a_gate_is_followed_and_the_arrays_can_be_saved(page
     expect(page.locator("#segment-view img.ece-mask[data-stage=stage3]")).to_be_visible()
 
     page.get_by_role("tab", name="Similarity").click()
-    page.get_by_label("every class, one stage").check()
+    page.get_by_label("all classes, one stage").check()
     expect(page.locator("#similarity-view .ece-scale")).to_contain_text("at Stage 3")
     wall = page.locator("#similarity-view .ece-card", has_text="wall")
     wall.focus()
