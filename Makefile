@@ -22,8 +22,9 @@ check: $(STAMP)
 unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not browser" --numprocesses 2 --dist loadfile
 
+# Each of the two has an app and a browser of its own.
 browser: $(STAMP)
-	$(BIN)/python -m pytest -m browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser --numprocesses 2 --dist loadfile
 
 spaces: $(STAMP)
 	$(BIN)/python -m pytest -m spaces

@@ -3,7 +3,7 @@
 import signal
 
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # What follows takes seconds to import; Ctrl-C then ends that without a traceback.
+    # The following imports take seconds; Ctrl-C ends them without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import tyro

@@ -1,4 +1,4 @@
-"""ECENet, how it sees, and a page to look at both."""
+"""ECENet for semantic segmentation, tools to analyse it, and an app to explore it."""
 
 import importlib
 import os
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from ecenet.model.edits import HeadEdits
 
 __version__ = "0.2.0"
-"""The only place that says it: pyproject.toml, the page's footer, /health and the log read it here."""
+"""The single source of the version; pyproject.toml, the page's footer, /health and the log read it."""
 
-# Torch's threads spin for about a millisecond when they wait for each other. Beside another busy process every wait
-# then costs a turn of the scheduler: on two cores a training and predictions slowed each other down 8 and 57 times,
-# with this not even twice. A process alone loses at most a twentieth. libgomp reads it once, as torch is loaded.
+# Torch's threads spin for about a millisecond while they wait for each other. Beside another busy process, each wait
+# then costs a time slice of the scheduler: on two cores, a training and predictions slowed each other down 8 and 57
+# times; with this setting, less than twice. A single process loses at most 5 %. libgomp reads it once, when torch
+# loads.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
@@ -31,7 +32,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names on first use, so that `ecenet --help` does not wait for PyTorch."""
+    """Import public names on first use, so that `ecenet --help` does not wait for PyTorch."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line: `python -m ecenet predict | evaluate | embed | train | recipes | runs | ship | …`, and
+"""The command line: `python -m ecenet predict | evaluate | embed | train | recipes | runs | ship | push | …`, and
 `python -m ecenet --version`."""
 
 import io
@@ -11,9 +11,10 @@ from ecenet.cli.benchmarks import Benchmark, BenchmarkPage, BenchmarkPeers, Benc
 from ecenet.cli.convert import Convert
 from ecenet.cli.core import App, Embed, Evaluate, Recipes, Runs, Ship
 from ecenet.cli.data import Data
+from ecenet.cli.hub import Push
 from ecenet.cli.labels import Calibrate, Map, Relabel
 from ecenet.cli.predict import Predict
-from ecenet.cli.studies import Ablate, Compare, Consistency, Fewshot, Knockout
+from ecenet.cli.studies import Ablate, Compare, Consistency, Faithfulness, Fewshot, Knockout
 from ecenet.common.errors import UserError
 from ecenet.common.version import version_line
 from ecenet.training.command import Train
@@ -28,6 +29,7 @@ Command = (
     | Recipes
     | Runs
     | Ship
+    | Push
     | Compare
     | Ablate
     | Benchmark
@@ -36,6 +38,7 @@ Command = (
     | BenchmarkPeers
     | BenchmarkPage
     | Consistency
+    | Faithfulness
     | Fewshot
     | Knockout
     | Convert
@@ -47,27 +50,27 @@ Command = (
 
 
 def program_name() -> str:
-    """As it was called: `ecenet` where the package is installed, else `python -m ecenet`."""
+    """Return the name for usage lines: `ecenet` for the installed command, else `python -m ecenet`."""
     return "ecenet" if Path(sys.argv[0]).stem == "ecenet" else "python -m ecenet"
 
 
 def parse_command(arguments: list[str]) -> Command:
-    """Turn command-line words into a command, whose `run` has not been called. Exits for options that do not exist.
+    """Parse the arguments of the command line to a command, without running it. Exits if an option does not exist.
 
     Raises:
-        UserError: there is no such preset, or an option's value cannot be used.
+        UserError: the preset does not exist, or the value of an option is invalid.
     """
     return tyro.cli(Command, prog=program_name(), description=__doc__, args=with_preset(arguments))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. Returns its exit code: 0, or 2 for input that cannot be used."""
+    """Run a command. Returns its exit code: 0, 2 for invalid input, or 130 after Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments == ["--version"]:
         print(version_line())
         return 0
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # In a log file, too, each line is there at once, and in its place among those of standard error.
+        # So that lines reach a log file immediately and in order with those of standard error.
         sys.stdout.reconfigure(line_buffering=True)
     try:
         command = parse_command(arguments)

@@ -1,4 +1,4 @@
-"""What becomes of an event that fails: a sentence for the visitor, a line in the log for whoever runs the app."""
+"""Handling of failed events: a message for the visitor, and a line in the log for the operator of the app."""
 
 import logging
 import secrets
@@ -14,18 +14,20 @@ from ecenet.common.logs import log_event, origin
 
 _logger = logging.getLogger(__name__)
 SORRY = (
-    "Something went wrong on our side (reference {reference}); your photos are still here, try again, and tell whoever "
-    "runs this page the reference if it stays."
+    "Something went wrong on the server (reference {reference}). Your photos are still here. Try again; if the error "
+    "persists, report the reference to the operator of this page."
 )
 
 
 @contextmanager
 def reported(event: str) -> Iterator[None]:
-    """Refusals pass and leave their code in the log, since their sentence may quote a visitor; whatever else goes
-    wrong becomes one polite sentence, whose reference the log has, too.
+    """Log the errors of an event.
+
+    A `gr.Error` is raised again, and only its code is logged, since its message may quote a visitor's input. Any other
+    exception is logged with a reference number and becomes a `gr.Error` that states the number.
 
     Args:
-        event: name of the function that it calls.
+        event: name of the event's function.
     """
     start = time.perf_counter()
     try:
@@ -43,13 +45,14 @@ def reported(event: str) -> Iterator[None]:
 
 
 def full_name(function: Any) -> str:
-    """Of what a decorator or `partial` wraps, such as `ecenet.app.sidebar.photos.build.add`."""
+    """Return the name of the function inside decorators and `partial`, such as
+    `ecenet.app.sidebar.photos.build.add`."""
     while inner := getattr(function, "__wrapped__", None) or getattr(function, "func", None):
         function = inner
     return f"{function.__module__}.{function.__qualname__}".replace(".<locals>", "")
 
 
 def log_refusal(event: str, error: BaseException) -> None:
-    """That something a visitor sent was refused: by what and for what kind of mistake, not what it was."""
+    """Log that an input was rejected: by which function and with which error code, but not the input."""
     code: dict[str, Any] = {"code": error.code} if isinstance(error, UserError) else {}
     log_event(_logger, "refused", during=event, kind=type(error).__name__, **code, where=origin(error))

@@ -1,4 +1,4 @@
-"""Errors that a user is meant to read become toasts."""
+"""User errors become toasts."""
 
 import functools
 from collections.abc import Callable
@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 
 def show_errors(function: Callable[P, T]) -> Callable[P, T]:
-    """Turn a `UserError`, and a lack of memory, into a toast; what the event would have changed stays as it was."""
+    """Decorate an event's function so that a `UserError`, or a lack of memory, is shown as a toast. The event then
+    changes nothing."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:

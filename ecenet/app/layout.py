@@ -1,4 +1,4 @@
-"""The page: what stands where. Each tab, panel and endpoint is built by a module of its own."""
+"""The layout of the page. Each tab, panel and endpoint is built by a module of its own."""
 
 from pathlib import Path
 
@@ -20,16 +20,16 @@ from ecenet.app.tabs.what_if import tab as what_if
 from ecenet.common.version import version_line
 
 INTRODUCTION = """# ECENet Explorer
-Upload a photo and see how [ECENet](https://arxiv.org/abs/2308.12894) segments it: a coarse mask becomes one **explicit
-embedding for each class**, and masks and embeddings refine each other from stage to stage."""
-FOOTER = "{version} · [the paper](https://arxiv.org/abs/2308.12894) · press ? for the list of keys"
+Upload a photo and see how [ECENet](https://arxiv.org/abs/2308.12894) segments it: a coarse mask is turned into one
+**explicit embedding per class**, and masks and embeddings refine each other from stage to stage."""
+FOOTER = "{version} · [paper](https://arxiv.org/abs/2308.12894) · press ? for keyboard shortcuts"
 
 
 def build_app(registry: ModelRegistry, *, umap: UmapWorker, runs: Path | None) -> Page:
-    """The page: model and photos on the left, one tab a question on the right.
+    """Build the page: model and photos on the left, tabs on the right.
 
     Args:
-        runs: folder of the runs that the Train tab starts and shows; None switches the tab off.
+        runs: folder of the runs of the Train tab; None disables the tab.
     """
     with Page(
         private=runs is not None,

@@ -1,4 +1,4 @@
-"""Start the app: options in, a page that is served until somebody ends it."""
+"""Start the app."""
 
 import contextlib
 import logging
@@ -22,13 +22,13 @@ _logger = logging.getLogger(__name__)
 
 
 def start(options: Options) -> None:
-    """Serve the page; Ctrl-C, SIGTERM and a closed terminal end the process with code 0."""
+    """Serve the page until Ctrl-C, SIGTERM or a closed terminal ends the process with exit code 0."""
     with stop_on_signal():
         serve_app(options)
 
 
 def serve_app(options: Options) -> None:
-    """Serve the page until somebody ends the app; with code 2 where the options cannot be used."""
+    """Serve the page until the app is stopped; exit with code 2 if the options are invalid."""
     try:
         options.check()
         limits = Limits(options.max_megabytes, options.max_pixels, options.max_photos)
@@ -42,7 +42,9 @@ def serve_app(options: Options) -> None:
     public = is_public(options, os.environ)
     host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     if not public and host not in ("127.0.0.1", "localhost", "::1"):
-        print(f"Whoever reaches {host} can train here and read this machine's folders; --public switches that off.")
+        print(
+            f"Everyone who can reach {host} can train here and read this machine's folders; use --public to prevent it."
+        )
     with own_files(), contextlib.closing(UmapWorker()) as umap:
         page = build_app(registry, umap=umap, runs=None if public else options.runs)
         health = Health(predictor, umap=umap)

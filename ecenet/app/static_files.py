@@ -1,4 +1,4 @@
-"""Scripts, styles and pictures of the page, which are installed with the package."""
+"""Scripts, styles and pictures of the page, installed with the package."""
 
 from pathlib import Path
 
@@ -6,5 +6,5 @@ STATIC = Path(__file__).parent / "static"
 
 
 def read_static(name: str) -> str:
-    """Text of a script or style."""
+    """Return the text of a script or style sheet."""
     return (STATIC / name).read_text(encoding="utf-8")

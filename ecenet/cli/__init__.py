@@ -1,2 +1,2 @@
-"""The commands of `ecenet`, but for `train`, which is `ecenet/training/command.py`. Their fields are the options; what
-they print and write comes from functions of the library."""
+"""The commands of `ecenet` except `train`, which is in `ecenet/training/command.py`. Each command is a dataclass whose
+fields are the options; the library does the work."""

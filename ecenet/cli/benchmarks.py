@@ -1,4 +1,4 @@
-"""Commands that time: one model, what the app draws, trainings, and ECENet beside other networks."""
+"""Benchmark commands: a single model, the app's views, training, and ECENet compared with other networks."""
 
 import json
 from dataclasses import dataclass, field
@@ -16,14 +16,11 @@ from ecenet.training.config import HALF, Precision, TrainConfig
 
 @dataclass(frozen=True)
 class BenchmarkPeers:
-    """Time ECENet, other networks and their bare backbones in interleaved rounds; random weights, figures of one run.
-
-    Not a part of `benchmark`, which times one model with its weights: the two have no option in common but rounds.
-    """
+    """Time ECENet, other networks and their backbones in interleaved rounds, with random weights."""
 
     options: tyro.conf.OmitArgPrefixes[PeerOptions] = field(default_factory=PeerOptions)
     json: Path | None = None
-    """File to write the figures to; a Markdown table of them is printed as well."""
+    """File for the figures; a Markdown table is printed as well."""
 
     def run(self) -> None:
         from ecenet.studies.benchmarks.peers import benchmark_peers
@@ -37,16 +34,18 @@ class BenchmarkPeers:
 
 @dataclass(frozen=True)
 class BenchmarkPage:
-    """Make the tables of a page anew from the figures that lie beside it."""
+    """Update the tables of a page from the files of figures beside it."""
 
     page: tyro.conf.Positional[Path] = Path("benchmarks/README.md")
-    """Markdown with a place for each file of figures."""
+    """Markdown page with a placeholder for each file of figures."""
 
     def run(self) -> None:
         from ecenet.studies.benchmarks.report import filled_page
 
         if not self.page.is_file():
-            raise UserError("file-missing", f"Expected a page to fill, but there is no file {self.page}; name one.")
+            raise UserError(
+                "file-missing", f"Expected a Markdown page, but there is no file {self.page}; check the path."
+            )
         folder = self.page.resolve().parent
         write_text(self.page, filled_page(self.page.read_text(encoding="utf-8"), folder))
         print(f"Wrote {self.page}")
@@ -54,17 +53,17 @@ class BenchmarkPage:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Time one model in interleaved rounds; figures are medians and ratios of one run."""
+    """Time one model in interleaved rounds; reports medians and ratios."""
 
     weights: str | None = None
-    """Name of shipped weights, a folder, or a Hub id; random weights without it."""
+    """Name of included weights, a folder, or a Hub id; random weights by default."""
     width: int = 480
     height: int = 360
     rounds: int = 30
     precision: Precision = "auto"
-    """`auto` is bf16 where the machine computes it natively."""
+    """`auto` is bf16 if the hardware supports it natively."""
     json: Path | None = None
-    """File to write the figures to; they are printed as well."""
+    """File for the figures; they are printed as well."""
 
     def run(self) -> None:
         from ecenet.studies.benchmarks.single import benchmark
@@ -83,10 +82,10 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class BenchmarkViews:
-    """Time what the app draws after a click, and UMAP, and tell how much a full session holds."""
+    """Time the app's views after a click, and UMAP, and report the memory of a full session."""
 
     weights: str = DEFAULT_WEIGHTS
-    """Name of shipped weights, a folder, or a Hub id."""
+    """Name of included weights, a folder, or a Hub id."""
     rounds: int = 20
 
     def run(self) -> None:
@@ -97,7 +96,8 @@ class BenchmarkViews:
 
 @dataclass(frozen=True)
 class BenchmarkTraining:
-    """Time training: real data against one repeated batch, two processes against one; takes the options of `train`."""
+    """Time training: real data against one repeated batch, and two processes against one. Takes the options of
+    `train`."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
 

@@ -1,4 +1,4 @@
-"""The command that makes a checkpoint of somebody else's; made as those in `core.py`."""
+"""The command `convert`, for published checkpoints."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,32 +15,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Convert:
-    """Turn a checkpoint that other authors published into a folder that --weights and the app open."""
+    """Convert a checkpoint published by other authors to a weights folder."""
 
     kind: tyro.conf.Positional[Literal["segvit", "ecenet"]]
-    """Whose: the plain SegViT of github.com/zbwxp/SegVit, or ECENet as its authors released it."""
+    """Kind of checkpoint: plain SegViT of github.com/zbwxp/SegVit, or ECENet as released by its authors."""
     file: tyro.conf.Positional[Path]
-    """Their .pth file, or for ecenet a .safetensors. Only tensors and plain values are read from it."""
+    """The .pth file, or .safetensors for ecenet. Only tensors and plain values are read."""
     out: tyro.conf.Positional[Path]
-    """Folder of the checkpoint."""
+    """Folder of the converted weights."""
     classes: Path | None = None
-    """classes.json with their names, where neither the file tells them nor ADE20K, PASCAL-Context or COCO-Stuff has so
-    many."""
+    """classes.json with the class names. Needed if the file does not contain them and their number is not that of
+    ADE20K, PASCAL-Context or COCO-Stuff."""
     out_indices: tuple[int, ...] | None = None
-    """Blocks of the ViT that make stages; as the file says, else as the authors have them. For ecenet, timm's feature
-    indices."""
+    """Blocks of the ViT that are the stages; by default those in the file, or else the authors'. For ecenet, timm's
+    feature indices."""
     num_heads: int | None = None
-    """Of the head's attention; as the file says, else as the authors have them. For ecenet the tensors tell."""
+    """Number of attention heads; by default that in the file, or else the authors'. Not for ecenet, where the tensors
+    determine it."""
     backbone: str | None = None
-    """For ecenet: timm's name of it; Swin-B as the authors have it by default."""
+    """For ecenet: timm name of the backbone; by default the authors' Swin-B."""
     backbone_weights: Path | None = None
-    """For ecenet: safetensors file of the backbone, where theirs holds the head alone."""
+    """For ecenet: safetensors file of the backbone, if the checkpoint contains the head only."""
     image_mean: tuple[float, float, float] | None = None
-    """Of RGB values in 0 … 1; as the file says, else 0.5. For ecenet, else ImageNet's."""
+    """Mean of RGB values in 0 … 1; by default that in the file, or else 0.5 (ImageNet's for ecenet)."""
     image_std: tuple[float, float, float] | None = None
-    """As `image_mean`."""
+    """Standard deviation, see `image_mean`."""
     half: bool = False
-    """As fp16: half the size."""
+    """Save weights as fp16, half the size."""
 
     def run(self) -> None:
         make_folder(self.out)
@@ -55,7 +56,7 @@ class Convert:
         if self.backbone is not None or self.backbone_weights is not None:
             raise UserError(
                 "conflicting-options",
-                "Expected --backbone and --backbone-weights for ecenet only, got segvit; leave them out.",
+                "Expected --backbone and --backbone-weights for ecenet only, got segvit; remove them.",
             )
         converted = convert_segvit(
             self.file,
@@ -69,7 +70,7 @@ class Convert:
         )
         print(f"Wrote SegViT {self._described(converted.model)}")
         if converted.unused:
-            print(f"No prediction needs: {', '.join(converted.unused)}")
+            print(f"Tensors not needed for prediction: {', '.join(converted.unused)}")
 
     def _run_ecenet(self) -> None:
         from ecenet.inference.convert.release import convert_release
@@ -77,7 +78,7 @@ class Convert:
         if self.num_heads is not None:
             raise UserError(
                 "conflicting-options",
-                "Expected --num-heads for segvit only, got ecenet, whose tensors tell it; leave it out.",
+                "Expected --num-heads for segvit only, got ecenet, whose tensors determine it; remove it.",
             )
         model = convert_release(
             self.file,

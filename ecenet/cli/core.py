@@ -1,4 +1,4 @@
-"""One dataclass a command; its fields are the options, `run` calls the library."""
+"""The main commands. Each is a dataclass whose fields are the options and whose `run` calls the library."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class App:
-    """Serve the explorer, as `python app.py` does."""
+    """Serve the app, like `python app.py`."""
 
     options: tyro.conf.OmitArgPrefixes[Options] = field(default_factory=Options)
 
@@ -33,38 +33,38 @@ class App:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score weights on a labelled folder."""
+    """Evaluate weights on a labelled data set."""
 
     data: Path
     """Folder of the data set."""
     layout: Layout = "folder"
-    """How the data lies there: `images/<split>`, `masks/<split>` and `classes.json`, or as its publisher has it."""
+    """Layout of the data: `images/<split>`, `masks/<split>` and `classes.json`, or that of a published data set."""
     weights: str = DEFAULT_WEIGHTS
-    """Name of shipped weights, a folder, or a Hub id."""
+    """Name of included weights, a folder, or a Hub id."""
     split: str = "val"
     classes: int | None = None
-    """Restrict the means to the first so many classes."""
+    """Compute the means over the first N classes only."""
     limit: int | None = None
-    """Look at so many images only, evenly spread."""
+    """Use at most N images, evenly spread."""
     image_size: int | None = None
-    """Longest side in pixels that the network sees; the weights' own by default."""
+    """Longest side in pixels of the network's input; by default that of the weights."""
     scales: tuple[float, ...] = (1.0,)
-    """Average the probabilities of the image at these multiples of that size."""
+    """Test-time augmentation: average the probabilities at these multiples of the image size."""
     flip: bool = False
-    """Average with the mirrored image as well."""
+    """Test-time augmentation: also average with the mirrored image."""
     window: int | None = None
-    """Side in pixels of windows that slide over the image and overlap by half; the whole image at once without it."""
+    """Side in pixels of sliding windows, which overlap by half; by default the whole image is used at once."""
     precision: Precision = "auto"
-    """`auto` is bf16 where the machine computes it natively."""
+    """`auto` is bf16 if the hardware supports it natively."""
     boundary: bool = False
-    """Measure Boundary IoU, too; it takes its time."""
+    """Also measure Boundary IoU, which takes longer."""
     embeddings: bool = True
-    """Measure whether class embeddings keep their class at every stage, across photos, and what they tell of their
-    masks' area and position; not where looks are averaged."""
+    """Measure how well the embeddings of each stage separate the classes across photos, and how well they predict area
+    and position of their masks. Not available with test-time augmentation."""
     map: Path | None = None
-    """Where the data's classes are others than the weights': a file such as the command `map` proposes."""
+    """Class map if the data has other classes than the weights; the command `map` proposes one."""
     json: Path | None = None
-    """File to write the scores to; they are printed without it."""
+    """File for the scores; printed by default."""
 
     def run(self) -> None:
         from ecenet.common.distributed import shared_work
@@ -74,7 +74,7 @@ class Evaluate:
         from ecenet.evaluation.tta import Averaging
         from ecenet.inference.predictor import Predictor
 
-        with shared_work() as state:  # before the predictor, whose device it chooses
+        with shared_work() as state:  # before the predictor, since it selects the device
             data = read_data(self.data, self.split, layout=self.layout)
             predictor = Predictor.from_weights(self.weights, image_size=self.image_size, half=HALF[self.precision])
             result = evaluate(
@@ -90,7 +90,7 @@ class Evaluate:
         if not state.is_main_process:
             return
         for doubt in result.doubts(self.split):
-            print(f"Note: {doubt}", file=sys.stderr)  # beside the scores, which may be on their way into a file
+            print(f"Note: {doubt}", file=sys.stderr)  # on stderr, as the scores may be piped to a file
         scores = json.dumps(result.to_json(), indent=1)
         if self.json is None:
             print(scores)
@@ -103,7 +103,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Recipes:
-    """List the presets of `train`, with what to expect of each."""
+    """List the presets of `train` with their expected results."""
 
     def run(self) -> None:
         from ecenet.training.presets import recipes_table
@@ -113,10 +113,10 @@ class Recipes:
 
 @dataclass(frozen=True)
 class Runs:
-    """List training runs, the newest first."""
+    """List training runs, newest first."""
 
     folder: tyro.conf.Positional[Path] = Path("runs")
-    """Where to look."""
+    """Folder of the runs."""
 
     def run(self) -> None:
         from ecenet.training.run_folder import list_runs, runs_table
@@ -127,30 +127,33 @@ class Runs:
 
 @dataclass(frozen=True)
 class Ship:
-    """Turn a finished run into a checkpoint to share: fp16, with the scores of just these weights in its config."""
+    """Convert a finished run to a checkpoint to share, in fp16 and with its measured scores in the config."""
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
-    """Finished runs, or weights; several that began from the same ones are averaged."""
+    """Finished runs or weights folders. Several are averaged; they must have been trained from the same weights."""
     out: Path
     """Folder of the checkpoint."""
     data: Path
-    """Folder to measure on."""
+    """Folder of the data set to evaluate on."""
     layout: Layout = "folder"
-    """How the data lies there."""
+    """Layout of the data."""
     split: str = "val"
     classes: int | None = None
-    """Also state the mean over the first so many classes."""
+    """Also report the mean over the first N classes."""
     image_size: int | None = None
-    """Longest side in pixels to predict at, instead of the one trained around."""
+    """Longest side in pixels of the network's input; by default that of the training."""
     map: Path | None = None
-    """Where the data's classes are others than the weights': a file such as the command `map` proposes."""
+    """Class map if the data has other classes than the weights; the command `map` proposes one."""
     which: Literal["best", "model", "both"] = "best"
-    """Of a run: weights of the best validation, of the last step, or the mean of both."""
+    """Weights of a run: those of the best validation, of the last step, or the mean of both."""
     license: str | None = None
-    """Of the weights, for their model card, such as cc-by-4.0."""
+    """Licence of the weights for their model card, such as cc-by-4.0."""
+    push: str | None = None
+    """Repository owner/name of the Hugging Face Hub to upload the checkpoint to, as the command `push` does later."""
 
     def run(self) -> None:
         from ecenet.data.layouts.read import read_data
+        from ecenet.training.shipping.hub import push_checkpoint
         from ecenet.training.shipping.model_card import figures_table
         from ecenet.training.shipping.publish import ship, weights_in
 
@@ -168,30 +171,32 @@ class Ship:
             licence=self.license,
         )
         print(figures_table(figures))
+        if self.push is not None:
+            print(push_checkpoint(self.out, self.push))
 
 
 @dataclass(frozen=True)
 class Embed:
-    """Write every class embedding of a labelled split, and how its mask fared, to one Parquet file."""
+    """Write all class embeddings of a labelled split, with the scores of their masks, to a Parquet file (a bank)."""
 
     data: Path
     """Folder of the data set."""
     out: Path
-    """The file, .parquet."""
+    """Output file, .parquet."""
     weights: str = DEFAULT_WEIGHTS
-    """Name of shipped weights, a folder, or a Hub id."""
+    """Name of included weights, a folder, or a Hub id."""
     layout: Layout = "folder"
-    """How the data lies there."""
+    """Layout of the data."""
     split: str = "val"
     limit: int | None = None
-    """Look at so many images only, evenly spread."""
+    """Use at most N images, evenly spread."""
     half: bool = False
-    """Embeddings as fp16: half the size."""
+    """Save embeddings as fp16, half the size."""
     anonymous: bool = False
-    """Number the images instead of naming their files."""
+    """Number the images instead of storing their file names."""
     map: Path | None = None
-    """Where the data's classes are others than the weights': a file such as the command `map` proposes. The bank then
-    holds the data's classes: the Evaluate tab shows it, and nothing else takes it."""
+    """Class map if the data has other classes than the weights; the command `map` proposes one. A bank with the data's
+    classes can be opened in the Evaluate tab only."""
 
     def run(self) -> None:
         from ecenet.common.distributed import shared_work
@@ -201,7 +206,7 @@ class Embed:
         from ecenet.evaluation.embedding_quality import quality_table
         from ecenet.inference.predictor import Predictor
 
-        with shared_work() as state:  # before the predictor, whose device it chooses
+        with shared_work() as state:  # before the predictor, since it selects the device
             data = read_data(self.data, self.split, layout=self.layout)
             make_folder(self.out.parent)
             predictor = Predictor.from_weights(self.weights)
@@ -214,10 +219,10 @@ class Embed:
 
 
 def class_map_of(path: Path | None, weights_names: list[str], data: "LabelledSplit") -> "ClassMap | None":
-    """The map that a file holds; None without a file.
+    """Read a class map; returns None without a file.
 
     Raises:
-        UserError: the file is none, or does not fit the weights or the data.
+        UserError: the file is not a class map, or does not fit the weights or the data.
     """
     from ecenet.evaluation.class_map import read_class_map
 
@@ -227,21 +232,21 @@ def class_map_of(path: Path | None, weights_names: list[str], data: "LabelledSpl
 
 
 def make_folder(folder: Path) -> None:
-    """Create it with its parents.
+    """Create a folder and its parents.
 
     Raises:
-        UserError: it cannot be written to.
+        UserError: the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             "not-writable",
-            f"Expected a folder to write to, but {folder} cannot be one ({error.strerror}); choose another path.",
+            f"Expected a writable folder, but {folder} cannot be created ({error.strerror}); choose another path.",
         ) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, and the folders above it where they are missing."""
+    """Write a file, and create its folder if necessary."""
     make_folder(path.parent)
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""Commands about labelled photos: `data check` looks at them, `data prepare` writes them in the folder layout."""
+"""Commands for labelled photos: `data check` inspects them, `data prepare` converts them to the folder layout."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +12,11 @@ from ecenet.data.prepare.options import PrepareOptions
 
 @dataclass(frozen=True)
 class Check:
-    """Say what labelled photos lie in a folder, in whatever form, what training would refuse, and what to run next.
-    Nothing is written."""
+    """Inspect labelled photos in any supported format: report what was found, what training would reject, and which
+    command to run next. Nothing is written."""
 
     folder: tyro.conf.Positional[Path]
-    """Of the photos and their labels, or `hf:USER/NAME` on the Hugging Face Hub."""
+    """Folder of photos and labels, or `hf:USER/NAME` on the Hugging Face Hub."""
     options: tyro.conf.OmitArgPrefixes[PrepareOptions] = field(default_factory=PrepareOptions)
 
     def run(self) -> None:
@@ -27,14 +27,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Write labelled photos of any known form in the folder layout, which `train` takes. The originals stay as they
-    are; the same command continues an interrupted one."""
+    """Convert labelled photos in any supported format to the folder layout for `train`. The originals are not changed.
+    Running the same command again resumes an interrupted conversion."""
 
     source: tyro.conf.Positional[Path]
     """Folder of photos with mask files, COCO, LabelMe, CVAT or Label Studio exports, or YOLO polygons; or
     `hf:USER/NAME` or `hf:USER/NAME:SPLIT` on the Hugging Face Hub."""
     out: Path
-    """Folder to write to; `overview.jpg` in it shows some photos under their masks."""
+    """Output folder. Its `overview.jpg` shows some photos under their masks."""
     options: tyro.conf.OmitArgPrefixes[PrepareOptions] = field(default_factory=PrepareOptions)
 
     def run(self) -> None:
@@ -49,7 +49,7 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Data:
-    """Look at labelled photos of your own (`data check`), or write them as training takes them (`data prepare`)."""
+    """Inspect your own labelled photos (`data check`), or convert them for training (`data prepare`)."""
 
     action: tyro.conf.OmitSubcommandPrefixes[
         Annotated[Check, tyro.conf.subcommand("check")] | Annotated[Prepare, tyro.conf.subcommand("prepare")]

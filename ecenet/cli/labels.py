@@ -1,4 +1,5 @@
-"""Commands about labels: class maps between label spaces, calibrated confidences, labels for what has none."""
+"""Commands for labels: class maps between data sets, calibration of confidences, and relabelling of unlabelled
+pixels."""
 
 import json
 import sys
@@ -13,17 +14,17 @@ from ecenet.data.layouts.read import Layout
 
 @dataclass(frozen=True)
 class Map:
-    """Propose which class of a data set each class of the weights counts as, for `evaluate --map`."""
+    """Propose a class map from the classes of the weights to those of a data set, for `evaluate --map`."""
 
     weights: tyro.conf.Positional[str]
-    """Name of shipped weights, a folder, or a Hub id."""
+    """Name of included weights, a folder, or a Hub id."""
     data: tyro.conf.Positional[Path]
     """Folder of the data set."""
     layout: Layout = "folder"
-    """How the data lies there."""
+    """Layout of the data."""
     split: str = "val"
     out: Path | None = None
-    """File to write the map to; it is printed without it. Read and correct it: names can mislead."""
+    """File for the map; printed by default. Review and correct it, since equal names can mean different things."""
 
     def run(self) -> None:
         from ecenet.data.layouts.read import read_data
@@ -38,7 +39,7 @@ class Map:
         else:
             write_text(self.out, text)
             print(f"Wrote {self.out}")
-        # Beside the map, which may be on its way into a file.
+        # On stderr, as the map may be piped to a file.
         for whose, names in (("weights", proposal.unmatched_weights), ("data", proposal.unmatched_data)):
             if names:
                 print(f"No match for these classes of the {whose}: {', '.join(names)}", file=sys.stderr)
@@ -46,24 +47,24 @@ class Map:
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Fit the temperature at which confidences say how often they are right, and find the confidence below which the
-    page calls answers unsure: where they are more likely wrong than right. Writes both into the weights' config."""
+    """Fit the temperature that calibrates the confidences, and find the threshold below which pixels are more likely
+    wrong than correct, which the app marks as unsure. Both are written to the weights' config."""
 
     data: Path
-    """Folder of the data set, of photos that the weights were not trained on."""
+    """Folder of the data set, with photos that the weights were not trained on."""
     weights: str
-    """Name of shipped weights, or a folder."""
+    """Name of included weights, or a folder."""
     layout: Layout = "folder"
-    """How the data lies there."""
+    """Layout of the data."""
     split: str = "val"
     limit: int | None = None
-    """Look at so many images only, evenly spread."""
+    """Use at most N images, evenly spread."""
     map: Path | None = None
-    """Where the data's classes are others than the weights': a file such as the command `map` proposes."""
+    """Class map if the data has other classes than the weights; the command `map` proposes one."""
     dry_run: bool = False
-    """Tell both and write nothing."""
+    """Print the results without writing them."""
     json: Path | None = None
-    """File to write the figures to; they are printed as well."""
+    """File for the figures; they are printed as well."""
 
     def run(self) -> None:
         from ecenet.data.layouts.read import read_data
@@ -81,29 +82,29 @@ class Calibrate:
         if not self.dry_run:
             path = write_calibration(self.weights, found.temperature, unsure_below=found.unsure_below)
             print(
-                f"Wrote them to {path}. Banks and warnings that were made with other confidences are not these "
-                "weights' any more: run `embed` and `consistency` again."
+                f"Wrote them to {path}. Banks and warnings made with the previous confidences no longer match these "
+                "weights: run `embed` and `consistency` again."
             )
 
 
 @dataclass(frozen=True)
 class Relabel:
-    """Label what masks leave unlabelled by weights that were trained on the rest, for a second round of training."""
+    """Label unlabelled pixels by the predictions of weights, for a second round of training."""
 
     data: Path
     """Folder of the data set, in the folder layout. It is not changed."""
     weights: str
-    """Name of shipped weights, a folder, or a Hub id: of the first round, with the data's classes."""
+    """Weights of the first round, with the data's classes: a name, a folder, or a Hub id."""
     out: Path
-    """Folder for the new masks, with links to the images and the other splits. The same command continues an
-    interrupted one."""
+    """Output folder for the new masks, with links to the images and the other splits. Running the same command again
+    resumes it."""
     split: str = "train"
     classes: tuple[str, ...] = ()
-    """Choose among these classes only: those that unlabelled regions can hold. All by default."""
+    """Classes that unlabelled regions may contain; all by default."""
     files: str = "*"
-    """Pattern of the names of the image files whose masks change; the others are copied."""
+    """Pattern of the file names of images whose masks are changed; other masks are copied."""
     min_probability: float = 0.35
-    """Of the chosen class among --classes; less sure pixels stay unlabelled."""
+    """Minimum probability of the chosen class among --classes; other pixels stay unlabelled."""
 
     def run(self) -> None:
         from ecenet.data.layouts.folder import read_folder

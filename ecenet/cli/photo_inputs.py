@@ -1,4 +1,4 @@
-"""What may stand for photos on the command line: files, folders, patterns and `-` for standard input."""
+"""Photo arguments of the command line: files, folders, patterns and `-` for standard input."""
 
 import glob
 import sys
@@ -13,28 +13,28 @@ SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".gif", ".tif", ".tiff", ".bmp",
     ".jxl",
 )  # fmt: skip
-"""Of the files in a folder that are taken for photos."""
+"""Suffixes of photos in a folder."""
 STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True)
 class PhotoInput:
-    """One photo, or an argument that stands for none."""
+    """A photo, or an argument without photos."""
 
     given: str
-    """As it was named, or as it was found in the folder or by the pattern that was."""
+    """The argument, or the path found in its folder or by its pattern."""
     problem: UserError | None = None
 
     @property
     def path(self) -> Path:
-        """From which a name for its results is made."""
+        """Return the path from which the name of the results is made."""
         return Path("stdin" if self.given == STANDARD_INPUT else self.given)
 
     def source(self) -> ImageFile:
-        """What `load_image` takes; standard input is read to its end.
+        """Return an argument for `load_image`; standard input is read to its end.
 
         Raises:
-            UserError: the argument stands for no photo.
+            UserError: there is no photo.
         """
         if self.problem is not None:
             raise self.problem
@@ -42,8 +42,8 @@ class PhotoInput:
 
 
 def photo_inputs(arguments: Sequence[str]) -> list[PhotoInput]:
-    """One for each photo: those of a folder and those that fit a pattern, by name. A file that has the very name is no
-    pattern."""
+    """Return the photos of the arguments: those in a folder, and those that match a pattern, sorted by name. An
+    existing file is not treated as a pattern."""
     return [photo for argument in arguments for photo in _photos(argument)]
 
 
@@ -51,10 +51,10 @@ def _photos(argument: str) -> list[PhotoInput]:
     path = Path(argument)
     if argument != STANDARD_INPUT and path.is_dir():
         found = sorted(str(one) for one in path.iterdir() if one.suffix.lower() in SUFFIXES and one.is_file())
-        what = "a folder with photos, but no file in {} is called like one"
+        what = "a folder with photos, but {} contains none"
     elif argument != STANDARD_INPUT and glob.has_magic(argument) and not path.exists():
         found = sorted(one for one in glob.glob(argument, recursive=True) if Path(one).is_file())
-        what = "a pattern that fits photos, but no file fits {}"
+        what = "a pattern that matches photos, but no file matches {}"
     else:
         return [PhotoInput(argument)]
     if not found:

@@ -25,20 +25,20 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class Predict:
-    """Segment photos and write what every stage saw."""
+    """Segment photos and write the results of every stage."""
 
     images: tyro.conf.Positional[tuple[str, ...]]
     """Photos to segment: files, folders, patterns such as '*.jpg', or - for standard input."""
     out: Path
-    """Folder to write to; each photo gets a folder of its own in it."""
+    """Output folder, in which each photo gets a folder."""
     weights: str = DEFAULT_WEIGHTS
-    """Name of shipped weights, a folder, or a Hub id."""
+    """Name of included weights, a folder, or a Hub id."""
     opacity: float = 0.6
-    """Of the class colours in the overlay, 0 … 1."""
+    """Opacity of the class colours in the overlay, 0 … 1."""
     min_confidence: float = 0.0
-    """Confidence, 0 … 1, below which a pixel has no class: 255 in the masks, grey in the overlays."""
+    """Pixels below this confidence, 0 … 1, get no class: 255 in the masks, grey in the overlays."""
     overwrite: bool = False
-    """Replace results of the same names that are there already."""
+    """Replace existing results of the same names."""
 
     def run(self) -> None:
         from ecenet.inference.export import unique_names
@@ -46,7 +46,7 @@ class Predict:
 
         if not self.images:
             raise UserError(
-                "missing-value", "Expected at least one photo, got none; name image files after the command."
+                "missing-value", "Expected at least one photo, got none; give image files after the command."
             )
         if not 0 <= self.opacity <= 1:
             raise UserError(
@@ -70,7 +70,7 @@ class Predict:
             try:
                 summaries.append({"file": photo.given, **self._predict(photo, self.out / name, predictor)})
             except UserError as error:
-                # One bad photo must not cost the others their results.
+                # One bad photo must not stop the others.
                 message = str(error) if photo.given in str(error) else f"{photo.given}: {error}"
                 summaries.append({"file": photo.given, "error": str(error)})
                 errors.append(message)
@@ -81,7 +81,7 @@ class Predict:
                 partial.write_text(json.dumps({"weights": self.weights, "images": summaries}, indent=1))
         except OSError as error:
             errors.append(
-                f"Expected to write {self.out / SUMMARY}, but the disk refused ({error.strerror}); make room."
+                f"Expected to write {self.out / SUMMARY}, but writing failed ({error.strerror}); free disk space."
             )
         written = sum("error" not in one for one in summaries)
         print(f"Wrote {written} of {len(photos)} photos to {self.out}")
@@ -89,11 +89,11 @@ class Predict:
             raise UserError("several-problems", "\n".join(errors))
 
     def _predict(self, photo: PhotoInput, folder: Path, predictor: "Predictor") -> dict[str, object]:
-        """One photo's results as files.
+        """Segment one photo and write its results.
 
         Raises:
-            UserError: it is no usable image, or the disk refuses to write; the folder is then gone again, unless it was
-                there before.
+            UserError: it is not a usable image, or writing failed. In that case the folder is deleted, unless it
+                existed before.
         """
         from ecenet.data.images import load_image
         from ecenet.inference.export import export_prediction
@@ -112,8 +112,9 @@ class Predict:
                 shutil.rmtree(folder, ignore_errors=True)
             raise UserError(
                 "disk-full",
-                f"Expected to write the results of {photo.given} to {folder}, but the disk refused "
-                f"({error.strerror or error}); make room or choose another --out. Photos before it are there.",
+                f"Expected to write the results of {photo.given} to {folder}, but writing failed "
+                f"({error.strerror or error}); free disk space or choose another --out. The results of earlier photos "
+                "are complete.",
             ) from error
 
 
@@ -123,6 +124,6 @@ def _refuse_to_overwrite(out: Path, names: Sequence[str]) -> None:
         shown = ", ".join(there[:3]) + (" and others" if len(there) > 3 else "")
         raise UserError(
             "name-taken",
-            f"Expected a folder without earlier results of these names, but {out} holds {shown}; choose another --out, "
-            "or add --overwrite to replace them.",
+            f"Expected a folder without earlier results of these photos, but {out} contains {shown}; choose another "
+            "--out, or add --overwrite to replace them.",
         )

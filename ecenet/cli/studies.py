@@ -1,4 +1,4 @@
-"""Commands that measure what the network and its embeddings are good for; made as those in `core.py`."""
+"""Commands for studies of the network and its embeddings."""
 
 import json
 from dataclasses import dataclass, field
@@ -17,41 +17,41 @@ from ecenet.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Compare:
-    """Train ECENet and other decoders alike and score them; takes the options of `train`, presets too."""
+    """Train and evaluate ECENet and other decoders with the same settings. Takes the options and presets of `train`."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None
-    """As for `train`."""
+    """Preset, as in `train`."""
     decoders: tuple[Decoder, ...] = get_args(Decoder)
-    """Rows of the table."""
+    """Decoders to train: the rows of the table."""
     seeds: tuple[int, ...] = (0,)
-    """Each decoder is trained with each of them."""
+    """Each decoder is trained once with each seed."""
 
     def run(self) -> None:
         from ecenet.studies.decoders import compare, comparison_table
 
         if not self.seeds or not self.decoders:
             raise UserError(
-                "missing-value", "Expected at least one decoder and one seed, got none; name some after the option."
+                "missing-value", "Expected at least one decoder and one seed, got none; give some after the option."
             )
         print(comparison_table(compare(self.config, decoders=self.decoders, seeds=self.seeds)))
 
 
 @dataclass(frozen=True)
 class Ablate:
-    """Leave out, replace or add one part of ECENet after the other, and put its authors' release beside it; train each
-    alike; takes `train`'s options, presets too."""
+    """Ablation study: train variants of ECENet with one part removed, replaced or added, and the authors' release, all
+    with the same settings. Takes the options and presets of `train`."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None
-    """As for `train`."""
+    """Preset, as in `train`."""
     variants: tuple[str, ...] = ()
-    """Rows of the table; all by default."""
+    """Variants to train: the rows of the table; all by default."""
     seeds: tuple[int, ...] = (0,)
-    """Each variant is trained with each of them."""
+    """Each variant is trained once with each seed."""
     segvit_backbone_weights: Path | None = None
-    """safetensors file for the plain ViT of SegViT's rows, which cannot have that of --backbone-weights; a class token
-    in it is left out. Images are then normalised for these rows as timm's weights of that ViT expect."""
+    """safetensors file for the plain ViT of the SegViT variants, which cannot use --backbone-weights. A class token in
+    it is ignored. For these variants, images are normalised as timm's weights of that ViT expect."""
     html: Path | None = None
     """File for plots; the tables are printed."""
 
@@ -62,7 +62,7 @@ class Ablate:
         from ecenet.studies.ablations import ablate
 
         if not self.seeds:
-            raise UserError("missing-value", "Expected at least one seed, got none; name numbers after --seeds.")
+            raise UserError("missing-value", "Expected at least one seed, got none; give numbers after --seeds.")
         findings = ablate(
             self.config,
             variants=self.variants or tuple(VARIANTS),
@@ -71,24 +71,24 @@ class Ablate:
         )
         print(ablation_table(findings.miou))
         if findings.embeddings:
-            print(f"\nWhat embeddings know, across photos:\n\n{embeddings_table(findings.embeddings)}")
+            print(f"\nQuality of the embeddings across photos:\n\n{embeddings_table(findings.embeddings)}")
         if self.html is not None:
             write_text(self.html, ablation_page(findings))
 
 
 @dataclass(frozen=True)
 class Consistency:
-    """Test whether embeddings far from their class's centroid warn of masks that are wrong."""
+    """Test whether a large distance of an embedding to the centroid of its class predicts wrong masks."""
 
     bank: Path
-    """Embeddings of training photos, written by `embed`: centroids and thresholds are taken from them."""
+    """Bank of training photos, written by `embed`, from which centroids and thresholds are computed."""
     val: Path
-    """Embeddings of other photos, by the same weights: warnings are scored on them."""
+    """Bank of other photos, made with the same weights, on which the warnings are evaluated."""
     options: tyro.conf.OmitArgPrefixes[WarningOptions] = field(default_factory=WarningOptions)
     json: Path | None = None
-    """File to write the figures to; the table is printed as well."""
+    """File for the figures; the table is printed as well."""
     warning: Path | None = None
-    """File to write the confidence's thresholds to: the app warns by a `warning.json` beside the weights."""
+    """File for the confidence thresholds; the app reads `warning.json` beside the weights."""
 
     def run(self) -> None:
         from ecenet.analysis.diagnostics.mask_warnings import warning_json
@@ -108,19 +108,19 @@ class Consistency:
 
 @dataclass(frozen=True)
 class Knockout:
-    """Switch one part of the head off after the other, and score a labelled split each time."""
+    """Evaluate a labelled split with one part of the head switched off at a time."""
 
     data: Path
     """Folder of the data set."""
     layout: Layout = "folder"
-    """How the data lies there."""
+    """Layout of the data."""
     split: str = "val"
     weights: str = DEFAULT_WEIGHTS
-    """Name of shipped weights, a folder, or a Hub id."""
+    """Name of included weights, a folder, or a Hub id."""
     limit: int | None = None
-    """Look at so many images only, evenly spread."""
+    """Use at most N images, evenly spread."""
     json: Path | None = None
-    """File to write the figures to; the table is printed as well."""
+    """File for the figures; the table is printed as well."""
 
     def run(self) -> None:
         from ecenet.data.layouts.read import read_data
@@ -135,24 +135,55 @@ class Knockout:
 
 
 @dataclass(frozen=True)
-class Fewshot:
-    """Paint classes that the weights never saw on a few photos, and see how well they are found in others."""
+class Faithfulness:
+    """Test whether similarity maps leak and whether they are robust, beside the maps of untrained heads."""
 
     data: Path
-    """Folder of a data set with other classes than the weights'."""
+    """Folder of the data set."""
     layout: Layout = "folder"
     """How the data lies there."""
+    split: str = "val"
     weights: str = DEFAULT_WEIGHTS
     """Name of shipped weights, a folder, or a Hub id."""
-    support_split: str = "train"
-    """Photos to paint on, by their true masks."""
-    query_split: str = "val"
-    """Photos to look in."""
-    options: tyro.conf.OmitArgPrefixes[FewShotOptions] = field(default_factory=lambda: FewShotOptions(limit=20))
-    image_size: int | None = None
-    """Longest side in pixels that the network sees; the weights' own by default."""
+    stages: tuple[str, ...] = ()
+    """Whose maps; all by default."""
+    limit: int | None = None
+    """Look at so many images only, evenly spread."""
     json: Path | None = None
     """File to write the figures to; the table is printed as well."""
+
+    def run(self) -> None:
+        from ecenet.data.layouts.read import read_data
+        from ecenet.inference.predictor import Predictor
+        from ecenet.studies.map_checks import map_scores_json, map_table, score_maps
+
+        data = read_data(self.data, self.split, layout=self.layout)
+        scores = score_maps(Predictor.from_weights(self.weights), data, stages=self.stages, limit=self.limit)
+        print(map_table(scores))
+        if self.json is not None:
+            write_text(self.json, json.dumps(map_scores_json(scores), indent=1))
+
+
+@dataclass(frozen=True)
+class Fewshot:
+    """Measure few-shot segmentation: paint classes that the weights were not trained on in a few photos, and find them
+    in others."""
+
+    data: Path
+    """Folder of a data set with other classes than the weights."""
+    layout: Layout = "folder"
+    """Layout of the data."""
+    weights: str = DEFAULT_WEIGHTS
+    """Name of included weights, a folder, or a Hub id."""
+    support_split: str = "train"
+    """Photos that are painted, by their ground truth."""
+    query_split: str = "val"
+    """Photos in which the classes are searched."""
+    options: tyro.conf.OmitArgPrefixes[FewShotOptions] = field(default_factory=lambda: FewShotOptions(limit=20))
+    image_size: int | None = None
+    """Longest side in pixels of the network's input; by default that of the weights."""
+    json: Path | None = None
+    """File for the figures; the table is printed as well."""
 
     def run(self) -> None:
         from ecenet.data.layouts.read import read_data

@@ -1,2 +1,1 @@
-"""What any part of the package may need and that knows nothing of images or models: errors, logs, files, threads,
-processes, the version."""
+"""Utilities that know nothing about images or models: errors, logs, files, threads, processes, the version."""

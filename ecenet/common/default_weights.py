@@ -1,4 +1,4 @@
-"""Which weights are meant where none are named; apart, since the command line shows it before torch is loaded."""
+"""The default weights. A module of its own, since the command line shows them before torch is loaded."""
 
 DEFAULT_WEIGHTS = "everyday"
-"""A checkpoint that ships with the project, see `ecenet/inference/weights.py`."""
+"""A checkpoint that is included in the package, see `ecenet/inference/weights.py`."""

@@ -1,4 +1,4 @@
-"""Several processes that share a training or an evaluation, on GPUs or on CPUs."""
+"""Training or evaluation in several processes, on GPUs or CPUs."""
 
 import sys
 from collections.abc import Iterator
@@ -9,18 +9,19 @@ from accelerate import PartialState
 
 
 def only_cpu() -> bool:
-    """Whether there is nothing but CPUs. Accelerate must be told, or processes on CPUs each believe to be alone."""
+    """Return whether there is no accelerator. Unless Accelerate is told, each CPU process believes to be the only
+    one."""
     return not torch.accelerator.is_available()
 
 
 def this_process() -> PartialState:
-    """Which of a launcher's processes this is; the only one where there was no launcher."""
+    """Return the state of this process among those of the launcher; without a launcher, it is the only one."""
     return PartialState(cpu=only_cpu())
 
 
 @contextmanager
 def shared_work() -> Iterator[PartialState]:
-    """Processes work together here and part at its end: one that ends while others still talk to it may crash."""
+    """Destroy the process group at the end of the block: a process that exits while others still use it may crash."""
     state = this_process()
     try:
         yield state
@@ -29,8 +30,8 @@ def shared_work() -> Iterator[PartialState]:
 
 
 def launcher(processes: int) -> list[str]:
-    """The words before `-m MODULE …` that run a module in several processes of this machine.
+    """Return the command that, followed by `-m MODULE …`, runs a module in several processes on this machine.
 
-    PyTorch's own launcher: `accelerate launch --cpu` starts a single process where MPI is missing, and says nothing.
+    It uses PyTorch's launcher, since `accelerate launch --cpu` silently starts a single process if MPI is missing.
     """
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]

@@ -1,6 +1,6 @@
-"""Every kind of mistake that a user is told of, by a code that stays the same when the wording of a message changes.
+"""Codes of all user errors. A code stays the same when the wording of a message changes.
 
-Programs compare codes (`error.code == "image-too-large"`), the app's log carries them, and tests check them.
+Programs compare codes (`error.code == "image-too-large"`), the app's log contains them, and tests check them.
 """
 
 from typing import Literal, NamedTuple
@@ -18,6 +18,7 @@ ErrorCode = Literal[
     "file-too-large",
     "file-unsafe",
     "gpu-missing",
+    "hub-refused",
     "image-too-large",
     "image-too-small",
     "invalid-config",
@@ -56,58 +57,59 @@ ErrorCode = Literal[
 
 
 class Meaning(NamedTuple):
-    """What a code says."""
+    """The meaning of an error code."""
 
     sentence: str
     facts: tuple[str, ...] = ()
-    """Names of the values in `UserError.facts`, which every error with this code has."""
+    """Names of the values that `UserError.facts` contains for this code."""
 
 
 ERROR_CODES: dict[ErrorCode, Meaning] = {
-    "changed-settings": Meaning("Settings differ from those that a run, or the results of a study, began with."),
+    "changed-settings": Meaning("Settings differ from those that a run, or the results of a study, was started with."),
     "conflicting-options": Meaning("Options that cannot be used together."),
-    "data-missing": Meaning("Images, masks or lists that the layout of a data set promises are not there."),
-    "disk-full": Meaning("The disk refused to write."),
-    "download-failed": Meaning("A file on the network does not come."),
-    "duplicate-entry": Meaning("A class, an image or a mask comes twice in a data set."),
-    "empty-region": Meaning("A painted region holds no pixel, or leaves none unpainted."),
+    "data-missing": Meaning("Images, masks or lists that the layout of a data set requires are missing."),
+    "disk-full": Meaning("Writing to the disk failed."),
+    "download-failed": Meaning("A file cannot be downloaded."),
+    "duplicate-entry": Meaning("A class, an image or a mask occurs twice in a data set."),
+    "empty-region": Meaning("A painted region is empty, or covers everything."),
     "file-damaged": Meaning("A file cannot be read, or is incomplete."),
-    "file-missing": Meaning("There is no such file, or it cannot be opened."),
-    "file-too-large": Meaning("A file takes more bytes than are accepted.", ("limit",)),
-    "file-unsafe": Meaning("Reading a file could run code, or take memory without end."),
-    "gpu-missing": Meaning("A GPU is asked for where there is none."),
-    "image-too-large": Meaning("An image has more pixels than are accepted.", ("limit",)),
-    "image-too-small": Meaning("A side of an image has fewer pixels than are needed.", ("limit",)),
-    "invalid-config": Meaning("No model can be built from the settings of a configuration."),
-    "invalid-labels": Meaning("A file of class names and colours does not hold what it should."),
-    "invalid-value": Meaning("A value has another type, shape or form than is expected."),
-    "loss-not-finite": Meaning("A training's loss is infinite or no number."),
-    "missing-value": Meaning("Something that is needed was not given, or is empty."),
-    "name-taken": Meaning("Something else has that name."),
-    "not-enough-data": Meaning("The data holds too little to learn or to measure something from."),
-    "not-there-yet": Meaning("Something has to come first: a photo, a painted class, a ground truth, a bank."),
-    "not-uploaded": Meaning("A file that was not uploaded takes the place of an uploaded one."),
-    "not-writable": Meaning("A folder cannot be made or written to."),
-    "out-of-memory": Meaning("The machine or its GPU has not the memory that is needed."),
+    "file-missing": Meaning("A file does not exist or cannot be opened."),
+    "file-too-large": Meaning("A file is larger than accepted.", ("limit",)),
+    "file-unsafe": Meaning("Reading a file could run code or exhaust the memory."),
+    "gpu-missing": Meaning("A GPU is requested, but none is available."),
+    "hub-refused": Meaning("The Hugging Face Hub cannot be reached, or rejects an upload."),
+    "image-too-large": Meaning("An image has more pixels than accepted.", ("limit",)),
+    "image-too-small": Meaning("A side of an image has fewer pixels than required.", ("limit",)),
+    "invalid-config": Meaning("No model can be built from the configuration."),
+    "invalid-labels": Meaning("A file of class names and colours has invalid content."),
+    "invalid-value": Meaning("A value has the wrong type, shape or format."),
+    "loss-not-finite": Meaning("The training loss is infinite or NaN."),
+    "missing-value": Meaning("A required value is missing or empty."),
+    "name-taken": Meaning("The name is already in use."),
+    "not-enough-data": Meaning("The data is not sufficient for training or measuring."),
+    "not-there-yet": Meaning("A prerequisite is missing: a photo, a painted class, a ground truth or a bank."),
+    "not-uploaded": Meaning("A file was referenced that was not uploaded."),
+    "not-writable": Meaning("A folder cannot be created or written to."),
+    "out-of-memory": Meaning("The machine or its GPU does not have enough memory."),
     "out-of-range": Meaning("A number lies outside its range."),
-    "outdated-page": Meaning("What was chosen belongs to an earlier state of the page or the weights."),
-    "package-missing": Meaning("A package that is needed is not installed."),
-    "run-busy": Meaning("Another training is going on there."),
-    "run-moved": Meaning("The folder that a run began in is gone or lies elsewhere."),
-    "several-problems": Meaning("Several files have a problem each; the message lists them."),
-    "size-mismatch": Meaning("Two things that must have one size have two.", ("expected", "got")),
-    "tensor-mismatch": Meaning("Tensors do not fit the configured network, or each other."),
-    "too-many": Meaning("More items than are accepted at once.", ("limit",)),
-    "training-failed": Meaning("A training in processes of its own did not end well."),
-    "unknown-choice": Meaning("A name or number is not among those offered."),
-    "unknown-mask-value": Meaning("A mask holds a value that stands for no class."),
+    "outdated-page": Meaning("A selection belongs to an earlier state of the page or of the weights."),
+    "package-missing": Meaning("A required package is not installed."),
+    "run-busy": Meaning("Another training is running in the folder."),
+    "run-moved": Meaning("The folder of a run was moved or deleted."),
+    "several-problems": Meaning("Several files have problems; the message lists them."),
+    "size-mismatch": Meaning("Two sizes that must be equal differ.", ("expected", "got")),
+    "tensor-mismatch": Meaning("Tensors do not fit the configured network or each other."),
+    "too-many": Meaning("There are more items than accepted at once.", ("limit",)),
+    "training-failed": Meaning("A training in separate processes failed."),
+    "unknown-choice": Meaning("A name or number is not one of the choices."),
+    "unknown-mask-value": Meaning("A mask contains a value that is not assigned to a class."),
     "unknown-option": Meaning("There is no such option or argument."),
-    "unsuitable-backbone": Meaning("The network is unknown to timm, or lacks what a backbone needs."),
-    "unsupported-by-weights": Meaning("The weights lack the part that is asked for."),
-    "weights-not-found": Meaning("No shipped weights, folder or model of the Hub has that name."),
+    "unsuitable-backbone": Meaning("timm does not know the network, or it cannot be used as a backbone."),
+    "unsupported-by-weights": Meaning("The weights do not have the requested part."),
+    "weights-not-found": Meaning("No included weights, folder or Hub model has that name."),
     "wrong-classes": Meaning("Data, weights or predictions have different classes."),
-    "wrong-data": Meaning("Data or predictions are not those that something was made from."),
-    "wrong-file": Meaning("A file is of another kind, or holds something else, than is expected."),
-    "wrong-run-state": Meaning("A run cannot be stopped or resumed in the state that it is in."),
-    "wrong-weights": Meaning("Something was made with other weights than those in use.", ("expected", "got")),
+    "wrong-data": Meaning("Data or predictions are not those that a file was made from."),
+    "wrong-file": Meaning("A file has the wrong type or content."),
+    "wrong-run-state": Meaning("A run cannot be stopped or resumed in its current state."),
+    "wrong-weights": Meaning("A file was made with other weights than those in use.", ("expected", "got")),
 }

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The exception whose message is shown to users."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +9,18 @@ from safetensors import SafetensorError
 from ecenet.common.error_codes import ErrorCode
 
 REFUSED: tuple[type[Exception], ...] = (OSError, RuntimeError, SafetensorError)
-"""What a full disk makes writers raise; the last two are torch's and safetensors'."""
+"""Exceptions that writing to a full disk may raise: Python's, torch's and safetensors'."""
 
 
 class UserError(Exception):
-    """Something the user gave cannot be used.
+    """Raised if an input of the user cannot be used.
 
     The command line prints the message and exits with 2; the app shows it as a toast and logs the code.
 
     Args:
-        code: the kind of mistake; `ERROR_CODES` says what each means.
-        message: one sentence that says what was expected, what came and what to do.
-        facts: values that a program may act on, as `ERROR_CODES` names them.
+        code: the kind of error; see `ERROR_CODES`.
+        message: one sentence that states what was expected, what was received and what to do.
+        facts: values for programs; `ERROR_CODES` lists their names.
     """
 
     def __init__(self, code: ErrorCode, message: str, **facts: object) -> None:
@@ -33,26 +33,26 @@ class UserError(Exception):
         return self.message
 
     def retold(self, message: str) -> "UserError":
-        """The same mistake in other words."""
+        """Return an error with the same code and facts and another message."""
         return UserError(self.code, message, **self.facts)
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what a disk refuses, such as when it is full, into a `UserError` about `path`."""
+    """Convert errors of writing, such as a full disk, to a `UserError` about `path`."""
     try:
         yield
     except REFUSED as error:
         raise UserError(
             "disk-full",
-            f"Expected to write {path}, but the disk refused ({' '.join(str(error).split())[:120]}); "
-            "make room and run the same command again: it goes on from the last checkpoint that was written.",
+            f"Expected to write {path}, but writing failed ({' '.join(str(error).split())[:120]}); free disk space and "
+            "run the same command again. A training resumes from its last checkpoint.",
         ) from error
 
 
 @contextmanager
 def room_for(what: str) -> Iterator[None]:
-    """The same for a visitor's file: where it would lie is nobody's business, and there is nothing to resume."""
+    """Do the same as `disk_errors` for files of the app's visitors: the message does not reveal the path."""
     try:
         yield
     except REFUSED as error:
@@ -60,9 +60,9 @@ def room_for(what: str) -> Iterator[None]:
 
 
 def no_room_for(what: str, error: Exception) -> str:
-    """One sentence on what a disk refused."""
+    """Return the message for a failed write of `what`."""
     reason = error.strerror if isinstance(error, OSError) else None
     return (
-        f"Expected room for {what} on the server's disk, but it refused ({reason or 'it is full'}); "
-        "try again once there is room: your photos are kept."
+        f"Expected to write {what}, but the server's disk failed ({reason or 'it is full'}); "
+        "try again later. Your photos are kept."
     )

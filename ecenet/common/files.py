@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and numbers that JSON has no word for."""
+"""Atomic file writing, and JSON without NaN and infinity."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from ecenet.common.errors import disk_errors
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A path to write to that takes the place of `path` on success and vanishes on failure."""
+    """Yield a temporary path that replaces `path` on success and is deleted on failure."""
     partial = path.with_name(f"{path.name}.part")
     try:
         yield partial
@@ -23,8 +23,7 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def json_finite(value: Any) -> Any:
-    """Dictionaries, lists and named tuples with null in the place of NaN and infinity; named tuples become
-    dictionaries."""
+    """Replace NaN and infinity by None in nested dictionaries and lists; named tuples become dictionaries."""
     match value:
         case dict():
             return {key: json_finite(entry) for key, entry in value.items()}
@@ -38,10 +37,10 @@ def json_finite(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a file, and its folder where there is none, whole or not at all.
+    """Write a file atomically, and create its folder if necessary.
 
     Raises:
-        UserError: the disk is full, or the folder cannot be written.
+        UserError: the disk is full, or the folder is not writable.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,8 +49,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def folders_with(root: Path, *names: str) -> list[Path]:
-    """The folders at and below `root` that hold a file of one of these names, sorted; hidden folders are passed by.
-    Unlike `Path.glob` it bears folders that vanish meanwhile, as a run's do while it saves."""
+    """Return the folders at and below `root` that contain a file with one of these names, sorted.
+
+    Hidden folders are skipped. Unlike `Path.glob`, it tolerates folders that are deleted meanwhile, which happens while
+    a run saves.
+    """
     found = []
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -1,8 +1,8 @@
-"""What the app tells whoever runs it: one line an event on standard error, as JSON or to be read on a terminal.
+"""The app's log: one line for each event on standard error, as JSON or as text for a terminal.
 
-Lines hold numbers, names of functions and names of models; never what a visitor sent, the names of their files, or
-who they are. Messages of exceptions and of other libraries may quote such things, so that they are told at the level
-`debug` alone; where it happened is always told.
+Lines contain numbers and names of functions and models, but never a visitor's input, file names or identity. Messages
+of exceptions and of other libraries may quote those and are therefore logged at level `debug` only. The place where an
+error occurred is always logged.
 """
 
 import json
@@ -22,18 +22,18 @@ OURS = "ecenet"
 def log_event(
     logger: logging.Logger, event: str, *, level: LogLevel = "info", error: BaseException | None = None, **facts: Any
 ) -> None:
-    """One line: what happened, and what is known about it.
+    """Write one line to the log.
 
     Args:
-        event: a word or two, always the same for the same kind of thing.
-        error: what is told of it is where it came from.
-        facts: JSON-able values.
+        event: one or two words, the same for all events of a kind.
+        error: the exception behind the event; its traceback is logged.
+        facts: further JSON values.
     """
     logger.log(getattr(logging, level.upper()), event, exc_info=error, extra={"facts": facts}, stacklevel=2)
 
 
 def origin(error: BaseException) -> str:
-    """The function of this project that raised it, such as `ecenet/data/images.py load_image`; "" where none did."""
+    """Return the function of this project that raised the error, such as `ecenet/data/images.py load_image`, or ""."""
     package = Path(__file__).parents[1]
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(package)
@@ -42,12 +42,12 @@ def origin(error: BaseException) -> str:
 
 
 def configure_logging(level: LogLevel, form: LogFormat, *, stream: TextIO | None = None) -> logging.Handler:
-    """Send every logger's lines to one place: our own from `level` on, those of other libraries from `warning` on.
+    """Send the lines of all loggers to one stream: ours from `level` on, those of other libraries from `warning` on.
 
     Args:
-        form: `auto` is text on a terminal, else JSON.
+        form: `auto` is text on a terminal and JSON otherwise.
         stream: standard error by default.
-    Returns: what writes them.
+    Returns: the handler that writes the lines.
     """
     stream = stream or sys.stderr
     as_text = form == "text" or (form == "auto" and stream.isatty())
@@ -62,10 +62,10 @@ def configure_logging(level: LogLevel, form: LogFormat, *, stream: TextIO | None
 
 
 def adopt_uvicorn() -> None:
-    """Let the server's own complaints become lines like the others; to be called once it has started.
+    """Route the messages of uvicorn to our log. Call it after the server has started.
 
-    Gradio (6.31) starts uvicorn with uvicorn's own logging configuration, which it offers no way to choose: that gives
-    the three loggers handlers and formats of their own. Needless once `launch` takes a `log_config`.
+    Gradio (6.31) starts uvicorn with uvicorn's logging configuration, which sets handlers and formats of its own, and
+    has no option to change that. This function is no longer needed once `launch` accepts a `log_config`.
     """
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
@@ -98,7 +98,7 @@ def _describe(record: logging.LogRecord, *, messages: bool) -> dict[str, Any]:
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
-    """The error and what led to it, the last first."""
+    """Return the error and its causes, latest first."""
     chain: list[BaseException] = []
     while error is not None and error not in chain:
         chain.append(error)
@@ -107,7 +107,7 @@ def _chain(error: BaseException | None) -> list[BaseException]:
 
 
 def _error(error: BaseException, *, messages: bool) -> dict[str, Any]:
-    """Its class and the calls that led to it; the lines of code hold no values."""
+    """Describe an error by its class and its stack, which contains no values of variables."""
     frames = traceback.extract_tb(error.__traceback__)
     told: dict[str, Any] = {"type": type(error).__qualname__}
     if messages:

@@ -1,4 +1,4 @@
-"""What figures were measured on: command, day, machine and versions."""
+"""Facts about the machine of a measurement: command, date, hardware and versions."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "timm", "segmentation-models-pytorch", "transformers")
 
 
 def machine_facts(device: torch.device) -> dict[str, Any]:
-    """JSON-able: `command`, `date` (UTC), `device`, `machine`, `threads` and `versions` of this process."""
+    """Return `command`, `date` (UTC), `device`, `machine`, `threads` and `versions` of this process as JSON values."""
     return {
         "command": shlex.join(["python", "-m", "ecenet", *sys.argv[1:]]),
         "date": datetime.now(timezone.utc).date().isoformat(),
@@ -27,7 +27,7 @@ def machine_facts(device: torch.device) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Its name where Linux tells it, how many cores this process may use, and what it computes bf16 with."""
+    """Return the processor's name (on Linux), the number of usable cores, and its bf16 instruction sets."""
     names = [platform.machine()]
     information = Path("/proc/cpuinfo")
     if information.is_file():

@@ -1,4 +1,4 @@
-"""Which code this is."""
+"""Version and commit of the code."""
 
 import os
 import subprocess
@@ -8,8 +8,10 @@ from ecenet import __version__
 
 
 def commit() -> str | None:
-    """Of the code that runs, with a mark where it differs from it; None outside a git checkout. An image of a container
-    has no checkout: there `ECENET_COMMIT` tells it."""
+    """Return the git commit of the code, with the suffix `-dirty` if files differ from it, or None outside a checkout.
+
+    The environment variable `ECENET_COMMIT` takes precedence; container images set it.
+    """
     if told := os.environ.get("ECENET_COMMIT"):
         return told
     root = Path(__file__).parents[2]
@@ -30,6 +32,6 @@ def commit() -> str | None:
 
 
 def version_line() -> str:
-    """Version and, where it is known, commit."""
+    """Return the version and, if known, the commit."""
     known = commit()
     return f"ECENet Explorer {__version__}" + (f" ({known})" if known else "")

@@ -1,2 +1,2 @@
-"""Images and labelled data sets: reading files of any kind, the layouts that publishers use, classes and colours, and
-the augmented batches of a training."""
+"""Images and labelled data sets: file formats, layouts of published data sets, classes and colours, and augmented
+training batches."""

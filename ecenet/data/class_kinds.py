@@ -1,4 +1,4 @@
-"""Things and scenes: which classes are countable objects, and which are the surfaces and surroundings they stand in."""
+"""The distinction of classes into objects ("things") and their surroundings ("stuff")."""
 
 from collections.abc import Sequence
 
@@ -70,24 +70,24 @@ SCENES = frozenset(
         "wood",
     }
 )
-"""Names of "stuff" in the data sets that this package reads (ADE20K, Cityscapes, CamVid, PASCAL-Context, COCO-Stuff).
-Where they differ, as about windows, doors and shelves, what is built into a room counts as the scene. Ours, and there
-only to put lists in order: no number depends on it."""
+"""Names of "stuff" classes in the supported data sets (ADE20K, Cityscapes, CamVid, PASCAL-Context, COCO-Stuff). Where
+they differ, as for windows, doors and shelves, everything built into a room counts as stuff. Our choice, used only to
+sort lists; no result depends on it."""
 
 
 def is_scene(name: str) -> bool:
-    """Whether a class is of a scene rather than a thing; unknown names are things. COCO-Stuff's variants, such as
-    `wall-brick` and `sky-other`, count as what they are variants of."""
+    """Return whether a class is part of the surroundings; unknown names are objects. Variants in COCO-Stuff, such as
+    `wall-brick` and `sky-other`, count like their base class."""
     plain = name.strip().lower()
     return plain in SCENES or plain.split("-")[0] in SCENES
 
 
 def listed_order(names: Sequence[str], *, area: np.ndarray) -> list[int]:
-    """In which order a list offers classes: those of the photo by their area, then other things, then other scenes,
+    """Return the order of classes in lists: those of the photo by area, then other objects, then other surroundings,
     each in the order of the weights.
 
     Args:
-        area: (K,) share of the photo that each class has.
+        area: (K,) area of each class as a share of the photo.
     """
     present = [int(k) for k in np.argsort(-area, kind="stable") if area[k] > 0]
     absent = [k for k in range(len(names)) if not area[k] > 0]

@@ -1,4 +1,4 @@
-"""Class names and colours in the forms that they are passed around in: plain lists, tables, JSON, hex colours."""
+"""Reading of class names and colours from text lists, tables and JSON."""
 
 import json
 import re
@@ -10,14 +10,14 @@ from ecenet.common.errors import UserError
 from ecenet.data.colors import class_colors
 
 MAX_CLASSES = 255
-"""The value after the last class means "ignore"."""
+"""Maximum number of classes, since the next value means "ignore"."""
 Color = tuple[int, int, int]
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
 THREE = r"(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})"
 NUMBERS = (re.compile(rf"(?<=[\s,;:=]){THREE}$"), re.compile(rf"^{THREE}(?=[\s,;:=])"))
-"""A colour after the name, or before it."""
+"""A colour after the name or before it."""
 HEADER = re.compile(r"\W*(name|class|label)s?\W+(r|red)\W+(g|green)\W+(b|blue)\b", re.I)
-"""First line of a table."""
+"""The header of a table."""
 FORMS = (
     'a name on each line, with a colour ("cat 64 0 0" or "cat #400000") or without; JSON ["cat", …], '
     '[["cat", [64, 0, 0]], …], {"cat": "#400000", …}, {"classes": [{"name": …, "color": …}, …]} or '
@@ -27,39 +27,39 @@ FORMS = (
 
 @dataclass(frozen=True)
 class ClassList:
-    """Names in the order of the classes; colours where there are any."""
+    """Names in the order of the classes, with optional colours."""
 
     names: list[str] = field(default_factory=list)
     colors: list[Color | None] = field(default_factory=list)
     title: str = ""
-    """Of the data set, where the file names it."""
+    """Name of the data set, if the file contains it."""
 
     @property
     def has_colors(self) -> bool:
         return bool(self.colors) and all(color is not None for color in self.colors)
 
     def shown_colors(self) -> list[list[int]]:
-        """A colour for every class."""
+        """Return a colour for every class."""
         made = class_colors(self.names)
         return [made[k] if color is None else list(color) for k, color in enumerate(self.colors)]
 
 
 def class_list(names: list[str], colors: list[Color | None] | None = None) -> ClassList:
-    """Colours are optional."""
+    """Create a list of classes; colours are optional."""
     return ClassList(names, colors or [None] * len(names))
 
 
 def read_class_list(path: Path) -> ClassList:
-    """Read any of `FORMS`; CVAT's `labelmap.txt` (`name:r,g,b:parts:actions`), too.
+    """Read a file in any of `FORMS`, or CVAT's `labelmap.txt` (`name:r,g,b:parts:actions`).
 
     Raises:
-        UserError: the file cannot be read, has none of these forms, or names a class twice.
+        UserError: the file cannot be read, has another form, or contains a class twice.
     """
     found = parse_class_list(path)
     names = found.names
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None or not 1 <= len(names) <= MAX_CLASSES:
-        problem = f"{twice!r} comes twice" if twice is not None else f"it has {len(names)} classes"
+        problem = f"{twice!r} occurs twice" if twice is not None else f"it has {len(names)} classes"
         raise UserError(
             "invalid-labels", f"Expected 1 to {MAX_CLASSES} different classes in {path}, but {problem}; correct it."
         )
@@ -67,10 +67,10 @@ def read_class_list(path: Path) -> ClassList:
 
 
 def parse_class_list(path: Path) -> ClassList:
-    """The same without a look at how many there are, or whether one comes twice.
+    """Read a file like `read_class_list`, without checking the number of classes and duplicates.
 
     Raises:
-        UserError: the file cannot be read, or has none of these forms.
+        UserError: the file cannot be read or has another form.
     """
     title = ""
     try:
@@ -84,7 +84,7 @@ def parse_class_list(path: Path) -> ClassList:
             entries = _of_lines(text)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(
-            "invalid-labels", f"Expected classes in {path}, as {FORMS}; but it cannot be read so ({error}); correct it."
+            "invalid-labels", f"Expected classes in {path}, as {FORMS}; but it cannot be read ({error}); correct it."
         ) from error
     return ClassList([name for name, _ in entries], [color for _, color in entries], title)
 
@@ -142,9 +142,9 @@ def _color(value: Any) -> Color | None:
     if isinstance(value, str):
         found = HEX.fullmatch(value if value.startswith("#") else f"#{value}")
         if not found:
-            raise ValueError(f"{value!r} is no colour")
+            raise ValueError(f"{value!r} is not a colour")
         value = list(bytes.fromhex(found[1]))
     red, green, blue = (int(channel) for channel in value)
     if not all(0 <= channel <= 255 for channel in (red, green, blue)):
-        raise ValueError(f"{value} is no colour")
+        raise ValueError(f"{value} is not a colour")
     return red, green, blue

@@ -1,4 +1,4 @@
-"""Class colours for data that brings none: told apart by readers with any kind of colour vision."""
+"""Colours for classes without given ones, distinguishable with any kind of colour vision."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,8 +10,8 @@ from ecenet.data.usual_colors import usual_color
 # Okabe and Ito's palette, "Color universal design" (2008), without black: the first classes' colours.
 FIRST = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
 LEVELS = np.linspace(0, 255, 7).round().astype(int)
-"""Of each channel, among which further colours are looked for: 343 of them, and there are at most 255 classes."""
-# What linear RGB looks like without one kind of cone: protanopia, deuteranopia, tritanopia (Machado et al. 2009).
+"""Channel values of candidate colours: 343 colours for at most 255 classes."""
+# Linear RGB as seen without one kind of cone: protanopia, deuteranopia, tritanopia (Machado et al. 2009).
 VISIONS = np.array(
     [
         [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -23,8 +23,8 @@ VISIONS = np.array(
 
 
 def class_colors(names: Sequence[str]) -> list[list[int]]:
-    """An RGB colour for each class, by the names alone: the usual one where the name has one that no class before it
-    took, else one of `distinct_colors` beside those."""
+    """Return an RGB colour for each class, determined by the names: the usual colour of the name, if no earlier class
+    has it, and otherwise one of `distinct_colors`."""
     usual = [usual_color(name) for name in names]
     own = [color if color not in usual[:k] else None for k, color in enumerate(usual)]
     taken = tuple(color for color in own if color is not None)
@@ -34,11 +34,12 @@ def class_colors(names: Sequence[str]) -> list[list[int]]:
 
 @lru_cache(maxsize=8)
 def distinct_colors(count: int, *, first: tuple[tuple[int, int, int], ...] = FIRST) -> tuple[tuple[int, int, int], ...]:
-    """`count` RGB colours, 1 … 255: each further one is as far from all before it as can be found, where the distance
-    of two is CIE Lab's in the vision that tells them apart worst. More colours begin with the fewer's. Ours.
+    """Return `count` RGB colours, 1 … 255, by farthest-point sampling: each has the largest distance to all before it.
+    The distance of two colours is that in CIE Lab for the kind of vision that distinguishes them worst. Larger lists
+    start with the smaller ones. Ours.
 
     Args:
-        first: those to begin with.
+        first: the first colours.
     """
     levels = LEVELS.tolist()
     candidates = np.array([*first, *((r, g, b) for r in levels for g in levels for b in levels)])
@@ -52,23 +53,23 @@ def distinct_colors(count: int, *, first: tuple[tuple[int, int, int], ...] = FIR
 
 
 def seen_by_all(colors: np.ndarray) -> np.ndarray:
-    """(N, 3) RGB 0 … 255 → (4, N, 3) CIE Lab as each vision sees them."""
-    from skimage.color import rgb2lab  # a quarter of a second, which every command would pay and few need
+    """Convert colours, (N, 3) RGB 0 … 255, to CIE Lab as seen by each kind of vision, (4, N, 3)."""
+    from skimage.color import rgb2lab  # takes a quarter of a second, which few commands need
 
     linear = _linear(colors / 255)
     return np.stack([rgb2lab(_gamma((linear @ vision.T).clip(0, 1))) for vision in VISIONS])
 
 
 def _distances(looks: np.ndarray, chosen: list[int]) -> np.ndarray:
-    """(N, M) distance of each colour to each chosen one, in the vision that tells them apart worst."""
+    """Return (N, M) distances of each colour to the chosen ones, for the vision that distinguishes them worst."""
     return np.linalg.norm(looks[:, :, None] - looks[:, None, chosen], axis=-1).min(axis=0)
 
 
 def _linear(values: np.ndarray) -> np.ndarray:
-    """sRGB to light, both 0 … 1."""
+    """Convert sRGB to linear light, both 0 … 1."""
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def _gamma(values: np.ndarray) -> np.ndarray:
-    """Light to sRGB, both 0 … 1."""
+    """Convert linear light to sRGB, both 0 … 1."""
     return np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)

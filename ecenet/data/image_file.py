@@ -1,4 +1,4 @@
-"""Image files, opened within bounds: what is small on disk can be large, or endless, to whoever reads it."""
+"""Opening of image files with limits, since a small file can take a lot of memory or time to decode."""
 
 import io
 import os
@@ -16,32 +16,32 @@ from ecenet.data.formats.plugins import jxl_size, ready_for_heif, ready_for_jxl
 from ecenet.data.formats.tiff import first_directory, raw_refusal
 
 ImageFile = str | os.PathLike[str] | bytes
-"""A path, or what the file holds."""
+"""A path, or the content of the file."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
-"""What Pillow may read: pixels only, and none that it unpacks value by value, as it does PPM. Of its other formats some
-start programs, as EPS does."""
+"""Formats that Pillow may read. Others, such as EPS, start external programs, or are decoded slowly, such as PPM."""
 FORMATS_TEXT = "JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF or BMP"
-"""What people are told that they may choose."""
+"""Accepted formats, for messages."""
 MIN_SIDE = 8
 """Smallest height or width in pixels."""
 PIXEL_SHARES = {"WEBP": 0.6, "AVIF": 0.6, "HEIF": 0.6, "JXL": 0.2}
-"""Of the pixels that an image may have: the decoders of these formats keep several copies."""
+"""Factors on the pixel limit for formats whose decoders keep several copies."""
 MAX_RUN_LENGTH_PIXELS = 10_000_000
-"""Of a run-length packed BMP, which Pillow unpacks in Python."""
+"""Pixel limit of run-length encoded BMPs, which Pillow decodes in Python."""
 HEADER_READS, PIXEL_READS = 10_000, 500_000
-"""How often Pillow may turn to a file: for what comes before the pixels, and for all of it. Ordinary files need some
-hundred for the one, some ten thousand for the other."""
+"""Limits on the number of reads of a file: for the header, and in total. Ordinary files need about a hundred and about
+ten thousand."""
 MAX_TIFF_PARTS = 100_000
-"""Strips or tiles; twice as many as the longest image has rows."""
+"""Maximum number of strips or tiles; twice the number of rows of the longest image."""
 MAX_PIPE_BYTES = 256 << 20
-"""Of what is no file on a disk, and may never end."""
+"""Limit on input that is not a regular file and may never end."""
 MAX_SCANNED_PIXELS = 1_000_000_000
-"""Of a JPEG, each counted as often as there are scans: of a progressive one up to 18."""
+"""Limit on pixels times scans of a JPEG; progressive ones have up to 18 scans."""
 
 
 class CountedFile:
-    """A file that can be read so often, and for a header only so much: some headers name one place again and again."""
+    """A file with a limited number of reads, and of bytes for the header: malicious headers refer to one place
+    repeatedly."""
 
     def __init__(self, file: BinaryIO, label: str) -> None:
         self._file, self._label = file, label
@@ -51,7 +51,7 @@ class CountedFile:
         file.seek(0)
 
     def allow_pixels(self) -> None:
-        """The header has been read."""
+        """Raise the limits after the header has been read."""
         self._reads, self._in_header = PIXEL_READS, False
 
     def read(self, size: int = -1) -> bytes:
@@ -73,8 +73,10 @@ class CountedFile:
 
 
 def open_file(source: ImageFile) -> BinaryIO:
-    """Raises:
-    UserError: there is no such file.
+    """Open a file for reading.
+
+    Raises:
+        UserError: the file does not exist or cannot be opened.
     """
     if isinstance(source, bytes):
         return io.BytesIO(source)
@@ -84,7 +86,7 @@ def open_file(source: ImageFile) -> BinaryIO:
             f"Expected a path, bytes, a PIL image or an array, got {type(source).__name__}; choose an image.",
         )
     try:
-        file = Path(source).open("rb")  # noqa: SIM115  # whoever asked closes it
+        file = Path(source).open("rb")  # noqa: SIM115  # closed by the caller
         return file if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else _whole(file, label_of(source))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -94,28 +96,28 @@ def open_file(source: ImageFile) -> BinaryIO:
 
 
 def _whole(file: BinaryIO, label: str) -> BinaryIO:
-    """What comes out of a pipe, such as /dev/stdin, where one cannot go back."""
+    """Read a pipe, such as /dev/stdin, which is not seekable."""
     with file:
         content = file.read(MAX_PIPE_BYTES + 1)
     if len(content) > MAX_PIPE_BYTES:
         raise UserError(
             "file-too-large",
-            f"Expected at most {MAX_PIPE_BYTES >> 20} MB, but {label} has more; write it to a file first.",
+            f"Expected at most {MAX_PIPE_BYTES >> 20} MB, but {label} is larger; write it to a file first.",
             limit=MAX_PIPE_BYTES,
         )
     return io.BytesIO(content)
 
 
 def label_of(source: ImageFile) -> str:
-    """What messages call it."""
+    """Return the name of an image for messages."""
     return "the data" if isinstance(source, bytes) else Path(source).name or f"{str(source)!r}"
 
 
 def open_image(file: BinaryIO, label: str, *, max_pixels: int) -> Image.Image:
-    """Read the header only; pixels are unpacked once it is known what they will take.
+    """Open an image and read its header only, so that its size can be checked before decoding.
 
     Raises:
-        UserError: not an image, too small, or too large.
+        UserError: the file is not an image, too small, or too large.
     """
     file.seek(0)
     head = file.read(HEAD_BYTES)
@@ -126,21 +128,21 @@ def open_image(file: BinaryIO, label: str, *, max_pixels: int) -> Image.Image:
         formats = _formats(kind_of(head), file, label, max_pixels=max_pixels)
         file.seek(0)
         with warnings.catch_warnings():
-            # The pixel limit is ours; Pillow's own warning would only repeat it.
+            # We check the size ourselves.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(counted, formats=formats)  # type: ignore[arg-type]  # all that it asks of a file
+            image = Image.open(counted, formats=formats)  # type: ignore[arg-type]  # it has the methods that Pillow uses
     except UserError:
         raise
     except Image.DecompressionBombError as error:
         raise UserError(
             "image-too-large",
-            f"Expected at most {max_pixels / 1e6:g} megapixels, but {label} has far more; make it smaller first.",
+            f"Expected at most {max_pixels / 1e6:g} megapixels, but {label} has far more; reduce its size first.",
             limit=max_pixels,
         ) from error
-    except Exception as error:  # on damaged files Pillow's readers raise almost anything
+    except Exception as error:  # Pillow raises many exceptions for damaged files
         raise UserError(
             "wrong-file",
-            f"Expected an image ({FORMATS_TEXT}), but {label} is none that can be read; choose another file.",
+            f"Expected an image ({FORMATS_TEXT}), but {label} cannot be read as one; choose another file.",
         ) from error
     check_size(image.size, label, max_pixels=max_pixels)
     _check_cost(image, file, label, max_pixels=max_pixels)
@@ -149,7 +151,7 @@ def open_image(file: BinaryIO, label: str, *, max_pixels: int) -> Image.Image:
 
 
 def _formats(kind: Kind, file: BinaryIO, label: str, *, max_pixels: int) -> tuple[str, ...]:
-    """What Pillow may take it for, once what a look at the start tells has been checked."""
+    """Return the formats that Pillow may try, after checks on the start of the file."""
     if kind == "raw":
         raise raw_refusal(label)
     if kind == "TIFF":
@@ -170,33 +172,35 @@ def _formats(kind: Kind, file: BinaryIO, label: str, *, max_pixels: int) -> tupl
 
 
 def check_size(size: tuple[int, int], label: str, *, max_pixels: float, kind: str = "") -> None:
-    """Raises:
-    UserError: too small, or too large.
+    """Check the size of an image.
+
+    Raises:
+        UserError: it is too small or too large.
     """
     width, height = size
     if width * height > max_pixels:
         raise UserError(
             "image-too-large",
             f"Expected at most {max_pixels / 1e6:g} megapixels{kind}, but {label} has {width}×{height} "
-            f"({width * height / 1e6:.0f} megapixels); make it smaller first.",
+            f"({width * height / 1e6:.0f} megapixels); reduce its size first.",
             limit=max_pixels,
         )
     if min(width, height) < MIN_SIDE:
         raise UserError(
             "image-too-small",
             f"Expected an image of at least {MIN_SIDE}×{MIN_SIDE} pixels, but {label} has {width}×{height}; "
-            "choose a larger one.",
+            "choose a larger image.",
             limit=MIN_SIDE,
         )
 
 
 def _check_cost(image: Image.Image, file: BinaryIO, label: str, *, max_pixels: int) -> None:
-    """What some formats take beyond the size of their pixels."""
+    """Check limits that are specific to some formats."""
     if image.format in PIXEL_SHARES:
         most = PIXEL_SHARES[image.format] * max_pixels
         check_size(image.size, label, max_pixels=most, kind=f" in {image.format}")
     if image.format == "BMP" and image.info.get("compression") in (1, 2):
-        check_size(image.size, label, max_pixels=MAX_RUN_LENGTH_PIXELS, kind=" in a run-length packed BMP")
+        check_size(image.size, label, max_pixels=MAX_RUN_LENGTH_PIXELS, kind=" in a run-length encoded BMP")
     if image.format in ("JPEG", "MPO"):
         place = file.tell()
         file.seek(0)
@@ -209,5 +213,6 @@ def _check_cost(image: Image.Image, file: BinaryIO, label: str, *, max_pixels: i
 def too_many_parts(label: str) -> UserError:
     return UserError(
         "file-unsafe",
-        f"Expected an ordinary image file, but {label} is made of far too many parts; open it elsewhere and export it.",
+        f"Expected an ordinary image file, but {label} consists of far too many parts; export it again with an image "
+        "program.",
     )

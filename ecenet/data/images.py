@@ -1,4 +1,4 @@
-"""Any picture a user may hold → an upright 8-bit RGB image, or one sentence that says why not."""
+"""Loading of images from any source as upright 8-bit RGB images."""
 
 from typing import overload
 
@@ -13,46 +13,45 @@ from ecenet.data.stored_image import StoredImage, load, read_stored
 ImageSource = ImageFile | Image.Image | np.ndarray
 
 MAX_PIXELS = 64_000_000
-"""Largest image that is decoded, in pixels; the header tells before anything is unpacked."""
+"""Default limit on the pixels of an image, checked before decoding."""
 NOTES = "notes"
-"""Under which `Image.info` keeps them: Pillow hands it on to copies and smaller versions."""
+"""Key of the notes in `Image.info`, which Pillow passes on to copies and resized versions."""
 
 
 class RGBImage(Image.Image):
-    """A picture that has been normalised: upright, 8-bit RGB, not transparent.
+    """A normalised image: upright, 8-bit RGB, without transparency.
 
-    `load_image` makes it, and takes it again as it is, so that a photo is converted once on its way to the network,
-    however many functions accept any source. Pillow's methods return plain images, which would be converted anew. It is
-    not to be changed, since predictions keep it.
+    `load_image` returns it, and accepts it without converting it again. Pillow's methods return plain images, which
+    would be converted again. It must not be modified, since predictions keep it.
     """
 
     def __init__(self, image: Image.Image) -> None:
-        """Share the pixels of an image that is normalised and that nobody else will change."""
+        """Share the pixels of a normalised image, which must not be modified."""
         super().__init__()
         vars(self).update(vars(image))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was set aside, assumed or missing where the file is not as it should be; a few words each."""
+        """What was ignored, assumed or missing in an irregular file; a few words each."""
         return tuple(self.info.get(NOTES, ()))
 
 
 def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bool = False) -> RGBImage:
-    """Open, check and normalise an image; one that is normalised already is only checked, and returned itself.
+    """Open, check and normalise an image. An `RGBImage` is only checked and returned itself.
 
-    Applies EXIF orientation; converts colours to sRGB by the file's ICC profile, or by the gamma, primaries or code
-    points that it names; lays transparency on white, or on black where the picture is nearly white itself; takes the
-    first frame of an animation (of a PIL image the frame it stands at); scales 16-bit and float values to 8 bits;
-    converts greyscale, palette and CMYK to RGB. What had to be set aside or assumed is in the result's `notes`.
+    The EXIF orientation is applied. Colours are converted to sRGB by the file's ICC profile, or by its gamma, primaries
+    or code points. Transparency is placed on white, or on black if the picture is nearly white itself. The first frame
+    of an animation is used (for PIL images, the current frame). 16-bit and float values are scaled to 8 bits, and
+    greyscale, palette and CMYK are converted to RGB. The result's `notes` list what was ignored or assumed.
 
     Args:
-        source: path, encoded bytes, PIL image, or array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); uint8, uint16,
-            bool, or float in 0 … 1. It is left as it is.
-        max_pixels: largest H·W to accept; of formats whose decoders keep several copies (WebP, AVIF, HEIC) 0.6 of
-            that, of JPEG XL 0.2.
-        partial: take a JPEG whose end is missing, too; what it lacks is grey, and a note says so.
+        source: path, encoded bytes, PIL image, or array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16,
+            bool, or float in 0 … 1. It is not modified.
+        max_pixels: largest accepted H·W; 0.6 times that for WebP, AVIF and HEIC, whose decoders keep several copies,
+            and 0.2 times for JPEG XL.
+        partial: accept truncated JPEGs; the missing part is grey, and a note is added.
     Raises:
-        UserError: not an image, damaged, empty, too small, too large, or made of absurdly many parts.
+        UserError: the source is not an image, damaged, empty, too small, too large, or has far too many parts.
     """
     if isinstance(source, np.ndarray):
         return _normalised(StoredImage.of(_from_array(source, max_pixels=max_pixels)))
@@ -65,14 +64,14 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS, partial: bo
         load(source, "the image")
         return _normalised(stored)
     with open_file(source) as file:
-        # In one expression: nothing then holds the stored pixels while the RGB is turned.
+        # In one expression, so that the stored pixels are freed before the RGB image is rotated.
         return _normalised(read_stored(file, label_of(source), max_pixels=max_pixels, partial=partial))
 
 
 def _normalised(stored: StoredImage) -> RGBImage:
     orientation = stored.orientation()
     image, notes = to_rgb(stored), tuple(stored.notes)
-    del stored  # before the RGB is turned: nobody then holds the pixels that it was made from
+    del stored  # frees the stored pixels before the RGB image is rotated
     if orientation in (2, 3, 4, 5, 6, 7, 8):
         image.getexif()[ExifTags.Base.Orientation] = orientation
         ImageOps.exif_transpose(image, in_place=True)
@@ -82,10 +81,10 @@ def _normalised(stored: StoredImage) -> RGBImage:
 
 
 def image_size(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """(width, height) of the image that `load_image` will return, mostly from the header alone.
+    """Return (width, height) of the image that `load_image` would return, usually from the header only.
 
     Raises:
-        UserError: as `load_image`, but damage behind the header may go unnoticed.
+        UserError: see `load_image`; damage after the header may not be detected.
     """
     with open_file(source) as file:
         stored = read_stored(file, label_of(source), max_pixels=max_pixels, pixels=False)
@@ -93,10 +92,10 @@ def image_size(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> tuple[int,
 
 
 def image_orientation(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> int:
-    """How `load_image` turns or mirrors the stored pixels: the EXIF orientation, 1 … 8; 1 leaves them as they are.
+    """Return the EXIF orientation, 1 … 8, by which `load_image` rotates or mirrors the stored pixels; 1 is none.
 
     Raises:
-        UserError: as `image_size`.
+        UserError: see `image_size`.
     """
     with open_file(source) as file:
         orientation = read_stored(file, label_of(source), max_pixels=max_pixels, pixels=False).orientation()
@@ -104,10 +103,10 @@ def image_orientation(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> int
 
 
 def load_stored(source: ImageFile, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """The pixels as the file has them, in its mode: masks and regions, whose values are no colours.
+    """Load the pixels unconverted, in the mode of the file, for masks and regions, whose values are not colours.
 
     Raises:
-        UserError: as `load_image`.
+        UserError: see `load_image`.
     """
     with open_file(source) as file:
         label = label_of(source)
@@ -153,7 +152,7 @@ def thumbnail(image: Image.Image, *, max_side: int) -> Image.Image: ...
 
 
 def thumbnail(image: Image.Image, *, max_side: int) -> Image.Image:
-    """The image itself where its longest side is at most `max_side` pixels, else a copy scaled down to it."""
+    """Return the image if its longest side is at most `max_side` pixels, else a copy scaled down to that."""
     if max(image.size) <= max_side:
         return image
     factor = max_side / max(image.size)

@@ -1,4 +1,4 @@
-"""Class names and colours, as `classes.json` holds them."""
+"""Class names and colours, as in `classes.json`."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from ecenet.common.errors import UserError
 from ecenet.data.class_lists import MAX_CLASSES, parse_class_list
 
 IGNORE_INDEX = MAX_CLASSES
-"""Mask value of pixels that belong to no class: neither trained on nor scored."""
+"""Mask value of pixels that are ignored in training and evaluation."""
 
 
 @dataclass(frozen=True)
@@ -26,31 +26,31 @@ class LabelSet:
 
 
 def read_labels(path: Path) -> LabelSet:
-    """Read a list of classes in any form of `ecenet/data/class_lists.py`, `classes.json` above all:
-    `{"name": …, "classes": [{"name": …, "color": [r, g, b]}, …]}`.
+    """Read classes from `classes.json`, `{"name": …, "classes": [{"name": …, "color": [r, g, b]}, …]}`, or from any
+    other form of `ecenet/data/class_lists.py`.
 
-    A class without a colour gets one of `class_colors`, and a set without a name its folder's.
+    Classes without a colour get one of `class_colors`; a data set without a name gets that of its folder.
 
     Raises:
-        UserError: the file is missing, has none of those forms, or names a class twice.
+        UserError: the file is missing, has another form, or contains a class twice.
     """
     if not path.exists():
         raise UserError(
             "file-missing",
             f"Expected {path} with the class names and colours, but there is no such file; "
-            'write {"classes": [{"name": …, "color": [r, g, b]}, …]}.',
+            'create it with {"classes": [{"name": …, "color": [r, g, b]}, …]}.',
         )
     found = parse_class_list(path)
     return checked_labels(LabelSet(found.title or path.parent.name, found.names, found.shown_colors()), path)
 
 
 def checked_labels(labels: LabelSet, path: Path) -> LabelSet:
-    """The same classes.
+    """Check and return the classes.
 
     Args:
-        path: of the file that they come from, for messages.
+        path: their file, for messages.
     Raises:
-        UserError: too few or too many, a colour that is none, or a name that comes twice.
+        UserError: there are too few or too many classes, an invalid colour, or a duplicate name.
     """
     bad = [
         name
@@ -67,6 +67,6 @@ def checked_labels(labels: LabelSet, path: Path) -> LabelSet:
     if twice:
         raise UserError(
             "duplicate-entry",
-            f"Expected each class name once in {path}, but {twice[0]!r} comes again; rename one of them.",
+            f"Expected each class name once in {path}, but {twice[0]!r} occurs twice; rename one of them.",
         )
     return labels

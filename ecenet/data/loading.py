@@ -1,4 +1,4 @@
-"""Training batches from worker processes, for one process of a run or one of several."""
+"""Training batches from worker processes, for one or several training processes."""
 
 import signal
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from ecenet.data.sampling import SampleKey, StepSampler, TrainingSamples
 
 
 class Batch(NamedTuple):
-    """What one process works through in one step."""
+    """The part of a step's batch that one process trains on."""
 
     step: int
     pixels: Tensor
@@ -21,16 +21,16 @@ class Batch(NamedTuple):
     labels: Tensor
     """(B, S, S) int64 class indices, 255 = ignore."""
     files: list[str]
-    """Names of the images that the whole step is of, over all processes."""
+    """Names of the images of the whole step, over all processes."""
 
 
 def training_batches(
     samples: TrainingSamples, sampler: StepSampler, *, workers: int, pin_memory: bool
 ) -> Iterator[Batch]:
-    """The sampler's batches, in its order.
+    """Yield the batches of the sampler, in order.
 
     Raises:
-        UserError: an image turned out damaged; one sentence, without the traceback that a worker puts around it.
+        UserError: an image is damaged; raised without the worker's traceback.
     """
     loader = DataLoader(
         _RefusalsAsValues(samples),
@@ -38,7 +38,7 @@ def training_batches(
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=pin_memory,
-        # Else each start would draw a number from the global generator, and a resumed run would differ.
+        # Otherwise each start draws a number from the global generator, and a resumed run differs.
         generator=torch.Generator(),
         collate_fn=_collate,
         worker_init_fn=_leave_stopping_to_the_run,
@@ -52,14 +52,14 @@ def training_batches(
 
 
 def _leave_stopping_to_the_run(worker: int) -> None:
-    """Whoever ends a group of processes asks the workers, too: without them the step at hand could not be ended. One
-    request is therefore left to the run. The second ends the worker, or a run could not get rid of one that is stuck:
-    torch's loader waits for it without end once it has asked it twice."""
+    """Ignore the first SIGTERM in a worker. A signal to the whole process group also reaches the workers, which the run
+    needs to complete the current step. The second signal ends the worker, because torch's loader waits forever for a
+    stuck one after terminating it."""
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 class _RefusalsAsValues(Dataset[tuple[Tensor, Tensor] | UserError]):
-    """What a worker raises comes as the text of a traceback, so a refusal takes the sample's place."""
+    """Returns a `UserError` in place of the sample, since a worker's exceptions arrive as text of a traceback."""
 
     def __init__(self, samples: TrainingSamples) -> None:
         self.samples = samples

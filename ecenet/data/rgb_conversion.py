@@ -1,4 +1,4 @@
-"""An opened picture → 8-bit sRGB, band by band."""
+"""Conversion of an opened image to 8-bit sRGB, band by band."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,14 +11,14 @@ from ecenet.data.formats.levels import range_note, range_of, to_8_bit, values_of
 from ecenet.data.stored_image import StoredImage, Transparency
 
 BAND_PIXELS = 1 << 18
-"""So many are converted at a time: what lies between a large image and its RGB would take several times its memory."""
+"""Pixels converted at a time, because intermediate results take several times the memory of the image."""
 ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 GREY_MODES = ("1", "L", "LA", "La")
-SHOWN_ON_BLACK = "shown on black, since it is nearly white itself"
+SHOWN_ON_BLACK = "shown on black because it is nearly white itself"
 
 
 def to_rgb(stored: StoredImage) -> Image.Image:
-    """A new image without transparency; notes are added to those of `stored`."""
+    """Return a new image without transparency; notes are added to those of `stored`."""
     image = stored.image
     grey = _scaling(stored) if image.mode.startswith(("I", "F")) else None
     mode, convert = _color_conversion(stored)
@@ -41,7 +41,7 @@ def to_rgb(stored: StoredImage) -> Image.Image:
 
 
 def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """(first row, image of full width) from top to bottom."""
+    """Yield (first row, image of full width) from top to bottom."""
     width, height = image.size
     rows = max(1, BAND_PIXELS // width)
     for top in range(0, height, rows):
@@ -49,7 +49,7 @@ def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def _scaling(stored: StoredImage) -> Convert:
-    """For bands of a 16-bit, 32-bit or float greyscale image."""
+    """Return the conversion of bands of a 16-bit, 32-bit or float greyscale image to 8 bits."""
     floating = stored.image.mode == "F"
     values = (values_of(band, unsigned=stored.unsigned) for _, band in _bands(stored.image))
     black, white = range_of(((one.min(), one.max()) for one in values), floating=floating)
@@ -59,7 +59,7 @@ def _scaling(stored: StoredImage) -> Convert:
 
 
 def _color_conversion(stored: StoredImage) -> tuple[str, Convert | None]:
-    """The mode that colours must have, and what turns them into sRGB; None where they are."""
+    """Return the mode of the colours, and their conversion to sRGB or None if they are sRGB already."""
     image = stored.image
     if image.mode in ("CMYK", "LAB"):
         mode = image.mode
@@ -75,11 +75,11 @@ def _color_conversion(stored: StoredImage) -> tuple[str, Convert | None]:
 
 
 Split = Callable[[Image.Image, int], tuple[Image.Image, Image.Image]]
-"""A band and its first row → its colours, and its opacity of mode L."""
+"""Function of a band and its first row that returns its colours and its opacity (mode L)."""
 
 
 def _splitter(stored: StoredImage, grey: Convert | None, mode: str) -> Split | None:
-    """None where nothing is transparent."""
+    """Return the function that separates colours and opacity, or None without transparency."""
     image, transparent, box = stored.image, stored.transparency, stored.box
     if image.mode not in ALPHA_MODES and transparent is None and box is None:
         return None
@@ -105,7 +105,7 @@ def _splitter(stored: StoredImage, grey: Convert | None, mode: str) -> Split | N
 
 
 def _opacity(band: Image.Image, transparent: Transparency) -> Image.Image:
-    """Of a band of which one value is transparent, or of whose palette it holds the opacities."""
+    """Return the opacity of a band with one transparent value, or with opacities of its palette."""
     values = np.asarray(band)
     if isinstance(transparent, bytes):
         table = np.full(256, 255, dtype=np.uint8)
@@ -125,7 +125,7 @@ def _vanishes_on_white(image: Image.Image, split: Split) -> bool:
 
 
 def _in_mode(band: Image.Image, mode: str) -> Image.Image:
-    if "transparency" in band.info:  # it has been seen to, and Pillow would see to it again
+    if "transparency" in band.info:  # already applied; Pillow would apply it again
         band = band.copy()
         del band.info["transparency"]
     return band if band.mode == mode else band.convert(mode)

@@ -1,4 +1,4 @@
-"""Training samples as a pure function of (seed, step): resuming needs no sampler state."""
+"""Training samples as a pure function of (seed, step), so that resuming needs no sampler state."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -15,30 +15,31 @@ from ecenet.data.split import LabelledSplit
 
 
 class SampleKey(NamedTuple):
-    """Everything that decides a sample."""
+    """Everything that determines a sample."""
 
     image: int
-    """Of the image."""
+    """Index of the image."""
     seed: int
-    """Of the augmentation."""
+    """Seed of the augmentation."""
     donor: int = -1
-    """Image whose region is pasted over this one; none where negative."""
+    """Index of the image from which a region is pasted; negative for none."""
     donor_class: int = -1
 
 
 class StepSampler(Sampler[list[SampleKey]]):
-    """Batches for the steps `first_step` … `last_step`; each batch depends on the seed and its step alone.
+    """Batches for the steps `first_step` … `last_step`; each batch depends only on the seed and its step.
 
-    Half of the images are drawn evenly, half by class: a class is drawn with a power of its image count as weight, by
-    default the square root, then an image that holds it. Rare classes come more often without being learnt by heart.
+    Half of the images are drawn uniformly, half by class: a class is drawn with a power of its number of images as
+    weight, by default the square root, then an image that contains it. Rare classes are thus drawn more often, but not
+    so often that they are memorised.
 
     Args:
-        presence: (images, K) bool, which image holds which class.
-        batch_size: of the whole step, over all processes.
+        presence: (images, K) bool, which image contains which class.
+        batch_size: size of the whole batch, over all processes.
         paste: share of samples with a donor. Its class is drawn with the inverse square root of its pixels as weight.
-        class_sampling: that power; 0 draws all classes alike, 1 in proportion to their images.
+        class_sampling: the power; 0 draws all classes equally often, 1 in proportion to their images.
         pixels: (K,) labelled pixels of each class.
-        part: which of `parts` equal parts of each batch to yield, one a process.
+        part: index of the part to yield, of `parts` equal parts of each batch, one for each process.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class StepSampler(Sampler[list[SampleKey]]):
             yield self.batch(step)[self.part]
 
     def batch(self, step: int) -> list[SampleKey]:
-        """Of the whole step."""
+        """Return the whole batch of a step."""
         rng = np.random.default_rng((self.seed, step))
         keys: list[SampleKey] = []
         for position in range(self.batch_size):
@@ -97,7 +98,7 @@ class StepSampler(Sampler[list[SampleKey]]):
 
 
 class _ScaleJitter(v2.ScaleJitter):
-    """Leaves the narrowest image at least one pixel."""
+    """Scale jitter that keeps at least one pixel of very narrow images."""
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = super().make_params(flat_inputs)["size"]
@@ -107,7 +108,7 @@ class _ScaleJitter(v2.ScaleJitter):
 class TrainingSamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Augmented crops: (3, S, S) uint8 RGB and (S, S) int64 labels.
 
-    The key, not the global generator, decides the augmentation.
+    The augmentation is determined by the key, not by the global generator.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class TrainingSamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def _augmented(self, index: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         image, mask = self.data.load(index)
         with torch.random.fork_rng(devices=[]):
-            # Only the CPU's generator is restored, so only it is seeded.
+            # Only the CPU's generator is restored afterwards, so only that one is seeded.
             torch.default_generator.manual_seed(seed)
             pixels, labels = self.transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
         return pixels.as_subclass(torch.Tensor), labels.as_subclass(torch.Tensor).long()

@@ -1,4 +1,4 @@
-"""One split of a labelled data set, whatever the layout it came in."""
+"""A split of a labelled data set, independent of its layout."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ecenet.data.labels import IGNORE_INDEX, LabelSet
 
 @dataclass(frozen=True)
 class LabelledSplit:
-    """One split of a data set: pairs of files, nothing loaded yet."""
+    """A split of a data set as pairs of files, which are loaded on demand."""
 
     root: Path
     split: str
@@ -29,10 +29,10 @@ class LabelledSplit:
         return len(self.images)
 
     def load(self, index: int, *, max_pixels: int = MAX_PIXELS) -> tuple[RGBImage, np.ndarray]:
-        """The image and its (H, W) uint8 mask.
+        """Load an image and its (H, W) uint8 mask.
 
         Args:
-            max_pixels: largest image to accept.
+            max_pixels: largest accepted H·W.
         Raises:
             UserError: a file is damaged, sizes differ, or a mask value is neither a class nor 255.
         """
@@ -40,14 +40,14 @@ class LabelledSplit:
         return image, self.load_mask(index, size=image.size)
 
     def load_mask(self, index: int, *, size: tuple[int, int] | None = None) -> np.ndarray:
-        """(H, W) uint8 class indices; `size` is the (width, height) that its image has."""
+        """Load a mask, (H, W) uint8 class indices, and check it. `size` is the (width, height) of its image."""
         path = self.masks[index]
         mask = self.decode(path)
         if size is not None and mask.shape != size[::-1]:
             raise UserError(
                 "size-mismatch",
-                f"Expected {path} to have its upright image's size {size[0]}×{size[1]}, "
-                f"got {mask.shape[1]}×{mask.shape[0]}; export image and mask at one size.",
+                f"Expected {path} to have the size {size[0]}×{size[1]} of its upright image, "
+                f"got {mask.shape[1]}×{mask.shape[0]}; export image and mask at the same size.",
                 expected=size,
                 got=mask.shape[::-1],
             )
@@ -56,31 +56,31 @@ class LabelledSplit:
         if bad.size:
             raise UserError(
                 "unknown-mask-value",
-                f"Expected mask values 0 … {self.labels.num_classes - 1} or {IGNORE_INDEX}, but {path} holds {bad[0]}; "
+                f"Expected mask values 0 … {self.labels.num_classes - 1} or {IGNORE_INDEX}, but {path} has {bad[0]}; "
                 "correct the mask or classes.json.",
             )
         return mask
 
 
 def evenly_spread(count: int, *, limit: int | None) -> np.ndarray:
-    """`limit` of the indices 0 … count-1, ascending, the first and the last among them; all without a limit."""
+    """Return at most `limit` of the indices 0 … count-1, evenly spread and including the first and the last."""
     return np.linspace(0, count - 1, min(limit or count, count)).round().astype(int)
 
 
 def read_indices(path: Path, *, content: bytes | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """An 8-bit single-channel image as it is: (H, W) uint8.
+    """Read an 8-bit single-channel image without conversion, (H, W) uint8.
 
     Args:
-        content: of the file, where that is not on disk; `path` then only names it.
-        max_pixels: largest H·W to accept.
+        content: content of the file, if it is not on disk; `path` is then used for messages only.
+        max_pixels: largest accepted H·W.
     Raises:
-        UserError: the file cannot be read, is too large, or is of another kind.
+        UserError: the file cannot be read, is too large, or has another format.
     """
     try:
         mask = np.array(load_stored(path if content is None else content, max_pixels=max_pixels))
     except UserError as error:
         raise UserError(
-            "file-damaged", f"Expected an 8-bit PNG of class indices, but {path} cannot be read; write it again."
+            "file-damaged", f"Expected an 8-bit PNG of class indices, but {path} cannot be read; save it again."
         ) from error
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise UserError(
@@ -92,27 +92,28 @@ def read_indices(path: Path, *, content: bytes | None = None, max_pixels: int = 
 
 
 def values_of(mask: np.ndarray) -> np.ndarray:
-    """Those that are there of (H, W) uint8, ascending. Pillow counts without a copy of eight times the size."""
+    """Return the distinct values of an (H, W) uint8 mask, ascending. Pillow counts them without a large copy."""
     return np.flatnonzero(Image.fromarray(mask).histogram())
 
 
 def class_pixels(data: LabelledSplit) -> np.ndarray:
-    """The same without the pixels that are ignored: (images, K) int64."""
+    """Count the labelled pixels of each class in each image, (images, K) int64; errors as in `pixel_counts`."""
     return pixel_counts(data)[:, :-1]
 
 
 def mask_counts(mask: np.ndarray, classes: int) -> np.ndarray:
-    """(H, W) uint8 class indices → (K + 1,) pixels of each class, the ignored last."""
+    """Count the pixels of each class, (K + 1,), in a mask of (H, W) uint8 class indices; the last entry is ignored
+    pixels."""
     histogram = np.array(Image.fromarray(mask).histogram())
     return np.append(histogram[:classes], histogram[IGNORE_INDEX])
 
 
 def pixel_counts(data: LabelledSplit) -> np.ndarray:
-    """Read every mask once: how much of each class does each image hold?
+    """Read every mask once and count the pixels of each class.
 
-    Returns: (images, K + 1) int64 pixels; those in the last column are ignored.
+    Returns: (images, K + 1) int64 pixels; the last column is ignored pixels.
     Raises:
-        UserError: names the bad files, up to ten of them, before any work is spent on the rest.
+        UserError: files are invalid; the message names up to ten of them.
     """
     classes = data.labels.num_classes
     pixels = np.zeros((len(data), classes + 1), dtype=np.int64)
@@ -133,16 +134,16 @@ def pixel_counts(data: LabelledSplit) -> np.ndarray:
 
 
 def class_presence(data: LabelledSplit, pixels: np.ndarray, *, min_pixels: int = 200) -> np.ndarray:
-    """(images, K) bool, True where a class covers at least `min_pixels` of `pixels`.
+    """Return (images, K) bool, whether a class has at least `min_pixels` pixels in an image.
 
     Raises:
-        UserError: no mask holds enough of any class to learn from.
+        UserError: no image has that many pixels of any class.
     """
     presence: np.ndarray = pixels >= min_pixels
     if not presence.any():
         raise UserError(
             "not-enough-data",
-            f"Expected masks of {data.split} in {data.root} with at least {min_pixels} pixels of some class, "
-            f"but all {len(data)} hold less (the rest is {IGNORE_INDEX}, ignored); label more pixels.",
+            f"Expected masks with at least {min_pixels} pixels of some class in {data.split} of {data.root}, "
+            f"but all {len(data)} have fewer (the rest is {IGNORE_INDEX}, ignored); label more pixels.",
         )
     return presence

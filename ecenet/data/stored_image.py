@@ -1,4 +1,4 @@
-"""A picture as its file has it, with what is needed to show it right, and what had to be set aside on the way."""
+"""An image as stored in its file, with the information that is needed to convert it correctly."""
 
 import io
 from collections.abc import Iterator
@@ -16,41 +16,41 @@ from ecenet.data.formats.levels import array_to_8_bit
 from ecenet.data.image_file import HEADER_READS, check_size, open_image
 
 CODE_POINT_BYTES = 1 << 16
-"""In which code points of colours are looked for: they come before the pixels."""
+"""Bytes at the start of the file in which colour code points are searched; they precede the pixels."""
 OTHERWISE = ("wrong-file", "file-damaged")
-"""Codes of refusals after which there may be another way to read a file."""
+"""Error codes after which other ways to read the file are tried."""
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 END_MISSING = "the end of the file is missing"
-DETAILS_DAMAGED = "some of its details are damaged and were set aside"
-EXIF_DAMAGED = "its EXIF data is damaged, so that it may lie on its side"
+DETAILS_DAMAGED = "some of its metadata is damaged and was ignored"
+EXIF_DAMAGED = "its EXIF data is damaged, so it may be rotated"
 Transparency = int | tuple[int, ...] | bytes
-"""The value, the colour or the opacities of the palette that Pillow found."""
+"""The transparent value or colour, or the opacities of the palette, as read by Pillow."""
 
 
 @dataclass
 class StoredImage:
-    """Not normalised yet."""
+    """An image before normalisation."""
 
     image: Image.Image
     notes: list[str] = field(default_factory=list)
-    """Each a few words that may follow the picture's name."""
+    """Notes of a few words each, to follow the name of the image."""
     box: tuple[int, int, int, int] | None = None
-    """Left, upper, right and lower edge of what the first frame of an animation covers; the rest is transparent."""
+    """Left, upper, right and lower edge of the first frame of an animation; the rest is transparent."""
     transparency: Transparency | None = None
     unsigned: bool = False
-    """Whether the values of mode I are."""
+    """Whether the values of mode I are unsigned."""
     white_is_zero: bool = False
-    """Of greyscale beyond 8 bits; Pillow turns others round."""
+    """Whether greyscale values are inverted, for more than 8 bits; Pillow inverts others itself."""
     coding: Coding | None = None
-    """How colours are coded, where that is told in numbers."""
+    """Colour coding, if the file specifies it by numbers."""
 
     @classmethod
     def of(cls, image: Image.Image, *, head: bytes = b"") -> "StoredImage":
-        """Of an opened image, which is left as it is.
+        """Create it from an opened image, which is not modified.
 
         Args:
-            head: the start of its file.
+            head: the start of the file.
         """
         info = image.info
         points = code_points(head) if image.format in ("AVIF", "PNG") else None
@@ -69,14 +69,14 @@ class StoredImage:
 
     @property
     def swapped_by_orientation(self) -> bool:
-        """Whether upright it has its sides exchanged. Pillow swaps a TIFF's by itself, others' only when asked to."""
+        """Whether width and height are swapped when it is upright. Pillow swaps those of TIFFs by itself."""
         return self.image.format != "TIFF" and self.orientation() in QUARTER_TURNS
 
     def orientation(self) -> object:
-        """As EXIF has it; None, with a note, where that is damaged."""
+        """Return the EXIF orientation; None, with a note, if it is damaged."""
         try:
             return self.image.getexif().get(ExifTags.Base.Orientation)
-        except Exception:  # on damaged files Pillow's readers raise almost anything
+        except Exception:  # Pillow raises many exceptions for damaged files
             if EXIF_DAMAGED not in self.notes:
                 self.notes.append(EXIF_DAMAGED)
             return None
@@ -85,13 +85,13 @@ class StoredImage:
 def read_stored(
     file: BinaryIO, label: str, *, max_pixels: int, partial: bool = False, pixels: bool = True
 ) -> StoredImage:
-    """Open an image within the limits of `open_image`, in whichever way shows what can be shown.
+    """Open an image within the limits of `open_image`, with fallbacks for files that Pillow cannot read.
 
     Args:
-        partial: take a JPEG whose end is missing, too.
-        pixels: unpack them; without, damage behind the header may go unnoticed.
+        partial: accept truncated JPEGs.
+        pixels: decode the pixels; otherwise damage after the header may not be detected.
     Raises:
-        UserError: it is no image, damaged, too small, or too large.
+        UserError: it is not an image, damaged, too small, or too large.
     """
     try:
         return _open(file, label, max_pixels=max_pixels, pixels=pixels)
@@ -111,22 +111,22 @@ def _open(file: BinaryIO, label: str, *, max_pixels: int, pixels: bool) -> Store
         stored = _from_tiff(file.read(), max_pixels=max_pixels) or stored
     if pixels:
         load(stored.image, label)
-        # Decoders of some formats tell sizes that differ from the header's.
+        # Some decoders return another size than that in the header.
         check_size(stored.image.size, label, max_pixels=max_pixels)
     return stored
 
 
 def load(image: Image.Image, label: str) -> None:
-    """Unpack the pixels.
+    """Decode the pixels.
 
     Raises:
-        UserError: they are damaged.
+        UserError: the file is damaged.
     """
     try:
         image.load()
     except UserError:
         raise
-    except Exception as error:  # on damaged files Pillow's readers raise almost anything
+    except Exception as error:  # Pillow raises many exceptions for damaged files
         raise UserError(
             "file-damaged",
             f"Expected a complete image file, but {label} is truncated or damaged; export or download it again.",
@@ -136,7 +136,7 @@ def load(image: Image.Image, label: str) -> None:
 def _read_otherwise(
     content: bytes, label: str, error: UserError, *, max_pixels: int, partial: bool, pixels: bool
 ) -> StoredImage:
-    """What Pillow refuses."""
+    """Read files that Pillow cannot read, or raise an error that describes them."""
     kind = kind_of(content[:HEAD_BYTES])
     if kind == "TIFF" and tiff.is_raw(content):
         raise error
@@ -160,34 +160,34 @@ def _read_otherwise(
     if described:
         raise UserError(
             "wrong-file",
-            f"Expected an image of a common kind, but {label} is {described}, which cannot be read here; export it as "
+            f"Expected an image in a common format, but {label} is {described}, which is not supported; export it as "
             "JPEG or PNG.",
         ) from error
     raise error
 
 
 def _mended(content: bytes, kind: Kind, *, partial: bool) -> Iterator[tuple[bytes, str]]:
-    """Files that may be read instead, and what is then to be told."""
+    """Yield repaired versions of a file, each with a note."""
     if kind == "PNG":
         for profile in (True, False):
             yield png.without_damaged_details(content, profile=profile), DETAILS_DAMAGED
     if kind == "JPEG" and partial:
         segments = jpeg.read_segments(content, most=HEADER_READS)
         if segments.scans and not segments.ended:
-            yield content + jpeg.END, END_MISSING  # what the last rows lack is then grey
+            yield content + jpeg.END, END_MISSING  # the missing rows are then grey
 
 
 def _from_tiff(content: bytes, *, max_pixels: int) -> StoredImage | None:
-    """By `tifffile`; None where that cannot read it, either."""
+    """Read a TIFF with `tifffile`; returns None if that fails as well."""
     try:
         values = tiff.read_unpacked(content, max_pixels=max_pixels)
-    except Exception:  # on damaged files it raises almost anything
+    except Exception:  # tifffile raises many exceptions for damaged files
         return None
     if values is None or values.array.dtype.kind not in "uifb":
         return None
     orientation = _tiff_orientation(content)
     array = values.array
-    if array.ndim == 2 and array.dtype.newbyteorder("=") == np.uint16:  # the range is found where all are converted
+    if array.ndim == 2 and array.dtype.newbyteorder("=") == np.uint16:  # scaled later, by the common conversion
         stored = StoredImage(Image.fromarray(array.astype(np.uint16)), white_is_zero=values.white_is_zero)
     else:
         array = array.astype(np.uint8) * 255 if array.dtype.kind == "b" else array
@@ -208,7 +208,7 @@ def _tiff_orientation(content: bytes) -> int:
 
 
 def _first_frame_box(image: Image.Image) -> tuple[int, int, int, int] | None:
-    """Of a GIF whose pixels have not been read yet: its first frame may be smaller than its screen."""
+    """Return the box of the first frame of an undecoded GIF if it is smaller than its screen, else None."""
     if not isinstance(image, GifImagePlugin.GifImageFile) or image.tell() or not image.tile:
         return None
     box = image.tile[0].extents
@@ -216,7 +216,7 @@ def _first_frame_box(image: Image.Image) -> tuple[int, int, int, int] | None:
 
 
 def _transparency(image: Image.Image, head: bytes) -> Transparency | None:
-    """In the values that Pillow's pixels have: it hands on a PNG's as the file has it, in 16 bits or in few."""
+    """Return the transparency in the values of Pillow's pixels; for PNG, Pillow returns it in the file's bit depth."""
     value = image.info.get("transparency")
     bits = png.grey_bits(head) if image.format == "PNG" else None
     if isinstance(value, int):

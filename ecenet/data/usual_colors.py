@@ -1,4 +1,4 @@
-"""Colours of classes that everyday data sets share, for data that brings none."""
+"""Default colours of common classes."""
 
 USUAL_COLORS = {
     "background": (0, 0, 0),
@@ -48,10 +48,10 @@ USUAL_COLORS = {
     "sign": (255, 98, 0),
     "book": (216, 157, 59),
 }
-"""Ours, found by a search over colours that are neither dark nor pale: well-known scenes are near the hues that they
-have in nature; any two are 20 apart in CIE Lab, and at least 7.8 to readers with any kind of colour vision; classes
-that often touch (wall and floor, person and chair, road and sidewalk) are 33 and 13 apart. The colours of painted
-classes (`PAINTED_COLORS`) keep as far from them as they do from each other."""
+"""Our choice, found by a search over colours that are neither dark nor pale. Natural surroundings are near their
+natural hues. Any two colours have a distance of at least 20 in CIE Lab, and of at least 7.8 for any kind of colour
+vision; classes that often touch (wall and floor, person and chair, road and sidewalk) have at least 33 and 13. The
+colours of painted classes (`PAINTED_COLORS`) have the same distances to them."""
 
 OTHER_NAMES = {
     "airplane": "aeroplane",
@@ -78,10 +78,10 @@ OTHER_NAMES = {
     "vegetation": "tree",
     "windowpane": "window",
 }
-"""What other data sets call these classes."""
+"""Other names of these classes in data sets."""
 
 
 def usual_color(name: str) -> tuple[int, int, int] | None:
-    """Of a class; None for a name that nobody has chosen one for."""
+    """Return the default colour of a class, or None."""
     plain = name.strip().lower()
     return USUAL_COLORS.get(OTHER_NAMES.get(plain, plain))

@@ -1,2 +1,2 @@
-"""Predictions against true labels: mIoU and other scores, test-time augmentation, banks of class embeddings with how
-their masks fared, and labels for what has none."""
+"""Evaluation against ground truth: mIoU and other metrics, test-time augmentation, calibration, embedding banks and
+pseudo-labels for unlabelled pixels."""

@@ -1,4 +1,4 @@
-"""An embedding bank: every class embedding of a labelled split and how its mask fared."""
+"""Embedding banks: every class embedding of a labelled split, with the quality of its mask."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,45 +19,45 @@ from ecenet.evaluation.evaluate import check_labels, picked_images
 from ecenet.inference.predictor import Predictor
 
 FORMAT = 1
-"""Of the file; a change of columns is another one."""
+"""Version of the file format; changes with the columns."""
 
 
-@dataclass(frozen=True, eq=False)  # equal is the same: arrays have no hash, and a bank may be a cache's key
+@dataclass(frozen=True, eq=False)  # identity as equality: arrays have no hash, and a bank may be a cache key
 class EmbeddingBank:
-    """N rows, one for each image, stage and class that is predicted or true there; K classes, D embedding width.
+    """N rows, one per image, stage and class that is predicted or labelled there; K classes, D embedding width.
 
-    The classes are the weights'. In a bank that was made with a class map they are the data's, and `OUTSIDE` where the
-    map has no `rest`: each class of the weights then has a row of its own, and several may be of one class here.
+    The classes are those of the weights. In a bank made with a class map they are those of the data, plus `OUTSIDE` if
+    the map has no `rest`; each class of the weights then keeps its own row, so several rows can have the same class.
     """
 
     image: np.ndarray
-    """(N,) index into `images`."""
+    """(N,) indices into `images`."""
     stage: np.ndarray
-    """(N,) stage names; `final` has no embeddings of its own and is left out."""
+    """(N,) stage names; without `final`, which has no embeddings of its own."""
     class_index: np.ndarray
-    """(N,)."""
+    """(N,) class indices."""
     area: np.ndarray
-    """(N,) share of the image that the stage gives to the class."""
+    """(N,) share of the image that the stage assigns to the class."""
     confidence: np.ndarray
-    """(N,) mean confidence over those pixels; NaN without any."""
+    """(N,) mean confidence over those pixels; NaN if there are none."""
     truth: np.ndarray
-    """(N, K) labelled pixels of each true class among those pixels: a row of this image's confusion, transposed."""
+    """(N, K) number of those pixels by true class: a column of the image's confusion matrix."""
     iou: np.ndarray
-    """(N,) intersection over union of the class in this image; NaN where it is neither predicted nor labelled."""
+    """(N,) intersection over union of the class in this image; NaN if it is neither predicted nor labelled."""
     embedding: np.ndarray
     """(N, D) float32."""
     images: list[str]
-    """File names, relative to the data set."""
+    """File names relative to the root of the data set."""
     about: dict[str, Any]
-    """`format`, `class_names`, `class_colors`, `weights_hash`, `data`, `split`; `class_map`, the content of its file,
-    where there was one."""
+    """`format`, `class_names`, `class_colors`, `weights_hash`, `data`, `split`; and `class_map`, the content of its
+    file, if one was used."""
 
     def __len__(self) -> int:
         return len(self.image)
 
     @property
     def stages(self) -> list[str]:
-        """Coarse to fine."""
+        """Stage names, coarse to fine."""
         return list(dict.fromkeys(self.stage.tolist()))
 
 
@@ -69,15 +69,16 @@ def embed_split(
     anonymous: bool = False,
     class_map: ClassMap | None = None,
 ) -> EmbeddingBank:
-    """Predict every image and keep its class embeddings. Under a launcher the processes share the images, and each
-    returns the whole bank.
+    """Predict every image and collect its class embeddings.
+
+    With a distributed launcher the images are split among the processes, and each returns the complete bank.
 
     Args:
-        limit: look at so many images only, evenly spread.
-        anonymous: number the images instead of naming their files.
-        class_map: from the weights' classes to the data's, where they differ.
+        limit: use only this many images, evenly spaced.
+        anonymous: number the images instead of storing file names.
+        class_map: maps the classes of the weights to those of the data, if they differ.
     Raises:
-        UserError: the data's classes are not the weights' classes, or a file is bad.
+        UserError: the classes of data and weights differ, or a file cannot be read.
     """
     if class_map is None:
         check_labels(predictor, data)
@@ -126,13 +127,13 @@ def _relative(path: Path, root: Path) -> str:
 def bank_image(
     bank: EmbeddingBank, data: LabelledSplit, image: int, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[RGBImage, np.ndarray]:
-    """An image of the bank out of the data that it was made from, and its (H, W) uint8 mask.
+    """Load an image of the bank and its (H, W) uint8 mask from the data that the bank was made from.
 
     Args:
         image: index into `bank.images`.
-        max_pixels: largest image to accept.
+        max_pixels: maximum size of the image.
     Raises:
-        UserError: the data is not the bank's, or a file is bad.
+        UserError: the bank was made from other data, or a file cannot be read.
     """
     picked = picked_images(data, limit=len(bank.images))
     path = data.images[picked[image]] if len(picked) == len(bank.images) else None
@@ -141,7 +142,7 @@ def bank_image(
         raise UserError(
             "wrong-data",
             f"Expected the {len(bank.images)} images that the bank was made from, {bank.images[image]} among them, "
-            f"got {len(data)} others in {data.root}; choose the bank's own data and layout.",
+            f"got {len(data)} other images in {data.root}; choose the data and layout of the bank.",
         )
     return data.load(int(picked[image]), max_pixels=max_pixels)
 
@@ -151,10 +152,10 @@ def _anonymous(data: LabelledSplit, number: int) -> str:
 
 
 def bank_class_map(bank: EmbeddingBank, *, weights_names: list[str]) -> ClassMap | None:
-    """The class map that a bank was made with; None where it has the weights' own classes.
+    """The class map that a bank was made with; None if it has the classes of the weights.
 
     Raises:
-        UserError: it names other classes than the weights' and the bank's.
+        UserError: the map names classes that neither the weights nor the bank have.
     """
     content = bank.about.get("class_map")
     if content is None:
@@ -165,8 +166,9 @@ def bank_class_map(bank: EmbeddingBank, *, weights_names: list[str]) -> ClassMap
 
 
 def bank_quality(bank: EmbeddingBank) -> dict[str, StageQuality]:
-    """How well each stage's embeddings keep their class. With a class map, rows of its `rest` and of what is outside of
-    it are left out: they are of many classes that the data does not tell apart."""
+    """How well the embeddings of each stage separate the classes, by stage.
+
+    With a class map, rows of `rest` and `OUTSIDE` are excluded: they mix classes that the data does not distinguish."""
     names, content = bank.about["class_names"], bank.about.get("class_map")
     rest = names.index(content["rest"]) if content is not None and content["rest"] is not None else -1
     return embedding_quality(
@@ -181,5 +183,5 @@ def bank_quality(bank: EmbeddingBank) -> dict[str, StageQuality]:
 
 
 def bank_summary(bank: EmbeddingBank) -> str:
-    """One line for the command."""
+    """A one-line summary for the command line."""
     return f"{len(bank)} embeddings of {len(bank.images)} images, {len(np.unique(bank.stage))} stages"

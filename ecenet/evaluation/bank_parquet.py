@@ -1,5 +1,5 @@
-"""An embedding bank as one Parquet file. Visitors may open one, so nothing is read before its footer has told how much
-there is."""
+"""Read and write an embedding bank as one Parquet file. Visitors can open such files, so the size is checked in the
+footer before any column is read."""
 
 import json
 from collections.abc import Callable
@@ -15,23 +15,27 @@ from ecenet.common.files import replaced
 from ecenet.evaluation.bank import FORMAT, EmbeddingBank
 
 BANK = "bank.parquet"
-"""The file beside weights."""
+"""Name of the file next to the weights."""
 COLUMNS = ("image", "stage", "class", "area", "confidence", "truth", "iou", "embedding")
 NAMES = ("image", "stage", "class")
-"""Columns of text: read as indices, since a name that is repeated a million times takes no room in the file."""
+"""Text columns. They are read dictionary-encoded: a small file can repeat a name a million times."""
 MAX_BYTES = 256_000_000
-"""Of the columns in memory; the bank of a split of 20,000 photos and 150 classes takes less."""
+"""Maximum size of the columns in memory; a bank of 20,000 photos and 150 classes is smaller."""
 MAX_FOOTER_BYTES = 8_000_000
-"""The names of all images are in there."""
+"""Maximum size of the footer, which contains the names of all images."""
 MAX_STAGE_NAME = 40
-"""Characters; numpy gives as many to every row."""
+"""Maximum number of characters; NumPy allocates as many for every row."""
 DAMAGE: tuple[type[Exception], ...] = (OSError, pa.ArrowException, RecursionError)
 DAMAGE += (ValueError, KeyError, TypeError, AttributeError, IndexError)
-"""What reading a file raises that is no such bank, or says of itself what is not so; brackets can nest too deep."""
+"""Exceptions that a damaged, inconsistent or too deeply nested file can raise while it is read."""
 
 
 def write_bank(bank: EmbeddingBank, path: Path, *, half: bool = False) -> None:
-    """Plain columns, which pandas, DuckDB and Embedding Atlas read as they are; fp16 embeddings with `half`."""
+    """Write plain columns that pandas, DuckDB and Embedding Atlas can read; embeddings as float16 with `half`.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     names = bank.about["class_names"]
     element = pa.float16() if half else pa.float32()
     flat = bank.embedding.astype(np.float16 if half else np.float32).ravel()
@@ -52,11 +56,13 @@ def write_bank(bank: EmbeddingBank, path: Path, *, half: bool = False) -> None:
 
 
 def read_bank(path: Path, *, weights: str | None = None, own_classes: bool = False) -> EmbeddingBank:
-    """Args:
-        weights: hash of the weights that it must have been made with; any by default.
-        own_classes: refuse one that was made with a class map, whose classes are not the weights'.
+    """Read a bank that `write_bank` wrote.
+
+    Args:
+        weights: hash of the weights that the bank must have been made with; any weights by default.
+        own_classes: reject a bank made with a class map, because its classes are not those of the weights.
     Raises:
-        UserError: it is no such file, is damaged, far too large, or was made with other weights.
+        UserError: the file is not a bank, is damaged or too large, or was made with other weights.
     """
     try:
         file = pq.ParquetFile(path)
@@ -69,7 +75,7 @@ def read_bank(path: Path, *, weights: str | None = None, own_classes: bool = Fal
         if weights is not None and about["weights_hash"] != weights:
             raise UserError(
                 "wrong-weights",
-                f"Expected embeddings of the chosen weights ({weights}), but {path.name} was made with others "
+                f"Expected embeddings of the chosen weights ({weights}), but {path.name} was made with other weights "
                 f"({str(about['weights_hash'])[:40]}); embed the data again or choose those weights.",
                 expected=weights,
                 got=about["weights_hash"],
@@ -77,8 +83,8 @@ def read_bank(path: Path, *, weights: str | None = None, own_classes: bool = Fal
         if own_classes and "class_map" in about:
             raise UserError(
                 "wrong-classes",
-                f"Expected embeddings of the weights' own classes, but {path.name} was made with a class map, which "
-                "only the Evaluate tab shows; embed data with the weights' classes, without --map.",
+                f"Expected embeddings of the weights' own classes, but {path.name} was made with a class map and can "
+                "only be opened in the Evaluate tab; run `embed` without --map on data with the weights' classes.",
             )
         if _memory(file) > MAX_BYTES:
             raise UserError(
@@ -99,13 +105,13 @@ def read_bank(path: Path, *, weights: str | None = None, own_classes: bool = Fal
 def _foreign(path: Path) -> UserError:
     return UserError(
         "wrong-file",
-        f"Expected a Parquet file written by `python -m ecenet embed`, but {path.name} is another one; "
-        "give one that this version wrote.",
+        f"Expected a Parquet file written by `python -m ecenet embed`, but {path.name} is not one; "
+        "choose a file that this version wrote.",
     )
 
 
 def _memory(file: pq.ParquetFile) -> int:
-    """Bytes that the columns will take: as the schema and the number of rows have it, or as the footer claims."""
+    """Size of the columns in bytes: from the schema and number of rows, or as the footer states, if that is larger."""
     schema, rows, groups = file.schema_arrow, file.metadata.num_rows, file.metadata.num_row_groups
     widths = [schema.field(name).type.list_size for name in ("truth", "embedding")]
     claimed = sum(file.metadata.row_group(number).total_byte_size for number in range(groups))
@@ -113,7 +119,7 @@ def _memory(file: pq.ParquetFile) -> int:
 
 
 def _bank(table: pa.Table, about: dict[str, Any]) -> EmbeddingBank:
-    """Raises one of `DAMAGE` where table and description contradict each other."""
+    """Build the bank; raises one of `DAMAGE` if table and description contradict each other."""
     _check_description(about)
     images, names = about.pop("images"), about["class_names"]
     number = {name: index for index, name in enumerate(images)}
@@ -121,7 +127,7 @@ def _bank(table: pa.Table, about: dict[str, Any]) -> EmbeddingBank:
     truth = _matrix(table["truth"]).astype(np.int64)
     stages = _looked_up(table["stage"], lambda name: str(name)[:MAX_STAGE_NAME], dtype=np.str_)
     if truth.shape[1] != len(names) or len(about["class_colors"]) != len(names) or not len(stages):
-        raise ValueError("classes and columns do not fit")
+        raise ValueError("number of classes does not match the columns")
     bank = EmbeddingBank(
         image=_looked_up(table["image"], number.__getitem__, dtype=np.int64),
         stage=stages,
@@ -135,27 +141,27 @@ def _bank(table: pa.Table, about: dict[str, Any]) -> EmbeddingBank:
         about=about,
     )
     if not np.isfinite(bank.embedding).all() or (truth < 0).any():
-        raise ValueError("numbers that are none")
+        raise ValueError("numbers out of range")
     return bank
 
 
 def _check_description(about: dict[str, Any]) -> None:
-    """What the app shows of it must be texts and colours."""
+    """Check that names are strings and colours are colours, because the app displays them."""
     texts = [about["data"], about["split"], about["weights_hash"], *about["images"], *about["class_names"]]
     colors = [value for red, green, blue in about["class_colors"] for value in (red, green, blue)]
     if not all(type(text) is str for text in texts):
-        raise ValueError("names that are none")
+        raise ValueError("invalid names")
     if not all(type(value) is int and 0 <= value <= 255 for value in colors):
-        raise ValueError("colours that are none")
+        raise ValueError("invalid colours")
     if "class_map" in about:
         classes, rest = about["class_map"]["classes"], about["class_map"]["rest"]
         texts = [*classes.keys(), *classes.values()]
         if not all(type(text) is str for text in texts) or not (rest is None or rest in about["class_names"]):
-            raise ValueError("a class map that is none")
+            raise ValueError("invalid class map")
 
 
 def _looked_up(column: pa.ChunkedArray, look_up: Callable[[str], Any], *, dtype: type) -> np.ndarray:
-    """(N,): what each row's name stands for; names are looked up once."""
+    """(N,) values of the rows' names; each distinct name is looked up once."""
     parts = [
         np.array([look_up(name) for name in chunk.dictionary.to_pylist()], dtype=dtype)[chunk.indices.to_numpy()]
         for chunk in column.chunks
@@ -168,7 +174,7 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:
-    """(N, W) of a fixed-size list column."""
+    """(N, W) values of a fixed-size list column."""
     width = column.type.list_size
     values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return np.asarray(values).reshape(len(column), width)

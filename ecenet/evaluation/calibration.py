@@ -1,4 +1,4 @@
-"""Whether confidences are what they say: expected calibration error, and the temperature that comes nearest to it."""
+"""Calibration of confidences: expected calibration error, temperature scaling and the threshold for unsure answers."""
 
 from collections.abc import Iterator
 
@@ -10,21 +10,21 @@ from ecenet.inference.prediction import StagePrediction
 from ecenet.inference.upsample import bilinear_weights, detail_size, repeat_to
 
 BINS = 15
-"""Of the confidence, equally wide, as in Guo et al. 2017 (arXiv 1706.04599)."""
+"""Number of equally wide confidence bins, as in Guo et al. 2017 (arXiv 1706.04599)."""
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
-"""Between which `fit_temperature` looks."""
+"""Search range of `fit_temperature`."""
 BAND_VALUES = 2**20
-"""Logits that are worked out at a time."""
+"""Number of logits that are interpolated at once."""
 
 
 def calibration_counts(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """(3, 15) float64 of each bin of the confidence: pixels, right ones, and the sum of their confidences.
+    """(3, 15) float64 counts per confidence bin: pixels, correct pixels, and the sum of their confidences.
 
-    They add up over images, of float16 confidences exactly and so in any order.
+    Counts of several images can be added; with float16 confidences the sums are exact and independent of the order.
 
     Args:
         right: (n,) bool.
-        confidence: (n,) in 0 … 1; a bin holds its upper edge and not its lower one.
+        confidence: (n,) in 0 … 1; bins include their upper edge but not their lower one.
     """
     bins = np.clip(np.ceil(confidence.astype(np.float64) * BINS).astype(np.int64) - 1, 0, BINS - 1)
     return np.stack(
@@ -37,14 +37,15 @@ def calibration_counts(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
 
 
 def expected_calibration_error(counts: np.ndarray) -> float:
-    """Mean over pixels of |share of right ones − mean confidence| of their bin, 0 … 1; NaN without pixels."""
+    """Expected calibration error, 0 … 1: mean over pixels of |accuracy − mean confidence| of their bin; NaN without
+    pixels."""
     total = counts[0].sum()
     return float(np.abs(counts[1] - counts[2]).sum() / total) if total else float("nan")
 
 
 def answer_confidence(stage: StagePrediction, class_map: ClassMap | None) -> np.ndarray:
-    """(H, W) float16 probability of each pixel's answer: the stage's confidence, and with a map the sum over all of the
-    weights' classes that count as the same class of the data as the answer does."""
+    """(H, W) float16 probability of each pixel's predicted class. With a class map, the sum over all classes of the
+    weights that map to the same class of the data."""
     if class_map is None:
         return stage.confidence
     height, width = stage.label_map.shape
@@ -59,12 +60,12 @@ def answer_confidence(stage: StagePrediction, class_map: ClassMap | None) -> np.
 
 
 def sampled_logits(logits: np.ndarray, size: tuple[int, int], *, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logits at about `most` pixels of an image, evenly spread, interpolated as the predictor does it.
+    """Logits at up to about `most` evenly spaced pixels of an image, interpolated as in the predictor.
 
     Args:
-        logits: (K, h, w).
+        logits: (K, h, w) array.
         size: (height, width) of the image.
-    Returns: (n, K) float32, and (2, n) the pixels' rows and columns.
+    Returns: (n, K) float32 logits, and (2, n) rows and columns of the pixels.
     """
     height, width = size
     step = max(1, round((height * width / most) ** 0.5))
@@ -84,10 +85,10 @@ def negative_log_likelihood(
     """Mean of −log p(target), where p is the softmax of the logits divided by the temperature.
 
     Args:
-        logits: (n, K), n of at least 1.
-        targets: (n,) classes, each of which some column counts as.
-        counts_as: (K,) class that each column counts as; its own index by default. Probabilities of columns that count
-            as the same class are added.
+        logits: (n, K), n ≥ 1.
+        targets: (n,) true classes; at least one column must map to each of them.
+        counts_as: (K,) class that each column maps to; its own index by default. Probabilities of columns that map to
+            the same class are added.
     """
     counts_as = np.arange(logits.shape[1]) if counts_as is None else counts_as
     total, step = 0.0, max(1, BAND_VALUES // logits.shape[1])
@@ -95,14 +96,15 @@ def negative_log_likelihood(
         part = logits[start : start + step] / np.float32(temperature)
         powers = np.exp(part - part.max(axis=1, keepdims=True))
         meant = (powers * (counts_as == targets[start : start + step, None])).sum(axis=1)
-        # An answer that is as wrong as float32 can tell must not be infinitely wrong.
+        # Avoid log(0) when the probability underflows.
         total -= float(np.log(np.maximum(meant, np.finfo(np.float32).tiny) / powers.sum(axis=1)).sum(dtype=np.float64))
     return total / len(logits)
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray, *, counts_as: np.ndarray | None = None) -> float:
-    """The temperature with the least `negative_log_likelihood`, within 0.05 … 20 (temperature scaling, Guo et al.
-    2017); arguments as there. Where every answer is right, the less the better: it ends at the lower bound."""
+    """The temperature in 0.05 … 20 that minimises `negative_log_likelihood` (temperature scaling, Guo et al. 2017).
+
+    Arguments as for `negative_log_likelihood`. If every answer is correct, the result is the lower bound."""
     found = minimize_scalar(
         lambda log: negative_log_likelihood(logits, targets, temperature=float(np.exp(log)), counts_as=counts_as),
         bounds=(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)),
@@ -113,18 +115,17 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray, *, counts_as: np.nd
 
 
 def unsure_threshold(right: np.ndarray, confidence: np.ndarray) -> float | None:
-    """The confidence in whole percent below which an answer is more likely wrong than right, as 0 … 1; None where no
-    confidence is that low.
+    """The confidence (0 … 1, rounded to whole percent) below which an answer is more likely wrong than correct; None if
+    there is no such confidence.
 
-    Chow's rule (1970) with a cost of one half, which refuses an answer where its chance of being right is below 1/2.
-    That chance is measured, not taken from the confidence: isotonic regression of right on confidence, the
-    non-decreasing step function with the least squared error (Zadrozny and Elkan 2002).
+    This is Chow's rule (1970) with a cost of one half: reject an answer whose probability of being correct is below
+    1/2. That probability is estimated by isotonic regression of correctness on confidence (Zadrozny and Elkan 2002).
 
     Args:
         right: (n,) bool.
         confidence: (n,) in 0 … 1.
     """
-    # In whole percent, as people read it; pixels of one percent are one value of the regression.
+    # Round to whole percent: one value of the regression per percent.
     percent = np.rint(100 * confidence.astype(np.float64)).astype(np.int64)
     pixels = np.bincount(percent, minlength=101).astype(np.float64)
     rights = np.bincount(percent, weights=right, minlength=101)
@@ -135,7 +136,7 @@ def unsure_threshold(right: np.ndarray, confidence: np.ndarray) -> float | None:
 
 
 def _logit_bands(logits: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """(K, h, w) → (K, rows, W) a few rows of pixels after the other, interpolated bilinearly to (H, W)."""
+    """Interpolate (K, h, w) logits bilinearly to (H, W); yields bands of (K, rows, W) to limit memory."""
     height, width = size
     down = bilinear_weights(logits.shape[1], height).numpy()
     across = np.ascontiguousarray(bilinear_weights(logits.shape[2], width).numpy().T)

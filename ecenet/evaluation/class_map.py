@@ -1,4 +1,4 @@
-"""Scores across label spaces: which class of the data each class of the weights counts as."""
+"""Class maps: evaluate weights on data with other classes by mapping each class of the weights to one of the data."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,65 +13,65 @@ import numpy as np
 from ecenet.common.errors import UserError
 
 OUTSIDE = "(outside the map)"
-"""What answers are called that count as no class of the data."""
+"""Name for predictions that map to no class of the data."""
 OUTSIDE_COLOR = [128, 128, 128]
 MAX_MISTAKES = 5
-"""Wrong names that one message lists."""
+"""Maximum number of unknown names in one message."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClassMap:
-    """From the K classes of the weights to the D classes of the data."""
+    """A map from the K classes of the weights to the D classes of the data."""
 
     class_names: list[str]
-    """D names of the data's classes."""
+    """Names of the D classes of the data."""
     targets: np.ndarray
-    """(K,) int64: the data's class that each of the weights' classes counts as; D for those that count as none."""
+    """(K,) int64 index of the data's class for each class of the weights; D if it maps to none."""
     content: dict[str, Any]
-    """`classes` and `rest`, as the file has them."""
+    """`classes` and `rest`, as in the file."""
 
     @property
     def has_outside(self) -> bool:
-        """Whether the map has no `rest`, so that an answer can be outside of it."""
+        """Whether predictions can be outside the map because it has no `rest`."""
         return self.content["rest"] is None
 
     @property
     def predicted_names(self) -> list[str]:
-        """P names, in the order of the confusion's columns: the data's classes and, without `rest`, `OUTSIDE`."""
+        """Names of the confusion matrix's P columns: the data's classes and, without `rest`, `OUTSIDE`."""
         return [*self.class_names, OUTSIDE] if self.has_outside else self.class_names
 
     @property
     def rest_index(self) -> int | None:
-        """The data's class that all other classes of the weights count as; None without one."""
+        """Index of the data's class that all unlisted classes of the weights map to; None without `rest`."""
         return None if self.has_outside else self.class_names.index(self.content["rest"])
 
     @cached_property
     def _lookup(self) -> np.ndarray:
-        """(256,) uint8; what is no class of the weights stays as it is."""
+        """(256,) uint8 lookup table; values that are not classes of the weights are unchanged."""
         table = np.arange(256, dtype=np.uint8)
         table[: len(self.targets)] = self.targets
         return table
 
     def apply(self, label_map: np.ndarray) -> np.ndarray:
-        """(H, W) uint8 classes of the weights → (H, W) uint8 classes of the data, D where the answer is outside."""
+        """Map (H, W) uint8 classes of the weights to (H, W) uint8 classes of the data; D outside the map."""
         return self._lookup[label_map]
 
 
 def read_class_map(path: Path, *, weights_names: Sequence[str], data_names: Sequence[str]) -> ClassMap:
     """Read `{"classes": {"class of the weights": "class of the data", …}, "rest": "class of the data" or null}`.
 
-    Classes of the weights that `classes` does not name count as `rest`; without it, they count as wrong wherever they
-    are predicted. Several may count as the same class.
+    Several classes of the weights can map to the same class. Classes that `classes` does not list map to `rest`;
+    without `rest`, they always count as wrong.
 
     Raises:
-        UserError: the file is missing or is no such JSON, or a name in it is none of the weights' or of the data's.
+        UserError: the file is missing or is not such a JSON file, or it contains unknown class names.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(
             "file-missing",
-            f"Expected a class map in {path}, but there is no such file; `python -m ecenet map` proposes one.",
+            f"Expected a class map in {path}, but the file does not exist; create one with `python -m ecenet map`.",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(
@@ -84,10 +84,10 @@ def read_class_map(path: Path, *, weights_names: Sequence[str], data_names: Sequ
 def make_class_map(
     content: object, *, weights_names: Sequence[str], data_names: Sequence[str], source: str = "the class map"
 ) -> ClassMap:
-    """A map of this content, as for `read_class_map`, which has the errors, too.
+    """Make a class map from parsed content; format and errors as for `read_class_map`.
 
     Args:
-        source: what messages call it.
+        source: name of the map in error messages.
     """
     classes, rest = _parsed(content, source)
     targets = {*classes.values(), *([] if rest is None else [rest])}
@@ -102,7 +102,7 @@ def make_class_map(
 
 
 def _parsed(content: object, source: str) -> tuple[dict[str, str], str | None]:
-    """`classes` and `rest`, checked for their types."""
+    """`classes` and `rest` of the content, after checking their types."""
     if isinstance(content, Mapping) and set(content) <= {"classes", "rest"}:
         classes, rest = content.get("classes"), content.get("rest")
         texts = isinstance(classes, dict) and all(isinstance(text, str) for text in [*classes, *classes.values()])
@@ -111,7 +111,7 @@ def _parsed(content: object, source: str) -> tuple[dict[str, str], str | None]:
     raise UserError(
         "wrong-file",
         f'Expected {{"classes": {{"class of the weights": "class of the data", …}}, "rest": "class of the data" or '
-        f"null}} in {source}, but it holds something else; correct the file.",
+        f"null}} in {source}, got something else; correct the file.",
     )
 
 

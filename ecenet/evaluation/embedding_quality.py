@@ -1,4 +1,4 @@
-"""What class embeddings know, across photos: of their class by three measures, and of their mask's area and place."""
+"""What class embeddings encode across photos: their class (three measures), and the area and position of their mask."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,35 +13,35 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 
 MIN_AREA = 0.005
-"""Share of the photo that a mask must cover: the embedding of a handful of pixels says little. Ours."""
+"""Minimum area of a mask as a share of the photo; embeddings of a few pixels are noisy. Not from the paper."""
 MIN_IOU = 0.5
-"""Intersection over union that a mask must have: that of a wrong mask is not of its class. Ours."""
+"""Minimum IoU of a mask; the embedding of a wrong mask does not represent its class. Not from the paper."""
 FOLDS = 5
-"""Of the read-out's cross-validation."""
+"""Folds of the cross-validation of linear read-outs."""
 CHUNK_ENTRIES = 20_000_000
-"""Similarities that are held at once, 80 MB."""
+"""Maximum number of similarities in memory (80 MB)."""
 MAX_SILHOUETTE_ROWS = 10_000
-"""Beyond them the silhouette, which compares all pairs, is that of as many rows drawn with a fixed seed."""
+"""Maximum number of rows for the silhouette, which compares all pairs; more are subsampled with a fixed seed."""
 
 
 @dataclass(frozen=True)
 class StageQuality:
-    """Of one stage. NaN where fewer than two classes are seen in two photos."""
+    """Class separation of one stage. NaN if fewer than two classes occur in two photos each."""
 
     purity: float
     """0 … 1: share of embeddings whose nearest neighbour in another photo, by cosine, has the same class."""
     silhouette: float
     """−1 … 1: mean silhouette by class, cosine distance (Rousseeuw 1987, scikit-learn's)."""
     linear: float
-    """0 … 1: share of embeddings whose class a linear classifier tells that was fitted on other photos."""
+    """0 … 1: share of embeddings that a linear classifier fitted on other photos assigns to their class."""
     rows: int
-    """Embeddings that were measured: masks of at least `MIN_AREA` and `MIN_IOU`, of classes that two photos have."""
+    """Number of embeddings measured: masks with at least `MIN_AREA` and `MIN_IOU`, of classes in two or more photos."""
     classes: int
-    """Classes that at least two photos have; the embedding of any other has no partner to be near to."""
+    """Number of classes in two or more photos; embeddings of other classes have nothing to be compared with."""
 
 
 class StageScores(NamedTuple):
-    """How well embeddings of one stage keep classes apart, as in `StageQuality`; NaN where there is nothing to tell."""
+    """The three measures of `StageQuality`; NaN where they are undefined."""
 
     purity: float
     silhouette: float
@@ -49,24 +49,24 @@ class StageScores(NamedTuple):
 
 @dataclass(frozen=True)
 class StageLayout:
-    """How well embeddings of one stage tell where and how large their masks are: R² of a linear read-out that was
-    fitted on other photos, at most 1, and 0 or less where the mean would do as well. NaN without two photos. Ours."""
+    """How well embeddings of one stage encode the area and position of their masks: R² of a linear read-out fitted on
+    other photos (at most 1; 0 or less if it is no better than the mean). NaN with fewer than two photos. Not from the
+    paper."""
 
     area: float
-    """Of the logarithm of the mask's share of the photo."""
+    """R² for the logarithm of the mask's share of the photo."""
     position: float
-    """Of the mask's centre, the mean of x's and y's."""
+    """R² for the mask's centre, mean of x and y."""
     class_area: float
-    """Of the same from the class alone: as much would an embedding tell that knows nothing but its class."""
+    """R² for the area predicted from the class alone: the baseline for an embedding that encodes only its class."""
     class_position: float
-    """As `class_area`, of the centre."""
+    """As `class_area`, for the centre."""
     rows: int
-    """Embeddings that were measured: masks of at least `MIN_AREA` and `MIN_IOU`."""
+    """Number of embeddings measured: masks with at least `MIN_AREA` and `MIN_IOU`."""
 
 
 def measurable(area: np.ndarray | float, iou: np.ndarray | float) -> Any:
-    """bool, of one mask or (N,) of many: large and right enough for its embedding to be measured; an IoU of NaN is not
-    right."""
+    """Whether masks are large and accurate enough to be measured; bool or (N,) bool. False if the IoU is NaN."""
     return (area >= MIN_AREA) & (iou >= MIN_IOU)
 
 
@@ -80,12 +80,12 @@ def embedding_quality(
     iou: np.ndarray,
     embedding: np.ndarray,
 ) -> dict[str, StageQuality]:
-    """All three measures of every stage.
+    """All three measures for every stage.
 
     Args:
         stages: names of the stages to report, coarse to fine.
-        stage, image, class_index, area, iou: (N,) of each row; area and IoU in 0 … 1, NaN where there is no IoU.
-        embedding: (N, D).
+        stage, image, class_index, area, iou: (N,) values per row; area and IoU in 0 … 1, IoU can be NaN.
+        embedding: (N, D) embeddings.
     """
     return {
         name: stage_quality(embedding[rows], class_index[rows], image[rows])
@@ -104,10 +104,10 @@ def embedding_layout(
     embedding: np.ndarray,
     centre: np.ndarray,
 ) -> dict[str, StageLayout]:
-    """Area and position in every stage's embeddings; arguments as for `embedding_quality`.
+    """R² of area and position for every stage; arguments as for `embedding_quality`.
 
     Args:
-        centre: (N, 2) x and y of each mask's centre, 0 … 1.
+        centre: (N, 2) x and y of the masks' centres, 0 … 1.
     """
     return {
         name: stage_layout(embedding[rows], class_index[rows], image[rows], area=area[rows], centre=centre[rows])
@@ -118,7 +118,7 @@ def embedding_layout(
 def _measured_rows(
     stages: Sequence[str], *, stage: np.ndarray, area: np.ndarray, iou: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """(N,) bool for each stage: which rows are its own and can be measured."""
+    """(N,) bool for each stage: the rows of the stage that can be measured."""
     kept = measurable(area, iou)
     return {name: kept & (stage == name) for name in stages}
 
@@ -126,7 +126,7 @@ def _measured_rows(
 def stage_layout(
     embedding: np.ndarray, class_index: np.ndarray, image: np.ndarray, *, area: np.ndarray, centre: np.ndarray
 ) -> StageLayout:
-    """The read-outs of (N, D) embeddings; (N,) classes, photos and areas above 0, (N, 2) centres."""
+    """Read-outs of (N, D) embeddings; with (N,) classes, photos and areas above 0, and (N, 2) centres."""
     log_area = np.log(area)[:, None]
     only_class = (class_index[:, None] == np.unique(class_index)).astype(np.float32)
     return StageLayout(
@@ -139,7 +139,7 @@ def stage_layout(
 
 
 def stage_quality(embedding: np.ndarray, class_index: np.ndarray, image: np.ndarray) -> StageQuality:
-    """The measures of (N, D) embeddings; (N,) classes and photos. Rows of classes in a single photo are left out."""
+    """Measures of (N, D) embeddings with (N,) classes and photos. Classes in a single photo are excluded."""
     shared = [k for k in np.unique(class_index) if len(np.unique(image[class_index == k])) >= 2]
     rows = np.isin(class_index, shared)
     count = int(rows.sum())
@@ -158,10 +158,10 @@ def stage_quality(embedding: np.ndarray, class_index: np.ndarray, image: np.ndar
 
 
 def neighbour_purity(unit: np.ndarray, classes: np.ndarray, photos: np.ndarray) -> float:
-    """Share of rows whose nearest neighbour among those of other photos has the same class; NaN without any such.
+    """Share of rows whose nearest neighbour in another photo has the same class; NaN if there is no other photo.
 
     Args:
-        unit: (N, D) vectors of length 1. Of neighbours that are equally near, the first row counts.
+        unit: (N, D) vectors of length 1. Of equally near neighbours, the first row counts.
     """
     if len(np.unique(photos)) < 2:
         return float("nan")
@@ -176,7 +176,7 @@ def neighbour_purity(unit: np.ndarray, classes: np.ndarray, photos: np.ndarray) 
 
 
 def class_silhouette(unit: np.ndarray, classes: np.ndarray) -> float:
-    """Mean silhouette by cosine distance; NaN where there is one class, or none holds two rows."""
+    """Mean silhouette by cosine distance; NaN with a single class, or if no class has two rows."""
     if len(unit) > MAX_SILHOUETTE_ROWS:
         drawn = np.random.default_rng(0).choice(len(unit), MAX_SILHOUETTE_ROWS, replace=False)
         unit, classes = unit[drawn], classes[drawn]
@@ -186,19 +186,19 @@ def class_silhouette(unit: np.ndarray, classes: np.ndarray) -> float:
 
 
 def linear_readout(embedding: np.ndarray, classes: np.ndarray, photos: np.ndarray) -> float:
-    """Accuracy of a ridge classifier of standardised embeddings under cross-validation, all rows of a photo in the
-    same fold; NaN where there are fewer than two classes or photos."""
-    # A fold for each photo at most, and no more than the most frequent class has rows, as scikit-learn asks for.
+    """Cross-validated accuracy of a ridge classifier on standardised embeddings, with all rows of a photo in the same
+    fold; NaN with fewer than two classes or photos."""
+    # scikit-learn requires at most as many folds as photos and as rows of the most frequent class.
     folds = min(FOLDS, len(np.unique(photos)), int(np.unique(classes, return_counts=True)[1].max(initial=0)))
     if folds < 2 or len(np.unique(classes)) < 2:
         return float("nan")
     right = 0
     with warnings.catch_warnings():
-        # Of classes that fewer photos have than there are folds.
+        # Raised for classes that occur in fewer photos than there are folds.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         splits = list(StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(embedding, classes, photos))
     for fitted, told in splits:
-        # A single class left to fit to, or a fold that no photo fell to, tells nothing: its rows count as wrong.
+        # A fold with a single training class, or without test photos, cannot be scored: its rows count as wrong.
         if len(told) and len(np.unique(classes[fitted])) > 1:
             classifier = make_pipeline(StandardScaler(), RidgeClassifier())
             classifier.fit(embedding[fitted], classes[fitted])
@@ -207,12 +207,12 @@ def linear_readout(embedding: np.ndarray, classes: np.ndarray, photos: np.ndarra
 
 
 def regression_readout(inputs: np.ndarray, targets: np.ndarray, photos: np.ndarray) -> float:
-    """R² of a ridge regression of standardised inputs under cross-validation, all rows of a photo in the same fold; the
-    mean over targets. NaN where there are fewer than two photos, or a target that never varies.
+    """Cross-validated R² of a ridge regression on standardised inputs, with all rows of a photo in the same fold; mean
+    over targets. NaN with fewer than two photos, or if a target is constant.
 
     Args:
-        inputs: (N, D).
-        targets: (N, T).
+        inputs: (N, D) array.
+        targets: (N, T) array.
     """
     folds = min(FOLDS, len(np.unique(photos)))
     if folds < 2 or not np.ptp(targets, axis=0).all():
@@ -223,10 +223,10 @@ def regression_readout(inputs: np.ndarray, targets: np.ndarray, photos: np.ndarr
 
 
 def quality_table(quality: dict[str, StageQuality], layout: dict[str, StageLayout] | None = None) -> str:
-    """Markdown, one row a stage, coarse to fine.
+    """A Markdown table with one row per stage, coarse to fine.
 
     Args:
-        layout: of the same stages, where it was measured, for two more columns.
+        layout: adds two columns, for the same stages.
     """
     titles = ["stage", "purity", "silhouette", "linear read-out", "embeddings", "classes"]
     if layout is not None:

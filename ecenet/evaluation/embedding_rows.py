@@ -1,4 +1,4 @@
-"""Class embeddings of one labelled image, each with how its mask fared."""
+"""Class embeddings of one labelled image, each with the quality of its mask."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from ecenet.inference.prediction import Prediction
 
 
 class Row(NamedTuple):
-    """One class of one image at one stage. K classes: the weights', or those that they are mapped to."""
+    """One class of one image at one stage; K is the number of the weights' classes or of those they map to."""
 
     image: int
     stage: str
@@ -18,25 +18,25 @@ class Row(NamedTuple):
     area: float
     confidence: float
     truth: np.ndarray
-    """(K,) int64."""
+    """(K,) int64 number of the mask's pixels by true class."""
     iou: float
     embedding: np.ndarray
-    """(D,) float32."""
+    """(D,) float32 embedding."""
     centre: np.ndarray
-    """(2,) x and y of the mask's centre, 0 … 1 from left to right and from top to bottom; NaN without a pixel."""
+    """(2,) x and y of the mask's centre, 0 … 1 from the top left; NaN for an empty mask."""
 
 
 def embedding_rows(
     prediction: Prediction, target: np.ndarray, *, image: int, class_map: ClassMap | None = None
 ) -> list[Row]:
-    """Rows of one image: a class at a stage that is predicted there, or labelled.
+    """Rows of one image: one per stage and class that is predicted or labelled.
 
-    With a map, each predicted class of the weights keeps a row of its own, whose class, truth and IoU are those of the
-    class that it counts as; outside of the map there is no IoU. A class that is labelled and nowhere predicted has the
-    row of the first class of the weights that counts as it.
+    With a class map, each predicted class of the weights keeps its own row, with the class, truth and IoU of the class
+    that it maps to; outside the map the IoU is NaN. A class that is labelled but not predicted gets the row of the
+    first class of the weights that maps to it.
 
     Args:
-        target: (H, W) uint8 class indices of the data, 255 = ignore.
+        target: (H, W) uint8 class indices of the data; 255 is ignored.
         image: index of the image.
     """
     known = len(prediction.class_names)
@@ -48,7 +48,7 @@ def embedding_rows(
     for name, stage in prediction.stages.items():
         if name == "final":
             continue
-        own = confusion_matrix(target, stage.label_map, num_classes=labelled, num_predicted=known)  # rows are truth
+        own = confusion_matrix(target, stage.label_map, num_classes=labelled, num_predicted=known)  # rows: ground truth
         confusion = np.zeros((width, width), dtype=np.int64)
         np.add.at(confusion[:labelled].T, counts_as, own.T)
         hit, true, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
@@ -80,8 +80,8 @@ def embedding_rows(
 
 
 def mask_centres(label_map: np.ndarray, *, num_classes: int) -> np.ndarray:
-    """(K, 2) mean x and y of each class's pixels in an (H, W) label map, as shares of its width and height; NaN where a
-    class has none."""
+    """(K, 2) mean x and y of each class's pixels in an (H, W) label map, as shares of width and height; NaN if the
+    class has no pixels."""
     labels = label_map.astype(np.int64)
     centres = []
     for axis, side in ((1, label_map.shape[1]), (0, label_map.shape[0])):

@@ -1,4 +1,4 @@
-"""Predict a labelled folder in one pass and count: everything that scores are made of."""
+"""Evaluate weights on a labelled split: predict every image once and accumulate the counts for all metrics."""
 
 import time
 from pathlib import Path
@@ -34,21 +34,21 @@ def evaluate(
     embeddings: bool = False,
     class_map: ClassMap | None = None,
 ) -> Evaluation:
-    """Predict every image at its own size and score every stage.
+    """Predict every image at its own size and compute the metrics of every stage.
 
-    Under a launcher the processes share the images, and each returns the scores of all.
+    With a distributed launcher the images are split among the processes, and each returns the metrics of all images.
 
     Args:
-        classes: restricts the means to the first so many classes; predictions stay free to be any class.
-        limit: look at so many images only, evenly spread.
-        boundary: measure Boundary IoU as well, which takes its time.
-        averaging: average several looks at each image; one look by default. Averages have neither embeddings nor
-            confidences that could be judged.
-        embeddings: measure whether each stage's embeddings keep their class, too.
-        class_map: from the weights' classes to the data's, where they differ; means are then over the data's classes
-            that are labelled.
+        classes: average over the first `classes` classes only; predictions can still be any class.
+        limit: use only this many images, evenly spaced.
+        boundary: also compute Boundary IoU (slow).
+        averaging: test-time augmentation; none by default. Averaged predictions have no embeddings and no calibration
+            error.
+        embeddings: also measure how well the embeddings of each stage separate the classes.
+        class_map: maps the classes of the weights to those of the data, if they differ; means are then over the
+            labelled classes of the data.
     Raises:
-        UserError: the data's classes are not the weights' classes, a file is bad, or an option is out of range.
+        UserError: the classes of data and weights differ, a file cannot be read, or an option is out of range.
     """
     check_classes(classes, predictor.model.class_names if class_map is None else class_map.class_names)
     state = this_process()
@@ -67,7 +67,7 @@ def evaluate(
 
 
 def check_classes(classes: int | None, names: list[str]) -> None:
-    """Refuse a number of classes that there is not."""
+    """Raise a UserError if the number of classes is out of range."""
     if classes is not None and not 1 <= classes <= len(names):
         raise UserError(
             "out-of-range",
@@ -87,11 +87,11 @@ def count_pixels(
     part: int = 0,
     parts: int = 1,
 ) -> PixelCounts:
-    """Predict every image at its own size and count pixels; other arguments and errors as for `evaluate`.
+    """Predict every image at its own size and count pixels. Other arguments and errors as for `evaluate`.
 
     Args:
-        part, parts: look at every `parts`-th image only, from the `part`-th on, so that several processes can share
-            the work; `merge` sums what they counted. A part may have no image at all.
+        part, parts: use only every `parts`-th image, starting at the `part`-th, to split the work among processes;
+            `merge` adds their counts. A part can be empty.
     """
     if class_map is None:
         check_labels(predictor, data)
@@ -100,7 +100,7 @@ def count_pixels(
     if not 0 <= part < parts:
         raise UserError(
             "out-of-range",
-            f"Expected a part from 0 to one below the number of parts, got {part} of {parts}; correct it.",
+            f"Expected a part between 0 and the number of parts minus 1, got {part} of {parts}; correct it.",
         )
     averaging = averaging or Averaging()
     averaging.check(predictor)
@@ -146,7 +146,7 @@ def count_pixels(
 
 
 def check_labels(predictor: Predictor, data: LabelledSplit) -> None:
-    """Refuse data whose classes are not the weights' classes."""
+    """Raise a UserError if the classes of data and weights differ."""
     names = predictor.model.class_names
     if data.labels.class_names != names:
         raise UserError(
@@ -158,20 +158,18 @@ def check_labels(predictor: Predictor, data: LabelledSplit) -> None:
 
 
 def picked_images(data: LabelledSplit, *, limit: int | None) -> np.ndarray:
-    """Indices of `limit` images, evenly spread; of all without a limit.
+    """Indices of `limit` evenly spaced images; of all images without a limit.
 
     Raises:
         UserError: the limit is below 1.
     """
     if limit is not None and limit < 1:
-        raise UserError(
-            "out-of-range", f"Expected --limit of at least 1, got {limit}; leave it out to look at all images."
-        )
+        raise UserError("out-of-range", f"Expected --limit of at least 1, got {limit}; omit it to use all images.")
     return evenly_spread(len(data), limit=limit)
 
 
 def _look(predictor: Predictor, path: Path, averaging: Averaging) -> tuple[dict[str, np.ndarray], Prediction | None]:
-    """Stage → (H, W) uint8 classes of the weights, and the prediction that they are of; None for averaged looks."""
+    """(H, W) uint8 classes of the weights by stage, and the prediction; None instead with averaging."""
     if averaging != Averaging():
         return averaged_label_maps(predictor, path, averaging), None
     prediction = predictor.predict(path)

@@ -1,15 +1,16 @@
-"""Bootstrap intervals of IoU: how much a figure rests on which photos happen to be in the split."""
+"""Bootstrap confidence intervals of IoU: how much a score depends on the choice of photos in the split."""
 
 import numpy as np
 
 RESAMPLES = 1000
 LEVEL = 95
-"""Percent of the resamples that an interval holds."""
+"""Coverage of the interval in percent."""
 
 
 def iou_counts(confusion: np.ndarray) -> np.ndarray:
-    """(K, K) or (K, K + 1) confusion of one photo → (3, K) pixels that are right, labelled and predicted: all that
-    IoU needs, and they add up over photos."""
+    """(3, K) correct, labelled and predicted pixels from the (K, K) or (K, K + 1) confusion matrix of a photo.
+
+    Counts of several photos can be added; IoU needs nothing else."""
     classes = len(confusion)
     return np.stack([confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)[:classes]])
 
@@ -17,21 +18,21 @@ def iou_counts(confusion: np.ndarray) -> np.ndarray:
 def iou_intervals(
     counts: np.ndarray, *, classes: int | None = None, labelled_only: bool = False, seed: int = 0
 ) -> tuple[list[float], list[list[float]]]:
-    """95 % intervals by resampling whole photos with replacement, percentile method (Efron 1979).
+    """95 % bootstrap intervals by resampling photos with replacement, percentile method (Efron 1979).
 
-    A resample leaves out of its mean the classes that do not occur in it, as `mean_iou` does.
+    As in `mean_iou`, classes that do not occur in a resample are excluded from its mean.
 
     Args:
         counts: (N, 3, K) `iou_counts` of each photo.
         classes, labelled_only: as for `mean_iou`.
-        seed: of the resampling.
-    Returns: [low, high] of the mean IoU, and of each of the K classes; NaN where nothing was labelled or predicted.
+        seed: random seed of the resampling.
+    Returns: [low, high] of the mean IoU, and of each of the K classes; NaN if nothing was labelled or predicted.
     """
     photos, _, known = counts.shape
     if not photos:
         return [float("nan")] * 2, [[float("nan")] * 2] * known
     drawn = np.random.default_rng(seed).multinomial(photos, np.full(photos, 1 / photos), size=RESAMPLES)
-    # Pixels are whole numbers far below 2⁵³: sums are exact in any order.
+    # Pixel counts are integers far below 2⁵³, so sums are exact in any order.
     sums = (drawn.astype(np.float64) @ counts.reshape(photos, -1)).reshape(RESAMPLES, 3, known)
     right, labelled, predicted = sums[:, 0], sums[:, 1], sums[:, 2]
     union = labelled + predicted - right

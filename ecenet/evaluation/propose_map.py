@@ -1,4 +1,4 @@
-"""A first draft of a class map: equal names, whatever their spelling, and a few common synonyms."""
+"""Propose a class map by matching class names: spelling variants and a few common synonyms."""
 
 import re
 from collections.abc import Sequence
@@ -28,26 +28,26 @@ SYNONYMS = (
     ("tv monitor", "tv", "television", "television receiver"),
     ("window", "windowpane"),
 )
-"""Names that data sets use for the same things; the first match in the order of a line is taken."""
+"""Synonyms used by data sets; the first match in a line is taken."""
 REST_NAMES = ("background", "other", "others", "unlabeled")
-"""Classes of the data that stand for everything else, by the names that they have."""
+"""Names of catch-all classes."""
 
 
 class Proposal(NamedTuple):
-    """A draft to be read and corrected by a person."""
+    """A draft of a class map, to be checked and corrected by hand."""
 
     content: dict[str, object]
-    """`classes` and `rest`, as `read_class_map` takes them."""
+    """`classes` and `rest`, as in the file that `read_class_map` reads."""
     unmatched_weights: list[str]
-    """Classes of the weights that no class of the data was found for: they count as `rest`, or as wrong without."""
+    """Classes of the weights without a match; they map to `rest`, or always count as wrong if there is no `rest`."""
     unmatched_data: list[str]
-    """Classes of the data that no class of the weights counts as, `rest` left out."""
+    """Classes of the data, except `rest`, that no class of the weights maps to."""
 
 
 def propose_map(weights_names: Sequence[str], data_names: Sequence[str]) -> Proposal:
-    """Match names that are equal but for case, spaces, underscores, hyphens and plurals; then synonyms.
+    """Match names that differ only in case, spaces, underscores, hyphens or plural; then synonyms.
 
-    `rest` is the data's class for everything else, such as background, unless the weights have it, too.
+    `rest` is the data's catch-all class, such as background, unless the weights have that class too.
     """
     classes = {}
     for name in weights_names:
@@ -64,7 +64,7 @@ def propose_map(weights_names: Sequence[str], data_names: Sequence[str]) -> Prop
 
 
 def _match(name: str, among: Sequence[str]) -> str | None:
-    """The first of these names that means the same: equal spelling before synonyms."""
+    """The first name with the same meaning, or None; spelling variants before synonyms."""
     lines = [line for line in SYNONYMS if any(_same(name, word) for word in line)]
     for candidate in [name, *(word for line in lines for word in line)]:
         for other in among:
@@ -74,16 +74,16 @@ def _match(name: str, among: Sequence[str]) -> str | None:
 
 
 def _same(first: str, second: str) -> bool:
-    """Whether two names differ in nothing but spelling and number."""
+    """Whether two names differ only in spelling or number."""
     a, b = _compact(first), _compact(second)
     return a in _forms(b) or b in _forms(a)
 
 
 def _compact(name: str) -> str:
-    """Small letters and digits alone."""
+    """The name in lower case, letters and digits only."""
     return re.sub(r"[\s_\-]+", "", name.casefold())
 
 
 def _forms(word: str) -> set[str]:
-    """The word and what may be its plural."""
+    """The word and its possible plurals."""
     return {word, f"{word}s", f"{word}es", *({f"{word[:-1]}ies"} if word.endswith("y") else ())}

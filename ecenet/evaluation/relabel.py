@@ -1,4 +1,4 @@
-"""A second round of labels: what the masks leave unlabelled is labelled by weights that were trained on the rest."""
+"""Pseudo-labels: label the unlabelled regions of masks with the predictions of weights trained on the labelled ones."""
 
 import shutil
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ from ecenet.evaluation.tta import averaged_probabilities
 from ecenet.inference.predictor import Predictor
 
 BORDER = 3
-"""Pixels. Unlabelled lines up to twice as wide separate objects; what they hide is neither one nor the other."""
+"""Half the width, in pixels, of unlabelled lines that separate objects; these lines stay unlabelled."""
 
 
 @dataclass(frozen=True)
 class Relabelled:
-    """Shares of all pixels of the masks that were written."""
+    """Result of `relabel`, as shares of all pixels of the masks written."""
 
     masks: int
     filled: float
     unlabelled: float
-    """That remain so."""
+    """Share that is still unlabelled."""
 
 
 def relabel(
@@ -42,22 +42,22 @@ def relabel(
     files: str = "*",
     min_probability: float = 0.35,
 ) -> Relabelled:
-    """Write a copy of a split's masks in which unlabelled regions have the predictor's most probable class.
+    """Copy a split's masks and fill unlabelled regions with the predictor's most probable class.
 
-    The prediction is averaged over the image and its mirror image. Labelled pixels, unlabelled lines and regions of
-    which the predictor is not sure enough stay as they are. This is self-training as it is commonly done, no part of
-    ECENet. Masks that are there already stay, so that the same call continues where another was interrupted.
+    Predictions are averaged over the image and its mirror image. Labelled pixels, unlabelled lines between objects and
+    pixels below `min_probability` are unchanged. This is standard self-training and not part of the paper. Existing
+    masks are kept, so an interrupted call can be resumed.
 
     Args:
-        data: in the folder layout.
-        out: folder in the same layout, with links to the images and to the other splits.
-        classes: names to choose among, the others' probability being left out: those that unlabelled regions can hold.
-            All by default.
-        files: pattern of file names, without folder; masks of other files are copied.
-        min_probability: of the class, among `classes`.
+        data: split in the folder layout.
+        out: new data set in the same layout, with links to the images and the other splits.
+        classes: names of the classes that unlabelled regions can contain; probabilities are normalised over them. All
+            by default.
+        files: pattern of file names without folder; masks of other files are copied unchanged.
+        min_probability: minimum probability of the class, among `classes`.
     Raises:
-        UserError: the data's classes are not the predictor's, a name of `classes` is none of them, `out` is the data's
-            own folder, or a file is bad.
+        UserError: the classes of data and weights differ, `classes` contains an unknown name, `out` is the folder of
+            the data, or a file cannot be read.
     """
     check_labels(predictor, data)
     names = data.labels.class_names
@@ -65,11 +65,11 @@ def relabel(
     if unknown:
         raise UserError(
             "unknown-choice",
-            f"Expected classes of the weights ({', '.join(names)}), got {unknown[0]!r}; choose some of these.",
+            f"Expected classes of the weights ({', '.join(names)}), got {unknown[0]!r}; choose from these.",
         )
     if out.resolve() == data.root.resolve():
         raise UserError(
-            "invalid-value", f"Expected a folder of its own for the new masks, got the data's, {out}; name another."
+            "invalid-value", f"Expected a new folder for the masks, got the folder of the data, {out}; choose another."
         )
     chosen = np.array([names.index(name) for name in classes] or range(len(names)))
     with disk_errors(out):
@@ -98,7 +98,7 @@ def relabel(
 
 
 def _copied_tree(data: LabelledSplit, out: Path) -> tuple[Path, Path]:
-    """The split's empty folders of images and masks in `out`; the other splits are links to the data's."""
+    """Create empty image and mask folders of the split in `out`, and links to the other splits."""
     for kind in ("images", "masks"):
         (out / kind / data.split).mkdir(parents=True, exist_ok=True)
         for split in (data.root / kind).iterdir():
@@ -110,7 +110,7 @@ def _copied_tree(data: LabelledSplit, out: Path) -> tuple[Path, Path]:
 
 
 def unlabelled_regions(mask: np.ndarray) -> np.ndarray:
-    """(H, W) class indices → (H, W) bool: unlabelled pixels but for lines of up to `2 * BORDER` pixels' width."""
+    """(H, W) bool: unlabelled pixels of an (H, W) mask, except lines up to `2 * BORDER` pixels wide."""
     unlabelled = mask == IGNORE_INDEX
     side = 2 * BORDER + 1
     picture = Image.fromarray(unlabelled.astype(np.uint8) * 255)

@@ -1,4 +1,4 @@
-"""From what was counted to scores: mIoU of every stage with its interval, and what else is reported."""
+"""Compute scores from pixel counts: mIoU of every stage with its confidence interval, and all other metrics."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,11 +24,12 @@ from ecenet.evaluation.metrics import (
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores in 0 … 1, NaN where nothing was labelled; those that are no dictionary by stage are the final stage's."""
+    """Scores in 0 … 1, NaN where nothing was labelled. Scores that are not dictionaries by stage are those of the
+    final stage."""
 
     miou: float
     miou_interval: list[float]
-    """[low, high] that hold 95 % of 1000 bootstrap resamples of the photos."""
+    """[low, high]: 95 % interval of 1000 bootstrap resamples of the photos."""
     per_class: dict[str, float]
     per_class_interval: dict[str, list[float]]
     pixel_accuracy: float
@@ -38,25 +39,24 @@ class Evaluation:
     stage_pixel_accuracy: dict[str, float]
     stage_mean_accuracy: dict[str, float]
     boundary_miou: dict[str, float]
-    """By stage; NaN where it was not measured."""
+    """Mean Boundary IoU by stage; NaN if it was not measured."""
     confusion: list[list[int]]
-    """K×K pixels of the final stage, rows = target, columns = predicted; with a class map without `rest` one more
-    column, for answers outside of it."""
+    """K×K pixel counts of the final stage, rows = target, columns = predicted; with a class map without `rest`, one
+    more column for predictions outside the map."""
     calibration_error: float
-    """Expected calibration error of the final mask's confidence over labelled pixels, 0 … 1; NaN where looks were
-    averaged."""
+    """Expected calibration error of the final mask over labelled pixels, 0 … 1; NaN with averaging."""
     embedding_quality: dict[str, StageQuality]
-    """By stage that has embeddings of its own; empty where they were not measured."""
+    """Class separation by stage, without `final`; empty if it was not measured."""
     embedding_layout: dict[str, StageLayout]
-    """What these embeddings tell of their masks' area and position, likewise."""
+    """R² of the masks' area and position by stage, without `final`; empty if it was not measured."""
     images: int
     seconds_per_image: float
-    """Median time from file to prediction of all stages."""
+    """Median time per image from file to prediction of all stages."""
     ignored_share: float
-    """Of all pixels of the masks, those that are 255; NaN where there were none."""
+    """Share of the masks' pixels that are 255; NaN without pixels."""
 
     def doubts(self, split: str) -> list[str]:
-        """Sentences on labels that are probably a mistake, such as classes without a pixel."""
+        """Warnings about probable mistakes in the labels, such as classes without pixels."""
         labelled = np.sum(self.confusion, axis=1)
         if not self.images:
             return []
@@ -64,36 +64,36 @@ class Evaluation:
         return label_doubts(list(self.per_class), labelled, ignored=float(ignored), split=split)
 
     def to_json(self) -> dict[str, object]:
-        """NaN, which JSON lacks, becomes null."""
+        """All fields for JSON, with null for NaN."""
         figures: dict[str, object] = json_finite(asdict(self))
         return figures
 
 
 @dataclass(frozen=True)
 class PixelCounts:
-    """One pass over the images; scores of any kind follow from it."""
+    """Counts of one pass over the images, from which all scores are computed."""
 
     class_names: list[str]
-    """K names of the data's classes."""
+    """Names of the data's K classes."""
     confusions: dict[str, np.ndarray]
-    """(K, K) of each stage; (K, K + 1) with a class map without `rest`."""
+    """(K, K) confusion matrix by stage; (K, K + 1) with a class map without `rest`."""
     boundaries: dict[str, np.ndarray] = field(default_factory=dict)
-    """(2, K) `boundary_counts` of each stage; empty where they were not measured."""
+    """(2, K) `boundary_counts` by stage; empty if they were not measured."""
     seconds: list[float] = field(default_factory=list)
-    """Of each image, from file to prediction of all stages."""
+    """Time per image, from file to prediction of all stages."""
     photos: list[tuple[int, np.ndarray]] = field(default_factory=list)
-    """Number of each image, and the (3, K) `iou_counts` of its final mask."""
+    """Number of the image and (3, K) `iou_counts` of its final mask, for each image."""
     calibration: np.ndarray = field(default_factory=lambda: np.zeros((3, BINS)))
-    """`calibration_counts` of the final mask; zeros where looks were averaged."""
+    """`calibration_counts` of the final mask; zeros with averaging."""
     rows: list[Row] = field(default_factory=list)
-    """Embeddings of masks that are large and right enough to be measured; none where that was not asked for."""
+    """Embeddings of masks that are large and accurate enough to be measured; empty if not requested."""
     class_map: ClassMap | None = None
     pixels: list[int] = field(default_factory=list)
-    """Of each mask, labelled or not."""
+    """Number of pixels of each mask, labelled or not."""
 
 
 def merge(parts: Sequence[PixelCounts]) -> PixelCounts:
-    """The counts of all parts of one evaluation together; at least one part, all counted with the same options."""
+    """Merge the counts of all parts of an evaluation; at least one part, all with the same options."""
     first = parts[0]
     return PixelCounts(
         first.class_names,
@@ -109,8 +109,10 @@ def merge(parts: Sequence[PixelCounts]) -> PixelCounts:
 
 
 def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
-    """Means over the first `classes` classes, all by default. With a class map only labelled classes count, since the
-    weights' classes may well be found where the data has no such label."""
+    """Compute scores; means are over the first `classes` classes, all by default.
+
+    With a class map, only labelled classes count in the means: the weights may correctly predict classes that the data
+    does not label."""
     final, mapped = counts.confusions["final"], counts.class_map is not None
     labelled = final.sum(axis=1) > 0 if mapped else None
     names = counts.class_names
@@ -149,8 +151,8 @@ def score(counts: PixelCounts, *, classes: int | None = None) -> Evaluation:
 
 
 def _embedding_measures(counts: PixelCounts) -> tuple[dict[str, StageQuality], dict[str, StageLayout]]:
-    """What embeddings know at each stage; nothing where they were not counted. Of the classes that the data tells
-    apart: not of those that a class map counts as `rest`."""
+    """Embedding measures by stage; empty if embeddings were not collected. Classes that map to `rest` are excluded,
+    because the data does not distinguish them."""
     if not counts.rows:
         return {}, {}
     rest = None if counts.class_map is None else counts.class_map.rest_index

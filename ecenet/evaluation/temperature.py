@@ -1,5 +1,4 @@
-"""Calibrate weights: the temperature that suits a labelled split best, the confidence below which answers are unsure,
-and what both change."""
+"""Calibrate weights on a labelled split: fit the temperature and the confidence below which answers are unsure."""
 
 from dataclasses import dataclass
 
@@ -23,14 +22,14 @@ from ecenet.inference.predictor import Predictor
 from ecenet.inference.unsure import counts_as_unsure
 
 MAX_VALUES = 40_000_000
-"""Logits that are kept: 160 MB."""
+"""Maximum number of logits in memory (160 MB)."""
 MAX_PIXELS_EACH, MIN_PIXELS_EACH = 4000, 64
-"""Of a photo, evenly spread: neighbours say much the same."""
+"""Number of pixels sampled per photo, evenly spaced; neighbouring pixels are nearly redundant."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature, and how confidences fare with it on the pixels that it was fitted to; "before" is without any."""
+    """A temperature and its effect on the pixels that it was fitted to; "before" means at temperature 1."""
 
     temperature: float
     nll_before: float
@@ -42,25 +41,25 @@ class Calibration:
     pixels: int
     images: int
     unsure_below: float | None
-    """Confidence at this temperature below which answers are more likely wrong than right (`unsure_threshold`); None
-    where no confidence is that low."""
+    """Confidence at this temperature below which answers are more likely wrong than correct (`unsure_threshold`); None
+    if there is no such confidence."""
     unsure: float
-    """Share of the pixels that lie below it, 0 … 1."""
+    """Share of pixels below that confidence, 0 … 1."""
     unsure_right: float | None
-    """Share of those that are right all the same; None where there are none."""
+    """Share of those pixels that are correct; None if there are none."""
 
 
 def calibrate(
     predictor: Predictor, data: LabelledSplit, *, limit: int | None = None, class_map: ClassMap | None = None
 ) -> Calibration:
-    """Fit the temperature of the final mask by its negative log-likelihood on pixels of every image, evenly spread
-    (temperature scaling, Guo et al. 2017); then find the confidence below which its answers are unsure.
+    """Fit the temperature of the final mask by negative log-likelihood on evenly spaced pixels of every image
+    (temperature scaling, Guo et al. 2017); then find the confidence below which answers are unsure.
 
     Args:
-        limit: look at so many images only, evenly spread.
-        class_map: from the weights' classes to the data's, where they differ.
+        limit: use only this many images, evenly spaced.
+        class_map: maps the classes of the weights to those of the data, if they differ.
     Raises:
-        UserError: the data's classes are not the weights' classes, a file is bad, or nothing is labelled.
+        UserError: the classes of data and weights differ, a file cannot be read, or nothing is labelled.
     """
     if class_map is None:
         check_labels(predictor, data)
@@ -74,7 +73,7 @@ def calibrate(
         final = predictor.predict(image).final
         logits, (rows, columns) = sampled_logits(final.mask_logits, target.shape, most=most)
         truth = target[rows, columns]
-        # What no answer can be right about tells nothing of how sure to be.
+        # Pixels of classes that cannot be predicted say nothing about calibration.
         known = (truth != IGNORE_INDEX) & np.isin(truth, counts_as)
         found.append(logits[known])
         truths.append(truth[known].astype(np.int64))
@@ -106,8 +105,8 @@ def calibrate(
 def _answers(
     logits: np.ndarray, targets: np.ndarray, *, temperature: float, counts_as: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) bool whether the weights' own answers are right, and (n,) float32 their probability, which with a class map
-    is that of one class of the weights: the one that a page shows."""
+    """(n,) bool whether the most probable class of the weights is correct, and (n,) float32 its probability, which is
+    the confidence that the app shows (not summed over a class map)."""
     powers = _powers(logits, temperature=temperature)
     return counts_as[logits.argmax(axis=1)] == targets, powers.max(axis=1) / powers.sum(axis=1)
 
@@ -121,19 +120,19 @@ def _error(logits: np.ndarray, targets: np.ndarray, *, temperature: float, count
 
 
 def _powers(logits: np.ndarray, *, temperature: float) -> np.ndarray:
-    """(n, K) numbers in proportion to the probabilities."""
+    """(n, K) unnormalised probabilities."""
     powers: np.ndarray = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(temperature))
     return powers
 
 
 def calibration_summary(found: Calibration) -> str:
-    """One line for the command."""
+    """A one-line summary for the command line."""
     if found.unsure_below is None:
-        unsure = "no confidence so low that answers are more likely wrong than right"
+        unsure = "no confidence below which answers are more likely wrong than correct"
     else:
         unsure = (
             f"unsure below {found.unsure_below:.0%}: {found.unsure:.1%} of the pixels, "
-            f"{found.unsure_right or 0:.0%} of them right"
+            f"{found.unsure_right or 0:.0%} of them correct"
         )
     return (
         f"Temperature {found.temperature:g} on {found.pixels} pixels of {found.images} images: "

@@ -1,4 +1,4 @@
-"""Test-time averaging: the mean opinion of one model on an image at several sizes, mirrored, and window by window."""
+"""Test-time augmentation: average predictions over several scales, the mirrored image and sliding windows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ from ecenet.model.ecenet import resize
 from ecenet.model.outputs import ECENetOutput
 
 MAX_SCALE = 4.0
-"""Largest multiple of the working size: beyond it a slip, such as 75 for 0.75, takes all memory."""
+"""Maximum scale; guards against typos such as 75 for 0.75, which would exhaust the memory."""
 
 
 @dataclass(frozen=True)
 class Averaging:
-    """Which looks at an image are averaged; the defaults are the one look of `Predictor.predict`."""
+    """Options of test-time augmentation; the defaults give the prediction of `Predictor.predict`."""
 
     scales: tuple[float, ...] = (1.0,)
     """Multiples of the predictor's working size."""
     flip: bool = False
-    """Look at the mirrored image as well."""
+    """Also predict the mirrored image."""
     window: int | None = None
-    """Side in pixels, at working size, of windows that overlap by half; None looks at the whole image at once."""
+    """Side of sliding windows in pixels at working size; windows overlap by half. None predicts the whole image."""
 
     def check(self, predictor: Predictor) -> None:
-        """Refuse what this predictor cannot do.
+        """Check the options for a predictor.
 
         Raises:
-            UserError: no scale, one out of range, or a window that the backbone's stride does not divide.
+            UserError: no scale, a scale out of range, or a window that is not a multiple of the backbone's stride.
         """
         bad = [scale for scale in self.scales if not 0 < scale <= MAX_SCALE]
         if bad or not self.scales:
@@ -50,7 +50,7 @@ class Averaging:
             raise UserError(
                 "out-of-range",
                 f"Expected a window of {divisor} pixels or a multiple of it, as this backbone needs, "
-                f"got {self.window}; {fitting} would fit.",
+                f"got {self.window}; try {fitting}.",
             )
 
 
@@ -63,14 +63,14 @@ def averaged_probabilities(
     flip: bool = False,
     window: int | None = None,
 ) -> dict[str, Tensor]:
-    """Mean over scales and mirrored images of every stage's softmax; arguments as for `Averaging`.
+    """Mean softmax of every stage over scales and mirrored images; arguments as for `Averaging`.
 
-    Without arguments the most probable classes are the label maps of `Predictor.predict`. Averaging probabilities over
-    scales and mirror images is common practice, no part of ECENet.
+    With default arguments the most probable classes are the label maps of `Predictor.predict`. Test-time augmentation
+    is common practice and not part of the paper.
 
-    Returns: stage → (K, H, W) float32 on the predictor's device, at the image's own size up to `MAX_DETAIL_SIDE`.
+    Returns: (K, H, W) float32 by stage, on the predictor's device, at the image's size up to `MAX_DETAIL_SIDE`.
     Raises:
-        UserError: the source is no usable image, or an argument is out of range.
+        UserError: the source is not a readable image, or an argument is out of range.
     """
     Averaging(scales, flip, window).check(predictor)
     image = load_image(source, max_pixels=predictor.max_pixels)
@@ -88,7 +88,7 @@ def averaged_probabilities(
 
 
 def averaged_label_maps(predictor: Predictor, source: ImageSource, averaging: Averaging) -> dict[str, np.ndarray]:
-    """Stage → (H, W) uint8, the classes that are the most probable on average; errors as for the probabilities."""
+    """(H, W) uint8 most probable classes by stage, after averaging; errors as for `averaged_probabilities`."""
     image = load_image(source, max_pixels=predictor.max_pixels)
     means = averaged_probabilities(
         predictor, image, scales=averaging.scales, flip=averaging.flip, window=averaging.window
@@ -101,7 +101,7 @@ def averaged_label_maps(predictor: Predictor, source: ImageSource, averaging: Av
 def _look(
     predictor: Predictor, images: Tensor, *, window: int | None, size: tuple[int, int]
 ) -> Iterator[tuple[str, Tensor]]:
-    """(1, 3, h, w) → (K, *size) probabilities of one stage after the other: of many classes, few maps fit in memory."""
+    """(K, *size) probabilities of a (1, 3, h, w) image; yields one stage at a time to limit memory."""
     height, width = images.shape[-2:]
     if window is not None and window < max(height, width):
         yield from _look_through_windows(predictor, images, window=window, size=size)
@@ -115,7 +115,7 @@ def _look(
 def _look_through_windows(
     predictor: Predictor, images: Tensor, *, window: int, size: tuple[int, int]
 ) -> Iterator[tuple[str, Tensor]]:
-    """As `_look`: averaged over the windows at working size, then resized."""
+    """As `_look`, but averaged over windows at working size and then resized."""
     height, width = images.shape[-2:]
     sums: dict[str, Tensor] = {}
     windows = images.new_zeros(height, width)
@@ -132,8 +132,8 @@ def _look_through_windows(
 
 
 def _starts(length: int, window: int) -> list[int]:
-    """Where windows begin that cover a length: evenly spread, so that a mirrored image gets mirrored windows, and as
-    few as overlap by half or more."""
+    """Start positions of the fewest windows that cover a length with an overlap of at least half; evenly spaced, so
+    that a mirrored image gets mirrored windows."""
     rest = max(0, length - window)
     steps = -(-rest // (window // 2))
     return [round(index * rest / steps) for index in range(steps + 1)] if steps else [0]

@@ -1,2 +1,1 @@
-"""Weights and photos become predictions: loading checkpoints, the predictor, converting other projects' files, masks
-as pictures and files."""
+"""Inference: loading checkpoints, the predictor, conversion of other projects' checkpoints, and export of masks."""

@@ -1,4 +1,4 @@
-"""A prediction as files."""
+"""Export of predictions to files."""
 
 import json
 import unicodedata
@@ -16,15 +16,15 @@ from ecenet.inference.overlay import indexed_mask, overlay
 from ecenet.inference.prediction import Prediction, StagePrediction
 
 ClassArea = TypedDict("ClassArea", {"class": str, "area": float, "confidence": float})
-"""Of one class: its share of the photo, and its mean confidence there."""
+"""A class with its area as a share of the photo, and its mean confidence."""
 
 
 MAX_NAME = 200
-"""Bytes of a folder's name, which a number may follow: file systems take 255."""
+"""Maximum bytes of a folder name, to which a number may be appended; file systems allow 255."""
 
 
 class Summary(TypedDict):
-    """A prediction in a few numbers. Sizes in pixels; classes the largest first, none without a pixel."""
+    """A summary of a prediction. Sizes are in pixels; classes with pixels are listed by area, largest first."""
 
     width: int
     height: int
@@ -32,22 +32,23 @@ class Summary(TypedDict):
     seconds: float
     classes: list[ClassArea]
     agreement_with_final: dict[str, float]
-    """Stage → share of pixels that have the final mask's class there, 0 … 1."""
+    """Share of pixels with the same class as in the final mask, 0 … 1, by stage."""
     sure_area: float
-    """Share of the photo that is at least as confident as was asked for, 0 … 1; the rest has no class."""
+    """Share of pixels with at least the minimum confidence, 0 … 1; others have no class."""
 
 
 def export_prediction(
     prediction: Prediction, folder: Path, *, opacity: float = 0.6, min_confidence: float = 0.0
 ) -> dict[str, object]:
-    """Write one photo's masks, overlay and arrays.
+    """Write the masks, overlays and arrays of a prediction.
 
     Writes `label_map.png` (palette image of class indices), `overlay.png`, `stages/NAME.png` (palette images, coarse
     to fine), `overlays/NAME.jpg`, `coco/NAME.json` (a list of COCO annotations) and `arrays.npz` (`stage_arrays`).
 
     Args:
         min_confidence: pixels below it have no class, 255 in the masks.
-    Returns: a JSON-able summary: sizes, classes with area and mean confidence, agreement of each stage with the final.
+    Returns: a summary as JSON values: sizes, classes with area and mean confidence, and the agreement of each stage
+        with the final mask.
     """
     sure = above_confidence(prediction, min_confidence)
     summary, prediction = prediction_summary(prediction, shown=sure.final), sure
@@ -66,10 +67,10 @@ def export_prediction(
 
 
 def prediction_summary(prediction: Prediction, *, shown: StagePrediction) -> Summary:
-    """Sizes, a stage's classes, and the agreement of each stage with the final one, JSON-able.
+    """Return the sizes, the classes of a stage, and the agreement of each stage with the final one, as JSON values.
 
     Args:
-        shown: the stage, perhaps without what it is not sure of.
+        shown: the stage, possibly without unconfident pixels.
     """
     return {
         "width": prediction.image.width,
@@ -90,9 +91,9 @@ def prediction_summary(prediction: Prediction, *, shown: StagePrediction) -> Sum
 
 
 def coco_annotations(prediction: Prediction, stage: StagePrediction) -> list[dict[str, object]]:
-    """One annotation a class: its mask at the image's size as compressed RLE, in COCO's stuff format.
+    """Return an annotation for each class in COCO's stuff format, with its mask at the image's size as compressed RLE.
 
-    `category_id` is the class's index plus one, as COCO counts; `score` its mean confidence.
+    `category_id` is the class index plus one, as in COCO; `score` is the mean confidence.
     """
     annotations: list[dict[str, object]] = []
     for k in stage.present():
@@ -114,8 +115,8 @@ def coco_annotations(prediction: Prediction, stage: StagePrediction) -> list[dic
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """Folder names for files: their stems, numbered where two are alike, or would be on a disk that ignores case or how
-    accents are written."""
+    """Return unique folder names for files: their stems, numbered if two are equal, also on file systems that ignore
+    case or the encoding of accents."""
     stems = [_folder_name(path) for path in paths]
     totals = Counter(map(_as_disks_compare, stems))
     names: list[str] = []
@@ -133,14 +134,14 @@ def _as_disks_compare(name: str) -> str:
 
 
 def _folder_name(path: Path) -> str:
-    """A file's stem as the name of one folder, whatever it holds: `...jpg` is a photo `..`, which is another folder."""
+    """Return the stem of a file as a valid folder name; the stem of `...jpg`, for example, is the special name `..`."""
     stem = path.stem.replace("\0", "_").encode(errors="replace")[:MAX_NAME].decode(errors="ignore")
     return stem if stem.strip(".") else "photo"
 
 
 def stage_arrays(prediction: Prediction) -> dict[str, np.ndarray]:
-    """What can be taken away: `similarity_STAGE` and `mask_logits_STAGE` (K, h, w), `embeddings_STAGE` (K, D), where a
-    stage has one `gate_STAGE` (K, D), and `classes`, K names."""
+    """Return the arrays of a prediction: `similarity_STAGE` and `mask_logits_STAGE` (K, h, w), `embeddings_STAGE` (K,
+    D), `gate_STAGE` (K, D) for stages with a gate, and `classes`, K names."""
     arrays: dict[str, np.ndarray] = {"classes": np.array(prediction.class_names)}
     for name, stage in prediction.stages.items():
         arrays[f"similarity_{name}"] = stage.similarity

@@ -1,4 +1,4 @@
-"""Predictions without the pixels that the network is not sure enough of."""
+"""Removal of pixels with low confidence from predictions."""
 
 from dataclasses import replace
 
@@ -10,18 +10,18 @@ from ecenet.inference.prediction import Prediction, StagePrediction
 
 
 def above_confidence(prediction: Prediction, least: float) -> Prediction:
-    """The prediction with 255 for every pixel, of each stage, whose confidence is below `least`; areas are the shares
-    of the whole photo that remain, mean confidences those of what remains.
+    """Return the prediction with 255 for all pixels, at each stage, whose confidence is below `least`. Areas and mean
+    confidences are those of the remaining pixels; areas are still shares of the whole photo.
 
     Args:
-        least: 0 … 1; 0 leaves everything as it is.
+        least: 0 … 1; 0 changes nothing.
     Raises:
-        UserError: it is no number from 0 to 1.
+        UserError: it is not a number from 0 to 1.
     """
     if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
         raise UserError(
             "out-of-range",
-            f"Expected a least confidence between 0 and 1, got {str(least)[:20]!r}; choose a number in that range.",
+            f"Expected a minimum confidence between 0 and 1, got {str(least)[:20]!r}; choose a number in that range.",
         )
     if least == 0:
         return prediction

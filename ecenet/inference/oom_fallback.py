@@ -1,6 +1,6 @@
-"""A device whose memory is full: a smaller working size, then the CPU, and the prediction's note says so.
+"""Fallbacks if the device's memory is full: a smaller working size, then the CPU. The prediction's note states it.
 
-For people's photos only: what is measured must be measured at the size that was asked for.
+They are used for visitors' photos only; evaluations must use the requested size.
 """
 
 import copy
@@ -24,21 +24,21 @@ from ecenet.model.edits import HeadEdits
 from ecenet.model.network import Network
 
 SCALES = (1.0, 0.5, 0.25)
-"""Of the usual working size, tried one after the other."""
+"""Factors on the usual working size, tried in this order."""
 MIN_WORKING_SIDE = 128
-"""Longest side in pixels below which a photo is not worth looking at: rather the CPU."""
-SMALLER = "smaller than usual, since the GPU's memory was full"
-ON_CPU = "on the CPU, since the GPU's memory was full"
-LOADED_ON_CPU = "on the CPU, since the GPU's memory was full when the model was loaded"
+"""Smallest useful longest side in pixels; below it, the CPU is used."""
+SMALLER = "at a reduced size because the GPU's memory was full"
+ON_CPU = "on the CPU because the GPU's memory was full"
+LOADED_ON_CPU = "on the CPU because the GPU's memory was full when the model was loaded"
 T = TypeVar("T")
 
 
 class SteadyPredictor(Predictor):
-    """A predictor that goes on where its device has no room; arguments as for `Predictor`.
+    """A predictor with fallbacks if the memory of its device is full. Arguments as in `Predictor`.
 
-    Threads may share it: what one call falls back to changes nothing for another, and each tries the device anew.
-    Where the CPU has no room, either, its methods raise a `UserError`; so they do for features of other weights, as a
-    page keeps them while files change.
+    It is thread-safe; fallbacks are independent for each call, and each call tries the device first. If the CPU's
+    memory is full as well, its methods raise a `UserError`. They also raise it for features of other weights, which a
+    page may have kept while files changed.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class SteadyPredictor(Predictor):
 
     @property
     def on_cpu(self) -> Predictor:
-        """The same on the CPU; moved there once."""
+        """The same predictor on the CPU; created once."""
         with self._moving:
             if self._spare is None:
                 self._spare = Predictor(
@@ -120,7 +120,8 @@ class SteadyPredictor(Predictor):
         if any(one.weights not in ("", self.weights_hash) for one in features):
             raise UserError(
                 "outdated-page",
-                "Expected a photo that these weights have segmented, but their files have changed since; add it again.",
+                "Expected a photo that was segmented with these weights, but the weights have changed since; "
+                "add it again.",
             )
         with memory_errors():
             if all(one.tensors[0].device.type == self.device.type for one in features):
@@ -131,7 +132,7 @@ class SteadyPredictor(Predictor):
 
 
 def cpu_copy(model: Network) -> Network:
-    """Straight from the device to the CPU: a copy beside the model would find no room."""
+    """Copy a model directly from the device to the CPU, without a copy on the device."""
     with torch.inference_mode(False), torch.no_grad():
         there: dict[int, Tensor] = {
             id(tensor): nn.Parameter(tensor.cpu(), tensor.requires_grad)
@@ -139,7 +140,7 @@ def cpu_copy(model: Network) -> Network:
             else tensor.cpu()
             for tensor in itertools.chain(model.parameters(), model.buffers())
         }
-        return copy.deepcopy(model, memo=there)  # what the memo holds is not copied
+        return copy.deepcopy(model, memo=there)  # tensors in the memo are not copied
 
 
 def _moved_to_cpu(features: ImageFeatures) -> ImageFeatures:
@@ -147,13 +148,13 @@ def _moved_to_cpu(features: ImageFeatures) -> ImageFeatures:
 
 
 def _unless_full(work: Callable[[], T]) -> tuple[T] | None:
-    """What `work` returns; None where the device had no room for it, and then nothing of it is left there."""
+    """Return the result of `work`, or None, with the memory freed, if the device's memory was full."""
     try:
         return (work(),)
     except RuntimeError as error:
         if not device_is_full(error):
             raise
-    # Not before the exception is gone, whose frames hold tensors.
+    # After the exception is deleted, whose frames hold tensors.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     elif torch.backends.mps.is_available():
@@ -162,7 +163,7 @@ def _unless_full(work: Callable[[], T]) -> tuple[T] | None:
 
 
 def device_is_full(error: BaseException) -> bool:
-    """Whether a GPU has no room; cuBLAS, cuDNN and MPS have no error of its own for that."""
+    """Return whether an error means that a GPU's memory is full; cuBLAS, cuDNN and MPS have no specific exception."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in ("out of memory", "ALLOC_FAILED"))
@@ -170,7 +171,7 @@ def device_is_full(error: BaseException) -> bool:
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turn what is raised where there is no memory left, on any device, into a `UserError`."""
+    """Convert out-of-memory errors of any device to a `UserError`."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -179,6 +180,6 @@ def memory_errors() -> Iterator[None]:
             raise
         raise UserError(
             "out-of-memory",
-            "Expected memory for this photo, but the machine has none left; take a smaller photo, or try again once "
-            "less is running.",
+            "Expected enough memory for this photo, but the machine has none left; use a smaller photo, or try again "
+            "later.",
         ) from error

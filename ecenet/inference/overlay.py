@@ -1,4 +1,4 @@
-"""Arrays in, pictures out: label maps in class colours, similarity maps as heat over a faded photo."""
+"""Drawing of label maps in class colours, and of similarity maps as heat maps over a faded photo."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,16 +10,16 @@ from PIL import Image
 from ecenet.data.labels import IGNORE_INDEX
 
 HEAT_SCALE = "Viridis"
-"""Perceptually even and safe for colour-blind readers; the scale of every similarity map."""
+"""The colour scale of similarity maps, perceptually uniform and safe for colour-blind readers."""
 CHANGE_SCALE = "RdBu_r"
-"""Blue for less, white for the same, red for more; safe for colour-blind readers, too."""
+"""The colour scale of changes: blue for less, white for the same, red for more; safe for colour-blind readers."""
 MARK = (255, 200, 0)
 NO_CLASS = (128, 128, 128)
 
 
 def indexed_mask(label_map: np.ndarray, class_colors: list[list[int]]) -> Image.Image:
-    """Palette image whose pixel values are the class indices, and 255, in grey, where there is no class. (H, W) uint8 →
-    mode P, ready to be saved as PNG."""
+    """Return a palette image, mode P, whose pixel values are the class indices of an (H, W) uint8 label map; 255 (no
+    class) is grey."""
     mask = Image.fromarray(label_map)
     palette = [channel for color in class_colors for channel in color]
     if len(class_colors) <= IGNORE_INDEX and (label_map == IGNORE_INDEX).any():
@@ -29,19 +29,19 @@ def indexed_mask(label_map: np.ndarray, class_colors: list[list[int]]) -> Image.
 
 
 def resize_labels(labels: np.ndarray, *, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) uint8 class indices → (H, W) of an image's (width, height): pixels are picked, classes never mixed."""
+    """Resize (h, w) uint8 class indices to (width, height) by nearest neighbour."""
     return np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
 
 
 def overlay(
     image: Image.Image, label_map: np.ndarray, class_colors: list[list[int]], *, opacity: float = 0.6
 ) -> Image.Image:
-    """The photo with class colours mixed in, and faded to grey where there is no class.
+    """Blend a photo with class colours; pixels without a class fade to grey.
 
     Args:
-        image: RGB, of the label map's size.
+        image: RGB, with the size of the label map.
         label_map: (H, W) uint8; 255 for no class.
-        opacity: 0 shows the photo alone, 1 the mask alone.
+        opacity: 0 shows the photo only, 1 the mask only.
     """
     mixed = Image.blend(image, indexed_mask(label_map, class_colors).convert("RGB"), opacity)
     no_class = label_map == IGNORE_INDEX
@@ -55,17 +55,18 @@ def _faded(image: Image.Image) -> Image.Image:
 
 
 def marked_pixels(image: Image.Image, pixels: np.ndarray, *, color: tuple[int, int, int] = MARK) -> Image.Image:
-    """The photo, faded to grey but for the marked pixels, which are tinted.
+    """Tint the marked pixels of a photo and fade the others to grey.
 
     Args:
-        pixels: (H, W) bool, of the image's size.
+        pixels: (H, W) bool, with the size of the image.
     """
     tinted = Image.blend(image, Image.new("RGB", image.size, color), 0.6)
     return Image.composite(tinted, _faded(image), Image.fromarray(pixels.astype(np.uint8) * 255))
 
 
 def heat_colors(values: np.ndarray, *, low: float, high: float, scale: str = HEAT_SCALE) -> np.ndarray:
-    """(...,) values → (..., 3) uint8 RGB; `low` and below is one end of the scale, `high` and above the other."""
+    """Convert (...,) values to colours, (..., 3) uint8 RGB; values are clipped to `low` … `high`, the ends of the
+    scale."""
     scaled = (values - low) / max(high - low, 1e-12)
     return _color_table(scale)[(scaled.clip(0, 1) * 255).round().astype(int)]
 
@@ -80,14 +81,14 @@ def similarity_overlay(
     max_side: int = 480,
     scale: str = HEAT_SCALE,
 ) -> Image.Image:
-    """One class's similarity map as heat over the greyed photo.
+    """Draw the similarity map of a class as a heat map over the grey photo.
 
     Args:
         image: RGB photo.
-        similarity: (h, w) on a stage's own grid; its cells stay visible, nothing is smoothed.
+        similarity: (h, w) on the grid of a stage; cells are not smoothed.
         low, high: values at the ends of the colour scale.
         max_side: longest side of the picture in pixels.
-        scale: a name of Plotly's.
+        scale: name of a Plotly colour scale.
     """
     factor = min(1.0, max_side / max(image.size))
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
@@ -97,7 +98,7 @@ def similarity_overlay(
 
 
 def side_by_side(pictures: Sequence[Image.Image], *, gap: int = 8) -> Image.Image:
-    """Pictures of one height in a row, on white; `gap` in pixels."""
+    """Place pictures of equal height in a row on white, with a `gap` in pixels."""
     canvas = Image.new("RGB", (sum(one.width + gap for one in pictures) - gap, pictures[0].height), "white")
     left = 0
     for one in pictures:
@@ -107,13 +108,13 @@ def side_by_side(pictures: Sequence[Image.Image], *, gap: int = 8) -> Image.Imag
 
 
 def heat_gradient() -> str:
-    """The colour scale as a CSS gradient, left to right."""
+    """Return the colour scale as a CSS gradient from left to right."""
     stops = ", ".join(plotly.colors.sample_colorscale(HEAT_SCALE, [i / 10 for i in range(11)]))
     return f"linear-gradient(to right, {stops})"
 
 
 @cache
 def _color_table(scale: str) -> np.ndarray:
-    """(256, 3) uint8."""
+    """Return the colours of a scale, (256, 3) uint8."""
     colors = plotly.colors.sample_colorscale(scale, [i / 255 for i in range(256)], colortype="tuple")
     return (np.array(colors) * 255).round().astype(np.uint8)

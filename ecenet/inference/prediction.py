@@ -1,4 +1,4 @@
-"""What a person sees of one image: numpy arrays, nothing of torch but the cached features."""
+"""Predictions as NumPy arrays, with cached backbone features."""
 
 from dataclasses import dataclass
 
@@ -11,79 +11,80 @@ from ecenet.data.images import RGBImage
 
 @dataclass(frozen=True)
 class StagePrediction:
-    """One stage of one image. H×W the image's size, h×w the stage's grid, K classes, D embedding width."""
+    """The prediction of one stage. H×W is the image's size, h×w the stage's grid, K the number of classes, D the width
+    of embeddings."""
 
     name: str
     label_map: np.ndarray
     """(H, W) uint8 class indices."""
     confidence: np.ndarray
-    """(H, W) float16, probability of the class in `label_map`."""
+    """(H, W) float16, the probability of the class in `label_map`."""
     similarity: np.ndarray
-    """(K, h, w) float32, features against class embeddings, unnormalised."""
+    """(K, h, w) float32, unnormalised similarities of features and class embeddings."""
     mask_logits: np.ndarray
-    """(K, h, w) float32, the stage's prediction, unnormalised."""
+    """(K, h, w) float32, the unnormalised prediction of the stage."""
     embeddings: np.ndarray
-    """(K, D) float32 class embeddings that leave the stage."""
+    """(K, D) float32 class embeddings at the end of the stage."""
     gate: np.ndarray | None
     """(K, D) float32 in 0 … 1; None for stages without a gate."""
     area: np.ndarray
-    """(K,) share of the image, sums to 1."""
+    """(K,) area of each class as a share of the image; the sum is 1."""
     mean_confidence: np.ndarray
-    """(K,) mean confidence over the class's pixels; NaN where it has none."""
+    """(K,) mean confidence over the pixels of each class; NaN for classes without pixels."""
     temperature: float = 1.0
-    """What `mask_logits` were divided by for the confidences: the weights' own, 1 where they were not calibrated."""
+    """Divisor of `mask_logits` for the confidences: the temperature of the weights, 1 without calibration."""
     masks: np.ndarray | None = None
-    """(Q, h, w) float32, unnormalised, of SegViT: the label map comes from these, each brought to the image's size and
-    then combined by `class_shares`. None where it comes from `mask_logits`."""
+    """(Q, h, w) float32 unnormalised masks of SegViT, which are resized to the image's size and then combined by
+    `class_shares` to the label map. None for networks whose label map comes from `mask_logits`."""
     class_shares: np.ndarray | None = None
-    """(Q, K) float32 in 0 … 1; None where `masks` is."""
+    """(Q, K) float32 in 0 … 1; None if `masks` is None."""
 
     @property
     def confidence_logits(self) -> np.ndarray:
-        """(K, h, w) float32 logits whose softmax has the probabilities that people are told; `mask_logits` divided by
-        the temperature."""
+        """(K, h, w) float32 logits whose softmax is the displayed probabilities: `mask_logits` divided by the
+        temperature."""
         if self.temperature == 1:
             return self.mask_logits
         return self.mask_logits / np.float32(self.temperature)
 
     def present(self, *, min_area: float = 0.0) -> list[int]:
-        """Classes that cover more than `min_area` of the image, largest first."""
+        """Return the classes with an area above `min_area`, largest first."""
         order = np.argsort(-self.area, kind="stable")
         return [int(k) for k in order if self.area[k] > min_area]
 
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """An image after the backbone: whatever comes later reruns only the head."""
+    """The backbone features of an image, on which the head can be run repeatedly."""
 
     image: RGBImage
-    """At its own size."""
+    """The image at its original size."""
     working_size: tuple[int, int]
-    """(height, width) that the network saw."""
+    """(height, width) of the network's input."""
     tensors: list[Tensor]
-    """(1, C, h, w) of each backbone stage, shallow to deep."""
+    """(1, C, h, w) features of each backbone stage, shallow to deep."""
     remark: str = ""
-    """Why the network did not see it as it usually does; empty where it did."""
+    """Reason for an unusual size or device, or ""."""
     weights: str = ""
-    """Hash of those that saw it; empty where nobody asked."""
+    """Hash of the weights, or "" if not computed."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """All stages of one image, coarse to fine."""
+    """The prediction of all stages for an image, coarse to fine."""
 
     class_names: list[str]
     class_colors: list[list[int]]
     stages: dict[str, StagePrediction]
-    """`ece`, `stageL` … `stage1`, `final`; as the model has them."""
+    """Predictions by stage: `ece`, `stageL` … `stage1`, `final`, as far as the model has them."""
     features: ImageFeatures
     seconds: float
     """Time from image to prediction."""
     gate_adds: bool = False
-    """As for `HeadParts`: whether a gate of 1 adds all of the mask's evidence (a gated addition, as in the authors'
-    release), or keeps the old embedding (ours)."""
+    """Whether a gate of 1 adds all of the mask's evidence (a gated addition, as in the authors' release) or keeps the
+    old embedding (ours); see `HeadParts`."""
     unsure_below: float | None = None
-    """Confidence below which an answer of the final mask counts as unsure; None where the weights name none."""
+    """Confidence below which pixels of the final mask count as unsure; None if the weights define none."""
 
     @property
     def image(self) -> RGBImage:
@@ -95,35 +96,35 @@ class Prediction:
 
     @property
     def label_map(self) -> np.ndarray:
-        """(H, W) uint8, the final prediction at the image's own size."""
+        """(H, W) uint8 final label map at the image's size."""
         return self.final.label_map
 
     @property
     def confidence(self) -> np.ndarray:
-        """(H, W) float16 of the final prediction."""
+        """(H, W) float16 confidence of the final prediction."""
         return self.final.confidence
 
     def class_index(self, name: object) -> int:
-        """Row of a class that a client names.
+        """Return the index of a class.
 
         Raises:
-            UserError: the weights know no such class.
+            UserError: the weights do not have the class.
         """
         if not (isinstance(name, str) and name in self.class_names):
             raise UserError(
                 "unknown-choice",
-                f"Expected a class that the weights know ({', '.join(self.class_names)}), got {str(name)[:60]!r}; "
-                "choose one of these.",
+                f"Expected a class of the weights ({', '.join(self.class_names)}), got {str(name)[:60]!r}; "
+                "choose one of them.",
             )
         return self.class_names.index(name)
 
     def agreement(self, stage: str) -> float:
-        """Share of pixels that have the final mask's class at a stage, 0 … 1."""
+        """Return the share of pixels, 0 … 1, at which a stage agrees with the final mask."""
         return float((self.stages[stage].label_map == self.label_map).mean())
 
     @property
     def note(self) -> str:
-        """How the image was looked at, and what was set aside or assumed to show it, in one line."""
+        """One line with the size of the image and of the network's input, and all notes."""
         height, width = self.features.working_size
         own = f"{self.image.width}×{self.image.height}"
         seen = f"{width}×{height}"
@@ -132,5 +133,5 @@ class Prediction:
 
 
 def stage_title(name: str) -> str:
-    """`stage4` → `Stage 4`, `ece` → `Coarse (ECE)`, as people read it."""
+    """Return the display name of a stage: `stage4` → `Stage 4`, `ece` → `Coarse (ECE)`."""
     return {"ece": "Coarse (ECE)", "final": "Final"}.get(name) or name.replace("stage", "Stage ")

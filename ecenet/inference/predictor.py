@@ -1,4 +1,4 @@
-"""Images in, predictions out. The model takes tensors; sizes, devices and precision are decided here."""
+"""The predictor, which converts images to the model's tensors and chooses sizes, device and precision."""
 
 import logging
 import time
@@ -29,20 +29,20 @@ _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Self = TypeVar("Self", bound="Predictor")
 MAX_WORKING_SIDE = 1024
-"""Longest side in pixels that the network sees where the weights name no size."""
+"""Longest side in pixels of the network's input if the weights define no size."""
 
 
 class Predictor:
-    """Segments and explains images with one model.
+    """Segments images with a model.
 
     Args:
-        model: in evaluation mode; it is moved to the device.
-        device: chosen by itself when None (CUDA, MPS, CPU).
-        half: bf16 autocast; chosen by itself when None, where the hardware computes it natively.
-        image_size: longest side in pixels that the network sees; the model's own when None.
-        max_pixels: largest image to accept.
-        name: what the log calls the model.
-        optimised: make the model quicker for good (`ecenet.model.fuse`): where nobody else trains or stores it.
+        model: the network; it is set to evaluation mode and moved to the device.
+        device: by default CUDA, MPS or the CPU, whichever is available first.
+        half: use bf16 autocast; by default if the hardware supports it natively.
+        image_size: longest side in pixels of the network's input; by default that of the model.
+        max_pixels: largest accepted H·W.
+        name: name of the model in the log.
+        optimised: apply the inference-time optimisation of `ecenet.model.fuse`, which changes the model irreversibly.
     """
 
     BLANK = RGBImage(Image.new("RGB", (480, 360)))
@@ -62,10 +62,10 @@ class Predictor:
         self.half = bf16_is_fast(self.device) if half is None else half
         self.model = model.eval()
         if not self.half:
-            model.float()  # where it was made ready for bf16
+            model.float()  # it may have been prepared for bf16
         if optimised:
-            _ = self.weights_hash  # while it can be told
-            # Here rather than on the device: it may have no room, or not be there yet (ZeroGPU).
+            _ = self.weights_hash  # before the weights are changed
+            # On the CPU, since the device may have too little memory, or not be available yet (ZeroGPU).
             make_ready(model, half=self.half)
         model.to(self.device).to(memory_format=torch.channels_last)
         self.image_size = image_size or model.image_size
@@ -76,27 +76,27 @@ class Predictor:
 
     @classmethod
     def from_weights(cls: type[Self], weights: str | Path, **options: object) -> Self:
-        """A predictor for a shipped name, a folder or a Hub id; `options` as for the constructor."""
+        """Create a predictor from included weights (by name), a folder or a Hub id; `options` as in the constructor."""
         return cls(load_model(weights), optimised=True, **options)  # type: ignore[arg-type]
 
     @cached_property
     def weights_hash(self) -> str:
-        """`ecenet.inference.weights.weights_hash` of the model as it was given."""
+        """`ecenet.inference.weights.weights_hash` of the original model."""
         return weights_hash(self.model)
 
     def predict(self, source: ImageSource) -> Prediction:
-        """Segment one image at every stage.
+        """Segment an image.
 
         Args:
-            source: whatever `load_image` takes; what it has returned is not converted again.
+            source: any source that `load_image` accepts.
         Raises:
-            UserError: the source is no usable image.
+            UserError: the source is not a usable image.
         """
         start = time.perf_counter()
         return self.predict_features(self.extract_features(source), start=start)
 
     def warm_up(self) -> None:
-        """The first pass sets up kernels: better at the start than while somebody waits."""
+        """Run a prediction, since the first one takes longer."""
         self.predict(self.BLANK)
 
     @torch.inference_mode()
@@ -104,7 +104,7 @@ class Predictor:
         """Run the backbone only.
 
         Args:
-            working_size: (height, width) that the network is to see; as `working_size` has it by default.
+            working_size: (height, width) of the network's input; by default that of the method `working_size`.
         """
         image = load_image(source, max_pixels=self.max_pixels)
         seen = self._seen_at(image, working_size or self.working_size(image.size))
@@ -121,16 +121,16 @@ class Predictor:
         stages: Collection[str] | None = None,
         start: float | None = None,
     ) -> Prediction:
-        """Run the head on kept features.
+        """Run the head on cached features.
 
         Args:
-            edits: what to do otherwise; classes that they add come after the model's own, one each, however many
-                prototypes they have.
-            stages: those that the prediction is to have, since to bring them to the photo's size takes longer than the
-                head; all by default.
-            start: when the work on this image began, as `time.perf_counter` tells it.
+            edits: changes inside the head. Added classes follow the model's classes, one for each, regardless of their
+                number of prototypes.
+            stages: stages of the prediction, all by default; resizing them to the photo's size takes longer than the
+                head.
+            start: start time of the work on this image, from `time.perf_counter`.
         Raises:
-            UserError: the edits are not for these weights or this image, or what they add has a name that is taken.
+            UserError: the edits do not fit the weights or the image, or an added class has a name that is in use.
         """
         head_only = start is None
         start = time.perf_counter() if start is None else start
@@ -165,21 +165,21 @@ class Predictor:
 
     @torch.inference_mode()
     def stage_features(self, features: ImageFeatures) -> dict[str, Tensor]:
-        """(1, C, h, w) features of every stage, for kept features of the backbone: the head runs once more."""
+        """Return the (1, C, h, w) features of every stage by running the head on cached features."""
         with self.autocast():
             output = self.model.forward_head(features.tensors, None)
         return {name: stage.features for name, stage in output.stages.items()}
 
     def run(self, work: Callable[["Predictor", Sequence[ImageFeatures]], T], features: Sequence[ImageFeatures]) -> T:
-        """`work(predictor, features)`, on a device that has room for it: both are there, perhaps not these very ones.
+        """Call `work(predictor, features)` with both on a device that has enough memory. They may be copies.
 
         Args:
-            features: that this predictor kept.
+            features: cached features of this predictor.
         """
         return work(self, features)
 
     def working_image(self, image: RGBImage, *, scale: float = 1.0) -> Tensor:
-        """(1, 3, h, w) normalised float32, as the network sees it; `scale` as for `working_size`."""
+        """Return the network's input, (1, 3, h, w) normalised float32; `scale` as in `working_size`."""
         return self._seen_at(image, self.working_size(image.size, scale=scale))
 
     def _seen_at(self, image: RGBImage, size: tuple[int, int]) -> Tensor:
@@ -187,38 +187,37 @@ class Predictor:
         return self.normalise(torch.from_numpy(np.array(resized)).to(self.device)[None].permute(0, 3, 1, 2))
 
     def working_size(self, size: tuple[int, int], *, scale: float = 1.0) -> tuple[int, int]:
-        """(width, height) of an image → (height, width) that the network sees: `scale` times the weights' own longest
-        side (or the image's, up to `MAX_WORKING_SIDE`), each side rounded to what the backbone divides by."""
+        """Return (height, width) of the network's input for an image of (width, height): the longest side is `scale`
+        times that of the weights (or that of the image, up to `MAX_WORKING_SIDE`), and both are rounded to multiples of
+        the backbone's divisor."""
         longest = scale * (self.image_size or min(max(size), MAX_WORKING_SIDE))
         divisor = self.model.backbone.size_divisor
         width, height = (max(divisor, round(side * longest / max(size) / divisor) * divisor) for side in size)
         return height, width
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 RGB → normalised float32, channels last in memory."""
+        """Normalise (B, 3, H, W) uint8 RGB to float32, channels last in memory."""
         images = (pixels.float() / 255 - self._mean) / self._std
         return images.contiguous(memory_format=torch.channels_last)
 
     def autocast(self) -> torch.autocast:
-        """The precision that the model runs in: bf16 where `half`, else fp32."""
+        """Return the autocast context of the predictor's precision: bf16 if `half`, else fp32."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half)
 
 
 def check_names(names: list[str]) -> None:
-    """Of the model's classes and those that were added.
+    """Check the names of the model's and the added classes.
 
     Raises:
-        UserError: a name is there twice, or there are too many.
+        UserError: a name occurs twice, or there are too many classes.
     """
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise UserError(
-            "name-taken", f"Expected a name that no other class has, got {twice[0]!r}; choose another name."
-        )
+        raise UserError("name-taken", f"Expected a name that is not in use, got {twice[0]!r}; choose another name.")
     if len(names) > IGNORE_INDEX:
         raise UserError(
             "too-many",
-            f"Expected at most {IGNORE_INDEX} classes together, got {len(names)}; add fewer.",
+            f"Expected at most {IGNORE_INDEX} classes in total, got {len(names)}; add fewer.",
             limit=IGNORE_INDEX,
         )
 
@@ -233,7 +232,7 @@ def _summarise(
 def _summarise_stage(
     name: str, stage: StageOutput, *, size: tuple[int, int], temperature: float = 1.0
 ) -> StagePrediction:
-    """First image of the batch, as arrays; `size` is the image's (width, height)."""
+    """Convert the first image of the batch to arrays; `size` is the image's (width, height)."""
     if stage.masks is None or stage.class_shares is None:
         classified = classify_pixels(stage.mask_logits[0], detail_size(size), temperature=temperature)
     else:
@@ -241,7 +240,7 @@ def _summarise_stage(
         classified = classify_pixels(stage.masks[0], detail_size(size), class_shares=shares, temperature=temperature)
     labels, confidence = (one.cpu() for one in classified)
     num_classes = stage.mask_logits.shape[1]
-    # In float64: a float32 sum over millions of pixels would drop what each adds.
+    # In float64, since a float32 sum over millions of pixels loses precision.
     counts = labels.flatten().bincount(minlength=num_classes).numpy()
     sums = labels.flatten().bincount(confidence.flatten().double(), minlength=num_classes).numpy()
     with np.errstate(invalid="ignore"):
@@ -251,7 +250,7 @@ def _summarise_stage(
         name=name,
         label_map=repeat_to(labels.numpy(), size),
         confidence=repeat_to(confidence.half().numpy(), size),
-        # Mostly one and the same tensor: then one array, too.
+        # Usually the same tensor, which is converted once.
         similarity=mask_logits if stage.similarity is stage.mask_logits else _array(stage.similarity),
         mask_logits=mask_logits,
         embeddings=_array(stage.embeddings_after),
@@ -269,11 +268,11 @@ def _array(batch: Tensor) -> np.ndarray:
 
 
 def bf16_is_fast(device: torch.device) -> bool:
-    """Whether bf16 is computed natively: Ampere and later, or a CPU with AVX512-BF16 or AMX."""
+    """Return whether the hardware supports bf16 natively: Ampere and later, or a CPU with AVX512-BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        # Older releases do not tell; fp32 is then the safe choice.
+        # Older versions of torch do not report it; fp32 is then the safe choice.
         capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         native = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
         return torch.backends.mkldnn.is_available() and native

@@ -1,17 +1,17 @@
-"""Where an answer is too unsure to be told as one: below a confidence that `ecenet calibrate` has chosen. Ours."""
+"""Unsure pixels: those below a confidence that `ecenet calibrate` has chosen. Ours."""
 
 import numpy as np
 
 from ecenet.inference.prediction import Prediction
 
 MOSTLY = 0.5
-"""Share of a photo's pixels above which the photo as a whole is called unsure."""
+"""Share of unsure pixels above which a warning about the whole photo is shown."""
 
 
 def counts_as_unsure(confidence: np.ndarray, *, below: float | None) -> np.ndarray:
-    """Bool of any shape: which confidences count as unsure; none where nobody has chosen a threshold.
+    """Return which confidences count as unsure, as bool of the same shape; none without a threshold.
 
-    In whole percent, as people read them: nothing that is shown as 43 % may be called lower than 43 %.
+    Confidences are compared in whole percent, as displayed, so that 43 % never counts as below 43 %.
 
     Args:
         confidence: 0 … 1.
@@ -23,6 +23,5 @@ def counts_as_unsure(confidence: np.ndarray, *, below: float | None) -> np.ndarr
 
 
 def unsure_share(prediction: Prediction) -> float:
-    """Share of the photo whose final answer is unsure, 0 … 1. Stages have no such share: the threshold was chosen for
-    the final mask."""
+    """Return the share of unsure pixels in the final mask, 0 … 1. The threshold does not apply to other stages."""
     return float(counts_as_unsure(prediction.confidence, below=prediction.unsure_below).mean())

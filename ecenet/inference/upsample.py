@@ -1,4 +1,4 @@
-"""From a stage's grid to the pixels of a photo."""
+"""Upsampling from the grid of a stage to the pixels of a photo."""
 
 from collections.abc import Iterator
 
@@ -11,23 +11,24 @@ from ecenet.model.layers.attention_to_mask import combined_masks
 from ecenet.model.outputs import StageOutput
 
 MAX_DETAIL_SIDE = 1600
-"""Masks are computed up to this side and repeated beyond it: their grid is far coarser anyway."""
+"""Longest side up to which masks are computed; larger ones are repeated pixels, since the grid is much coarser."""
 BAND_VALUES = 2**18
-"""Logits that are worked out at a time on a CPU: so many stay in its cache."""
+"""Number of logits computed at a time on a CPU, so that they fit into its cache."""
 MIN_BAND = 16
-"""Rows, however many classes: less is slower again."""
+"""Minimum number of rows at a time; fewer are slower."""
 NEAR = 3.5
-"""How far below the highest of every cell a class may lie to be compared, in logits over the temperature."""
+"""Maximum distance to the highest logit of a cell, over the temperature, for a class to be compared."""
 
 
 def detail_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) of an image → (height, width) that its masks are computed at: its own up to `MAX_DETAIL_SIDE`."""
+    """Return the (height, width) at which masks are computed for an image of (width, height): at most
+    `MAX_DETAIL_SIDE`."""
     factor = min(1.0, MAX_DETAIL_SIDE / max(size))
     return max(1, round(size[1] * factor)), max(1, round(size[0] * factor))
 
 
 def repeat_to(detail: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) at `detail_size` → (H, W) at the image's (width, height) by repeating; itself where nothing changes."""
+    """Resize (h, w) at `detail_size` to the image's (width, height) by repeating pixels; returns the input if equal."""
     width, height = size
     if detail.shape == (height, width):
         return detail
@@ -37,8 +38,8 @@ def repeat_to(detail: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def enlarged_logits(stage: StageOutput, size: tuple[int, int]) -> Tensor:
-    """A stage's prediction for every pixel: its logits brought to a size bilinearly, or, of SegViT, its masks, which
-    are combined there as its authors do. Returns: (B, K, *size) float32."""
+    """Return the logits of a stage resized bilinearly, (B, K, *size) float32. For SegViT, the masks are resized and
+    then combined, as by its authors."""
     if stage.masks is None or stage.class_shares is None:
         return resize(stage.mask_logits.float(), size)
     return combined_masks(stage.class_shares, resize(stage.masks.float(), size))
@@ -47,13 +48,13 @@ def enlarged_logits(stage: StageOutput, size: tuple[int, int]) -> Tensor:
 def classify_pixels(
     logits: Tensor, size: tuple[int, int], *, class_shares: Tensor | None = None, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """The most probable class of every pixel, where logits are interpolated bilinearly.
+    """Classify every pixel by bilinearly interpolated logits.
 
     Args:
-        logits: (K, h, w), or with `class_shares` (Q, h, w), of masks that are combined where they are enlarged.
+        logits: (K, h, w), or (Q, h, w) masks that are combined after resizing if `class_shares` is given.
         size: (H, W).
-        class_shares: (Q, K), as `StageOutput` has them.
-        temperature: what logits are divided by for the confidences; the classes do not depend on it.
+        class_shares: (Q, K), as in `StageOutput`.
+        temperature: divisor of the logits for the confidences; the classes do not depend on it.
     Returns: (H, W) uint8 class indices, and (H, W) float32 confidences 0 … 1, the highest probability of a softmax.
     """
     logits = logits.float()
@@ -68,22 +69,22 @@ def classify_pixels(
 
 
 def _most_probable_of_few(logits: Tensor, size: tuple[int, int], *, temperature: float) -> tuple[Tensor, Tensor]:
-    """`classify_pixels` where few of many classes come near the highest anywhere: only these are compared.
+    """Do the same as `classify_pixels`, but compare only the few classes that are near the highest logit anywhere.
 
-    The highest logit of each cell is taken off all of its classes, which changes no softmax, there or between cells.
-    What is interpolated is then 0 at most, and hardly ever far below 0 for a pixel's class.
+    The highest logit of each cell is subtracted from all of its classes, which does not change the softmax, in cells or
+    between them. Interpolated values are then at most 0, and rarely far below 0 for the class of a pixel.
     """
     relative = (logits - logits.amax(dim=0)).div_(temperature)
-    # The likely classes first: in each band, those up to the last one that comes near.
+    # Likely classes first; each band compares the classes up to its last one near the maximum.
     order = relative.amax(dim=(1, 2)).argsort(descending=True, stable=True)
     relative = relative[order]
     near = relative.amax(dim=2) > -NEAR
-    # `max` with its indices takes several times as long as to look for the first class that has the highest share.
+    # `max` with indices takes several times as long as searching the first class with the highest share.
     countdown = torch.arange(len(order), 0, -1, dtype=torch.float32)[:, None, None]
     labels, confidence = torch.empty(size, dtype=torch.uint8), torch.empty(size)
     for rows, cells, band in _bands(relative, size):
         likely = 1 + int(near[:, cells].any(dim=1).nonzero()[-1])
-        if band[:likely].amax(dim=0).min() <= -NEAR:  # a class that is not compared may be higher
+        if band[:likely].amax(dim=0).min() <= -NEAR:  # an omitted class may be higher
             labels[rows], confidence[rows] = _most_probable(band, 1.0)
             continue
         shares = band.exp_()
@@ -95,17 +96,17 @@ def _most_probable_of_few(logits: Tensor, size: tuple[int, int], *, temperature:
 
 
 def _bands(maps: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, slice, Tensor]]:
-    """(K, h, w) brought to a size bilinearly, a few rows of pixels at a time in the same memory: a whole photo's logits
-    of all classes would be tens to hundreds of megabytes, and take twice as long.
+    """Resize (K, h, w) bilinearly, a few rows at a time in the same memory. The logits of all classes for a whole photo
+    would take tens to hundreds of megabytes, and twice as long.
 
-    Yields: which rows of pixels, which rows of cells they lie between, and (K, rows, W), to be used up before the next
-        ones are asked for.
+    Yields: rows of pixels, the rows of cells that they depend on, and (K, rows, W), which is overwritten by the next
+        band.
     """
     height, width = size
     across = resize(maps[None].contiguous(), (maps.shape[1], width))[0]
     weights = bilinear_weights(maps.shape[1], height)
     used = weights > 0
-    # Of the rows of cells that each row of pixels lies between.
+    # First and last row of cells that each row of pixels depends on.
     first, last = used.int().argmax(dim=1).tolist(), used.cumsum(dim=1).argmax(dim=1).tolist()
     step = max(MIN_BAND, BAND_VALUES // (len(maps) * width))
     memory = torch.empty(len(maps), step, width)
@@ -117,21 +118,21 @@ def _bands(maps: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, slice, 
 
 
 def bilinear_weights(cells: int, pixels: int) -> Tensor:
-    """(pixels, cells): what each cell along one side of a grid gives to each pixel; applied to both sides, it is
+    """Return the (pixels, cells) interpolation weights along one side of a grid; applied to both sides, they are
     `resize`."""
     return resize(torch.eye(cells)[None, None], (pixels, cells))[0, 0]
 
 
 def _combined(logits: Tensor, class_shares: Tensor | None) -> Tensor:
-    """(K, H, W) itself, or (Q, H, W) masks and (Q, K) shares → (K, H, W)."""
+    """Return (K, H, W) logits unchanged, or combine (Q, H, W) masks with (Q, K) shares to (K, H, W)."""
     return logits if class_shares is None else combined_masks(class_shares[None], logits[None])[0]
 
 
 def _most_probable(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """(K, H, W), which it overwrites → (H, W) uint8 and (H, W)."""
+    """Return classes, (H, W) uint8, and confidences, (H, W), from (K, H, W) logits, which are overwritten."""
     top, labels = logits.max(dim=0)
     below = logits.sub_(top)
     if temperature != 1:
         below.div_(temperature)
-    # A third of the time that logsumexp takes.
+    # Takes a third of the time of logsumexp.
     return labels.to(torch.uint8), below.exp_().sum(dim=0).reciprocal_()

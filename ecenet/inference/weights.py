@@ -1,4 +1,4 @@
-"""Checkpoints are folders with `config.json` and `model.safetensors` or its shards: found by name, path or Hub id."""
+"""Loading and saving of checkpoints: folders with `config.json` and `model.safetensors` or its shards."""
 
 import copy
 import hashlib
@@ -22,15 +22,15 @@ from ecenet.model.tensor_files import HUB_PATTERNS, read_tensors, split_tensors,
 
 _CHECKOUT, _PACKAGE = Path(__file__).resolve().parents[2] / "weights", Path(__file__).resolve().parents[1] / "shipped"
 WEIGHTS_DIR = _PACKAGE if _PACKAGE.is_dir() else _CHECKOUT
-"""Checkpoints that ship with the project: in `weights/` of a checkout, within the package where that is installed."""
+"""Folder of the included checkpoints: `weights/` of a checkout, or a folder in the installed package."""
 
 SHARD_BYTES = 10_000_000
-"""Larger files cannot be pushed to the Hub without Git LFS."""
+"""Maximum size of a file; larger ones cannot be pushed to the Hub without Git LFS."""
 
 CLASS_TENSORS = ("extract.mask.3.weight", "extract.mask.3.bias", "extract.stand_ins", "learned_embeddings")
-"""What has a row for each class."""
+"""Tensors with a row for each class."""
 SEGVIT_CLASS_TENSORS = ("classify.weight", "classify.bias")
-"""What else has one in SegViT; in ECENet a layer of that name knows no classes."""
+"""Further tensors with a row for each class in SegViT; in ECENet, the layer of that name is independent of classes."""
 RELEASE_CLASS_TENSORS = (
     "head.coarse.1.weight",
     "head.classify.weight",
@@ -38,15 +38,15 @@ RELEASE_CLASS_TENSORS = (
     "head.identify.weight",
     "head.identify.bias",
 )
-"""What has one in the authors' release."""
+"""Tensors with a row for each class in the authors' release."""
 RELEASE_GRID_TENSORS = tuple(f"head.extract.{level}.project.weight" for level in range(4))
-"""What depends on how many classes there are: their masks are pooled to a grid of about √K × √K."""
+"""Tensors that depend on the number of classes, since masks are pooled to a grid of about √K × √K."""
 LOGITS_GRID_TENSORS = ("extract.pyramid.project.weight",)
-"""The same in weights of ours with `extraction` logits."""
+"""The same in our design with `extraction` logits."""
 
 
 def shipped_weights() -> list[str]:
-    """Names of the checkpoints in `weights/`."""
+    """Return the names of the included checkpoints."""
     return sorted(p.parent.name for p in WEIGHTS_DIR.glob("*/config.json"))
 
 
@@ -54,11 +54,11 @@ def load_model(weights: str | Path) -> Network:
     """Load a checkpoint in fp32 and evaluation mode.
 
     Args:
-        weights: name of a shipped checkpoint, path of a folder, or Hub id "owner/name".
+        weights: name of an included checkpoint, path of a folder, or Hub id "owner/name" or "owner/name@revision".
     Raises:
-        UserError: nothing of that name, damaged files, or tensors that do not fit the config.
+        UserError: the weights do not exist, a file is damaged, or tensors do not fit the config.
     """
-    folder = _find_folder(weights)
+    folder = weights_folder(weights)
     checkpoint_files(folder)
     settings, about = read_config(folder / "config.json")
     model = build_network(settings, **about)
@@ -67,17 +67,17 @@ def load_model(weights: str | Path) -> Network:
 
 
 def weights_options(weights: str | Path) -> NetworkConfig:
-    """What a checkpoint's model is built from; names and errors as for `load_model`."""
-    folder = _find_folder(weights)
+    """Return the model configuration of a checkpoint; argument and errors as in `load_model`."""
+    folder = weights_folder(weights)
     checkpoint_files(folder)
     return read_config(folder / "config.json")[0]
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """`config.json` and the files with tensors.
+    """Return the files of a checkpoint: `config.json` and the tensor files.
 
     Raises:
-        UserError: one of them is missing, or an index names no shards.
+        UserError: a file is missing, or the index is invalid.
     """
     config = folder / "config.json"
     if not config.is_file():
@@ -89,37 +89,36 @@ def checkpoint_files(folder: Path) -> list[Path]:
 
 
 def save_model(model: Network, folder: Path, *, half: bool = False) -> None:
-    """Write `config.json` and `model.safetensors`; with `half` in fp16, as shipped checkpoints are, and in shards where
-    the file would be larger than `SHARD_BYTES`."""
-    # A copy, since fp32 weights would not survive the way to fp16 and back.
+    """Write `config.json` and `model.safetensors`; with `half` in fp16, like the included checkpoints, and in shards if
+    the file is larger than `SHARD_BYTES`."""
+    # A copy, so that the model keeps its fp32 weights.
     stored = copy.deepcopy(model).half() if half else model
     stored.save_pretrained(folder)
     if half:
         split_tensors(folder, shard_bytes=SHARD_BYTES)
-    # safetensors makes files that nobody but their owner can read: neither colleagues nor a container's user.
+    # safetensors creates files that only the owner can read.
     for file in tensor_files(folder):
         shutil.copymode(folder / "config.json", file)
 
 
 def write_calibration(weights: str | Path, temperature: float, *, unsure_below: float | None = None) -> Path:
-    """Put a temperature, and the confidence below which answers are unsure at this temperature, into the `config.json`
-    of a checkpoint in a folder, and nothing else. Without the second, one that is there is taken out: it was of another
-    temperature.
+    """Write a temperature, and the threshold for unsure pixels at that temperature, to the `config.json` of a
+    checkpoint. Without a threshold, an existing one is removed, since it belonged to another temperature.
 
-    Returns: the file.
+    Returns: the path of the file.
     Raises:
-        UserError: there is no such folder, the weights are the Hub's, or the file cannot be written.
+        UserError: the folder does not exist, the weights are on the Hub, or the file cannot be written.
     """
     shipped, folder = WEIGHTS_DIR / str(weights), Path(weights)
     path = (shipped if (shipped / "config.json").is_file() else folder) / "config.json"
     if not path.is_file():
         raise UserError(
             "weights-not-found",
-            f"Expected weights in a folder here to write their calibration to, got {str(weights)!r}; "
+            f"Expected weights in a local folder to write the calibration to, got {str(weights)!r}; "
             "download the checkpoint first and give its folder.",
         )
     read_config(path)
-    # In the order of the file that save_pretrained writes, which sorts the keys.
+    # With sorted keys, like save_pretrained.
     config = json.loads(path.read_text(encoding="utf-8")) | {"temperature": temperature}
     config.pop("unsure_below", None)
     if unsure_below is not None:
@@ -130,24 +129,24 @@ def write_calibration(weights: str | Path, temperature: float, *, unsure_below: 
 
 
 def weights_hash(model: Network) -> str:
-    """Twelve hexadecimal digits that change with any number in the model, its temperature among them: what results
-    were made with. They do not change with `unsure_below`, which no result depends on."""
+    """Return a hash of twelve hexadecimal digits of all tensors and the temperature, which identifies the weights of a
+    result. `unsure_below` is not included, since no result depends on it."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     if model.temperature != 1:
-        digest.update(f"temperature {model.temperature}".encode())  # confidences are made with it
+        digest.update(f"temperature {model.temperature}".encode())  # confidences depend on it
     return digest.hexdigest()[:12]
 
 
 def copy_weights(source: Network, model: Network) -> None:
-    """Begin a training where another ended; both need one architecture and its options.
+    """Copy weights to a new model of the same architecture with the same options.
 
-    With the same classes in the same order every tensor is copied. With others the ones that belong to classes keep
-    their new values; those are few: the coarse mask's last layer, and learned vectors. In the authors' release these
-    are the layers that tell classes apart and, where √K differs, those that take masks' pyramids to embeddings, as in
-    ours with `extraction` logits.
+    With the same classes in the same order, all tensors are copied. Otherwise tensors that depend on the classes keep
+    their new values: in our design the last layer of the coarse mask, and learned vectors; in the authors' release the
+    classification layers and, if √K differs, the layers from mask pyramids to embeddings, which our design with
+    `extraction` logits also has.
 
     Raises:
         UserError: the architectures differ.
@@ -171,37 +170,46 @@ def copy_weights(source: Network, model: Network) -> None:
         raise UserError(
             "tensor-mismatch",
             f"Expected weights of the configured architecture to start from, but {len(misfits + missing)} tensors "
-            f"do not fit (first: {(misfits + missing)[0]}); give the model options that they were trained with.",
+            f"do not fit (first: {(misfits + missing)[0]}); use the model options that they were trained with.",
         )
     model.load_state_dict(wanted | tensors)
 
 
-def _find_folder(weights: str | Path) -> Path:
+def weights_folder(weights: str | Path) -> Path:
+    """The folder of a checkpoint; one on the Hub is downloaded, with the bank and the warning beside it.
+
+    Args:
+        weights: name of a shipped checkpoint, path of a folder, or Hub id "owner/name", with "@revision" for a branch,
+            tag or commit.
+    Raises:
+        UserError: nothing of that name.
+    """
     shipped, folder = WEIGHTS_DIR / str(weights), Path(weights)
     if (shipped / "config.json").is_file():
         return shipped
     if folder.is_dir():
         return folder
-    # Paths are what lists of folders are made of: one whose folder has gone is no model of the Hub's.
-    is_hub_id = isinstance(weights, str) and weights.count("/") == 1 and not weights.startswith((".", "/", "~"))
+    # A `Path` is never a Hub id, even if its folder was deleted.
+    name, _, revision = str(weights).partition("@")
+    is_hub_id = isinstance(weights, str) and name.count("/") == 1 and not name.startswith((".", "/", "~"))
     if not is_hub_id:
         raise UserError(
             "weights-not-found",
-            f"Expected weights by name ({', '.join(shipped_weights()) or 'none shipped'}), folder or Hub id, "
+            f"Expected weights by name ({', '.join(shipped_weights()) or 'none included'}), folder or Hub id, "
             f"got {str(weights)!r}; choose one of them.",
         )
     try:
-        return Path(snapshot_download(str(weights), allow_patterns=list(HUB_PATTERNS)))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(HUB_PATTERNS)))
     except (OSError, HFValidationError) as error:
         raise UserError(
             "weights-not-found",
-            f"Expected {str(weights)!r} to be a folder here or a model on the Hugging Face Hub, but neither answers; "
+            f"Expected {str(weights)!r} to be a local folder or a model on the Hugging Face Hub, but neither exists; "
             "check the spelling and the network.",
         ) from error
 
 
 def best_device() -> torch.device:
-    """CUDA, else Apple's MPS, else the CPU."""
+    """Return CUDA if available, else Apple's MPS, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():

@@ -1,11 +1,11 @@
-"""Photos on a GPU that a Space is lent for the length of a call (ZeroGPU); elsewhere on what the machine has.
+"""Prediction on a GPU that a Space gets for the duration of a call (ZeroGPU).
 
-What is lent a GPU runs in a process of its own, forked from this one, and all it is given and gives back is pickled. So
-it takes a photo and weights' name and returns a prediction, all stages at once, and nothing of a visitor's session:
-events give it no more than that, since sessions are large, and what is painted knows its photo by identity.
+Such a call runs in a forked process, and its arguments and results are pickled. It therefore gets a photo and the name
+of the weights, and returns a prediction of all stages. Sessions are not passed, since they are large and identify
+photos by object identity.
 
-Everything behind the backbone stays on the processor: what-if, painted classes, how far a map can be trusted. It takes
-tens of milliseconds there, and a call takes seconds of a visitor's quota whatever it does.
+Work on cached features (What if, painted classes, faithfulness) stays on the CPU, where it takes tens of milliseconds,
+whereas any call uses seconds of a visitor's quota.
 """
 
 import os
@@ -20,44 +20,44 @@ from ecenet.inference.predictor import Predictor
 from ecenet.inference.weights import load_model
 
 try:
-    from spaces import GPU  # has to come before anything touches CUDA; it then stands in for it
+    from spaces import GPU  # must be imported before CUDA is used, which it replaces
 except ImportError:
-    GPU = None  # only Spaces have it
+    GPU = None  # available in Spaces only
 
 SECONDS = 15
-"""That a call may take: the less it asks for, the sooner it is let in."""
+"""Time limit of a call; shorter calls are scheduled sooner."""
 _lent: dict[str, Predictor] = {}
-"""By their weights; Spaces train none, so there are few."""
+"""Predictors by weights; there are few, since Spaces do not train."""
 
 
 def open_predictor(weights: str | Path, **options: Any) -> Predictor:
-    """As `SteadyPredictor.from_weights`, but for a GPU that is lent where there are such."""
+    """Return a `LentGpuPredictor` in a ZeroGPU Space, else a `SteadyPredictor`."""
     lends = GPU is not None and os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
     return LentGpuPredictor(str(weights), **options) if lends else SteadyPredictor.from_weights(weights, **options)
 
 
 class LentGpuPredictor(Predictor):
-    """A predictor on the processor whose photos are segmented by another one of the same weights on the GPU."""
+    """A predictor on the CPU that segments photos with the same weights on the GPU."""
 
     def __init__(self, weights: str, **options: Any) -> None:
         super().__init__(load_model(weights), device="cpu", optimised=True, **options)
         self._weights = weights
-        _open_lent(weights)  # before the app is served: what lies on the GPU by then is moved there with each call
+        _open_lent(weights)  # before the app is served, since tensors on the GPU by then are available in each call
 
     def predict(self, source: ImageSource) -> Prediction:
         image = load_image(source, max_pixels=self.max_pixels)
         prediction = _predict(self._weights, image)
-        # fp32 where this processor has no bf16: its head could not read what the GPU's backbone wrote.
+        # The CPU's head needs fp32 features if the CPU does not support bf16.
         tensors = [tensor if self.half else tensor.float() for tensor in prediction.features.tensors]
         return replace(prediction, features=replace(prediction.features, image=image, tensors=tensors))
 
     def warm_up(self) -> None:
-        """On the processor alone: there is no visitor yet whose quota a call could take."""
+        """Warm up the CPU only, since a call to the GPU needs a visitor's quota."""
         super().predict(self.BLANK)
 
 
 def _open_lent(weights: str) -> Predictor:
-    """In the process of a call that was forked before others were opened, too."""
+    """Return the predictor of the GPU, which may have to be loaded in the forked process."""
     if weights not in _lent:
         _lent[weights] = Predictor.from_weights(weights)
     return _lent[weights]

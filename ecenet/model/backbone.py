@@ -1,4 +1,4 @@
-"""timm backbones behind one contract: images in, a list of (B, C, h, w) features out, shallow to deep."""
+"""timm backbones with a common interface: images in, a list of (B, C, h, w) features out, shallow to deep."""
 
 import difflib
 from math import isqrt
@@ -31,16 +31,20 @@ class Backbone(nn.Module):
         self.channels = channels
         self.strides = strides
         self.size_divisor = max(strides)
-        # Swin and its kin answer channels-last. Shapes would not tell: 96 channels may meet 96 rows.
+        # Swin and similar networks return channels last, which shapes alone do not show (96 channels and 96 rows).
         self.channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) normalised images → one (B, C, H/stride, W/stride) tensor a stage."""
+        """Compute a (B, C, H/stride, W/stride) tensor for each stage from (B, 3, H, W) normalised images."""
         features = self.network(images)
         return [f.permute(0, 3, 1, 2) for f in features] if self.channels_last else features
 
     def check_size(self, images: Tensor) -> None:
-        """Refuse images whose height or width is no multiple of `size_divisor`, by a `UserError`."""
+        """Check that height and width are multiples of `size_divisor`.
+
+        Raises:
+            UserError: they are not.
+        """
         divisor = self.size_divisor
         height, width = images.shape[-2:]
         if height % divisor or width % divisor:
@@ -61,14 +65,14 @@ def build_backbone(
     position_side: int | None = None,
     drop_path: float = 0.0,
 ) -> Backbone:
-    """Build a timm backbone that takes images of varying size.
+    """Build a timm backbone for images of varying size.
 
     Args:
-        position_side: side in pixels of the square images that a ViT's position embeddings are for, if not the one
-            that the name says.
-        drop_path: stochastic depth in training; 0 for networks that have none.
+        position_side: side in pixels of the square images that a ViT's position embeddings are for; by default that in
+            the name.
+        drop_path: stochastic depth in training; 0 for networks without it.
     Raises:
-        UserError: the name is unknown to timm, or the network lacks the stages or the stride asked for.
+        UserError: timm does not know the name, or the network does not have the requested stages or stride.
     """
     architecture = name.removeprefix("hf-hub:").split("/")[-1].split(".")[0]
     if not name.startswith("hf-hub:") and not timm.is_model(architecture):
@@ -92,8 +96,8 @@ def build_backbone(
     if any(getattr(module, "strict_img_size", False) for module in network.modules()):
         raise UserError(
             "unsuitable-backbone",
-            f"Expected a backbone that takes images of any size, got {name}, which takes only one; "
-            "choose another, such as a plain vit_ model.",
+            f"Expected a backbone for images of any size, got {name}, which accepts one size only; "
+            "choose another backbone, such as a plain vit_ model.",
         )
     return Backbone(
         network, channels=list(network.feature_info.channels()), strides=list(network.feature_info.reduction())
@@ -101,9 +105,9 @@ def build_backbone(
 
 
 def _create_any_size(name: str, **options: Any) -> nn.Module:
-    """timm's features_only network, told (where it must be told) that image sizes vary."""
-    # Plain ViTs interpolate their position embedding on request; Swin only drops its size check;
-    # CNNs know neither argument.
+    """Create timm's features_only network for varying image sizes."""
+    # Plain ViTs interpolate their position embeddings with one option, Swin drops its size check with another, and CNNs
+    # have neither.
     attempts: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
     for flexible in attempts:
         try:
@@ -115,12 +119,12 @@ def _create_any_size(name: str, **options: Any) -> nn.Module:
 
 
 class UnsmoothedViT(VisionTransformer):
-    """timm's plain ViT without a class token, whose position embeddings are interpolated bicubically without
-    antialiasing, as in mmsegmentation: where a grid is smaller than theirs, timm smooths them first."""
+    """timm's plain ViT without class token, with bicubic interpolation of position embeddings without antialiasing, as
+    in mmsegmentation. timm antialiases them for smaller grids."""
 
     def _pos_embed(self, x: Tensor) -> Tensor:
-        """(B, h, w, C) patches and their positions: (B, h·w, C)."""
-        assert self.pos_embed is not None, "checked when it was built"
+        """Add position embeddings to patches, (B, h, w, C) → (B, h·w, C)."""
+        assert self.pos_embed is not None, "checked when it is built"
         positions = self.pos_embed.unflatten(1, self.patch_embed.grid_size).permute(0, 3, 1, 2)
         grid = x.shape[1:3]
         if positions.shape[-2:] != grid:
@@ -137,15 +141,16 @@ def build_plain_vit(
     drop_path: float = 0.0,
     antialias: bool = True,
 ) -> Backbone:
-    """Build a plain ViT without its class token, whose features all have one grid, as SegViT's backbone does.
+    """Build a plain ViT without class token, whose features have a single grid, as SegViT's backbone.
 
     Args:
-        position_side: side in pixels of the square images that have one position embedding for each patch; for images
-            of other sizes they are interpolated.
-        drop_path: as for `build_backbone`.
-        antialias: smooth them where the grid is smaller than theirs, as timm does.
+        position_side: side in pixels of the square images that the position embeddings are for; they are interpolated
+            for other sizes.
+        drop_path: see `build_backbone`.
+        antialias: antialias position embeddings for smaller grids, as in timm.
     Raises:
-        UserError: as for `build_backbone`; the network is no plain ViT, or the side is no multiple of its patches'.
+        UserError: see `build_backbone`; or the network is not a plain ViT, or the side is not a multiple of its patch
+            size.
     """
     backbone = build_backbone(
         name=name,
@@ -166,12 +171,12 @@ def build_plain_vit(
             f"got {position_side}; choose {-(-position_side // backbone.size_divisor) * backbone.size_divisor}.",
         )
     if vit.cls_token is not None:
-        # Without the token, and without the position embedding that was its own.
+        # Remove the token and its position embedding.
         first = 0 if vit.no_embed_class else 1
         vit.pos_embed = nn.Parameter(vit.pos_embed[:, first:].detach().clone())
         vit.cls_token, vit.num_prefix_tokens = None, 0
     if not antialias:
-        # timm builds the network itself and has no option for that; only this method differs.
+        # timm has no option for it, and only one method differs.
         vit.__class__ = UnsmoothedViT
     return backbone
 
@@ -180,12 +185,12 @@ def _no_plain_vit(name: str) -> UserError:
     return UserError(
         "unsuitable-backbone",
         f"Expected a plain ViT with position embeddings and no registers as SegViT's backbone, got {name}; "
-        "choose another, such as vit_base_patch16_384.",
+        "choose another backbone, such as vit_base_patch16_384.",
     )
 
 
 def _explained(error: Exception, *, name: str, out_indices: tuple[int, ...], output_stride: int | None) -> UserError:
-    """What timm's error means for the one who wrote the config."""
+    """Convert an error of timm to a `UserError` about the configuration."""
     if isinstance(error, TypeError) and "img_size" in str(error):
         return _no_plain_vit(name)
     if isinstance(error, TypeError) and "drop_path" in str(error):
@@ -196,25 +201,24 @@ def _explained(error: Exception, *, name: str, out_indices: tuple[int, ...], out
         return UserError(
             "unsuitable-backbone",
             f"Expected output_stride null for {name}, whose stride cannot be changed, got {output_stride}; "
-            f"set it to null (--output-stride None), with out_indices among 0 … {_last_index(name)}.",
+            f"set it to null (--output-stride None), with out_indices in 0 … {_last_index(name)}.",
         )
     if isinstance(error, IndexError) or "feature index" in str(error):
         return UserError(
             "unsuitable-backbone",
-            f"Expected out_indices among 0 … {_last_index(name)}, which {name} has, got {out_indices}; "
-            "choose from that range.",
+            f"Expected out_indices in 0 … {_last_index(name)} for {name}, got {out_indices}; choose from that range.",
         )
     if isinstance(error, OSError):
         return UserError(
             "download-failed",
-            f"Expected to download the pretrained weights of {name}, but the Hugging Face Hub does not answer; "
+            f"Expected to download the pretrained weights of {name}, but the Hugging Face Hub cannot be reached; "
             "check the network, or give the weights as a file.",
         )
     answer = " ".join(str(error).split()) or type(error).__name__
     return UserError(
         "unsuitable-backbone",
-        f"Expected {name} to give features {out_indices} at output stride {output_stride}, "
-        f"but timm answered: {answer}; choose another backbone, or out_indices and output_stride that it has.",
+        f"Expected {name} to have features {out_indices} at output stride {output_stride}, "
+        f"but timm reported: {answer}; choose another backbone, or other out_indices or output_stride.",
     )
 
 
@@ -225,26 +229,29 @@ def _last_index(name: str) -> int:
 
 
 def check_channels(channels: list[int], *, name: str) -> None:
-    """Refuse stages that the authors' release's Feature Reconstruction cannot halve twice, by a `UserError`."""
+    """Check that all channels are multiples of 4, as required by the Feature Reconstruction of the authors' release.
+
+    Raises:
+        UserError: they are not.
+    """
     if any(width % 4 for width in channels):
         raise UserError(
             "unsuitable-backbone",
             f"Expected a backbone whose channels are multiples of 4, got {name} with {', '.join(map(str, channels))}; "
-            "choose another.",
+            "choose another backbone.",
         )
 
 
 def load_backbone_file(network: nn.Module, path: Path | str) -> None:
-    """Load safetensors into timm's network of a backbone: a file of timm's, or a checkpoint of this package that has
-    such a backbone, its file or its folder. What is there beyond the features is left out, the class token of a ViT
-    that is built without one among it; position embeddings of a plain ViT that are for images of another size are
-    interpolated.
+    """Load a safetensors file into timm's network of a backbone: a file of timm, or a file or folder of a checkpoint of
+    this package with the same backbone. Other tensors are ignored, such as the class token for a ViT without one.
+    Position embeddings of a plain ViT are interpolated if they are for another image size.
 
     Raises:
-        UserError: the file cannot be read, or tensors that the backbone needs are missing or have other shapes.
+        UserError: the file cannot be read, or tensors of the backbone are missing or have other shapes.
     """
     files = tensor_files(Path(path)) if Path(path).is_dir() else [Path(path)]
-    inner: Any = getattr(network, "model", network)  # timm wraps a ViT whose features it gathers
+    inner: Any = getattr(network, "model", network)  # timm wraps ViTs for feature extraction
     loaded = {
         name.removeprefix("backbone.network.").removeprefix("model."): tensor
         for file in files
@@ -261,13 +268,13 @@ def load_backbone_file(network: nn.Module, path: Path | str) -> None:
 
 
 def _patch_positions(positions: Tensor) -> Tensor:
-    """(1, tokens + n², C) position embeddings → the last (1, n², C), those of the patches: a class token's comes
-    first."""
+    """Return the position embeddings of the patches, (1, n², C), without those of leading tokens, from
+    (1, tokens + n², C)."""
     return positions[:, positions.shape[1] - isqrt(positions.shape[1]) ** 2 :]
 
 
 def timm_normalisation(name: str) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of RGB values in 0 … 1 that timm's weights of that name were trained with."""
+    """Return the mean and standard deviation of RGB values in 0 … 1 of timm's pretrained weights."""
     pretrained = timm.get_pretrained_cfg(name.removeprefix("hf-hub:"), allow_unregistered=True)
     if pretrained is None:
         return [0.5] * 3, [0.5] * 3

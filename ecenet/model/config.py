@@ -1,4 +1,4 @@
-"""What a model is built from: frozen dataclasses whose fields explain themselves on the command line."""
+"""Configurations of the models: frozen dataclasses whose field docstrings are the help texts of the command line."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -25,65 +25,68 @@ UpdaterCandidate = Literal["own", "deepest"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Architecture of an ECENet in our own design, made from the paper's abstract. So are all defaults; `ReleaseConfig`
-    is the authors' release.
+    """Architecture of ECENet in our design, which is based on the paper's abstract, as are all defaults.
+    `ReleaseConfig` is the authors' release.
 
-    Raises `UserError` for values that no model can be built from.
+    Raises a `UserError` for invalid values.
     """
 
     backbone: str = "mobilenetv2_100"
-    """Any timm model that supports `features_only`."""
+    """timm model that supports `features_only`."""
     out_indices: tuple[int, ...] = (1, 2, 3, 4)
-    """timm feature indices, shallow to deep; one SAU stage each."""
+    """timm feature indices, shallow to deep, with one SAU stage for each."""
     output_stride: int | None = 16
-    """Largest stride of a CNN backbone (dilated beyond it); None leaves the backbone as it is, as ViTs need."""
+    """Largest stride of a CNN backbone (dilated beyond it); None does not change the backbone, as required for ViTs."""
     same_padding: bool = True
-    """TensorFlow-style padding, as the MobileNetV2 weights trained here expect; other families ignore it."""
+    """TensorFlow-style padding, as the included MobileNetV2 weights expect; other families ignore it."""
     position_side: int | None = None
-    """Of a plain ViT: side in pixels of the square images that its position embeddings are made for (between, they are
-    interpolated); None leaves the size that the backbone's name says."""
+    """Plain ViT: side in pixels of the square images that its position embeddings are for (interpolated for other
+    sizes); None uses the size in the backbone's name."""
     vit_strides: tuple[int, ...] = ()
-    """Of a plain ViT: strides (4, 8, 16 or 32) of the stages that a simple feature pyramid makes of its blocks, one for
-    each of `out_indices`; empty leaves all stages at the ViT's own stride. Ours."""
+    """Plain ViT: strides (4, 8, 16 or 32) of the stages of a simple feature pyramid, one for each of `out_indices`;
+    empty keeps the ViT's stride for all stages (ours)."""
     embed_dim: int = 192
     """D, the width of class embeddings."""
     taper: bool = True
-    """Narrower features at finer stages, where cells are many: D × stride / 16 below stride 16. False: D everywhere."""
+    """Use narrower features at finer stages, which have more cells: D × stride / 16 below stride 16. False: D for all
+    stages."""
     summed_masks: bool = True
-    """Each stage's similarity is added to the mask of the deeper one: masks are refined, and the last one holds them
-    all. False: each stage makes its mask anew, and the final mask has their mean."""
+    """Add each stage's similarity to the mask of the deeper stage, so that the last mask is the sum of all. False: each
+    stage predicts an independent mask, and the final mask uses their mean."""
     ffn_ratio: float = 2.0
     """Hidden width of a stage's feed-forward network, as a multiple of the stage's width."""
     pool_grids: tuple[int, ...] = (1, 2, 3, 6)
-    """Side lengths of the pyramid that ECE joins with the full grid. 1 2 3 6 are those of the authors' release, which
-    pools mask logits to them; the full grid is ours."""
+    """Side lengths of the pyramid in ECE, in addition to the full grid. 1 2 3 6 are those of the authors' release,
+    which pools mask logits; the full grid is ours."""
     embeddings: Embeddings = "explicit"
-    """Ablation. explicit: class embeddings come from masks (the abstract's). learned: K content-blind vectors."""
+    """Ablation: source of the class embeddings. explicit: masks (from the abstract). learned: K learned vectors,
+    independent of the image."""
     stand_ins: bool = True
-    """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show. Ours."""
+    """Use K learned vectors in place of explicit embeddings of classes that are absent in the masks of ECE (ours)."""
     reconstruction: Reconstruction = "added"
-    """Ablation. How Feature Reconstruction combines its branches. added (ours): the diverse one to the intrinsic one,
-    each D wide. joined (ours): side by side, each D/2 wide. release: the authors' release's, at the backbone's width,
-    with its diversity loss; a 1×1 convolution takes the result to D. off: a plain 1×1 convolution instead."""
+    """Ablation: combination of the branches of Feature Reconstruction. added (ours): the sum of both, each of width D.
+    joined (ours): concatenated, each of width D/2. release: that of the authors' release at the backbone's width, with
+    its diversity loss, followed by a 1×1 convolution to D. off: a 1×1 convolution only."""
     extraction: Extraction = "pyramid"
-    """Ablation. What ECE makes the first embeddings of. pyramid (the abstract's): features under the masks, pooled over
-    `pool_grids` and the full grid. mean: features under the masks, a plain mean over the full grid. logits: the coarse
-    mask's logits alone, as in the authors' release, without `stand_ins`; no class can be painted then."""
+    """Ablation: source of the first embeddings in ECE. pyramid (from the abstract): features under the masks, pooled
+    over `pool_grids` and the full grid. mean: features under the masks, averaged over the full grid. logits: the logits
+    of the coarse mask only, as in the authors' release, without `stand_ins`; classes cannot be painted then."""
     attention: Attention = "plain"
-    """Ablation. What features read from the embeddings. plain (ours): a softmax over classes of their scores s.
-    negated: of max(s) − s, as in the authors' release, so that they read most from the classes that fit least."""
+    """Ablation: attention of features to embeddings. plain (ours): softmax over classes of the scores s. negated: of
+    max(s) − s, as in the authors' release, which gives the least similar classes the largest weights."""
     updater: Updater = "gated"
-    """Ablation. How SAU rewrites the embeddings. gated (the abstract's; the formula, a convex mix, is ours). added:
-    without a gate. gated_addition: the authors' release's formula, with our candidate (pooled features) in the place of
-    its embedding of the mask. off: not at all."""
+    """Ablation: update of the embeddings in SAU. gated: from the abstract, with a convex combination as our formula.
+    added: without a gate. gated_addition: the formula of the authors' release, with our candidate (pooled features)
+    instead of its embedding of the mask. off: no update."""
     gate_bias: float = 0.0
-    """Added to the gates' initial bias, so that training begins with most of the old embedding kept where it is
-    positive: about σ(gate_bias) of it. Without a gate it has no effect. Ours."""
+    """Added to the initial bias of the gates. If it is positive, training starts with about σ(gate_bias) of the old
+    embedding kept. No effect without a gate (ours)."""
     candidate: UpdaterCandidate = "own"
-    """Which enhanced features the updater pools under a stage's mask: the stage's own, or those of the deepest stage,
-    which have the most semantics. Ours."""
+    """Enhanced features that the updater pools under a stage's mask: those of the stage (own), or those of the deepest
+    stage, which are the most semantic (ours)."""
     dropout: float = 0.0
-    """Share of the backbone's channels that training drops: for a backbone that has seen the training photos before."""
+    """Share of the backbone's channels that is dropped in training, for backbones that were trained on the same
+    photos."""
 
     def __post_init__(self) -> None:
         check_kinds(
@@ -134,7 +137,7 @@ class ModelConfig:
             raise UserError(
                 "invalid-config",
                 f"Expected embed_dim to be an even number of at least 2, got {self.embed_dim}; "
-                "choose another, since Feature Reconstruction may split it in two.",
+                "choose another value, since Feature Reconstruction may split it in two.",
             )
         check_dropout(self.dropout)
         if not self.embed_dim * self.ffn_ratio >= 1 or any(grid < 1 for grid in self.pool_grids):
@@ -147,39 +150,39 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ReleaseConfig:
-    """Architecture of ECENet as its authors released it. The defaults are the release's, with its Swin-B.
+    """Architecture of the authors' release of ECENet. The defaults are those of the release with Swin-B.
 
-    Raises `UserError` for values that no model can be built from.
+    Raises a `UserError` for invalid values.
     """
 
     backbone: str = "swin_base_patch4_window12_384"
-    """Any timm model with four stages, each at half the resolution of the one before, or a plain ViT; add
-    .ms_in22k for Swin weights from ImageNet-22k at 384 pixels, as the authors began with."""
+    """timm model with four stages, each at half the resolution of the previous one, or a plain ViT. Append .ms_in22k
+    for the Swin weights that the authors started from (ImageNet-22k, 384 pixels)."""
     out_indices: tuple[int, ...] = (0, 1, 2, 3)
-    """Four timm feature indices, shallow to deep (1 2 3 4 for networks whose first features have stride 2). Of a plain
-    ViT one or four blocks, of which a simple feature pyramid makes the four stages (ours)."""
+    """Four timm feature indices, shallow to deep (1 2 3 4 for networks whose first features have stride 2). For a plain
+    ViT one or four blocks, from which a simple feature pyramid makes four stages (ours)."""
     same_padding: bool = True
     """TensorFlow-style padding in MobileNets and EfficientNets; other families ignore it."""
     feature_norms: bool = False
-    """LayerNorm over the channels of each backbone stage, as segmentation Swins of mmsegmentation and Microsoft have;
-    for converted checkpoints. Whether the release has them is not known."""
+    """LayerNorm over the channels of each backbone stage, as in the segmentation Swins of mmsegmentation and Microsoft,
+    for converted checkpoints. It is not known whether the release has them."""
     embed_dim: int = 256
     """D, the width of laterals and class embeddings."""
     num_heads: int = 4
-    """Of the semantics attention, and groups of the coarse mask's first convolution."""
+    """Number of heads of the semantics attention, and of groups of the coarse mask's first convolution."""
     dropout: float = 0.1
-    """Share of channels that training drops before the final classifier."""
+    """Share of channels that is dropped in training before the final classifier."""
     drop_path: float = 0.3
     """Stochastic depth of the backbone in training."""
 
     @property
     def embeddings(self) -> Embeddings:
-        """They come from masks: the release has no other kind."""
+        """Always explicit in the release."""
         return "explicit"
 
     @property
     def updater(self) -> Updater:
-        """A gated addition: the release has no other kind."""
+        """Always a gated addition in the release."""
         return "gated_addition"
 
     def __post_init__(self) -> None:
@@ -198,8 +201,8 @@ class ReleaseConfig:
         if len(self.out_indices) not in (1, 4):
             raise UserError(
                 "invalid-config",
-                f"Expected out_indices of the four stages of ecenet-release, or one block of a plain ViT, "
-                f"got {self.out_indices}; list four, shallow to deep.",
+                f"Expected four out_indices for ecenet-release, or one block of a plain ViT, got {self.out_indices}; "
+                "list four, shallow to deep.",
             )
         check_heads(self.embed_dim, num_heads=self.num_heads)
         check_dropout(self.dropout)
@@ -208,44 +211,43 @@ class ReleaseConfig:
 
 @dataclass(frozen=True)
 class SegViTConfig:
-    """Architecture of a SegViT. The defaults are those of its authors' ViT-B; the last five fields are what our ECENet
-    puts into it. ECENet's abstract says that its updater improves SegViT, not how the two are joined: that is ours.
+    """Architecture of SegViT. The defaults are those of its authors' ViT-B. The last five fields add parts of our
+    ECENet. ECENet's abstract says that its updater improves SegViT; how the two are combined is ours.
 
-    Raises `UserError` for values that no model can be built from.
+    Raises a `UserError` for invalid values.
     """
 
     backbone: str = "vit_base_patch16_384"
-    """A plain ViT of timm's; add .augreg_in21k_ft_in1k for the pretrained weights that the authors began with."""
+    """Plain ViT of timm. Append .augreg_in21k_ft_in1k for the pretrained weights that the authors started from."""
     out_indices: tuple[int, ...] = (5, 7, 11)
-    """Blocks of the ViT, shallow to deep; one stage each."""
+    """Blocks of the ViT, shallow to deep, with one stage for each."""
     position_side: int = 512
-    """Side in pixels of the square images that the position embeddings are made for; in between they are
-    interpolated."""
+    """Side in pixels of the square images that the position embeddings are for (interpolated for other sizes)."""
     embed_dim: int = 384
     """D, the width of features and class embeddings in the head."""
     num_heads: int = 12
-    """Of the head's attention."""
+    """Number of attention heads."""
     num_layers: int = 3
-    """Layers of each stage."""
+    """Number of layers of each stage."""
     dropout: float = 0.1
-    """Within the head, in training."""
+    """Dropout in the head."""
     drop_path: float = 0.0
     """Stochastic depth of the ViT in training."""
     position_antialias: bool = True
-    """Whether position embeddings are smoothed where they are interpolated to a smaller grid, as timm does. Checkpoints
-    of SegViT's authors were trained without."""
+    """Whether position embeddings are antialiased when they are interpolated to a smaller grid, as in timm. Checkpoints
+    of SegViT's authors were trained without it."""
     embeddings: Embeddings = "learned"
-    """learned: K content-blind vectors (SegViT). explicit: they come from ECE's masks (our ECENet)."""
+    """learned: K learned vectors, independent of the image (SegViT). explicit: from the masks of ECE (our ECENet)."""
     stand_ins: bool = True
-    """K learned vectors stand in for explicit embeddings of classes that ECE's masks do not show."""
+    """Use K learned vectors in place of explicit embeddings of classes that are absent in the masks of ECE."""
     pool_grids: tuple[int, ...] = (1, 2, 3, 6)
-    """Side lengths of the pyramid that ECE joins with the full grid."""
+    """Side lengths of the pyramid in ECE, in addition to the full grid."""
     extraction: Extraction = "pyramid"
-    """pyramid: pool over `pool_grids` and the full grid. mean: plain masked mean over the full grid. logits: the
-    coarse mask's logits alone, without `stand_ins`, as for `ModelConfig`."""
+    """pyramid: pool over `pool_grids` and the full grid. mean: masked mean over the full grid. logits: the logits of
+    the coarse mask only, without `stand_ins`, as in `ModelConfig`."""
     updater: Updater = "off"
-    """How each stage's mask rewrites the embeddings: off (SegViT), added, gated (our ECENet), or gated_addition (the
-    authors' release's formula on our candidate)."""
+    """Update of the embeddings after each stage: off (SegViT), added, gated (our ECENet), or gated_addition (the
+    formula of the authors' release with our candidate)."""
 
     def __post_init__(self) -> None:
         check_kinds(
@@ -279,4 +281,4 @@ class SegViTConfig:
 
 
 NetworkConfig = ModelConfig | ReleaseConfig | SegViTConfig
-"""What a network is built from, whichever it is."""
+"""Configuration of any network."""

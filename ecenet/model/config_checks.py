@@ -1,4 +1,4 @@
-"""Rules that the fields of several network configs share; each raises a `UserError` that names the field."""
+"""Checks that several configurations share; each raises a `UserError` that names the field."""
 
 from typing import Any, get_args
 
@@ -6,7 +6,7 @@ from ecenet.common.errors import UserError
 
 
 def check_kinds(config: object, *rules: tuple[str, tuple[type, ...], str]) -> None:
-    """Each field's type, and that lists hold whole numbers; JSON brings lists, the fields become tuples."""
+    """Check the types of fields, and that lists contain integers. Lists, as from JSON, are converted to tuples."""
     for name, kinds, wanted in rules:
         value = getattr(config, name)
         numbers = value if isinstance(value, (list, tuple)) else ()
@@ -17,7 +17,7 @@ def check_kinds(config: object, *rules: tuple[str, tuple[type, ...], str]) -> No
 
 
 def check_choices(config: object, *rules: tuple[str, Any]) -> None:
-    """Fields of a `Literal` type."""
+    """Check fields of a `Literal` type."""
     for name, allowed in rules:
         value = getattr(config, name)
         if value not in get_args(allowed):
@@ -28,7 +28,7 @@ def check_choices(config: object, *rules: tuple[str, Any]) -> None:
 
 
 def check_out_indices(indices: tuple[int, ...]) -> None:
-    """Of a timm backbone: increasing, from 0 on."""
+    """Check that feature indices are increasing and not negative."""
     if not indices or list(indices) != sorted(set(indices)) or indices[0] < 0:
         raise UserError(
             "invalid-config",
@@ -38,7 +38,7 @@ def check_out_indices(indices: tuple[int, ...]) -> None:
 
 
 def check_vit_strides(strides: tuple[int, ...], *, stages: int) -> None:
-    """One for each stage, shallow to deep, or none at all."""
+    """Check that there is a stride for each stage, shallow to deep, or none."""
     fit = len(strides) == stages and list(strides) == sorted(strides) and set(strides) <= {4, 8, 16, 32}
     if strides and not fit:
         raise UserError(
@@ -49,7 +49,7 @@ def check_vit_strides(strides: tuple[int, ...], *, stages: int) -> None:
 
 
 def check_heads(embed_dim: int, *, num_heads: int) -> None:
-    """Attention splits D among at least one head."""
+    """Check that D is a multiple of the number of heads."""
     if num_heads < 1:
         raise UserError("invalid-config", f"Expected num_heads of at least 1, got {num_heads}; correct the config.")
     if embed_dim < 1 or embed_dim % num_heads:
@@ -60,7 +60,7 @@ def check_heads(embed_dim: int, *, num_heads: int) -> None:
 
 
 def check_dropout(dropout: float, *, name: str = "dropout") -> None:
-    """A share that leaves something."""
+    """Check that a dropout rate is at least 0 and below 1."""
     if not 0 <= dropout < 1:
         raise UserError(
             "invalid-config", f"Expected {name} of at least 0 and below 1, got {dropout}; correct the config."

@@ -1,4 +1,4 @@
-"""The `config.json` of a checkpoint, checked since people edit it."""
+"""Reading and checking of the `config.json` of a checkpoint, which users may have edited."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -20,26 +20,26 @@ LEGACY_ECENET: Mapping[str, Any] = {
     "gate_bias": 0.0,
     "candidate": "own",
 }
-"""What the absence of a setting means: files that lack it were written before it existed, when networks were built so.
-These are no defaults of new models, which `ModelConfig` holds."""
+"""Values of settings that are missing in files from before the setting existed. They are not the defaults of new
+models, which are in `ModelConfig`."""
 LEGACY_SEGVIT: Mapping[str, Any] = {
     "stand_ins": False,
     "dropout": 0.1,
     "drop_path": 0.0,
     "position_antialias": True,
 }
-"""The same for SegViT, whose defaults `SegViTConfig` holds."""
+"""The same for SegViT, whose defaults are in `SegViTConfig`."""
 
 REQUIRED = ("class_names", "class_colors", "image_mean", "image_std")
 OPTIONAL = ("image_size", "recipe", "temperature", "unsure_below")
-"""What a file holds beside the architecture's settings: the keyword arguments of `PixelClassifier`."""
+"""Keys of a file besides the architecture's settings: the keyword arguments of `PixelClassifier`."""
 
 
 def read_config(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
-    """As `parse_config`, from a file.
+    """Read a file with `parse_config`.
 
     Raises:
-        UserError: as `parse_config`, or the file is no JSON.
+        UserError: see `parse_config`; or the file is not JSON.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -49,22 +49,22 @@ def read_config(path: Path) -> tuple[NetworkConfig, dict[str, Any]]:
 
 
 def parse_config(values: Any, *, place: str) -> tuple[NetworkConfig, dict[str, Any]]:
-    """The flat contents of a `config.json`, checked.
+    """Parse and check the flat content of a `config.json`.
 
     Args:
         values: parsed JSON.
-        place: where it stands, for messages.
+        place: path of the file, for messages.
     Returns: the architecture, and the other keyword arguments of the network (`REQUIRED` and `OPTIONAL`).
     Raises:
-        UserError: it is of something else, or a setting is unknown, missing or impossible.
+        UserError: the file is of another kind, or a setting is unknown, missing or invalid.
     """
     if not isinstance(values, dict) or "class_names" not in values:
         raise UserError(
             "invalid-config",
-            f"Expected an ECENet config in {place}, but it names no classes; give an ECENet checkpoint.",
+            f"Expected an ECENet config in {place}, but it has no class names; give an ECENet checkpoint.",
         )
     values = dict(values)
-    architecture = values.pop("architecture", "ecenet")  # the first checkpoints name none
+    architecture = values.pop("architecture", "ecenet")  # missing in the first checkpoints
     settings: type[NetworkConfig]
     legacy: Mapping[str, Any]
     if architecture == "ecenet":
@@ -92,10 +92,10 @@ def parse_config(values: Any, *, place: str) -> tuple[NetworkConfig, dict[str, A
 
 
 def config_values(config: NetworkConfig, **about: Any) -> dict[str, Any]:
-    """What `parse_config` reads: flat, as JSON takes it.
+    """Return the flat content of a `config.json`, which `parse_config` reads.
 
     Args:
-        about: what is named by `REQUIRED` and `OPTIONAL`.
+        about: values of the keys in `REQUIRED` and `OPTIONAL`.
     """
     architecture: Architecture = "ecenet"
     if isinstance(config, ReleaseConfig):
@@ -126,7 +126,7 @@ def _check_classes(values: Mapping[str, Any], place: str) -> None:
     if not isinstance(colors, list) or len(colors) != len(names) or not all(_is_triple(color) for color in colors):
         raise UserError(
             "invalid-config",
-            f"Expected class_colors in {place} to hold three numbers for each of the {len(names)} classes, "
+            f"Expected class_colors in {place} to have three numbers for each of the {len(names)} classes, "
             f"got {colors!r}; correct the file.",
         )
 
@@ -141,7 +141,8 @@ def _check_images(values: Mapping[str, Any], place: str) -> None:
     size = values.get("image_size")
     if size is not None and (type(size) is not int or size < 1):
         raise UserError(
-            "invalid-config", f"Expected image_size in {place} to be pixels or null, got {size!r}; correct the file."
+            "invalid-config",
+            f"Expected image_size in {place} to be a number of pixels or null, got {size!r}; correct the file.",
         )
 
 

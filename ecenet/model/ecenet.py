@@ -1,9 +1,9 @@
-"""ECENet in our own design: mask → embedding → better features → better mask, from the deepest stage to the
+"""ECENet in our design: masks, class embeddings and features refine each other from the deepest stage to the
 shallowest.
 
-It was made from the paper's abstract before the authors' release was known, and differs from it in nearly every part:
-above all, the release makes class embeddings of mask logits, ours of the features under a mask. The release is in
-`ecenet/model/release.py`; `docs/design.md` compares the two part by part.
+It is based on the paper's abstract, and was designed before the authors' release was known to us. It differs from the
+release in nearly every part; above all, the release computes class embeddings from mask logits, ours from the features
+under a mask. The release is in `ecenet/model/release.py`; `docs/design.md` compares the two part by part.
 """
 
 from itertools import pairwise
@@ -26,10 +26,9 @@ from ecenet.model.outputs import ECENetOutput, StageOutput
 from ecenet.model.pixel_classifier import PixelClassifier
 
 CLOSED = (
-    "those of an ECENet whose class embeddings are made of mask logits (extraction: logits) and hold no feature of "
-    "what is painted"
+    "those of an ECENet whose class embeddings are computed from mask logits (extraction: logits) instead of features"
 )
-"""Why no class can be added to some weights, for `HeadParts.closed`."""
+"""Reason why no class can be added to some weights, for `HeadParts.closed`."""
 
 
 class ECENet(
@@ -38,31 +37,31 @@ class ECENet(
     tags=["semantic-segmentation", "explicit-class-embeddings"],
     paper_url="https://arxiv.org/abs/2308.12894",
 ):
-    """Semantic segmentation with explicit class embeddings (arXiv 2308.12894), in our own design.
+    """Semantic segmentation with explicit class embeddings (arXiv 2308.12894), in our design.
 
-    The abstract's are the names and purposes of FR, ECE and SAU, the flow from masks to embeddings and from deep stages
-    to shallow ones, masks as by-products of attention, and a final prediction from aggregated stages, class embeddings
-    and summed masks. Every formula is ours; `ECENetRelease` is the authors' release, which has others. In docstrings
-    "the abstract" stands for the paper's abstract, the caption of its figure of the whole network, and published
-    summaries; its full text was not at hand.
+    From the abstract: the names and purposes of FR, ECE and SAU, the flow from masks to embeddings and from deep to
+    shallow stages, masks as by-products of attention, and a final prediction from aggregated stages, class embeddings
+    and summed masks. All formulas are ours; those of the authors' release are in `ECENetRelease`. In docstrings, "the
+    abstract" means the paper's abstract, the caption of its overview figure, and published summaries; the full text was
+    not available to us.
 
-    Ours, too: attention at the deepest stage as well, where the caption has it at the stages before; queries that hold
-    the deeper stage's features; logits that are inner products of fused features and embeddings, plus the masks. The
-    release has a classifier's logits, plus each class's probability times the sigmoid of the summed masks.
+    Also ours: attention at the deepest stage (in the caption it starts at the stage after it), queries that include the
+    features of the deeper stage, and logits that are inner products of fused features and embeddings plus the masks.
+    The release uses the logits of a classifier plus each class's probability times the sigmoid of the summed masks.
 
-    Settings, classes and normalisation travel in `config.json`; head weights are random until a checkpoint's are
-    loaded.
+    Settings, classes and normalisation are stored in `config.json`. The weights of the head are random until a
+    checkpoint is loaded.
 
     Args:
-        settings: the architecture; it documents each setting and holds its default.
+        settings: the architecture.
         class_names: K names, in the order of the output channels.
         class_colors: K RGB triples, 0 … 255.
         image_mean, image_std: normalisation of RGB values in 0 … 1.
-        image_size: longest side in pixels that the weights were made for; None keeps images as they come.
-        recipe: how the weights came about, with measured figures; free-form, for the model card and the app.
-        temperature: what the logits are divided by where probabilities are made of them; outputs do not depend on it.
-        unsure_below: confidence below which people are told that an answer is unsure; None where nobody has chosen one.
-        pretrained: load timm's weights for the backbone. Never stored: a checkpoint brings its own.
+        image_size: longest side in pixels of the input that the weights are for; None for the image's size.
+        recipe: free-form description of the training with measured figures, for the model card and the app.
+        temperature: divisor of the logits for probabilities; outputs do not depend on it.
+        unsure_below: confidence below which pixels are shown as unsure, or None.
+        pretrained: load timm's weights for the backbone. It is not stored in a checkpoint.
     """
 
     settings: ModelConfig
@@ -132,7 +131,7 @@ class ECENet(
             for width in widths
         )
         self.pools_deepest = settings.candidate == "deepest"
-        # The last update feeds nothing but `classify`: its bias, too, would add one number to all classes of a cell.
+        # The last update is used by `classify` only, where a bias would add the same number to all classes of a cell.
         self.update = nn.ModuleList(
             EmbeddingUpdater(
                 width=widths[-1] if self.pools_deepest else width,
@@ -143,7 +142,7 @@ class ECENet(
             )
             for level, width in enumerate(widths)
         )
-        # From each stage to the next finer one, where their widths differ.
+        # From each stage to the next finer one, if their widths differ.
         self.carry = nn.ModuleList(
             nn.Identity() if deep == fine else nn.Conv2d(deep, fine, 1) for fine, deep in pairwise(widths)
         )
@@ -155,12 +154,12 @@ class ECENet(
 
     @property
     def stage_names(self) -> list[str]:
-        """`ece`, `stageL` … `stage1`, `final`: the keys of `ECENetOutput.stages`, coarse to fine."""
+        """Keys of `ECENetOutput.stages`, coarse to fine: `ece`, `stageL` … `stage1`, `final`."""
         return ["ece", *(f"stage{level}" for level in range(len(self.attend), 0, -1)), "final"]
 
     @property
     def parts(self) -> HeadParts:
-        """What edits can change."""
+        """The parts that edits can change."""
         closed = CLOSED if isinstance(self.extract, LogitsExtraction) else ""
         return HeadParts(
             explicit=self.explicit,
@@ -171,13 +170,13 @@ class ECENet(
         )
 
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
-        """Everything after the backbone, for features that were kept.
+        """Run the head on backbone features.
 
         Args:
             backbone_features: (B, C, h, w) of each index, shallow to deep.
-            edits: what to do otherwise in this pass. With added classes, K in the output counts all rows of the head.
+            edits: changes for this pass. With added classes, K in the output is the number of all rows of the head.
         Raises:
-            UserError: the edits are not for these weights or these features.
+            UserError: the edits do not fit the weights or the features.
         """
         stage_features = self._stage_features(backbone_features)
         edits = self._checked(edits, stage_features)
@@ -187,7 +186,7 @@ class ECENet(
         coarse, embeddings = self._extract(features[-1], edits)
         stages["ece"] = StageOutput(features[-1], coarse, coarse, embeddings, embeddings, None)
 
-        # Deep to shallow: semantics flow into ever finer features.
+        # Deep to shallow.
         enhanced: Tensor | None = None
         deepest: Tensor | None = None
         fused: Tensor | None = None
@@ -215,8 +214,8 @@ class ECENet(
                 pooled = deepest if self.pools_deepest else enhanced
                 embeddings, gate = self.update[level - 1](before, pooled, mask, gate=edits.gate_at(name))
             stages[name] = StageOutput(enhanced, similarity, mask, before, embeddings, gate)
-            # A 1×1 convolution of the concatenated stages, each upsampled grid by grid to the finest: projecting
-            # before upsampling and adding up on the way is the same function and cheaper. So for the sum of masks.
+            # Equal to a 1×1 convolution of the concatenated stages, each upsampled to the finest grid, but cheaper:
+            # stages are projected before upsampling and summed on the way. The same holds for the sum of masks.
             projected = self.fuse[level - 1](enhanced)
             fused = projected if fused is None else resize(fused, grid) + projected
             masks = mask if deeper is None or self.summed_masks else deeper + mask
@@ -232,17 +231,18 @@ class ECENet(
         return ECENetOutput(logits, stages, diversity)
 
     def deepest_features(self, backbone_features: list[Tensor]) -> Tensor:
-        """(B, D, h, w) of the deepest stage after Feature Reconstruction: what ECE pools class embeddings from."""
+        """Return the (B, D, h, w) features of the deepest stage after Feature Reconstruction, which ECE pools."""
         feature = self.dropout(self._stage_features(backbone_features)[-1])
         reconstructed = self.reconstruct[-1](feature)
         return reconstructed[0] if self.reconstruction else reconstructed
 
     def _stage_features(self, backbone_features: list[Tensor]) -> list[Tensor]:
-        """The backbone's features, or what the pyramid makes of a plain ViT's."""
+        """Return the features of the backbone or, for a plain ViT, of the pyramid."""
         return backbone_features if self.pyramid is None else self.pyramid(backbone_features)
 
     def _reconstruct(self, stage_features: list[Tensor], edits: HeadEdits) -> tuple[list[Tensor], Tensor]:
-        """Feature Reconstruction of every stage, and its mean diversity loss (only computed in training)."""
+        """Apply Feature Reconstruction to every stage; returns the features and the mean diversity loss (in
+        training)."""
         features: list[Tensor] = []
         diversity = stage_features[0].new_zeros(())
         for module, feature in zip(self.reconstruct, map(self.dropout, stage_features), strict=True):
@@ -262,15 +262,16 @@ class ECENet(
 
 
 def stage_width(embed_dim: int, stride: int) -> int:
-    """Channels of a tapered stage: D from stride 16 on, fewer in proportion at finer ones; even, as halves need. Ours.
+    """Return the channels of a tapered stage: D from stride 16 on, and proportionally fewer at finer ones. Ours.
 
-    At least 8, unless D is less: norms over a handful of channels leave little but signs.
+    The number is even, since branches may be halved, and at least 8 unless D is less, since norms over few channels
+    leave little but signs.
     """
     return max(min(embed_dim, 8), embed_dim * min(stride, 16) // 32 * 2)
 
 
 def resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Bilinear (B, C, h, w) → (B, C, *size); the same tensor where nothing changes."""
+    """Resize (B, C, h, w) bilinearly to (B, C, *size); returns the same tensor if the size is equal."""
     if maps.shape[-2:] == tuple(size):
         return maps
     return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""Which edits of the head its weights and an image's features can follow."""
+"""Checks that edits of the head fit the weights and the features of an image."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,21 +11,21 @@ from ecenet.model.config import Updater
 from ecenet.model.edits import HeadEdits, StageEdits
 
 TOLERANCE = 1e-3
-"""How far the probabilities of a cell may add up to something else than 1."""
+"""Tolerance of the sum of a cell's probabilities."""
 
 
 class HeadParts(NamedTuple):
-    """What a head has that edits can change. Every head has attention and embeddings."""
+    """The parts of a head that edits can change. Every head has attention and embeddings."""
 
     explicit: bool
-    """A coarse mask makes E_0: the stage `ece`."""
+    """Whether E_0 is computed from a coarse mask, the stage `ece`."""
     new_classes: bool
-    """Classes can be added to those that the weights know."""
+    """Whether classes can be added."""
     reconstruction: bool
-    """Feature Reconstruction, with its diverse branch."""
+    """Whether there is Feature Reconstruction, with its diverse branch."""
     updater: Updater
     closed: str = ""
-    """Whose weights they are and why no class can be added to them, for messages; empty where classes can be added."""
+    """The kind of weights and why no class can be added to them, for messages; "" if classes can be added."""
 
     @property
     def gated(self) -> bool:
@@ -34,39 +34,39 @@ class HeadParts(NamedTuple):
 
     @property
     def gate_adds(self) -> bool:
-        """A gate of 1 adds all of the mask's evidence, 0 none (the authors' release's formula). Else 1 keeps the old
-        embedding and 0 takes the mask's evidence (ours)."""
+        """Whether a gate of 1 adds all of the mask's evidence and 0 none (authors' release). Otherwise 1 keeps the old
+        embedding and 0 replaces it by the mask's evidence (ours)."""
         return self.updater == "gated_addition"
 
 
 class HeadFacts(NamedTuple):
-    """What edits must fit: the weights' architecture and the features' sizes."""
+    """The facts that edits are checked against: the architecture and the sizes of the features."""
 
     batch: int
     num_classes: int
     embed_dim: int
     grids: Mapping[str, tuple[int, int]]
-    """(h, w) of each stage, coarse to fine, `final` among them."""
+    """(h, w) of each stage, coarse to fine, including `final`."""
     parts: HeadParts
 
 
 def check_edits(edits: HeadEdits, facts: HeadFacts) -> None:
-    """Refuse what a head cannot follow.
+    """Check edits.
 
     Raises:
-        UserError: names the first such edit.
+        UserError: an edit is not possible; the message names the first such edit.
     """
     if not edits.diverse and not facts.parts.reconstruction:
         raise UserError(
             "unsupported-by-weights",
-            "Expected weights with Feature Reconstruction, got weights without, which have no diverse branch; "
-            "leave it on or choose other weights.",
+            "Expected weights with Feature Reconstruction, got weights without it, which have no diverse branch; "
+            "leave the branch on or choose other weights.",
         )
     if edits.added and not facts.parts.new_classes:
         raise UserError(
             "unsupported-by-weights",
             f"Expected weights of an ECENet to add the class {edits.added[0].name!r} to, got {facts.parts.closed}; "
-            "leave it out or choose other weights.",
+            "remove the class or choose other weights.",
         )
     for one in edits.added:
         shape = (max(1, len(one.embeddings)), facts.embed_dim)
@@ -75,7 +75,7 @@ def check_edits(edits: HeadEdits, facts: HeadFacts) -> None:
     for k in edits.without:
         _check_class(k, facts)
     if len(set(edits.without)) >= facts.num_classes + len(edits.added):
-        raise UserError("conflicting-options", "Expected a class that takes part, got none; leave out fewer.")
+        raise UserError("conflicting-options", "Expected at least one class, but all are excluded; exclude fewer.")
     for name, stage in edits.stages.items():
         if name not in facts.grids:
             raise UserError(
@@ -88,7 +88,7 @@ def _check_stage(name: str, stage: StageEdits, edits: HeadEdits, facts: HeadFact
     if name in ("ece", "final") and not (stage.attention and stage.updater and stage.gate is None):
         raise UserError(
             "unknown-choice",
-            f"Expected attention, updater and gate to be changed at a SAU stage, got {name}, which has none of them; "
+            f"Expected a SAU stage to change attention, updater or gate, got {name}, which has none of them; "
             "choose another stage.",
         )
     if stage.mask is not None:
@@ -111,20 +111,20 @@ def _check_mask(name: str, mask: Tensor, facts: HeadFacts, *, added: int) -> Non
     if name == "final":
         raise UserError(
             "unknown-choice",
-            "Expected a mask for ece or a SAU stage, got one for final, which nothing follows; choose another stage.",
+            "Expected a mask for ece or a SAU stage, got one for final, which is the last stage; choose another stage.",
         )
     if name == "ece" and not facts.parts.explicit:
         raise UserError(
             "unsupported-by-weights",
-            "Expected a model with explicit embeddings, got one with learned ones, which no coarse mask can change; "
-            "use weights whose config says embeddings: explicit.",
+            "Expected a model with explicit embeddings, got one with learned ones, which do not depend on masks; "
+            "use weights with embeddings: explicit in their config.",
         )
     wanted = {(facts.batch, classes, *facts.grids[name]) for classes in (facts.num_classes, facts.num_classes + added)}
     if tuple(mask.shape) not in wanted:
         raise UserError(
             "size-mismatch",
             f"Expected a mask of {' or '.join(map(_times, sorted(wanted)))} (images, classes, rows, columns) for "
-            f"{name}, got {_times(mask.shape)}; make the edit from a prediction of this very image.",
+            f"{name}, got {_times(mask.shape)}; make the edit from a prediction of the same image.",
             expected=sorted(wanted),
             got=tuple(mask.shape),
         )
@@ -132,8 +132,8 @@ def _check_mask(name: str, mask: Tensor, facts: HeadFacts, *, added: int) -> Non
     if not mask.isfinite().all() or mask.min() < 0 or (sums - 1).abs().max() > TOLERANCE:
         raise UserError(
             "invalid-value",
-            f"Expected the mask for {name} to hold probabilities that add up to 1 in every cell, got values of "
-            f"{mask.min():.3g} … {mask.max():.3g} and sums of {sums.min():.3g} … {sums.max():.3g}; give a softmax.",
+            f"Expected the mask for {name} to contain probabilities with sum 1 in every cell, got values of "
+            f"{mask.min():.3g} … {mask.max():.3g} and sums of {sums.min():.3g} … {sums.max():.3g}; use a softmax.",
         )
 
 
@@ -141,24 +141,26 @@ def _check_vectors(vectors: Tensor, label: str, *, shape: tuple[int, ...]) -> No
     if tuple(vectors.shape) != shape or not vectors.isfinite().all():
         raise UserError(
             "wrong-weights",
-            f"Expected {_times(shape)} finite numbers as embedding of {label}, got {_times(vectors.shape)} "
-            f"{'' if vectors.isfinite().all() else 'that are not all finite '}; make it with these weights.",
+            f"Expected {_times(shape)} finite numbers as embedding of {label}, got {_times(vectors.shape)}"
+            f"{'' if vectors.isfinite().all() else ' that are not all finite'}; make it with these weights.",
             expected=shape,
             got=tuple(vectors.shape),
         )
 
 
 def _check_gate(gate: float | Tensor | None, facts: HeadFacts, *, shape: tuple[int, ...]) -> None:
-    """Args:
-    shape: what the gate must broadcast to.
+    """Check a forced gate.
+
+    Args:
+        shape: shape that the gate must broadcast to.
     """
     if gate is None:
         return
     if not facts.parts.gated:
         raise UserError(
             "unsupported-by-weights",
-            f"Expected weights with a gated updater, got one of the mode {facts.parts.updater}; "
-            "force no gate, or choose other weights.",
+            f"Expected weights with a gated updater, got the updater {facts.parts.updater}; "
+            "do not force gates, or choose other weights.",
         )
     values = torch.as_tensor(gate)
     own = tuple(values.shape)
@@ -172,5 +174,5 @@ def _check_gate(gate: float | Tensor | None, facts: HeadFacts, *, shape: tuple[i
 
 
 def _times(shape: tuple[int, ...] | torch.Size) -> str:
-    """(2, 3) → `2×3`; () → `1`."""
+    """Format a shape: (2, 3) → `2×3`, () → `1`."""
     return "×".join(map(str, shape)) or "1"

@@ -1,4 +1,4 @@
-"""Changes to one pass of the head: masks given, embeddings replaced, classes added, parts knocked out. Ours."""
+"""Changes to a pass of the head: given masks, replaced embeddings, added classes, and knock-outs. Ours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,62 +9,63 @@ from torch import Tensor
 from ecenet.model.outputs import ECENetOutput, StageOutput
 
 FLOOR = 1e-12
-"""Least probability of a given mask, so that its logarithm is a number; far below what a softmax of logits yields."""
+"""Minimum probability in given masks, so that the logarithm is finite; far below the output of a softmax."""
 MARGIN = 20.0
-"""How far the logits of a class that has no part in a mask lie below the lowest of the cell: it never wins, neither
-there nor between cells, and maps keep their scale."""
+"""Distance of the logits of excluded classes below the lowest one of the cell, so that they never win, in cells or
+between them, while maps keep their scale."""
 
 
-@dataclass(frozen=True, eq=False)  # tensors have no equality that is one bool
+@dataclass(frozen=True, eq=False)  # tensors cannot be compared to a single bool
 class StageEdits:
-    """Changes to one stage; the defaults change nothing. B batch, K classes, D embedding width, h×w the stage's grid.
+    """Changes to a stage; the defaults change nothing. B is the batch size, K the number of classes, D the width of
+    embeddings, h×w the grid of the stage.
 
-    `ece` takes a mask and embeddings, `final` embeddings only, SAU stages everything.
+    `ece` accepts a mask and embeddings, `final` embeddings only, SAU stages everything.
     """
 
     mask: Tensor | None = None
-    """(B, K, h, w) probabilities that stand for the predicted mask: in `ece` E_0 is pooled under it, in a SAU stage the
-    updater's candidate; its logarithm stands as the stage's mask logits, to which finer stages add where masks are
-    summed. K + C where C classes are added; with K, those have no part in it."""
+    """(B, K, h, w) probabilities that replace the predicted mask. E_0 (in `ece`) or the updater's candidate (in a SAU
+    stage) is pooled under it, and its logarithm replaces the mask logits, to which finer stages add if masks are
+    summed. With C added classes it may have K + C channels; with K, the added classes take no part in it."""
     embeddings: Mapping[int, Tensor] = field(default_factory=dict)
-    """Class 0 … K-1 → (D,) that takes the place of its embedding: in `ece` of E_0, else of what enters the stage."""
+    """(D,) replacements of the embeddings of classes 0 … K-1: of E_0 in `ece`, else of those that enter the stage."""
     attention: bool = True
-    """Off: features read nothing from the embeddings; the similarity map is computed all the same."""
+    """If False, features do not attend to the embeddings; the similarity map is still computed."""
     updater: bool = True
-    """Off: embeddings leave the stage as they entered it."""
+    """If False, the stage does not change the embeddings."""
     gate: float | Tensor | None = None
-    """In 0 … 1: a number, or a tensor that broadcasts to (B, K, D); instead of the updater's own gate."""
+    """Forced gate in 0 … 1: a number, or a tensor that broadcasts to (B, K, D)."""
 
 
 @dataclass(frozen=True, eq=False)
 class AddedClass:
-    """A class beyond those that the weights know."""
+    """A class in addition to those of the weights."""
 
     name: str
     color: tuple[int, int, int]
     """RGB, 0 … 255."""
     embeddings: Tensor
-    """(P, D) that join E_0. Several are prototypes of the one class, see `join_prototypes`."""
+    """(P, D) embeddings, which are appended to E_0. Several are prototypes of the class, see `join_prototypes`."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeadEdits:
-    """Changes to one pass of the head; the defaults change nothing.
+    """Changes to a pass of the head; the defaults change nothing.
 
-    Behind the coarse mask no layer knows which class is which, so any embedding may join as a class: the head then
-    works on K + ΣP rows, K classes and the prototypes of those that were added.
+    After the coarse mask, no layer is tied to particular classes, so any embedding can be added as a class. The head
+    then has K + ΣP rows: K classes and the prototypes of added classes.
     """
 
     stages: Mapping[str, StageEdits] = field(default_factory=dict)
-    """Stage name → its changes."""
+    """Changes by stage name."""
     added: tuple[AddedClass, ...] = ()
     gate: float | None = None
-    """In 0 … 1, for the gates of all SAU stages that have no gate of their own here."""
+    """Forced gate in 0 … 1 for all SAU stages without one in `stages`."""
     without: tuple[int, ...] = ()
-    """Classes 0 … K-1 that take no part behind E_0: nothing is read from them and they win nowhere. The part of a thing
-    that was painted as a class would else lose to the class of the whole."""
+    """Classes 0 … K-1 that are excluded after E_0: features do not attend to them, and they win nowhere. Otherwise a
+    painted part of an object may lose to the class of the whole object."""
     diverse: bool = True
-    """Off: zeros in the place of Feature Reconstruction's diverse branch, at every stage."""
+    """If False, the diverse branch of Feature Reconstruction is replaced by zeros at every stage."""
 
     def at(self, stage: str) -> StageEdits:
         return self.stages.get(stage, NO_STAGE_EDITS)
@@ -74,28 +75,28 @@ class HeadEdits:
         return self.gate if own is None else own
 
     def row_classes(self, num_classes: int) -> list[int]:
-        """The class of each of the head's rows: 0 … K-1, then K for each prototype of the first added class, …"""
+        """Return the class of each row of the head: 0 … K-1, then K for each prototype of the first added class, …"""
         added = [num_classes + c for c, one in enumerate(self.added) for _ in range(len(one.embeddings))]
         return [*range(num_classes), *added]
 
     def joined_embeddings(self, embeddings: Tensor) -> Tensor:
-        """E_0 (B, K, D) and what is added, for all images alike: (B, K + ΣP, D)."""
+        """Append the added embeddings to E_0 (B, K, D) of every image: (B, K + ΣP, D)."""
         if not self.added:
             return embeddings
         added = torch.cat([one.embeddings for one in self.added]).to(embeddings)
         return torch.cat([embeddings, added.expand(len(embeddings), -1, -1)], dim=1)
 
     def mask_logits(self, stage: str, predicted: Tensor, *, num_classes: int) -> Tensor:
-        """The stage's mask logits, given ones where there are such, with all of the head's rows.
+        """Return the mask logits of a stage for all rows of the head: those of a given mask, or the predicted ones.
 
-        The prototypes of a class all get its given probability: the class's mask is then exactly the given one. Given
-        logits are as high over all as the predicted ones: finer stages add to them where masks are summed, so that
-        the predicted mask, given, changes nothing.
+        All prototypes of a class get its given probability, so that the mask of the class is exactly the given one.
+        Given logits have the same logsumexp as the predicted ones, so that giving the predicted mask changes nothing
+        even if finer stages add to it.
 
         Args:
             predicted: (B, K or K + ΣP, h, w).
             num_classes: K.
-        Returns: (B, K + ΣP, h, w); `predicted` itself where nothing changes.
+        Returns: (B, K + ΣP, h, w); `predicted` itself if nothing changes.
         """
         given = self.at(stage).mask
         rows = self.row_classes(num_classes)
@@ -111,7 +112,7 @@ class HeadEdits:
         return silenced(logits, self.without)
 
     def to(self, device: torch.device) -> "HeadEdits":
-        """The same with all tensors on a device."""
+        """Return the edits with all tensors on a device."""
         stages = {
             name: replace(
                 stage,
@@ -130,8 +131,8 @@ NO_EDITS = HeadEdits()
 
 
 def logits_like(predicted: Tensor, given: Tensor) -> Tensor:
-    """Logits whose softmax is the given mask, as high over all in every cell as the predicted ones; of the predicted
-    mask itself its own logits.
+    """Return logits whose softmax is the given mask and whose logsumexp in every cell is that of the predicted ones.
+    For the predicted mask, they are its logits.
 
     Args:
         predicted: (B, K, h, w) logits.
@@ -141,15 +142,15 @@ def logits_like(predicted: Tensor, given: Tensor) -> Tensor:
 
 
 def within_range(logits: Tensor, predicted: Tensor) -> Tensor:
-    """(B, K, h, w) logits, none of them above the highest or below the lowest of an image's predicted ones. For
-    embeddings that are made of the logits themselves: nothing given is surer than the surest cell that was
-    predicted."""
+    """Clip (B, K, h, w) logits to the range of an image's predicted ones. It is used for embeddings that are computed
+    from logits, so that given masks are not more confident than the most confident predicted cell."""
     low, high = (limit(predicted, dim=(1, 2, 3), keepdim=True) for limit in (torch.amin, torch.amax))
     return logits.clamp(low, high)
 
 
 def replaced_rows(embeddings: Tensor, rows: Mapping[int, Tensor]) -> Tensor:
-    """(B, K, D) with some classes' embeddings replaced by (D,) each; the same tensor where none is."""
+    """Replace the embeddings of some classes in (B, K, D) by (D,) each; returns the same tensor without
+    replacements."""
     if not rows:
         return embeddings
     changed = embeddings.clone()
@@ -159,7 +160,7 @@ def replaced_rows(embeddings: Tensor, rows: Mapping[int, Tensor]) -> Tensor:
 
 
 def silenced(logits: Tensor, rows: Sequence[int]) -> Tensor:
-    """(B, K, h, w) with some rows below all others in every cell; the same tensor where none is."""
+    """Set some rows of (B, K, h, w) below all others in every cell; returns the same tensor without rows."""
     if not rows:
         return logits
     others = [row for row in range(logits.shape[1]) if row not in rows]
@@ -169,11 +170,11 @@ def silenced(logits: Tensor, rows: Sequence[int]) -> Tensor:
 
 
 def join_prototypes(output: ECENetOutput, rows: Sequence[int]) -> ECENetOutput:
-    """One row for each class: of its prototypes' logits and similarities the highest, of their embeddings and gates
-    the mean.
+    """Reduce the output to one row for each class: the maximum of its prototypes' logits and similarities, and the mean
+    of their embeddings and gates.
 
     Args:
-        rows: the class of each row, as `HeadEdits.row_classes` tells it.
+        rows: the class of each row, see `HeadEdits.row_classes`.
     """
     if len(set(rows)) == len(rows):
         return output

@@ -1,4 +1,4 @@
-"""The same function, sooner: a network that will not be trained any more, made ready for inference. Ours."""
+"""Inference-time optimisation of a network without changing its function. Ours."""
 
 from collections import Counter
 from typing import TypeGuard
@@ -9,19 +9,20 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 CONVOLUTIONS = (nn.Conv2d, Conv2dSame)
-"""Exactly these, as below: their kin may make other weights of those that they hold."""
+"""Exact types, as below, since subclasses may transform their weights."""
 NORMS = (nn.BatchNorm2d, BatchNormAct2d)
 
 
 def make_ready(model: nn.Module, *, half: bool) -> None:
-    """Fold batch norms into convolutions; for bf16 keep matrices in it instead, which autocast casts at every pass.
+    """Fold batch norms into convolutions or, for bf16, convert matrices to bf16, which autocast would do at every pass.
 
-    In place, and for good. What is computed stays the same: in bf16 to the bit, in fp32 but for rounding. Folding in
-    bf16 would round otherwise than in training, and that costs a network which was trained in it some accuracy.
+    The model is changed in place and irreversibly. The results are identical in bf16, and equal up to rounding in fp32.
+    Batch norms are not folded in bf16, because the different rounding would reduce the accuracy of networks that were
+    trained in bf16.
 
     Args:
-        model: in evaluation mode, with a `backbone`.
-        half: it will run under bf16 autocast, and only there.
+        model: a network with a `backbone`, in evaluation mode.
+        half: whether the model will be run under bf16 autocast, and only there.
     """
     if not half:
         fold_batch_norms(model.get_submodule("backbone.network"))
@@ -33,15 +34,15 @@ def make_ready(model: nn.Module, *, half: bool) -> None:
 
 @torch.no_grad()
 def fold_batch_norms(network: nn.Module) -> int:
-    """Merge each batch norm that alone follows a convolution into it, in place.
+    """Fold each batch norm that directly follows a convolution into it, in place.
 
-    Returns: how many; none in a network whose flow cannot be traced.
+    Returns: the number of folded norms; 0 if the network cannot be traced.
     """
     if not any(map(_is_norm, network.modules())):
         return 0
     try:
         graph = _Tracer().trace(network)
-    except (fx.proxy.TraceError, RuntimeError, TypeError):  # its flow depends on what it sees
+    except (fx.proxy.TraceError, RuntimeError, TypeError):  # its control flow depends on the input
         return 0
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     folded = 0
@@ -67,15 +68,15 @@ def _is_norm(module: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
 
 
 class _Tracer(fx.Tracer):
-    """Follows a network down to convolutions and norms, timm's among them."""
+    """Traces a network down to convolutions and norms, including timm's."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, (nn.Conv2d, *NORMS)) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    assert norm.running_mean is not None, "asked before"
-    assert norm.running_var is not None, "it comes with the mean"
+    assert norm.running_mean is not None, "checked by the caller"
+    assert norm.running_var is not None, "it exists together with the mean"
     conv.weight, conv.bias = fuse_conv_bn_weights(
         conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )

@@ -1,4 +1,4 @@
-"""The three models of this package, which answer alike; whoever needs only one of them asks for it here."""
+"""The three networks of this package, which have the same interface."""
 
 from typing import Any
 
@@ -9,21 +9,21 @@ from ecenet.model.release import ECENetRelease
 from ecenet.model.segvit import SegViT
 
 Network = ECENet | ECENetRelease | SegViT
-"""What a predictor runs: `backbone`, `forward_head`, stages, class names and how images are normalised."""
+"""A network that a predictor can run, with `backbone`, `forward_head`, stages, class names and normalisation."""
 
 
 def build_network(config: NetworkConfig, **about: Any) -> Network:
-    """A new model with random head weights; `about` are the keyword arguments of `ECENet`."""
+    """Create a model with random head weights; `about` are the keyword arguments of `ECENet`."""
     if isinstance(config, SegViTConfig):
         return SegViT(config, **about)
     return ECENetRelease(config, **about) if isinstance(config, ReleaseConfig) else ECENet(config, **about)
 
 
 def as_ecenet(model: Network) -> ECENet:
-    """The same model, for what only our ECENet can do: make a class of a painted region.
+    """Return the model as `ECENet`, which is required for painted classes.
 
     Raises:
-        UserError: it is another, or its embeddings hold no features.
+        UserError: it is another network, or its embeddings are not computed from features.
     """
     if not isinstance(model, ECENet) or not model.parts.new_classes:
         raise UserError(

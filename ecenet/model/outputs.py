@@ -1,4 +1,4 @@
-"""What the model returns: every stage, always. Named tuples, which `torch.export` and `torch.compile` can carry."""
+"""The output of the models, with all stages. Named tuples are supported by `torch.export` and `torch.compile`."""
 
 from typing import NamedTuple
 
@@ -6,45 +6,45 @@ from torch import Tensor
 
 
 class StageOutput(NamedTuple):
-    """What one stage saw and said. K classes, D embedding width, h×w the stage's own grid.
+    """The output of a stage. K is the number of classes, D the width of embeddings, h×w the grid of the stage.
 
-    `ece` is the coarse mask of Explicit Class Extraction, `stageL` … `stage1` are the SAU stages from
-    deep to shallow, `final` is the aggregated prediction. In the authors' release `ece` is the deepest stage, which has
-    no attention, and `final` has the summed masks as similarity. SegViT answers with the same, its attention-to-mask
-    stages in the place of SAU's, and without `ece` where its embeddings are learned.
+    `ece` is the coarse mask of Explicit Class Extraction, `stageL` … `stage1` are the SAU stages from deep to shallow,
+    and `final` is the aggregated prediction. In the authors' release, `ece` is the deepest stage, which has no
+    attention, and the similarity of `final` is the summed masks. SegViT has attention-to-mask stages instead of SAU
+    stages, and no `ece` if its embeddings are learned.
     """
 
     features: Tensor
-    """(B, D, h, w) features that leave the stage."""
+    """(B, D, h, w) features at the end of the stage."""
     similarity: Tensor
-    """(B, K, h, w) features against class embeddings, unnormalised, in SAU stages with the deeper stage's added where
-    masks are summed; for `ece`, which has none yet, its mask logits."""
+    """(B, K, h, w) unnormalised similarities of features and class embeddings. In SAU stages with summed masks, those
+    of the deeper stage are added. For `ece`, the mask logits."""
     mask_logits: Tensor
-    """(B, K, h, w) the stage's prediction, unnormalised; for SAU stages the similarity *is* the mask that emerges.
-    For SegViT, what the stage's embeddings and the masks up to it make of each cell."""
+    """(B, K, h, w) unnormalised prediction of the stage; for SAU stages it is the similarity. For SegViT, the
+    combination of the stage's classified embeddings with the masks up to it."""
     embeddings_before: Tensor
-    """(B, K, D) class embeddings that entered the stage; for `ece` those that it made."""
+    """(B, K, D) class embeddings at the start of the stage; for `ece`, those that it computed."""
     embeddings_after: Tensor
-    """(B, K, D) class embeddings that leave the stage."""
+    """(B, K, D) class embeddings at the end of the stage."""
     gate: Tensor | None
-    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 takes the mask's evidence; of a gated addition, as in the
-    authors' release, 1 adds all of the evidence, 0 none. None where nothing is gated."""
+    """(B, K, D) in [0, 1]: 1 keeps the old embedding, 0 replaces it by the mask's evidence. For a gated addition, as in
+    the authors' release, 1 adds all of the evidence, 0 none. None without a gate."""
     class_logits: Tensor | None = None
-    """(B, K, K + 1) unnormalised: which class a SegViT stage takes each embedding for, the last for one that the image
-    does not hold. None elsewhere."""
+    """(B, K, K + 1) unnormalised classification of each embedding by SegViT, the last column for classes that are not
+    in the image. None for other networks."""
     masks: Tensor | None = None
-    """(B, Q, h, w) unnormalised, of SegViT: the masks that with `class_shares` make labels at an image's size, where
-    each is brought to it first. None elsewhere, and where a given mask stands for the prediction."""
+    """(B, Q, h, w) unnormalised masks of SegViT, which are resized to the image's size and combined by `class_shares`.
+    None for other networks, and if a given mask replaces the prediction."""
     class_shares: Tensor | None = None
-    """(B, Q, K) in [0, 1], which class each of them is taken for; None where `masks` is."""
+    """(B, Q, K) in [0, 1], the class probabilities of each mask; None if `masks` is None."""
 
 
 class ECENetOutput(NamedTuple):
-    """Everything that ECENet, its authors' release, or SegViT computed for a batch."""
+    """The output of a network for a batch."""
 
     logits: Tensor
     """(B, K, h, w) `stages["final"].mask_logits`: final logits at the finest stage's grid, unnormalised."""
     stages: dict[str, StageOutput]
     """From coarse to fine: `ece`, `stageL` … `stage1`, `final`."""
     diversity: Tensor
-    """() Feature Reconstruction's diversity loss, averaged over stages; 0 where it is switched off."""
+    """() diversity loss of Feature Reconstruction, averaged over stages; 0 if it is switched off."""

@@ -1,4 +1,4 @@
-"""What every model of this package tells of itself: its classes, and how images are to come."""
+"""The base class of all models, with their classes and the normalisation of images."""
 
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -18,25 +18,26 @@ from ecenet.model.tensor_files import INDEX_FILE, read_tensors
 
 Self = TypeVar("Self", bound="PixelClassifier")
 HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token", "map_location", "strict")
-"""Keyword arguments of the mixin's own loading."""
+"""Keyword arguments of the mixin for loading."""
 
 
 class PixelClassifier(nn.Module, PyTorchModelHubMixin):
-    """A network whose settings, classes and normalisation travel in a flat `config.json`.
+    """A network whose settings, classes and normalisation are stored in a flat `config.json`.
 
     Attributes:
         settings: the architecture.
-        backbone: images → features of each stage; the network behind it is the head.
-        extract: ECE, which makes the coarse mask and, of masks, embeddings; SegViT has none with learned embeddings.
-        learned_embeddings: (K, D), in the place of explicit ones.
+        backbone: network from images to features of each stage; the rest of the network is the head.
+        extract: ECE, which predicts the coarse mask and computes embeddings from masks; SegViT with learned embeddings
+            has none.
+        learned_embeddings: (K, D) learned embeddings instead of explicit ones.
         class_names: K names, in the order of the output channels.
         class_colors: K RGB triples, 0 … 255.
         image_mean, image_std: normalisation of RGB values in 0 … 1.
-        image_size: longest side in pixels that the weights were made for; None keeps images as they come.
-        recipe: how the weights came about, with measured figures; free-form, for the model card and the app.
-        temperature: what whoever makes probabilities of logits divides them by; 1 where nobody has calibrated it.
-        unsure_below: confidence below which people are told that an answer of the final mask is unsure; None where
-            nobody has chosen one. It changes what is said of an answer and no number.
+        image_size: longest side in pixels of the input that the weights are for; None for the image's size.
+        recipe: free-form description of the training with measured figures, for the model card and the app.
+        temperature: divisor of the logits for probabilities; 1 without calibration.
+        unsure_below: confidence below which pixels of the final mask are shown as unsure, or None. It affects only how
+            results are displayed.
     """
 
     backbone: Backbone
@@ -44,7 +45,7 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
     learned_embeddings: nn.Parameter
     settings_type: ClassVar[type[NetworkConfig]]
 
-    # Not `config`: an argument of that name the Hub mixin fills itself, with today's defaults for what old files lack.
+    # Not named `config`, because the Hub mixin would fill it, with today's defaults for settings that old files lack.
     def __init__(
         self,
         settings: NetworkConfig,
@@ -73,33 +74,34 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         self.updater: Updater = settings.updater
 
     def forward(self, images: Tensor) -> ECENetOutput:
-        """(B, 3, H, W) normalised images → every stage. H and W must be multiples of `backbone.size_divisor`."""
+        """Compute all stages for (B, 3, H, W) normalised images. H and W must be multiples of
+        `backbone.size_divisor`."""
         self.backbone.check_size(images)
         return self.forward_head(self.backbone(images))
 
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
-        """Everything after the backbone, for features that were kept."""
+        """Run the head on backbone features."""
         raise NotImplementedError
 
     @property
     def stage_names(self) -> list[str]:
-        """The keys of `ECENetOutput.stages`, coarse to fine."""
+        """Keys of `ECENetOutput.stages`, coarse to fine."""
         raise NotImplementedError
 
     @property
     def parts(self) -> HeadParts:
-        """What edits can change."""
+        """The parts that edits can change."""
         raise NotImplementedError
 
     def _grids(self, stage_features: list[Tensor]) -> list[tuple[int, int]]:
-        """(h, w) of each stage of `stage_names`."""
+        """Return (h, w) of each stage in `stage_names`."""
         raise NotImplementedError
 
     def _checked(self, edits: HeadEdits | None, stage_features: list[Tensor]) -> HeadEdits:
-        """Edits that these weights and features can follow; None are edits that change nothing.
+        """Check edits; None means edits that change nothing.
 
         Raises:
-            UserError: they cannot.
+            UserError: the edits do not fit the weights or the features.
         """
         if edits is None:
             return NO_EDITS
@@ -114,7 +116,7 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
         return edits
 
     def _extract(self, features: Tensor, edits: HeadEdits) -> tuple[Tensor, Tensor]:
-        """Coarse mask logits (B, K, h, w) and E_0 (B, K, D) of the deepest features."""
+        """Return the coarse mask logits (B, K, h, w) and E_0 (B, K, D) for the deepest features."""
         edit = edits.at("ece")
         predicted = self.extract.predict_mask(features)
         if self.explicit:
@@ -131,7 +133,7 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
 
     @property
     def stored_config(self) -> dict[str, Any]:
-        """Contents of `config.json`, as the model stands now."""
+        """Content of `config.json` for the current model."""
         return config_values(
             self.settings,
             class_names=self.class_names,
@@ -140,14 +142,14 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
             image_std=self.image_std,
             image_size=self.image_size,
             recipe=self.recipe,
-            # Told only where the weights were calibrated: a file without it is as it always was.
+            # Only for calibrated weights, so that other files stay the same.
             **({} if self.temperature == 1 else {"temperature": self.temperature}),
             **({} if self.unsure_below is None else {"unsure_below": self.unsure_below}),
         )
 
     def save_pretrained(self, save_directory: str | Path, *, config: Any = None, **options: Any) -> str | None:
-        """Write `config.json`, `model.safetensors` and, where there is none, a model card; arguments are
-        huggingface_hub's. `config` is the model's own by default."""
+        """Write `config.json`, `model.safetensors` and, if there is none, a model card. The arguments are those of
+        huggingface_hub; `config` is by default that of the model."""
         return super().save_pretrained(
             save_directory, config=self.stored_config if config is None else config, **options
         )
@@ -156,26 +158,27 @@ class PixelClassifier(nn.Module, PyTorchModelHubMixin):
     def _from_pretrained(
         cls: type[Self], *, model_id: str, config: dict[str, Any] | None = None, **options: Any
     ) -> Self:
-        """What huggingface_hub's `from_pretrained` calls, with the contents of `config.json`. Weights in shards must
-        lie in a folder here; `ecenet.inference.weights.load_model` downloads them.
+        """Load a model; called by huggingface_hub's `from_pretrained` with the content of `config.json`. Weights in
+        shards must be in a local folder; `ecenet.inference.weights.load_model` downloads them.
 
         Raises:
-            UserError: there is no such file, or it is of another network.
+            UserError: the file does not exist, or belongs to another network.
         """
         if config is None:
             raise UserError(
-                "file-missing", f"Expected config.json in {model_id}, but there is none; give a complete checkpoint."
+                "file-missing",
+                f"Expected config.json in {model_id}, but it does not exist; give a complete checkpoint.",
             )
         settings, _ = parse_config(config, place=f"{model_id}/config.json")
         if not isinstance(settings, cls.settings_type):
             raise UserError(
                 "invalid-config",
                 f"Expected weights of {cls.__name__} in {model_id}, got those of another network; "
-                "load them with its class, or with ecenet.inference.weights.load_model, which knows all.",
+                "load them with its class, or with ecenet.inference.weights.load_model.",
             )
         if not (Path(model_id) / INDEX_FILE).is_file():
             return super()._from_pretrained(model_id=model_id, settings=settings, **options)
-        # huggingface_hub's mixin reads one file only.
+        # huggingface_hub's mixin reads a single file only.
         for name in HUB_OPTIONS:
             options.pop(name, None)
         model = cls(settings=settings, **options)

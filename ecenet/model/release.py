@@ -1,6 +1,6 @@
-"""ECENet as its authors released it: class embeddings made of mask logits, negated attention, a gated addition.
+"""The authors' release of ECENet: class embeddings computed from mask logits, negated attention, and a gated addition.
 
-Our own design is in `ecenet/model/ecenet.py`; `docs/design.md` compares the two part by part.
+Our design is in `ecenet/model/ecenet.py`; `docs/design.md` compares the two part by part.
 """
 
 from itertools import pairwise
@@ -33,19 +33,18 @@ PARTS = HeadParts(
     new_classes=False,
     reconstruction=True,
     updater="gated_addition",
-    closed="those of ECENet as its authors released it, whose class-indexed layer (trans) has a row for each of its "
-    "own classes and none for a painted one",
+    closed="those of ECENet's authors' release, whose class-indexed layer (trans) has no row for a painted class",
 )
-"""What edits can change."""
+"""The parts that edits can change."""
 
 
 class ReleaseHead(nn.Module):
-    """Everything behind the backbone, as the authors' release has it.
+    """The head of the authors' release.
 
     Args:
         channels: C of the four stages, shallow to deep; even, since Feature Reconstruction halves them.
         embed_dim: D, a multiple of `num_heads`.
-        dropout: share of channels dropped before the classifier in training.
+        dropout: share of channels that is dropped before the classifier in training.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class ReleaseHead(nn.Module):
             nn.Conv2d(embed_dim, embed_dim, 1, groups=num_heads, bias=False),
             nn.Conv2d(embed_dim, num_classes, 1, bias=False),
         )
-        # One for each stage, the deepest too, whose embeddings are those that all begin with.
+        # One for each stage, including the deepest, which computes the first embeddings.
         self.extract = nn.ModuleList(MaskExtraction(num_classes=num_classes, embed_dim=embed_dim) for _ in channels)
         self.attend = nn.ModuleList(ReleaseStage(embed_dim=embed_dim, num_heads=num_heads) for _ in range(shallower))
         self.update = nn.ModuleList(GatedAddition(embed_dim=embed_dim) for _ in range(shallower))
@@ -72,14 +71,14 @@ class ReleaseHead(nn.Module):
 
     @property
     def stage_names(self) -> list[str]:
-        """`ece`, which is the deepest stage and has no attention, `stage3` … `stage1`, `final`."""
+        """Names of the stages: `ece`, which is the deepest one and has no attention, `stage3` … `stage1`, `final`."""
         return ["ece", *(f"stage{level}" for level in range(len(self.attend), 0, -1)), "final"]
 
     def forward(self, features: list[Tensor], edits: HeadEdits = NO_EDITS) -> ECENetOutput:
-        """(B, C, h, w) of each stage, shallow to deep → every stage.
+        """Compute all stages from (B, C, h, w) features of each stage, shallow to deep.
 
-        `ece` has the deepest lateral as features; `final` has the summed masks as similarity, and the aggregated
-        features. A gate of 1 adds all of the mask's evidence, 0 none.
+        The features of `ece` are the deepest lateral; `final` has the aggregated features, and the summed masks as
+        similarity. A gate of 1 adds all of the mask's evidence, 0 none.
         """
         reconstructed, diversity = self._reconstruct(features, edits)
         laterals = [lateral(feature) for lateral, feature in zip(self.lateral, reconstructed, strict=True)]
@@ -90,7 +89,7 @@ class ReleaseHead(nn.Module):
         embeddings = replaced_rows(self.extract[-1](coarse), edits.at("ece").embeddings)
         stages["ece"] = StageOutput(laterals[-1], predicted, coarse, embeddings, embeddings, None)
 
-        # Deep to shallow: each stage's mask is made of the deeper one's embeddings and rewrites them.
+        # Deep to shallow: each stage's mask is computed with the embeddings of the deeper one, and updates them.
         enhanced, masks = [laterals[-1]], [coarse]
         for level in range(len(self.attend) - 1, -1, -1):
             name = f"stage{level + 1}"
@@ -116,12 +115,12 @@ class ReleaseHead(nn.Module):
         return ECENetOutput(logits, stages, diversity)
 
     def class_probability(self, embeddings: Tensor) -> Tensor:
-        """How much each embedding looks like its own class: the diagonal of softmax(W_t E). (B, K, D) → (B, K)."""
+        """Return the probability of each embedding's own class, the diagonal of softmax(W_t E). (B, K, D) → (B, K)."""
         return self.identify(embeddings).softmax(dim=2).diagonal(dim1=1, dim2=2)
 
     def _reconstruct(self, features: list[Tensor], edits: HeadEdits) -> tuple[list[Tensor], Tensor]:
-        """Feature Reconstruction of every stage, and its diversity loss (only computed in training), whose mean over
-        stages is ours."""
+        """Apply Feature Reconstruction to every stage; returns the features and the diversity loss (in training). Its
+        mean over stages is ours."""
         reconstructed: list[Tensor] = []
         diversity = features[0].new_zeros(())
         for module, feature in zip(self.reconstruct, features, strict=True):
@@ -132,8 +131,8 @@ class ReleaseHead(nn.Module):
         return reconstructed, diversity
 
     def _given_or(self, predicted: Tensor, stage: str, edits: HeadEdits) -> Tensor:
-        """The stage's mask logits (B, K, h, w); given ones stay within the predicted ones' range, since embeddings are
-        made of the logits (`within_range`). Ours."""
+        """Return the mask logits of a stage, (B, K, h, w). Given ones are clipped to the range of the predicted ones,
+        since embeddings are computed from logits (`within_range`). Ours."""
         logits = edits.mask_logits(stage, predicted, num_classes=self.num_classes)
         if edits.at(stage).mask is None:
             return logits
@@ -141,7 +140,7 @@ class ReleaseHead(nn.Module):
 
 
 def summed_masks(masks: list[Tensor]) -> Tensor:
-    """Masks of several stages, the shallowest first, bilinearly on its grid: (B, K, h, w) each → (B, K, h, w)."""
+    """Sum the masks of several stages, (B, K, h, w) each, on the grid of the first, with bilinear resizing."""
     grid = masks[0].shape[-2:]
     total = masks[0]
     for mask in masks[1:]:
@@ -155,12 +154,12 @@ class ECENetRelease(
     tags=["semantic-segmentation", "explicit-class-embeddings"],
     paper_url="https://arxiv.org/abs/2308.12894",
 ):
-    """ECENet as its authors released it (MindSpore, 2023), on any backbone with four stages.
+    """The authors' release of ECENet (MindSpore, 2023), on any backbone with four stages.
 
-    Head and formulae are the authors' release's. That it equals the paper's own training code is likely, not proven.
-    Ours: other backbones than Swin, a simple feature pyramid on plain ViTs, and what edits do.
+    Head and formulas are those of the authors' release, which is probably, but not provably, the same as the paper's
+    training code. Ours: backbones other than Swin, a simple feature pyramid for plain ViTs, and the effect of edits.
 
-    Settings, classes and normalisation travel in `config.json`; arguments are as for `ECENet`.
+    Settings, classes and normalisation are stored in `config.json`. Arguments as in `ECENet`.
     """
 
     settings: ReleaseConfig
@@ -214,20 +213,21 @@ class ECENetRelease(
 
     @property
     def stage_names(self) -> list[str]:
-        """`ece`, `stage3`, `stage2`, `stage1`, `final`: the keys of `ECENetOutput.stages`, coarse to fine."""
+        """Keys of `ECENetOutput.stages`, coarse to fine: `ece`, `stage3`, `stage2`, `stage1`, `final`."""
         return self.head.stage_names
 
     @property
     def parts(self) -> HeadParts:
-        """What edits can change."""
+        """The parts that edits can change."""
         return PARTS
 
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
-        """Everything after the backbone, for features that were kept. As for `ECENet.forward_head`, but that
+        """Run the head on backbone features. It differs from `ECENet.forward_head`:
 
-        - a given mask is pooled as it is, since embeddings are made of masks alone, and its logits join the final sum;
-        - a forced gate of 0 adds nothing of the mask's evidence, 1 all of it;
-        - no class can be added.
+        - a given mask is pooled itself, since embeddings are computed from masks, and its logits are part of the final
+          sum;
+        - a forced gate of 0 adds none of the mask's evidence, 1 all of it;
+        - classes cannot be added.
         """
         features = backbone_features if self.pyramid is None else self.pyramid(backbone_features)
         if self.feature_norms is not None:
@@ -235,17 +235,17 @@ class ECENetRelease(
         return self.head(features, self._checked(edits, features))
 
     def _grids(self, stage_features: list[Tensor]) -> list[tuple[int, int]]:
-        """Of the four stages, a plain ViT's pyramid behind it."""
+        """Return the grids of the stages, for a plain ViT those of its pyramid."""
         grids = [(feature.shape[-2], feature.shape[-1]) for feature in stage_features]
         return [*reversed(grids), grids[0]]
 
 
 def needs_pyramid(backbone: Backbone, *, name: str) -> bool:
-    """Whether four stages must be made of a plain ViT's one grid.
+    """Return whether a feature pyramid is needed to make four stages from the single grid of a plain ViT.
 
     Raises:
-        UserError: the backbone has neither four stages, each at half the resolution of the one before, nor one grid of
-            stride 16; or an odd number of channels, which Feature Reconstruction cannot halve.
+        UserError: the backbone has neither four stages, each at half the resolution of the previous one, nor a single
+            grid of stride 16; or its channels are not multiples of 4.
     """
     strides, channels = backbone.strides, backbone.channels
     plain = fits_pyramid(backbone)
@@ -253,8 +253,8 @@ def needs_pyramid(backbone: Backbone, *, name: str) -> bool:
     if not plain and not four:
         raise UserError(
             "unsuitable-backbone",
-            f"Expected a backbone with four stages for ecenet-release, each at half the resolution of the one before, "
-            f"or a plain ViT with patches of 16 pixels, got {name} with strides {', '.join(map(str, strides))}; "
+            "Expected a backbone with four stages for ecenet-release, each at half the resolution of the previous "
+            f"one, or a plain ViT with patches of 16 pixels, got {name} with strides {', '.join(map(str, strides))}; "
             "choose other out_indices or another backbone.",
         )
     check_channels(channels, name=name)

@@ -1,4 +1,4 @@
-"""SegViT: class embeddings attend to plain ViT features, and what they attend to becomes masks."""
+"""SegViT: class embeddings attend to the features of a plain ViT, and the attention scores are the masks."""
 
 from typing import Any
 
@@ -22,18 +22,18 @@ class SegViT(
     tags=["semantic-segmentation", "plain-vision-transformer"],
     paper_url="https://arxiv.org/abs/2210.05844",
 ):
-    """Semantic segmentation with plain vision transformers (arXiv 2210.05844), alone or with ECENet's embeddings.
+    """Semantic segmentation with plain vision transformers (arXiv 2210.05844), optionally with ECENet's embeddings.
 
-    The paper's and its authors': a plain ViT without class token; attention-to-mask stages from the deepest features
-    to the shallowest, through which learned class embeddings go; masks that add up over the stages; a class layer with
-    one output for "not in this image". With `embeddings` learned and `updater` off it computes what theirs does.
+    From the paper and its code: a plain ViT without class token, attention-to-mask stages from the deepest to the
+    shallowest features with learned class embeddings, masks that are summed over stages, and a classification layer
+    with an output for "not in this image". With `embeddings` learned and `updater` off, it is the authors' network.
 
-    ECENet's abstract (arXiv 2308.12894) says that its updater improves SegViT. How they are joined is ours, and so are
-    the parts (`ClassExtraction`, `EmbeddingUpdater`): ECE's masks of the deepest features give the embeddings that
-    stand for the learned ones, and after each stage the updater rewrites them with what lies under the stage's mask.
-    They are trained by `matched_loss`.
+    ECENet's abstract (arXiv 2308.12894) says that its updater improves SegViT. How they are combined is ours, and so
+    are the parts (`ClassExtraction`, `EmbeddingUpdater`): embeddings from the masks of ECE on the deepest features
+    replace the learned ones, and after each stage the updater updates them with the features under the stage's mask.
+    They are trained with `matched_loss`.
 
-    Settings, classes and normalisation travel in `config.json`; arguments are as for `ECENet`.
+    Settings, classes and normalisation are stored in `config.json`. Arguments as in `ECENet`.
     """
 
     settings: SegViTConfig
@@ -108,29 +108,29 @@ class SegViT(
 
     @property
     def stage_names(self) -> list[str]:
-        """`ece` with explicit embeddings, `stageL` … `stage1`, `final`: the keys of `ECENetOutput.stages`."""
+        """Keys of `ECENetOutput.stages`: `ece` with explicit embeddings, `stageL` … `stage1`, `final`."""
         stages = [f"stage{level}" for level in range(len(self.decode), 0, -1)]
         return [*(["ece"] if self.explicit else []), *stages, "final"]
 
     @property
     def parts(self) -> HeadParts:
-        """What edits can change."""
+        """The parts that edits can change."""
         return HeadParts(
             explicit=self.explicit,
             new_classes=False,
             reconstruction=False,
             updater=self.updater,
-            closed="SegViT's, which names its own classes only",
+            closed="SegViT's, which has outputs for its own classes only",
         )
 
     def forward_head(self, backbone_features: list[Tensor], edits: HeadEdits | None = None) -> ECENetOutput:
-        """Everything after the backbone, for features that were kept. As for `ECENet.forward_head`, but that
+        """Run the head on backbone features. It differs from `ECENet.forward_head`:
 
-        - a stage's `similarity` is its own attention scores, and its `mask_logits` what the masks up to it and its
-          embeddings make of each cell (`semantic_logits`);
-        - `final` has the summed masks as similarity, and is the last stage's prediction, with the embeddings that its
-          update leaves;
-        - with `attention` off the embeddings read nothing from the features, and a given mask of a stage behind `ece`
+        - the `similarity` of a stage is its attention scores, and its `mask_logits` combine the masks up to it with its
+          classified embeddings (`semantic_logits`);
+        - `final` is the prediction of the last stage with the updated embeddings, and its similarity is the summed
+          masks;
+        - with `attention` off, the embeddings do not attend to the features, and a given mask of a stage after `ece`
           changes what the updater pools, but not the sum of masks.
         """
         edits = self._checked(edits, backbone_features)
@@ -143,7 +143,7 @@ class SegViT(
         else:
             embeddings = self.learned_embeddings.repeat(len(features[-1]), 1, 1)
 
-        # Deep to shallow: embeddings read ever less abstract features, their masks add up.
+        # Deep to shallow.
         masks: Tensor | None = None
         for level in range(len(features), 0, -1):
             name = f"stage{level}"
@@ -183,7 +183,7 @@ class SegViT(
         return ECENetOutput(logits, stages, diversity=logits.new_zeros(()))
 
     def _project(self, level: int, feature: Tensor) -> Tensor:
-        """(B, C, h, w) → (B, D, h, w)."""
+        """Project (B, C, h, w) to (B, D, h, w)."""
         tokens = self.project[level](feature.flatten(2).mT)
         return tokens.mT.unflatten(2, feature.shape[-2:])
 

@@ -1,4 +1,4 @@
-"""Tensors of a checkpoint: one safetensors file or several shards, checked against the network that they are for."""
+"""Reading and checking of the tensors of a checkpoint, in a safetensors file or several shards."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,16 @@ from ecenet.common.errors import UserError
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
-"""Says which shard holds which tensor, as huggingface_hub and transformers write and read it."""
-HUB_PATTERNS = ("config.json", "model*.safetensors", INDEX_FILE)
-"""Of a repository on the Hub, what a checkpoint needs."""
+"""The shard of each tensor, in the format of huggingface_hub and transformers."""
+HUB_PATTERNS = ("config.json", "model*.safetensors", INDEX_FILE, "bank.parquet", "warning.json")
+"""Files of a checkpoint in a repository of the Hub, including those that the app shows with predictions."""
 
 
 def tensor_files(folder: Path) -> list[Path]:
-    """The files of a checkpoint that hold its tensors: `model.safetensors`, or the shards that its index names.
+    """Return the tensor files of a checkpoint: `model.safetensors`, or the shards in its index.
 
     Raises:
-        UserError: a file is missing, or the index is none.
+        UserError: a file is missing, or the index is invalid.
     """
     single, index = folder / SINGLE_FILE, folder / INDEX_FILE
     if single.is_file() or not index.is_file():
@@ -36,8 +36,7 @@ def tensor_files(folder: Path) -> list[Path]:
         if not whole:
             raise UserError(
                 "file-damaged",
-                f"Expected {index} to name the shards beside it for each tensor, but it does not; "
-                "copy or download it again.",
+                f"Expected {index} to list the shard of each tensor, but it does not; copy or download it again.",
             )
         files = [folder / name for name in names]
     for file in files:
@@ -50,14 +49,14 @@ def tensor_files(folder: Path) -> list[Path]:
 
 
 def split_tensors(folder: Path, *, shard_bytes: int) -> None:
-    """Replace a folder's `model.safetensors` by shards of at most so many bytes and their index, if it is larger."""
+    """Replace `model.safetensors` by shards of at most `shard_bytes` and their index, if it is larger."""
     single = folder / SINGLE_FILE
     for old in [folder / INDEX_FILE, *folder.glob("model-*-of-*.safetensors")]:
         old.unlink(missing_ok=True)
     if single.stat().st_size <= shard_bytes:
         return
-    tensors = dict(sorted(read_safetensors(single).items()))  # read in any order, and shards follow it
-    # Each file has a header, too, which is no longer than that of all tensors.
+    tensors = dict(sorted(read_safetensors(single).items()))  # in a fixed order, which the shards follow
+    # Each file also has a header, which is not longer than that of all tensors.
     header = single.stat().st_size - sum(tensor.nbytes for tensor in tensors.values())
     split = split_torch_state_dict_into_shards(tensors, max_shard_size=shard_bytes - header)
     for file, names in split.filename_to_tensors.items():
@@ -68,7 +67,7 @@ def split_tensors(folder: Path, *, shard_bytes: int) -> None:
 
 
 def read_tensors(folder: Path, *, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, which must bear the names and shapes of `wanted`, in the files' own dtype.
+    """Read the tensors of a checkpoint, which must have the names and shapes of `wanted`, in the dtype of the files.
 
     Raises:
         UserError: a file is missing or cannot be read; tensors are missing, have other shapes, or are left over.
@@ -80,13 +79,13 @@ def read_tensors(folder: Path, *, wanted: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file.
+    """Read all tensors of a file.
 
     Raises:
         UserError: the file cannot be read.
     """
     try:
-        # Read, not mapped: where a mapped file is cut short meanwhile, the system ends the process.
+        # Not memory-mapped, because the system ends the process if a mapped file is truncated.
         return load(path.read_bytes())
     except (OSError, SafetensorError) as error:
         raise UserError(
@@ -98,14 +97,14 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 def fitting_tensors(
     loaded: Mapping[str, Tensor], *, wanted: Mapping[str, Tensor], place: str, extra: Sequence[str] = ()
 ) -> dict[str, Tensor]:
-    """Those of `loaded` that have the names and shapes of `wanted`.
+    """Return the tensors of `loaded` with the names and shapes of `wanted`.
 
     Args:
         wanted: a state dict.
-        place: where they come from, for messages.
-        extra: names of tensors that do not belong.
+        place: path of the file, for messages.
+        extra: names of unexpected tensors.
     Raises:
-        UserError: tensors are missing, have other shapes, or do not belong.
+        UserError: tensors are missing, have other shapes, or are unexpected.
     """
     missing = [name for name in wanted if name not in loaded]
     misfits = [name for name in wanted if name in loaded and loaded[name].shape != wanted[name].shape]
@@ -114,15 +113,15 @@ def fitting_tensors(
         raise UserError(
             "tensor-mismatch",
             f"Expected the {len(wanted)} tensors of the configured network in {place}, but there are {problems}; "
-            "give the file and the config of one network.",
+            "give files of the same network.",
         )
     return {name: loaded[name] for name in wanted}
 
 
 def tensor_problems(*, missing: Sequence[str], misfits: Sequence[str], extra: Sequence[str]) -> str:
-    """For a message: how many tensors are missing, misshapen or too many, with the first names; empty if none."""
+    """Describe missing, misshapen and unexpected tensors for a message, or return ""."""
     return " and ".join(
         f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-        for what, names in (("missing", missing), ("of another shape", misfits), ("too many", extra))
+        for what, names in (("missing", missing), ("of another shape", misfits), ("unexpected", extra))
         if names
     )

@@ -1,2 +1,1 @@
-"""Experiments on the method: ablations, other decoders, few-shot, failure warnings, benchmarks. Nothing of the app
-needs them."""
+"""Experiments on the method: ablations, other decoders, few-shot, failure warnings, benchmarks. Not used by the app."""

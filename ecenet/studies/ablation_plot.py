@@ -1,4 +1,4 @@
-"""What each part of the network is worth, and what embeddings know without it: one dot a training."""
+"""Plots of ablations: mIoU and embedding quality of each variant, one dot per training run."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,11 +13,11 @@ from ecenet.studies.ablations import Embeddings, Findings, Results
 STAGES: Mapping[str, str] = {"ece": "coarse mask", "final": "final mask"}
 EMBEDDING_STAGES: Mapping[str, str] = {"ece": "as ECE makes them", "stage1": "after stage 1"}
 COLORS = {"ece": "#E69F00", "final": "#0072B2", "stage1": "#009E73"}
-"""Okabe and Ito's orange, blue and green."""
+"""Orange, blue and green of Okabe and Ito's palette."""
 
 
 def ablation_figure(results: Results) -> go.Figure:
-    """Dots of mIoU in percent, a row for each variant, the whole network on top."""
+    """Dot plot of mIoU in percent, one row per variant, the complete network at the top."""
     figure = go.Figure()
     for stage, label in STAGES.items():
         dots = [
@@ -27,13 +27,13 @@ def ablation_figure(results: Results) -> go.Figure:
             if stage in stages  # plain SegViT has no coarse mask
         ]
         figure.add_trace(_dots(dots, stage=stage, label=label, digits=1))
-    frame(figure, title="mIoU in percent, one dot a training", height=120 + 34 * len(results))
+    frame(figure, title="mIoU in percent, one dot per training run", height=120 + 34 * len(results))
     _in_order(figure, results)
     return figure
 
 
 def embeddings_figure(embeddings: Embeddings) -> go.Figure:
-    """The same of what embeddings know, a panel for each measure."""
+    """Dot plot of embedding quality, one panel per measure."""
     figure = make_subplots(
         rows=1,
         cols=len(MEASURES),
@@ -50,16 +50,16 @@ def embeddings_figure(embeddings: Embeddings) -> go.Figure:
             ]
             trace = _dots(dots, stage=stage, label=label, digits=2)
             figure.add_trace(trace.update(showlegend=column == 1, legendgroup=stage), row=1, col=column)
-    frame(figure, title="What class embeddings know, one dot a training", height=150 + 34 * len(embeddings))
+    frame(figure, title="Quality of class embeddings, one dot per training run", height=150 + 34 * len(embeddings))
     figure.update_xaxes(**AXIS)
     figure.update_yaxes(**AXIS)
-    figure.update_layout(margin={"t": 80})  # panels have titles, too
+    figure.update_layout(margin={"t": 80})  # room for the titles of the panels
     _in_order(figure, embeddings)
     return figure
 
 
 def ablation_page(findings: Findings) -> str:
-    """Both figures as one page of HTML; the second where embeddings were measured."""
+    """Both figures as an HTML page; the second only if embeddings were measured."""
     page: str = ablation_figure(findings.miou).to_html(include_plotlyjs=True)
     if not findings.embeddings:
         return page
@@ -68,7 +68,7 @@ def ablation_page(findings: Findings) -> str:
 
 
 def _dots(dots: list[tuple[float, str, str]], *, stage: str, label: str, digits: int) -> go.Scatter:
-    """Of (value, row, seed)."""
+    """Dots for (value, row, seed)."""
     return go.Scatter(
         x=[dot[0] for dot in dots],
         y=[dot[1] for dot in dots],
@@ -81,7 +81,6 @@ def _dots(dots: list[tuple[float, str, str]], *, stage: str, label: str, digits:
 
 
 def _in_order(figure: go.Figure, names: Iterable[str]) -> None:
-    """Rows as `VARIANTS` has them: neither as results came, where what a later call added is last, nor as names first
-    have a dot, which plain SegViT has none of for a coarse mask."""
+    """Sort rows as in `VARIANTS`, not by the order of results or of the first dot."""
     order = [variant.summary for name, variant in VARIANTS.items() if name in set(names)]
     figure.update_yaxes(autorange="reversed", categoryorder="array", categoryarray=order)

@@ -1,4 +1,4 @@
-"""What ablations found, as tables: mIoU, and what embeddings know."""
+"""Tables of ablation results: mIoU and embedding quality."""
 
 from collections.abc import Mapping
 from statistics import mean, stdev
@@ -14,17 +14,17 @@ MEASURES: Mapping[str, str] = {
     "area": "area, R²",
     "position": "position, R²",
 }
-"""What is shown of embeddings: names in `Embeddings`, and titles."""
+"""Measures of embeddings to show: names in `Embeddings`, and titles."""
 STAGES = ("ece", "stage1")
-"""The first and the last embeddings that a head makes."""
+"""Stages of the first and the last embeddings of a head."""
 NO_FIGURE = "–"
 
 
 def ablation_table(results: Results) -> str:
-    """Markdown: mIoU of the coarse and the final mask, and the difference to the whole (of SegViT's rows to plain
-    SegViT) over the seeds that both have.
+    """Markdown table of mIoU of the coarse and the final mask, and the difference to the complete network (to plain
+    SegViT for the SegViT rows) over the common seeds.
 
-    ± is the standard deviation over seeds; a single seed has none.
+    ± is the standard deviation over seeds, if there are several.
     """
     lines = ["| | coarse mask | final mask | change of the final | seeds |", "|---|---|---|---|---|"]
     for name, by_seed in results.items():
@@ -40,10 +40,10 @@ def ablation_table(results: Results) -> str:
 
 
 def embeddings_table(embeddings: Embeddings) -> str:
-    """Markdown: each measure of the embeddings that ECE made and of those that leave stage 1, mean over seeds.
+    """Markdown table of each measure for the embeddings of ECE and of stage 1, mean over seeds.
 
-    The last rows tell the largest standard deviation over seeds, where there are several, and what the class alone
-    tells of a mask's area and position in the whole, without any embedding.
+    The last rows are the largest standard deviation over seeds, if there are several, and the baseline for area and
+    position from the class alone, for the complete network.
     """
     titles = [f"{title}: ece / stage 1" for title in MEASURES.values()]
     lines = [f"| | {' | '.join(titles)} | seeds |", "|---" * (len(titles) + 2) + "|"]
@@ -60,19 +60,19 @@ def embeddings_table(embeddings: Embeddings) -> str:
 
 
 def measured(embeddings: Embeddings, name: str, measure: str, stage: str) -> dict[str, float]:
-    """A measure of one row's embeddings at one stage, by seed; nothing of seeds that have no figure."""
+    """A measure of a variant's embeddings at one stage, by seed; seeds without a value are omitted."""
     figures = {seed: stages.get(stage, {}).get(measure) for seed, stages in embeddings[name].items()}
     return {seed: figure for seed, figure in figures.items() if figure is not None}
 
 
 def _pair(embeddings: Embeddings, name: str, measure: str) -> str:
-    """`0.98 / 0.91`."""
+    """A cell such as `0.98 / 0.91`."""
     values = [list(measured(embeddings, name, measure, stage).values()) for stage in STAGES]
     return " / ".join(f"{mean(found):.2f}" if found else NO_FIGURE for found in values)
 
 
 def _widest(embeddings: Embeddings, measure: str) -> str:
-    """`0.03`, over all rows and both stages."""
+    """Largest standard deviation over all rows and both stages, such as `0.03`."""
     every = [list(measured(embeddings, name, measure, stage).values()) for name in embeddings for stage in STAGES]
     spreads = [stdev(found) for found in every if len(found) > 1]
     return f"{max(spreads):.2f}" if spreads else NO_FIGURE

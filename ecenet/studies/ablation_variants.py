@@ -1,4 +1,4 @@
-"""Rows of the ablations' table: what each one leaves out, replaces or adds."""
+"""Variants of the ablation study: what each one removes, replaces or adds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,29 +13,28 @@ from ecenet.training.config import StartConfig, TrainConfig
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of the table."""
+    """A row of the ablation table."""
 
     summary: str
     network: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of its architecture's config that differ: of `ModelConfig` from the whole, of `ReleaseConfig` and
-    `SegViTConfig` from what the options of these say."""
+    """Overridden fields of the architecture's config (`ModelConfig`, `ReleaseConfig` or `SegViTConfig`)."""
     loss: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of `LossConfig` that differ."""
+    """Overridden fields of `LossConfig`."""
     architecture: Architecture = "ecenet"
 
     @property
     def against(self) -> str:
-        """The row that it is compared with."""
+        """Name of the variant to compare with."""
         return "segvit" if self.architecture == "segvit" else "whole"
 
     def applied(self, config: TrainConfig, *, seed: int, segvit_backbone_weights: Path | None = None) -> TrainConfig:
-        """The settings of its training.
+        """The training settings of the variant.
 
         Args:
-            segvit_backbone_weights: file for the plain ViT of SegViT's rows, which cannot have another backbone's:
-                without one its weights are timm's, or random without `pretrained`.
+            segvit_backbone_weights: weights for the plain ViT of the SegViT variants, which cannot use those of another
+                backbone. By default timm's weights, or random ones without `pretrained`.
         Raises:
-            UserError: the settings are none that it can have.
+            UserError: the variant does not support the settings.
         """
         groups: dict[str, Any]
         if self.architecture == "segvit":
@@ -52,7 +51,7 @@ class Variant:
 
 
 def _on_our_backbone(config: TrainConfig) -> ReleaseConfig:
-    """The release's settings on the backbone that the other rows stand on; like theirs it has no stochastic depth."""
+    """Settings of the release on the backbone of the other variants, also without stochastic depth."""
     shared: dict[str, Any] = {
         "backbone": config.model.backbone,
         "out_indices": config.model.out_indices,
@@ -64,14 +63,14 @@ def _on_our_backbone(config: TrainConfig) -> ReleaseConfig:
         if asked not in (getattr(ReleaseConfig(), name), value):
             raise UserError(
                 "conflicting-options",
-                f"Expected the release's row on the backbone of all rows, with {name} {value}, got --release."
-                f"{name.replace('_', '-')} {asked}; leave it out.",
+                f"Expected the variant `release` on the backbone of all variants, with {name} {value}, got --release."
+                f"{name.replace('_', '-')} {asked}; omit this option.",
             )
     return replace(config.release, **shared)
 
 
 def _segvit_start(config: TrainConfig, weights: Path | None) -> StartConfig:
-    """Of SegViT's rows: images normalised as timm's weights of that ViT expect, where there is a file of them."""
+    """Start settings of the SegViT variants: with a weights file, images are normalised as timm's weights expect."""
     if weights is None:
         return replace(config.start, backbone_weights=None)
     mean, std = timm_normalisation(config.segvit.backbone)
@@ -116,7 +115,7 @@ VARIANTS: dict[str, Variant] = {
         architecture="segvit",
     ),
 }
-"""By the name of its row: an ablation of each part that the abstract names, in our design of it (learned, no-fr,
-no-diversity, mean, updater-off, updater-added); the steps from there to the authors' release (release-fr, logits,
-negated, gated-addition) and the release itself; choices that are ours (all others); and SegViT with and without parts
-of ours. Other backbones are an option of the training."""
+"""Variants by name: ablations of each part named in the abstract (learned, no-fr, no-diversity, mean, updater-off,
+updater-added); steps towards the authors' release (release-fr, logits, negated, gated-addition) and the release itself;
+SegViT with and without these parts; and design choices not from the paper (all others). The backbone is an option of
+the training."""

@@ -1,5 +1,4 @@
-"""Ablations: a part of ECENet left out, replaced or added, or put into SegViT, and its authors' release beside it;
-trained alike, seed by seed."""
+"""Ablation study: train variants of ECENet, SegViT and the authors' release with the same settings and seeds."""
 
 import json
 from collections.abc import Sequence
@@ -26,14 +25,14 @@ from ecenet.training.setup import new_model, new_predictor, read_splits
 RESULTS_FILE = "ablation.json"
 
 Results = dict[str, dict[str, dict[str, float]]]
-"""mIoU of each stage by variant and seed (as text, since JSON has no other keys)."""
+"""mIoU of each stage by variant and seed (as a string, because JSON keys are strings)."""
 Embeddings = dict[str, dict[str, dict[str, dict[str, float | None]]]]
-"""By variant, seed and stage: the measures of `StageQuality` and `StageLayout` by their names, None where there is no
-figure. Nothing of trainings that are older than these measures."""
+"""Measures of `StageQuality` and `StageLayout` by variant, seed, stage and name; None if undefined. Results from before
+these measures existed have none."""
 
 
 class Findings(NamedTuple):
-    """What ablations found."""
+    """Results of an ablation study."""
 
     miou: Results
     embeddings: Embeddings
@@ -46,19 +45,17 @@ def ablate(
     seeds: Sequence[int],
     segvit_backbone_weights: Path | None = None,
 ) -> Findings:
-    """Train each variant with each seed for `config.steps`; on `config.val_split` score every stage, and measure what
-    its embeddings know.
+    """Train each variant with each seed for `config.steps`; compute the mIoU and embedding quality of every stage on
+    `config.val_split`.
 
-    What is done is kept in `config.out`; the same call goes on with the rest, seed by seed, so that a table can be
-    made at any time.
+    Results are saved in `config.out` after each training; calling it again with the same settings resumes the study.
 
     Args:
-        segvit_backbone_weights: file for the plain ViT of SegViT's rows, see `Variant.applied`.
+        segvit_backbone_weights: weights for the plain ViT of the SegViT variants, see `Variant.applied`.
     Raises:
-        UserError: as for `train`; settings that `check_study` refuses; an unknown variant; the folder holds results of
-            other settings.
+        UserError: as for `train` and `check_study`; an unknown variant; the folder contains results of other settings.
     """
-    check_study(config, "leave parts out of")
+    check_study(config, "run ablations")
     unknown = [name for name in variants if name not in VARIANTS]
     if unknown:
         raise UserError(
@@ -69,9 +66,9 @@ def ablate(
         return VARIANTS[name].applied(config, seed=seed, segvit_backbone_weights=segvit_backbone_weights)
 
     for name in variants:
-        applied(name, seed=config.seed)  # settings that one of them cannot have are told at once
+        applied(name, seed=config.seed)  # reject unsupported settings before training
     train_data, val_data, pixels = read_splits(config.data)
-    # What came after the first results has no part in rows that are older.
+    # Rows from before a setting existed do not depend on it.
     later = {
         "release": json.loads(json.dumps(asdict(config.release))),
         "segvit_backbone_weights": segvit_backbone_weights.name if segvit_backbone_weights else None,
@@ -83,17 +80,17 @@ def ablate(
     )
     rest = [(seed, name) for seed in seeds for name in variants if str(seed) not in results.rows.get(name, {})]
     for name in dict.fromkeys(name for _, name in rest):
-        new_model(applied(name, seed=config.seed), train_data)  # so are networks that cannot be built
+        new_model(applied(name, seed=config.seed), train_data)  # also reject networks that cannot be built
     device = this_process().device
     for seed, name in rest:
         varied = applied(name, seed=seed)
-        torch.manual_seed(seed)  # of what the head starts from
+        torch.manual_seed(seed)  # initial weights of the head
         model = new_model(varied, train_data)
         candidate = Candidate(model, model.backbone.network)
         preparation = new_predictor(varied, model, device=device)
         title = f"{name}, seed {seed}"
         network = train_candidate(candidate, varied, train_data, pixels, preparation, title=title)
-        assert isinstance(network, ECENet | ECENetRelease | SegViT), "it is what was given"
+        assert isinstance(network, ECENet | ECENetRelease | SegViT), "same type as given"
         found = evaluate(new_predictor(varied, network, device=device), val_data, embeddings=True)
         results.rows.setdefault(name, {})[str(seed)] = found.stages
         results.embeddings.setdefault(name, {})[str(seed)] = embedding_figures(found)
@@ -105,8 +102,7 @@ def ablate(
 
 
 def embedding_figures(found: Evaluation) -> dict[str, dict[str, Any]]:
-    """What was measured of each stage's embeddings, in one dictionary a stage, with None for NaN. Its number of rows is
-    that of `StageLayout`."""
+    """Measures of the embeddings by stage and name, with None for NaN. `rows` is that of `StageLayout`."""
     figures: dict[str, dict[str, Any]] = json_finite(
         {
             name: asdict(quality) | asdict(found.embedding_layout[name])

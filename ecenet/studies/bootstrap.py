@@ -1,4 +1,4 @@
-"""How well a score warns of failures: ranks, thresholds, and bootstrap intervals over images."""
+"""How well a score predicts failures: AUC, thresholds, and bootstrap intervals over images."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from scipy.stats import rankdata
 
 
 class Estimate(NamedTuple):
-    """A figure, and the interval that holds 95 % of its bootstrap samples."""
+    """A value and its 95 % bootstrap interval."""
 
     value: float
     low: float
@@ -15,10 +15,10 @@ class Estimate(NamedTuple):
 
 
 def image_samples(image: np.ndarray, *, count: int, seed: int) -> list[np.ndarray]:
-    """Bootstrap over images, not over pairs: those of one image go together. Rows of each sample.
+    """Row indices of bootstrap samples, drawn over images so that the rows of an image stay together.
 
     Args:
-        image: (N,) of each row.
+        image: (N,) image of each row.
     """
     rows = [np.flatnonzero(image == one) for one in np.unique(image)]
     rng = np.random.default_rng(seed)
@@ -26,11 +26,10 @@ def image_samples(image: np.ndarray, *, count: int, seed: int) -> list[np.ndarra
 
 
 def failure_auc(safety: np.ndarray, failed: np.ndarray) -> float:
-    """Chance that of a failure and another mask the failure has the lower safety, ties counted half; NaN where there
-    is only one kind.
+    """AUC: probability that a failure has a lower safety than a success, ties counted half; NaN if either is missing.
 
     Args:
-        safety: (N,), high is safe.
+        safety: (N,) score, high is safe.
         failed: (N,) bool.
     """
     failures, others = int(failed.sum()), int((~failed).sum())
@@ -41,8 +40,8 @@ def failure_auc(safety: np.ndarray, failed: np.ndarray) -> float:
 
 
 def best_threshold(safety: np.ndarray, failed: np.ndarray) -> float:
-    """Where "less than this" has the best F1 as a warning of failures: halfway between two values, so that neither is
-    hit. NaN without failures."""
+    """The threshold for which "safety < threshold" predicts failures with the best F1, midway between two values; NaN
+    without failures."""
     if not failed.any():
         return float("nan")
     values = np.unique(safety)
@@ -53,14 +52,14 @@ def best_threshold(safety: np.ndarray, failed: np.ndarray) -> float:
 
 
 def precision_and_recall(warns: np.ndarray, failed: np.ndarray) -> tuple[float, float]:
-    """Of (N,) bool each; NaN where nothing is warned of, or nothing failed."""
+    """Precision and recall of (N,) bool warnings for (N,) bool failures; NaN without warnings or failures."""
     hits = int((warns & failed).sum())
     precision = hits / warns.sum() if warns.any() else float("nan")
     return float(precision), float(hits / failed.sum()) if failed.any() else float("nan")
 
 
 def estimate(value: float, samples: np.ndarray) -> Estimate:
-    """From the (S,) values of bootstrap samples; those that are NaN do not count."""
+    """An estimate with the interval of (S,) bootstrap values; NaN values are ignored."""
     if not np.isfinite(samples).any():
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.nanpercentile(samples, [2.5, 97.5])

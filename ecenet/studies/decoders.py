@@ -1,6 +1,6 @@
-"""ECENet beside other decoders on the same backbone: same data, batches, optimiser and number of steps.
+"""Compare ECENet with other decoders on the same backbone, data, batches, optimiser and number of steps.
 
-The decoders are those of `segmentation_models_pytorch`, which only this needs.
+The other decoders are from `segmentation_models_pytorch`.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,40 +29,40 @@ RESULTS_FILE = "compare.json"
 
 
 class Row(TypedDict):
-    """What is known of a decoder."""
+    """Results of a decoder."""
 
     miou: dict[str, float]
-    """By seed, as text."""
+    """mIoU by seed (as a string)."""
     parameters: int
     gflops: float
     milliseconds: float
-    """Of one image."""
+    """GFLOPs for one image."""
 
 
 def compare(
     config: TrainConfig, *, decoders: Sequence[Decoder], seeds: Sequence[int], rounds: int = 20
 ) -> dict[str, Row]:
-    """Train each decoder with each seed for `config.steps`, and score its averaged weights on `config.val_split`.
+    """Train each decoder with each seed for `config.steps`, and evaluate its averaged weights on `config.val_split`.
 
-    What is done is kept in `config.out`; the same call goes on with the rest. All that are asked for are timed anew, in
-    one run, interleaved.
+    Results are saved in `config.out`; calling it again with the same settings resumes the study. Timings of all
+    requested decoders are always measured anew, interleaved.
 
     Raises:
-        UserError: as for `train`; settings that `check_study` refuses; weights to start from, which only ECENet has;
-            the folder holds results of other settings; `segmentation_models_pytorch` is not installed.
+        UserError: as for `train` and `check_study`; initial weights that only ECENet can use; the folder contains
+            results of other settings; `segmentation_models_pytorch` is not installed.
     """
-    check_study(config, "compare with other decoders")
+    check_study(config, "be compared with other decoders")
     if config.start.start_from is not None:
         raise UserError(
             "conflicting-options",
-            "Expected all decoders to start from the same backbone, got --start-from, which only ECENet can; "
-            "leave it out, or give --backbone-weights.",
+            "Expected all decoders to start from the same backbone, got --start-from, which only works for ECENet; "
+            "omit it or use --backbone-weights.",
         )
     train_data, val_data, pixels = read_splits(config.data)
     results = StudyResults(config.out / RESULTS_FILE, shared_settings(config, train_data))
     preparation = new_predictor(config, new_model(config, train_data), device=this_process().device)
-    preparation.model.backbone.size_divisor = 32  # what all of them can take
-    # What cannot be built is told before anything is trained.
+    preparation.model.backbone.size_divisor = 32  # supported by all decoders
+    # Build all networks first, to fail before training.
     untrained = {name: make_candidate(name, config, train_data).network for name in decoders}
     for seed in seeds:
         seeded = replace(config, seed=seed)
@@ -92,7 +92,7 @@ def compare(
 
 
 def make_candidate(name: Decoder, config: TrainConfig, data: LabelledSplit) -> Candidate:
-    """A decoder with new weights on the configured backbone, whose pretrained weights are loaded."""
+    """A decoder with random weights on the configured backbone with pretrained weights."""
     torch.manual_seed(config.seed)
     if name == "ecenet":
         model = new_model(config, data)
@@ -111,7 +111,7 @@ def make_candidate(name: Decoder, config: TrainConfig, data: LabelledSplit) -> C
 
 
 def gigaflops(network: nn.Module, preparation: Predictor, data: LabelledSplit) -> float:
-    """Of one photo at the size that the network sees, as `count_gigaflops` counts."""
+    """GFLOPs for one photo at working size, see `count_gigaflops`."""
     size = preparation.working_size(image_size(data.images[0]))
     images = torch.zeros(1, 3, *size, device=preparation.device)
     return count_gigaflops(lambda: network(images))
@@ -126,7 +126,7 @@ def _timed(network: nn.Module, images: Tensor, preparation: Predictor) -> Callab
 
 
 def comparison_table(results: dict[str, Row]) -> str:
-    """Markdown, best mIoU first; ± is the standard deviation over seeds, a single seed has none."""
+    """Markdown table, best mIoU first; ± is the standard deviation over seeds, if there are several."""
     lines = ["| decoder | mIoU | parameters | GFLOPs | ms |", "|---|---|---|---|---|"]
     for name, row in sorted(results.items(), key=lambda item: -mean(item[1]["miou"].values())):
         lines.append(

@@ -1,4 +1,5 @@
-"""Which number of a class in a photo warns that its mask is wrong? Scores against the IoU of a labelled bank. Ours."""
+"""Which score of a class in a photo best predicts that its mask is wrong? Compares scores with the IoU of a labelled
+bank. Not from the paper."""
 
 import math
 from collections.abc import Mapping
@@ -27,69 +28,69 @@ from ecenet.studies.bootstrap import (
 from ecenet.studies.options import WarningOptions
 
 SAFE_SIGN = {"margin": 1, "distance": -1, "change": 1, "confidence": 1, "area": 1}
-"""The scores, and whether high (1) or low (-1) is safe. That a stage moves the embedding more where the mask is right
-is what training photos show; one could as well have expected the opposite."""
+"""Scores, and whether high (1) or low (-1) values are safe. The sign for the shift of the embedding is empirical, from
+training photos: it is larger for correct masks."""
 JOINED = {"confidence + margin": "margin", "confidence + distance": "distance"}
-"""Scores of a logistic regression of both, fitted on the reference bank: what the second adds to confidence."""
+"""Logistic regressions of two scores, fitted on the reference bank, to measure what the second adds to confidence."""
 
 
 @dataclass(frozen=True)
 class ScoreFigures:
-    """How one score fared at one stage. NaN where there are no failures, or nothing else."""
+    """Results of one score at one stage. NaN if there are no failures, or only failures."""
 
     score: str
     spearman: Estimate
-    """Rank correlation with the IoU, −1 … 1."""
+    """Spearman rank correlation with the IoU, −1 … 1."""
     auc: Estimate
-    """Chance that a failure is ranked as less safe than a mask that is none, 0 … 1."""
+    """AUC: probability that a failure is ranked less safe than a success, 0 … 1."""
     gain: Estimate
-    """AUC minus that of confidence, on the same samples."""
+    """AUC minus the AUC of confidence, on the same samples."""
     threshold: float
-    """Less safe than this, it warns: where the F1 of warnings is best on the reference bank; infinite where that is to
-    warn always. Log-odds for two joined scores."""
+    """Threshold with the best F1 on the reference bank; less safe values give a warning. Infinite if it is best to
+    always warn. Log-odds for combined scores."""
     precision: float
-    """Share of warnings that are failures."""
+    """Precision: share of warnings that are failures."""
     recall: float
-    """Share of failures that are warned of."""
+    """Recall: share of failures with a warning."""
 
 
 @dataclass(frozen=True)
 class StageFigures:
-    """All scores at one stage, on the same pairs of image and class."""
+    """Results of all scores at one stage, on the same pairs of image and class."""
 
     stage: str
     judged: str
-    """Stage whose masks are judged."""
+    """Stage whose masks are evaluated."""
     images: int
     pairs: int
     failures: int
     left_out: int
-    """Pairs that lack a score, such as those of classes without a centroid."""
+    """Number of pairs excluded because a score is missing, such as classes without a centroid."""
     scores: list[ScoreFigures]
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """N pairs of an image and a class that is predicted there."""
+    """N pairs of an image and a class predicted in it."""
 
     image: np.ndarray
     class_index: np.ndarray
     iou: np.ndarray
     scores: dict[str, np.ndarray]
-    """(N,) each, as they are: not all are the safer the higher."""
+    """(N,) raw values of each score; high is not always safe."""
     left_out: int
 
 
 def score_warnings(
     reference: EmbeddingBank, bank: EmbeddingBank, options: WarningOptions | None = None
 ) -> list[StageFigures]:
-    """Every score at every stage.
+    """Evaluate every score at every stage.
 
     Args:
-        reference: where centroids, joined scores and thresholds are taken from; of other images than `bank`.
-        bank: where the scores are measured.
+        reference: bank of other images, used to fit centroids, combined scores and thresholds.
+        bank: bank on which the scores are evaluated.
     Raises:
-        UserError: no such stage or class, numbers out of range, or no pair to look at.
+        UserError: unknown stage or class, values out of range, or no pairs to evaluate.
     """
     options = options or WarningOptions()
     _check(options, reference, bank)
@@ -100,9 +101,9 @@ def score_warnings(
 def collect_pairs(
     bank: EmbeddingBank, centroids: Mapping[str, np.ndarray], *, stage: str, options: WarningOptions
 ) -> Pairs:
-    """Pairs that the judged stage predicts and that can be judged, with the scores of embeddings at `stage`.
+    """Pairs that the evaluated stage predicts and whose IoU is known, with the scores of embeddings at `stage`.
 
-    Confidence and area are those of the judged mask, as a user sees it.
+    Confidence and area are those of the evaluated mask, as shown to users.
     """
     rows_at = {name: _rows(bank, name) for name in bank.stages}
     judged = options.judge or stage
@@ -149,7 +150,7 @@ def _stage_figures(
         raise UserError(
             "not-enough-data",
             f"Expected classes with a centroid and a rival on more than {options.min_area:g} of an image at {stage}, "
-            "got none; embed more images or look at smaller classes.",
+            "got none; embed more images or lower --min-area.",
         )
     known_failed, failed = known.iou < options.failed_below, pairs.iou < options.failed_below
     known_safety, safety = _safety(known, pairs, known_failed=known_failed)
@@ -189,7 +190,8 @@ def _stage_figures(
 def _safety(
     known: Pairs, pairs: Pairs, *, known_failed: np.ndarray
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Scores of both, turned so that high is safe, and joined ones where the known pairs hold both outcomes."""
+    """Scores of both banks with sign such that high is safe, plus combined scores if the reference pairs include both
+    failures and successes."""
     first, second = ({k: SAFE_SIGN[k] * v for k, v in one.scores.items()} for one in (known, pairs))
     if 0 < known_failed.sum() < len(known_failed):
         for name, other in JOINED.items():
@@ -205,7 +207,7 @@ def _check(options: WarningOptions, reference: EmbeddingBank, bank: EmbeddingBan
         raise UserError(
             "wrong-weights",
             f"Expected two banks of the same weights, got {reference.about['weights_hash']} and "
-            f"{bank.about['weights_hash']}; embed both splits with one checkpoint.",
+            f"{bank.about['weights_hash']}; embed both splits with the same checkpoint.",
             expected=reference.about["weights_hash"],
             got=bank.about["weights_hash"],
         )
@@ -223,25 +225,25 @@ def _check(options: WarningOptions, reference: EmbeddingBank, bank: EmbeddingBan
     for name in options.without:
         if name not in names:
             raise UserError(
-                "unknown-choice", f"Expected classes among {', '.join(names)}, got {name!r}; leave out one of these."
+                "unknown-choice", f"Expected classes among {', '.join(names)}, got {name!r}; choose from these."
             )
     shares = (options.failed_below, options.centroid_iou, options.min_area)
     if not all(0 <= share <= 1 for share in shares) or options.resamples < 1:
         came = ", ".join(f"{share:g}" for share in shares)
         raise UserError(
             "out-of-range",
-            f"Expected IoUs and an area of 0 … 1 and at least 1 resample, got {came} and {options.resamples}; "
-            "choose numbers in these ranges.",
+            f"Expected IoUs and area in 0 … 1 and at least 1 resample, got {came} and {options.resamples}; "
+            "choose values in these ranges.",
         )
 
 
 def figures_json(figures: list[StageFigures]) -> list[dict[str, Any]]:
-    """NaN and infinity, which JSON lacks, become null."""
+    """Results for JSON, with null for NaN and infinity."""
     return [json_finite(asdict(stage)) for stage in figures]
 
 
 def warnings_table(figures: list[StageFigures]) -> str:
-    """Markdown; intervals are of 95 %."""
+    """Markdown table with 95 % intervals."""
     lines = [
         "| stage | pairs | failures | score | Spearman | AUC | AUC − confidence's | warns below | precision | recall |",
         "|---|---|---|---|---|---|---|---|---|---|",

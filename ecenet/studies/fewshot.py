@@ -1,6 +1,6 @@
-"""Few-shot: classes that the weights never saw, painted on a few photos and looked for in others. Ours.
+"""Few-shot study: paint classes unknown to the weights on a few photos and find them in others. Not from the paper.
 
-ECENet's painted classes stand against prototypes that are averaged on the same weights' features, without the head.
+Painted classes of ECENet are compared with averaged prototypes of features of the same weights, without the head.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,20 +23,19 @@ SAME_SENSE = (
     frozenset({"person", "pedestrian", "bicyclist", "rider"}),
     frozenset({"tree", "vegetation", "pottedplant", "pottedplants"}),
 )
-"""Names for things that look alike to weights: who knows one has seen the others. A bicyclist is mostly a person, a
-potted plant mostly leaves."""
+"""Names of classes that overlap so much that weights trained on one know the others, e.g. bicyclist and person."""
 CATCH_ALL = frozenset({"background", "other", "void"})
-"""What is none of the other classes is no class to paint."""
+"""Catch-all classes, which cannot be painted."""
 
 
 class FewShotRow(NamedTuple):
-    """One method on one class."""
+    """Result of one method for one class."""
 
     class_name: str
     shots: int
     variant: Variant
     iou: list[float]
-    """Of each draw, 0 … 1: pixels of all queries together."""
+    """IoU of each draw, 0 … 1, over the pixels of all queries."""
 
     def to_json(self) -> dict[str, Any]:
         figures = {"iou": self.iou, "mean": float(np.mean(self.iou)), "deviation": deviation(self.iou)}
@@ -45,7 +44,7 @@ class FewShotRow(NamedTuple):
 
 @dataclass(frozen=True)
 class FewShotResult:
-    """All rows, and what they are of."""
+    """All rows, with the settings of the study."""
 
     about: dict[str, Any]
     rows: list[FewShotRow]
@@ -55,25 +54,24 @@ class FewShotResult:
 
 
 class Episode(NamedTuple):
-    """A class, painted on the photos of one draw."""
+    """A class painted on the photos of one draw."""
 
     class_index: int
     draw: int
     finders: dict[int, dict[Variant, Finder]]
-    """By the number of shots."""
+    """Finders by number of shots."""
 
 
 def few_shot(
     predictor: Predictor, support: LabelledSplit, query: LabelledSplit, options: FewShotOptions | None = None
 ) -> FewShotResult:
-    """Draw photos of the support split, make classes of their true masks, and look for these in the query split.
+    """Draw photos of the support split, make classes from their ground truth, and find these in the query split.
 
-    Queries are photos that hold the class; so what is measured is how well it is outlined there, not whether it is
-    found in photos without it. Unlabelled pixels count in neither split.
+    Queries are photos that contain the class, so the study measures segmentation quality, not false positives in
+    photos without the class. Unlabelled pixels are ignored in both splits.
 
     Raises:
-        UserError: the weights know the classes, a split has too few photos with one of them, or an option is out of
-            range.
+        UserError: the weights know the classes, a split has too few photos with a class, or an option is out of range.
     """
     options = options or FewShotOptions()
     _check(options, support, query)
@@ -108,32 +106,31 @@ def few_shot(
 
 
 def unseen_classes(known: Sequence[str], names: Sequence[str], *, asked: Sequence[str] = ()) -> list[int]:
-    """Indices of the classes among `names` that weights with the classes `known` never saw, by name and by sense.
+    """Indices of the classes in `names` that are new to weights with the classes `known`, by name and synonym.
 
-    Only what `SAME_SENSE` lists is known to mean the same. Two things are not asked about: things without a name in
-    photos that the weights learned from, as roads in the background of VOC's, and what the backbone learned before,
-    which for the shipped weights is all of VOC's classes.
+    Only the synonyms in `SAME_SENSE` are considered. Unlabelled objects in the training photos (such as roads in the
+    background class of VOC) and the classes that the backbone was pretrained on (for the included weights, all classes
+    of VOC) are not.
 
     Args:
-        asked: only these; all by default.
+        asked: names to use; all by default.
     Raises:
-        UserError: an asked class is not there, or is known; or all are.
+        UserError: a requested class does not exist or is known, or all classes are known.
     """
     senses = {_plain(name) for name in known}
     senses |= {name for group in SAME_SENSE if group & senses for name in group}
     unseen = [name for name in names if _plain(name) not in senses | CATCH_ALL]
     for name in asked:
         if name not in unseen:
-            why = "the weights know it, or one like it" if name in names else "the data has none of that name"
+            why = "the weights know it or a synonym" if name in names else "the data does not have it"
             raise UserError(
                 "unknown-choice",
-                f"Expected classes among {', '.join(unseen) or 'none that are left'}, got {name!r} ({why}); "
-                "choose among these.",
+                f"Expected classes among {', '.join(unseen) or 'none'}, got {name!r} ({why}); choose from these.",
             )
     if not unseen:
         raise UserError(
             "not-enough-data",
-            f"Expected data with a class that the weights never saw, got only {', '.join(names)}; "
+            f"Expected data with a class that is new to the weights, got only {', '.join(names)}; "
             "choose other data or other weights.",
         )
     return [names.index(name) for name in (asked or unseen)]
@@ -144,14 +141,14 @@ def _plain(name: str) -> str:
 
 
 def draw_support(shares: np.ndarray, *, options: FewShotOptions, class_index: int, draw: int, name: str) -> list[int]:
-    """As many photos as the largest number of shots asks for; fewer shots take the first ones of them.
+    """Draw photos for the largest number of shots; smaller numbers use the first of them.
 
-    What is drawn follows from seed, class and draw alone, whichever other classes are looked for.
+    The result depends only on seed, class and draw, not on the other classes.
 
     Args:
-        shares: (images,) of the class.
+        shares: (images,) share of the class.
     Raises:
-        UserError: too few photos hold the class, and something else beside it.
+        UserError: too few photos contain the class and something else.
     """
     holds = np.flatnonzero((shares >= options.min_share) & (shares <= 1 - options.min_share))
     wanted = max(options.shots)
@@ -159,18 +156,18 @@ def draw_support(shares: np.ndarray, *, options: FewShotOptions, class_index: in
         raise UserError(
             "not-enough-data",
             f"Expected at least {wanted} support photos with {name} and something else, got {len(holds)}; "
-            "paint fewer, or choose another class.",
+            "use fewer shots or choose another class.",
         )
     return np.random.default_rng([options.seed, class_index, draw]).permutation(holds)[:wanted].tolist()
 
 
 def pick_queries(shares: np.ndarray, *, options: FewShotOptions, name: str) -> list[int]:
-    """`options.limit` photos that hold the class, evenly spread; all without a limit.
+    """Up to `options.limit` evenly spaced photos that contain the class; all without a limit.
 
     Args:
-        shares: (images,) of the class.
+        shares: (images,) share of the class.
     Raises:
-        UserError: none does.
+        UserError: no photo contains the class.
     """
     holds = np.flatnonzero(shares >= options.min_share)
     if not len(holds):
@@ -181,7 +178,7 @@ def pick_queries(shares: np.ndarray, *, options: FewShotOptions, name: str) -> l
 
 
 def _shares(data: LabelledSplit) -> np.ndarray:
-    """(images, K) of each photo's labelled pixels."""
+    """(images, K) share of each class among each photo's labelled pixels."""
     pixels = class_pixels(data)
     return pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1)
 
@@ -209,9 +206,9 @@ def _finders(
 def _count(
     predictor: Predictor, query: LabelledSplit, episodes: Sequence[Episode], queries: Mapping[int, Sequence[int]]
 ) -> dict[tuple[int, int, int, Variant], np.ndarray]:
-    """(2,) pixels of intersection and union over the queries, by class, draw, shots and variant."""
+    """(2,) intersection and union in pixels over the queries, by class, draw, shots and variant."""
     counts: dict[tuple[int, int, int, Variant], np.ndarray] = {}
-    # Photo by photo, since its features serve every class, draw and variant.
+    # Loop over photos outside, since the features are shared by all classes, draws and variants.
     for index in tqdm(sorted(set().union(*queries.values())), desc=f"Looking in {query.split}", unit="image"):
         image, mask = query.load(index)
         features = predictor.extract_features(image)
@@ -234,7 +231,7 @@ def _iou(pixels: np.ndarray) -> float:
 
 
 def deviation(values: Sequence[float]) -> float:
-    """Standard deviation between draws, of the population that they are drawn from; 0 of a single one."""
+    """Sample standard deviation over draws; 0 for a single draw."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
@@ -247,7 +244,7 @@ def _check(options: FewShotOptions, support: LabelledSplit, query: LabelledSplit
         )
     if support.labels.class_names != query.labels.class_names:
         raise UserError(
-            "wrong-classes", "Expected two splits with the same classes, got others; choose splits of one data set."
+            "wrong-classes", "Expected two splits with the same classes; choose splits of the same data set."
         )
     if not options.shots or min(*options.shots, options.draws, options.limit or 1) < 1 or options.limit == 0:
         raise UserError(
@@ -259,17 +256,18 @@ def _check(options: FewShotOptions, support: LabelledSplit, query: LabelledSplit
         if not kinds or set(kinds) - set(known):
             raise UserError(
                 "unknown-choice",
-                f"Expected some of {', '.join(known)}, got {', '.join(kinds) or 'none'}; choose among these.",
+                f"Expected some of {', '.join(known)}, got {', '.join(kinds) or 'none'}; choose from these.",
             )
     if not 0 < options.min_share < 0.5:
         raise UserError(
-            "out-of-range", f"Expected a least share between 0 and 0.5, got {options.min_share:g}; choose one between."
+            "out-of-range",
+            f"Expected a minimum share between 0 and 0.5, got {options.min_share:g}; choose a value in that range.",
         )
 
 
 def few_shot_table(result: FewShotResult) -> str:
-    """Markdown: IoU of the new class in percent, mean ± standard deviation between draws; the last column is the mean
-    over the classes, its deviation that of the draws' means."""
+    """Markdown table of the IoU of the new class in percent, mean ± standard deviation over draws. The last column is
+    the mean over classes, with the deviation of the draws' means."""
     names = list(dict.fromkeys(row.class_name for row in result.rows))
     lines = [
         f"| shots | method | rivals | {' | '.join(names)} | mean |",

@@ -1,4 +1,4 @@
-"""Ways to find a thing in a photo that was painted on others: ECENet's painted class, and prototypes of features."""
+"""Methods to find a class that was painted on other photos: ECENet's painted class, and prototypes of features."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
@@ -18,17 +18,17 @@ from ecenet.model.network import as_ecenet
 from ecenet.studies.options import Rivals
 
 Finder = Callable[[ImageFeatures], np.ndarray]
-"""Says where in a photo the thing is: (H, W) bool."""
+"""Finds the class in a photo: (H, W) bool."""
 Example = tuple[ImageFeatures, np.ndarray, np.ndarray]
-"""A photo's features, and (H, W) bool each: where the thing is in it, and where the rest is."""
+"""Features of a photo, and (H, W) bool regions of the class and of the rest."""
 
 
 class Variant(NamedTuple):
-    """A way to find."""
+    """A method to find a class."""
 
     method: str
-    """One of painting's; or the features that prototypes were averaged of: `backbone`, `reconstructed`; or
-    `everywhere`, which no other way should fall behind."""
+    """A painting method; or the features of the prototypes: `backbone` or `reconstructed`; or the baseline
+    `everywhere`."""
     rivals: Rivals | Literal["none"]
 
 
@@ -41,14 +41,13 @@ def make_finders(
     prototypes: int,
     stage: str = "final",
 ) -> dict[Variant, Finder]:
-    """Each method of painting against each kind of rivals; prototypes of the thing and the rest, of the backbone's
-    deepest features and of those that Feature Reconstruction makes of them, neither with anything of the head behind;
-    and the whole photo, whatever it shows.
+    """Make all finders: each painting method with each kind of rivals; prototypes of class and rest on the backbone's
+    deepest features and on those after Feature Reconstruction; and the whole photo as a baseline.
 
     Args:
-        stage: whose mask tells where a painted class is.
+        stage: stage whose mask is used for painted classes.
     Raises:
-        UserError: no such stage, `ece` among them, which has no mask of what was painted; or as for `paint_class`.
+        UserError: unknown stage, or `ece`, which has no mask of painted classes; or as for `paint_class`.
     """
     if stage not in predictor.model.stage_names[1:]:
         known = ", ".join(predictor.model.stage_names[1:])
@@ -87,7 +86,7 @@ def _everywhere(features: ImageFeatures) -> np.ndarray:
 
 
 def painted_finder(predictor: Predictor, edits: HeadEdits, *, stage: str = "final") -> Finder:
-    """Where a stage's mask is the first class that the edits add."""
+    """Finds the first class that the edits add in the mask of a stage."""
     model = predictor.model
     edits = edits.to(predictor.device)
 
@@ -108,11 +107,11 @@ def prototype_finder(
     *,
     deepest: Callable[[Predictor, ImageFeatures], Tensor],
 ) -> Finder:
-    """Where the thing's mean prototype is nearer than that of the rest.
+    """Finds the pixels that are nearer to the mean prototype of the class than to that of the rest.
 
     Args:
-        of_thing, of_rest: features and (H, W) bool regions.
-        deepest: the features that are averaged and compared.
+        of_thing, of_rest: features and (H, W) bool regions of the class and the rest.
+        deepest: returns the features to average and compare.
     """
     prototypes = torch.stack(
         [
@@ -129,19 +128,18 @@ def prototype_finder(
 
 
 def backbone_features(predictor: Predictor, features: ImageFeatures) -> Tensor:
-    """(1, C, h, w) of the deepest stage."""
+    """(1, C, h, w) features of the backbone's deepest stage."""
     return features.tensors[-1]
 
 
 @torch.inference_mode()
 def reconstructed_features(predictor: Predictor, features: ImageFeatures) -> Tensor:
-    """(1, D, h, w): what painted classes are pooled from, see `ECENet.deepest_features`."""
+    """(1, D, h, w) features from which painted classes are pooled, see `ECENet.deepest_features`."""
     with predictor.autocast():
         return as_ecenet(predictor.model).deepest_features(features.tensors)
 
 
 def _wins(maps: Tensor, row: int, *, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) bool of a photo of that (width, height): where one row of (1, P, h, w) is the highest. As a prediction's
-    label map is made."""
+    """(H, W) bool: where one row of (1, P, h, w) maps is the maximum, resized to (width, height) like label maps."""
     labels, _ = classify_pixels(maps[0], detail_size(size))
     return repeat_to((labels == row).cpu().numpy(), size)

@@ -1,6 +1,6 @@
-"""What each part of the head is worth on trained weights: mIoU of a split with one part after the other switched off.
+"""Knock-outs: mIoU of trained weights on a split with one part of the head switched off at a time.
 
-No ablations, which train without the part: here the weights still count on it. Ours.
+Unlike in ablations, the weights were trained with the part. Not from the paper.
 """
 
 from dataclasses import asdict, dataclass
@@ -20,18 +20,18 @@ WHOLE = "nothing off"
 
 @dataclass(frozen=True)
 class KnockOutScore:
-    """The final masks of a split, with one part off. Shares, 0 … 1."""
+    """Scores of the final masks of a split with one part off. Shares, 0 … 1."""
 
     off: str
     miou: float
     change: float
-    """Of the mIoU, against the whole head's."""
+    """Change of the mIoU relative to the complete head."""
     changed_pixels: float
-    """Pixels that get another class than from the whole head."""
+    """Share of pixels whose class differs from that of the complete head."""
 
 
 def knock_outs_of(model: Network) -> dict[str, KnockOuts]:
-    """Each part of a model's head that can be switched off, by name; the whole head comes first."""
+    """The parts of a model's head that can be switched off, by name; the complete head first."""
     stages = [name for name in model.stage_names if name not in ("ece", "final")]
     found = {WHOLE: KnockOuts()}
     if model.parts.reconstruction:
@@ -47,12 +47,12 @@ def knock_outs_of(model: Network) -> dict[str, KnockOuts]:
 
 
 def score_knock_outs(predictor: Predictor, data: LabelledSplit, *, limit: int | None = None) -> list[KnockOutScore]:
-    """Run the backbone once for each image, and the head once for each part that is off.
+    """Run the backbone once per image, and the head once per part switched off.
 
     Args:
-        limit: look at so many images only, evenly spread.
+        limit: use only this many images, evenly spaced.
     Raises:
-        UserError: the data's classes are not the weights' classes, or a file is bad.
+        UserError: the classes of data and weights differ, or a file cannot be read.
     """
     check_labels(predictor, data)
     parts = knock_outs_of(predictor.model)
@@ -78,7 +78,7 @@ def score_knock_outs(predictor: Predictor, data: LabelledSplit, *, limit: int | 
 
 
 def knock_out_table(scores: list[KnockOutScore]) -> str:
-    """Markdown."""
+    """Markdown table, one row per part."""
     lines = ["| off | mIoU | change | pixels changed |", "|---|---|---|---|"]
     lines += [
         f"| {one.off} | {100 * one.miou:.1f} | {100 * one.change:+.1f} | {one.changed_pixels:.1%} |" for one in scores

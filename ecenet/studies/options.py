@@ -1,4 +1,4 @@
-"""Options of studies and comparisons, which the command line shows; made without heavy imports."""
+"""Options of the studies. Without heavy imports, since the command line shows them."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -6,51 +6,52 @@ from typing import Literal, get_args
 from ecenet.analysis.interventions.painting import Pooling
 
 Rivals = Literal["own", "rest", "both"]
-"""Whom a painted class competes with. Ours: the weights' own classes; the rest of the painted photos, painted as one
-more class, with the weights' own left out; or all of these."""
+"""Classes that a painted class competes with (our choice): `own`, the classes of the weights; `rest`, the rest of the
+painted photos as one class, without those of the weights; or `both`."""
 Decoder = Literal["ecenet", "deeplabv3plus", "fpn", "upernet"]
-"""What is compared on the same backbone."""
+"""Decoders that are compared on the same backbone."""
 
 
 @dataclass(frozen=True)
 class WarningOptions:
-    """What is measured."""
+    """Options of `consistency`."""
 
     judge: str | None = None
-    """Stage whose masks are judged, whatever stage the embeddings are of; each stage's own masks by default."""
+    """Stage whose masks are evaluated for the embeddings of all stages; by default each stage's own masks."""
     without: tuple[str, ...] = ()
-    """Classes to leave out."""
+    """Classes to exclude."""
     min_area: float = 0.005
-    """Look at classes that are predicted on more than this share of the image."""
+    """Minimum area of a predicted class as a share of the image."""
     failed_below: float = 0.5
-    """A mask whose IoU is less is a failure."""
+    """Masks below this IoU are failures."""
     centroid_iou: float = 0.5
-    """Centroids are those of masks with at least this IoU; 0 takes all."""
+    """Compute centroids from masks with at least this IoU; 0 uses all."""
     resamples: int = 1000
-    """Bootstrap samples of the images, for the 95 % intervals."""
+    """Number of bootstrap samples of the images for the 95 % intervals."""
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class FewShotOptions:
-    """What is measured."""
+    """Options of `fewshot`."""
 
     classes: tuple[str, ...] = ()
-    """Classes of the data to look for; all that the weights never saw by default."""
+    """Classes of the data to search for; by default all that the weights were not trained on."""
     shots: tuple[int, ...] = (1, 5, 10)
     """Numbers of painted photos."""
     draws: int = 3
-    """How often the painted photos are drawn. The five of a draw are among its ten."""
+    """Number of random draws of the painted photos. Within a draw, smaller sets are subsets of larger ones."""
     limit: int | None = None
-    """Look for each class in so many photos only, evenly spread over those that hold it; all by default."""
+    """Search each class in at most N of the photos that contain it, evenly spread; all by default."""
     methods: tuple[Pooling, ...] = get_args(Pooling)
-    """How painted regions become embeddings."""
+    """Methods to compute embeddings from painted regions."""
     rivals: tuple[Rivals, ...] = ("own", "rest")
-    """Whom a painted class competes with: the weights' own classes, the rest of the painted photos as a class, both."""
+    """Classes that a painted class competes with: those of the weights (own), the rest of the painted photos as one
+    class (rest), or both."""
     stage: str = "final"
-    """Whose masks tell where a painted class is."""
+    """Stage whose masks are evaluated."""
     prototypes: int = 3
-    """Embeddings of a class at most, for the method of that name."""
+    """Maximum number of embeddings of a class for the method `prototypes`."""
     min_share: float = 0.01
-    """Photos count as holding a class that makes up at least this share of their labelled pixels."""
+    """Minimum share of a photo's labelled pixels for the photo to count as containing a class."""
     seed: int = 0

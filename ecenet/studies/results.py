@@ -1,4 +1,4 @@
-"""What a study has found so far, kept with the settings that it was found with, and how it is written. Ours."""
+"""Results files of studies, which store results with their settings so that a study can be resumed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,33 +20,32 @@ IGNORED_BEFORE = {
     "precision": "auto",
     "compile": False,
 }
-"""How studies trained whatever these settings said, until they shared the loop of `train`: what is kept in a file
-without a format came about like this."""
+"""The fixed settings of studies before they used the loop of `train`; they apply to files without a format."""
 
 
 class StudyResults:
-    """A file of results that goes on where a study was stopped.
+    """A results file from which a stopped study can be resumed.
 
     Args:
-        settings: of every training, as JSON has them.
-        later: settings of this study that came after its first files, with what those had that lack them.
+        settings: settings of the trainings, as in JSON.
+        later: settings added after the first files, with the values that older files imply.
     Raises:
-        UserError: the file holds results of other settings, or none that can be read.
+        UserError: the file contains results of other settings, or cannot be read.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], *, later: Mapping[str, Any] | None = None) -> None:
         self._path = path
         self._settings = settings
         self.rows: dict[str, Any] = {}
-        """By the row's name; `save` keeps what was put there."""
+        """Results by name of the row; `save` writes them."""
         self.embeddings: dict[str, Any] = {}
-        """Likewise, of embeddings: files that are older have scores alone, and so have studies that measure none."""
+        """Embedding measures by name of the row; empty for older files and studies that do not measure them."""
         if not path.is_file():
             return
         try:
             kept = json.loads(path.read_text())
             then = LATER_SETTINGS | dict(later or {}) | kept["settings"]
-            if isinstance(then.get("segvit"), dict):  # ablations keep its settings apart
+            if isinstance(then.get("segvit"), dict):  # ablations store these settings separately
                 then["segvit"] = LATER_SEGVIT | then["segvit"]
             if "format" not in kept:
                 then |= {name: value for name, value in IGNORED_BEFORE.items() if name in then}
@@ -58,7 +57,8 @@ class StudyResults:
             ) from None
         if not same:
             raise UserError(
-                "changed-settings", f"Expected the settings of the results in {path}, got others; choose another --out."
+                "changed-settings",
+                f"Expected the same settings as the results in {path}, got others; choose another --out.",
             )
 
     def save(self) -> None:
@@ -67,10 +67,10 @@ class StudyResults:
 
 
 def spread(values: Sequence[float], *, sign: str = "") -> str:
-    """Mean ± standard deviation in percent, of a single value itself, nothing of nothing.
+    """Mean ± standard deviation in percent; the value itself if there is only one, empty if there is none.
 
     Args:
-        sign: `+` to write it of what is not negative, too.
+        sign: `+` to write the sign of positive values.
     """
     if not values:
         return ""

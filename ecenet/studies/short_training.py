@@ -1,4 +1,4 @@
-"""A short training without a run folder, for networks that are only to be compared: nothing of it can be resumed."""
+"""Short trainings of networks for comparisons, without a run folder; they cannot be resumed."""
 
 from typing import Any, NamedTuple
 
@@ -21,37 +21,37 @@ from ecenet.training.step import new_learner, optimisation_step
 
 
 class Candidate(NamedTuple):
-    """A network of any decoder, which answers with logits or an `ECENetOutput`, and timm's network within it."""
+    """A network with any decoder, which returns logits or an `ECENetOutput`, and its timm backbone."""
 
     network: nn.Module
     backbone: nn.Module
 
 
 def logits_of(output: Tensor | ECENetOutput) -> Tensor:
-    """(B, K, h, w)."""
+    """(B, K, h, w) logits."""
     return output if isinstance(output, Tensor) else output.logits
 
 
 def check_study(config: TrainConfig, purpose: str) -> None:
-    """A study honours every setting of a training, or refuses it here, before anything is trained.
+    """Reject settings that a study does not support, before anything is trained.
 
     Raises:
-        UserError: the settings are of another architecture, with which there is nothing to do for that purpose; they
-            ask for what short trainings do not have; several processes were started.
+        UserError: the settings are for another architecture, use features that short trainings do not have, or several
+            processes were started.
     """
     if config.architecture != "ecenet":
         raise UserError(
-            "conflicting-options", f"Expected ECENet to {purpose}, got {config.architecture}; leave --architecture out."
+            "conflicting-options", f"Expected ECENet to {purpose}, got {config.architecture}; omit --architecture."
         )
     for option, asked, lacking in (
-        ("--tensorboard", config.tensorboard, "keep no log"),
-        ("--validate-every", config.validate_every is not None, "are scored at their end"),
-        ("--save-every", config.save_every != TrainConfig.save_every, "are not resumed within a training"),
+        ("--tensorboard", config.tensorboard, "write no log"),
+        ("--validate-every", config.validate_every is not None, "are only evaluated at the end"),
+        ("--save-every", config.save_every != TrainConfig.save_every, "cannot be resumed within a training"),
     ):
         if asked:
             raise UserError(
                 "conflicting-options",
-                f"Expected settings of a short training, got {option}, but those of a study {lacking}; leave it out.",
+                f"Expected settings of a short training, got {option}, but trainings of a study {lacking}; omit it.",
             )
     processes = this_process().num_processes
     if processes > 1:
@@ -61,7 +61,7 @@ def check_study(config: TrainConfig, purpose: str) -> None:
 
 
 def shared_settings(config: TrainConfig, data: LabelledSplit) -> dict[str, Any]:
-    """What all trainings of a study have in common, as JSON has it; each has a seed of its own."""
+    """Settings shared by all trainings of a study (all but the seed), for JSON."""
     settings = lasting_settings(config, class_names=data.labels.class_names)
     settings.pop("seed")
     return settings
@@ -76,11 +76,11 @@ def train_candidate(
     *,
     title: str,
 ) -> nn.Module:
-    """The settings of `config` for any decoder; ECENet has the losses that only it can have, too.
+    """Train any decoder with the settings of `config`; ECENet is trained with its additional losses.
 
     Args:
-        pixels: (images, K) labelled pixels of each class.
-        preparation: normalises images and chooses the precision.
+        pixels: (images, K) number of labelled pixels of each class.
+        preparation: used to normalise images and choose the precision.
     Returns: the network with averaged weights.
     """
     accelerator = new_accelerator(config)
@@ -94,7 +94,7 @@ def train_candidate(
 
 @torch.inference_mode()
 def score_network(network: nn.Module, data: LabelledSplit, preparation: Predictor) -> float:
-    """mIoU over every class, each photo at its own size."""
+    """mIoU over all classes, with each photo at its own size."""
     classes = data.labels.num_classes
     confusion = np.zeros((classes, classes), dtype=np.int64)
     for index in tqdm(range(len(data)), desc=f"Scoring {data.split}", unit="image", leave=False):

@@ -1,4 +1,4 @@
-"""The thresholds below which the app warns of a mask, out of a study of warnings. Ours."""
+"""Thresholds below which the app warns about a mask, from the study of failure warnings. Not from the paper."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,19 +14,19 @@ from ecenet.studies.options import WarningOptions
 def confidence_warning(
     figures: Sequence[StageFigures], about: Mapping[str, Any], options: WarningOptions
 ) -> ConfidenceWarning:
-    """The part of `score_warnings` that a model is shipped with. A stage has no warning where none can be right, as
-    without failures, or where it would always warn.
+    """The part of the results of `score_warnings` that is stored with a model. Stages without failures, or where the
+    best threshold always warns, have no warning.
 
     Args:
-        figures: with `options`.
-        about: of the bank that the scores were measured on.
+        figures: result of `score_warnings` with `options`.
+        about: `about` of the bank on which the scores were evaluated.
     Raises:
-        UserError: not every class was judged, and by its own stage's masks; or no stage has a warning.
+        UserError: `options` excludes classes or uses the masks of one stage for all, or no stage has a warning.
     """
     if options.judge is not None or options.without:
         raise UserError(
             "conflicting-options",
-            "Expected all classes and each stage's own masks for a warning, got --judge or --without; leave these out.",
+            "Expected all classes and each stage's own masks for a warning, got --judge or --without; omit these.",
         )
     stages = {}
     for stage in figures:
@@ -45,7 +45,7 @@ def confidence_warning(
     if not stages:
         raise UserError(
             "not-enough-data",
-            "Expected masks that are wrong and others that are not, got one kind only; embed more images.",
+            "Expected both wrong and correct masks, got only one kind; embed more images.",
         )
     return ConfidenceWarning(
         weights_hash=about["weights_hash"],

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written whole or not at all, resumed only by the run that wrote them."""
+"""Checkpoints of a run, which are written atomically and resumed only with the same settings."""
 
 import os
 import shutil
@@ -20,27 +20,27 @@ FORMAT = "ecenet-run-1"
 
 @dataclass
 class RunState:
-    """What a run is made of besides its data; `step` and `best` change, the rest is changed in place.
+    """The state of a run. `step` and `best` are replaced, the others are changed in place.
 
-    Random numbers and the sampler's position need no place here: both follow from the seed and the step.
+    Random states and the sampler's position are not included, because both are derived from the seed and the step.
     """
 
     model: Network
     averaged: AveragedModel
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
-    """JSON-able: what a resumed run must share with its start."""
+    """Settings that must not change when the run is resumed, as JSON values."""
     step: int = 0
-    """Steps done."""
+    """Number of completed steps."""
     best: float = -1.0
-    """Best validated mIoU so far."""
+    """Best validation mIoU so far."""
 
 
 def save_checkpoint(path: Path, state: RunState) -> None:
-    """Write beside the old file, flush to the disk, then rename: a kill at any moment leaves one of the two whole.
+    """Write a checkpoint atomically: if the process is killed, either the old or the new file is complete.
 
     Raises:
-        UserError: it cannot be written, as on a full disk; the old file is still there.
+        UserError: writing failed, for example on a full disk; the old file is kept.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,14 +62,14 @@ def save_checkpoint(path: Path, state: RunState) -> None:
 
 
 def load_checkpoint(path: Path, state: RunState) -> None:
-    """Restore what `save_checkpoint` wrote.
+    """Restore the state from a file written by `save_checkpoint`.
 
     Raises:
-        UserError: the file is damaged, foreign, or of a run with other settings.
+        UserError: the file is damaged, is of another kind, or belongs to a run with other settings.
     """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # on damaged files torch raises almost anything
+    except Exception as error:  # torch raises many exceptions for damaged files
         raise UserError(
             "file-damaged",
             f"Expected {path} to be a checkpoint of this run, but it is damaged "
@@ -78,17 +78,17 @@ def load_checkpoint(path: Path, state: RunState) -> None:
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise UserError(
             "wrong-file",
-            f"Expected {path} to be a checkpoint of an ECENet run ({FORMAT}), but it is of another kind; "
+            f"Expected {path} to be a checkpoint of an ECENet run ({FORMAT}), but it is another kind of file; "
             "choose another --out or remove the file.",
         )
     now, then = state.settings, LATER_SETTINGS | stored["settings"]
     if now["steps"] > then.get("steps", now["steps"]):
-        then |= {"steps": now["steps"]}  # a run may be made longer; its learning rate then falls more slowly
+        then |= {"steps": now["steps"]}  # a run may be extended; its learning rate then decays more slowly
     differing = [f"{name} {then.get(name)} → {now[name]}" for name in now if now[name] != then.get(name)]
     if differing:
         raise UserError(
             "changed-settings",
-            f"Expected the settings that the run in {path.parent} began with, but they differ "
+            f"Expected the original settings of the run in {path.parent}, but they differ "
             f"({', '.join(differing)}); restore them or choose another --out.",
         )
     try:
@@ -105,10 +105,10 @@ def load_checkpoint(path: Path, state: RunState) -> None:
 
 
 def save_weights(folder: Path, model: Network) -> None:
-    """A checkpoint folder for the app; each file is replaced whole.
+    """Write a weights folder for the app; each file is replaced atomically.
 
     Raises:
-        UserError: it cannot be written; the old files are still there.
+        UserError: writing failed; the old files are kept.
     """
     with disk_errors(folder):
         partial = folder.with_name(f"{folder.name}.part")

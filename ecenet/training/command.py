@@ -1,4 +1,4 @@
-"""The `train` command: its options, which the Train tab's form is checked against, too."""
+"""The `train` command. The form of the Train tab is checked against its options as well."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,11 +10,11 @@ from ecenet.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Train:
-    """Train on a labelled data set, or go on with the run in `--out`."""
+    """Train on a labelled data set, or resume the run in `--out`."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None
-    """Begin from a recipe's settings (`python -m ecenet recipes` lists them); other options override it."""
+    """Use the settings of a preset (`python -m ecenet recipes` lists them); other options override them."""
 
     def run(self) -> None:
         from ecenet.training.loop import train

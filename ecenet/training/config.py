@@ -1,8 +1,8 @@
-"""The settings of a training: frozen dataclasses, a group for each concern, whose fields explain themselves on the
-command line.
+"""The settings of a training as frozen dataclasses, one for each group. The docstrings of their fields are the help
+texts of the command line.
 
-The command line has no groups: every field is an option of its own name (`--lr`, `--crop-size`), but for those of
-the authors' release and of SegViT, which have a prefix (`--release.embed-dim`, `--segvit.embed-dim`).
+On the command line, every field is an option of its own name (`--lr`, `--crop-size`), except those of the authors'
+release and of SegViT, which have a prefix (`--release.embed-dim`, `--segvit.embed-dim`).
 """
 
 import re
@@ -21,20 +21,22 @@ StageLoss = Literal["cross_entropy", "dice_focal"]
 Schedule = Literal["poly", "cosine"]
 Precision = Literal["auto", "bf16", "fp32"]
 HALF: dict[Precision, bool | None] = {"auto": None, "bf16": True, "fp32": False}
-"""Of each precision, for `Predictor`."""
+"""Argument `half` of `Predictor` for each precision."""
 
 LONGEST_WARMUP, LONGEST_REST = 200, 3000
-"""Steps of the warm-up, and for which the backbone rests, where the settings leave them open and the run is long."""
+"""Maximum steps of the warm-up, and of the frozen backbone, if the settings do not specify them."""
 
 Rule = tuple[str, bool, str]
-"""A field's name, whether its value can be used, and what was expected of it."""
+"""A field's name, whether its value is valid, and what is expected."""
 
 
 def _check(
     settings: object, rules: list[Rule], *, at_least_0: tuple[str, ...] = (), at_least_1: tuple[str, ...] = ()
 ) -> None:
-    """Raises:
-    UserError: names the first field whose value cannot be used.
+    """Check the fields of a group of settings.
+
+    Raises:
+        UserError: a value is invalid; the message names the first such field.
     """
     rules = rules + [(name, getattr(settings, name) >= 1, "at least 1") for name in at_least_1]
     rules += [(name, 0 <= getattr(settings, name) < float("inf"), "0 or more") for name in at_least_0]
@@ -47,29 +49,29 @@ def _check(
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which photos are trained on and validated, and how batches are made of them."""
+    """Data sets, augmentation and sampling."""
 
     folder: Annotated[Path, tyro.conf.arg(name="data")]
     """Folder of the data set."""
     layout: Layout = "folder"
-    """How the data lies there: `images/<split>`, `masks/<split>` and `classes.json`, or as its publisher has it."""
+    """Layout of the data: `images/<split>`, `masks/<split>` and `classes.json`, or that of a published data set."""
     train_split: str = "train"
     val_split: str = "val"
     image_size: int = 512
-    """Longest side in pixels at which images are trained on (before scaling) and predicted."""
+    """Longest side in pixels of images in training (before random scaling) and prediction."""
     crop_size: int = 384
-    """Side of the square training crops, a multiple of 32, or of a ViT's patches."""
+    """Side of the square training crops in pixels; a multiple of 32 or of the patch size of a ViT."""
     scale: tuple[float, float] = (0.5, 1.75)
-    """Random scaling, relative to `image_size`."""
+    """Range of random scaling, relative to `image_size`."""
     color: float = 0.4
-    """Strength of the jitter of brightness, contrast, saturation and hue, 0 … 1."""
+    """Strength of the colour jitter (brightness, contrast, saturation and hue), 0 … 1."""
     paste: float = 0.0
-    """Share of samples that get a rare class's region of another image pasted over them."""
+    """Share of samples onto which a region of a rare class from another image is pasted."""
     class_sampling: float = 0.5
-    """Half of the images are drawn by class: a class with its image count to this power as weight. 0 draws all classes
-    alike."""
+    """Half of the images are drawn by class, with weights of (images with the class)^this; 0 draws all classes equally
+    often."""
     workers: int = 1
-    """Processes that load images."""
+    """Number of processes that load images."""
 
     def __post_init__(self) -> None:
         low, high = self.scale
@@ -83,19 +85,19 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class StartConfig:
-    """What the weights and the normalisation of images start from."""
+    """Initial weights, and the normalisation of images."""
 
     start_from: str | None = None
-    """Weights to go on from (name, folder or Hub id); with other classes, all but the layer that tells them apart."""
+    """Weights to start from (name, folder or Hub id). If the classes differ, the classification layer is not loaded."""
     backbone_weights: Path | None = None
-    """safetensors file for the backbone, timm's or a checkpoint's `model.safetensors`; without it timm's pretrained
+    """safetensors file for the backbone: timm's, or `model.safetensors` of a checkpoint. By default, timm's pretrained
     weights are downloaded."""
     pretrained: bool = True
-    """Whether to fetch timm's weights where no file is given."""
+    """Whether to download timm's weights if no file is given."""
     image_mean: tuple[float, float, float] | None = None
-    """Of RGB values in 0 … 1; by default what timm's weights expect, or 0.5 where the backbone comes otherwise."""
+    """Mean of RGB values in 0 … 1; by default the value that timm's weights expect, or 0.5 for other backbones."""
     image_std: tuple[float, float, float] | None = None
-    """As `image_mean`."""
+    """Standard deviation, see `image_mean`."""
 
     def __post_init__(self) -> None:
         _check(self, [("image_std", self.image_std is None or min(self.image_std) > 0, "positive")])
@@ -103,7 +105,7 @@ class StartConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How weights move: learning rates and their course, what rests, and the moving average."""
+    """Learning rates and their schedule, frozen parts, and the moving average of the weights."""
 
     lr: float = 1e-3
     """Peak learning rate of the head (AdamW)."""
@@ -111,22 +113,22 @@ class OptimizerConfig:
     layer_decay: float = 1.0
     """Factor on the backbone's learning rate for each layer further from the head (ViTs: 0.65 to 0.9)."""
     schedule: Schedule = "poly"
-    """How the learning rate falls to 0 after the warm-up; poly has power 0.9."""
+    """Decay of the learning rate to 0 after the warm-up; poly has power 0.9."""
     warmup_steps: int | None = None
-    """Over which the learning rate rises; by default a tenth of all steps, at most 200."""
+    """Steps of the linear warm-up; by default a tenth of all steps, at most 200."""
     weight_decay: float = 0.01
     clip_grad: float = 1.0
-    """Largest norm of a step's gradient."""
+    """Maximum gradient norm."""
     frozen_steps: int | None = None
-    """The backbone learns only after so many steps; until then a step costs less than half. By default half of all
-    steps, at most 3000, and none where the backbone is random."""
+    """Steps during which the backbone is frozen, at less than half the time per step. By default half of all steps, at
+    most 3000, and 0 for a random backbone."""
     frozen_stages: int = 0
-    """So many leading backbone stages of `out_indices` never learn: the shallowest cost the most."""
+    """Number of leading backbone stages of `out_indices` that stay frozen; the shallowest ones take the most time."""
     frozen_batch_norm: bool = True
-    """Keep the backbone's batch-norm statistics: small batches would spoil pretrained ones. Scales and biases learn.
-    The statistics of a random backbone always learn."""
+    """Freeze the batch-norm statistics of a pretrained backbone, which small batches would spoil. Scales and biases are
+    trained. The statistics of a random backbone are always trained."""
     ema: float = 0.999
-    """Decay of the averaged weights, which are what is validated and saved."""
+    """Decay of the moving average of the weights, which is validated and saved."""
 
     def __post_init__(self) -> None:
         rules: list[Rule] = [
@@ -140,39 +142,40 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What is minimised; `ecenet/training/losses/segmentation.py` has the terms."""
+    """Loss terms and their weights; see `ecenet/training/losses/segmentation.py`."""
 
     terms: Annotated[LossTerms, tyro.conf.arg(name="loss")] = "ecenet"
-    """ecenet: cross-entropy of the final map, and the loss of each stage (ours). release: cross-entropy, the two mask
-    losses below and the diversity loss, with the weights of ECENet's authors' release and probable formulae, for that
-    architecture. segvit: the loss of SegViT's authors, of its stages alone, for that architecture."""
+    """ecenet: cross-entropy of the final map, and a loss for each stage (ours). release: cross-entropy, the two mask
+    losses below and the diversity loss, for ecenet-release; the weights are those of the authors' release, the formulas
+    are our assumption. segvit: the loss of SegViT's authors on the stages only, for segvit."""
     mask_weight: float = 5.0
-    """Of the release's loss on the sum of all masks but the shallowest (the weight is the release's; that it is a
-    binary cross-entropy is probable); 0 switches it off."""
+    """Weight of the release's loss on the sum of all masks except the shallowest; 0 disables it. The weight is the
+    release's; binary cross-entropy is our assumption."""
     dice_weight: float = 2.0
-    """Of the release's dice loss on that sum (the weight is the release's, the formula probable); 0 switches it off."""
+    """Weight of the release's dice loss on the same sum; 0 disables it. The weight is the release's, the formula our
+    assumption."""
     stage_weight: float = 0.3
-    """λ_s: weight of each stage's loss. Ours."""
+    """λ_s: weight of the loss of each stage (ours)."""
     stage_loss: StageLoss = "cross_entropy"
-    """On each stage's mask: cross-entropy, or dice and focal loss as SegViT has them. SegViT's own stages have its
-    authors' loss whatever stands here."""
+    """Loss on the mask of each stage: cross-entropy, or dice and focal loss as in SegViT. The architecture segvit
+    always uses its authors' loss."""
     diversity_weight: float = 0.1
-    """λ_d: weight of Feature Reconstruction's diversity loss, whose formula is ours for ecenet and a probable one for
-    ecenet-release (0.2 there); 0 is an ablation."""
+    """λ_d: weight of the diversity loss of Feature Reconstruction; 0 disables it. The formula is ours for ecenet, and
+    our assumption for ecenet-release (0.2 there)."""
     presence_weight: float = 0.0
-    """λ_p: weight of the loss on which classes an image holds."""
+    """λ_p: weight of the loss on which classes an image contains."""
     jaccard_weight: float = 0.0
-    """λ_j: weight of the loss on each class's IoU in the final map (Lovász-softmax)."""
+    """λ_j: weight of the Lovász-softmax loss, a surrogate of the IoU of each class in the final map."""
     contrast_weight: float = 0.0
-    """λ_c: weight of the supervised contrastive loss on every stage's class embeddings, over the images that are
-    worked through at once."""
+    """λ_c: weight of the supervised contrastive loss on the class embeddings of every stage, over the images of a
+    forward pass."""
     class_balance: float = 0.0
-    """Class weights ∝ pixel frequency^−this: 0 weighs all pixels alike, 1 all classes."""
+    """Class weights ∝ pixel frequency^−this: 0 weights all pixels equally, 1 all classes."""
     hard_pixels: float = 1.0
-    """Share of each image's pixels, the hardest, that the final cross-entropy counts (OHEM)."""
+    """Share of the hardest pixels of each image that the final cross-entropy uses (OHEM)."""
     label_stride: int = 1
-    """The final cross-entropy is taken at every so-many-th row and column of pixels: 2 saves time and memory where
-    classes are many."""
+    """Compute the final cross-entropy at every N-th row and column of pixels; 2 saves time and memory with many
+    classes."""
 
     def __post_init__(self) -> None:
         choices = ("terms", self.terms in get_args(LossTerms), "ecenet, release or segvit")
@@ -191,9 +194,9 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run. Everything that decides its result.
+    """All settings of a training run.
 
-    Every group, and this, refuses by a `UserError` what no run can use, and names the setting.
+    This class and its groups raise a `UserError` that names the setting if a value is invalid.
     """
 
     data: Annotated[DataConfig, tyro.conf.arg(name="")]
@@ -202,66 +205,66 @@ class TrainConfig:
 
     start: Annotated[StartConfig, tyro.conf.arg(name="")] = field(default_factory=StartConfig)
     architecture: Architecture = "ecenet"
-    """What is trained: ECENet, built from the options of `model`; ECENet as its authors released it, from those of
-    `release`; or SegViT, from those of `segvit`."""
+    """Architecture: ecenet (options without a prefix), ecenet-release, the authors' release (options `release`), or
+    segvit (options `segvit`)."""
     model: Annotated[ModelConfig, tyro.conf.arg(name="")] = field(default_factory=ModelConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     segvit: SegViTConfig = field(default_factory=SegViTConfig)
 
     steps: int = 6000
     batch_size: int = 8
-    """Images a step, over all processes and parts."""
+    """Images per step, over all processes and accumulated parts."""
     accumulate: int = 1
-    """Parts in which each process works through its share of a batch: more need less memory."""
+    """Number of gradient accumulation steps per batch; more need less memory."""
     optimizer: Annotated[OptimizerConfig, tyro.conf.arg(name="")] = field(default_factory=OptimizerConfig)
     loss: Annotated[LossConfig, tyro.conf.arg(name="")] = field(default_factory=LossConfig)
 
     precision: Precision = "auto"
-    """auto: bf16 where the hardware computes it natively."""
+    """auto: bf16 if the hardware supports it natively."""
     compile: bool = False
-    """Through torch.compile: pays on GPUs and in long runs."""
+    """Use torch.compile, which pays off on GPUs and in long runs."""
     seed: int = 0
     save_every: int = 200
     """Steps between checkpoints."""
     validate_every: int | None = None
-    """Steps between validations; once an epoch by default."""
+    """Steps between validations; by default one epoch."""
     tensorboard: bool = False
-    """Also log for TensorBoard, which must be installed."""
+    """Also log to TensorBoard, which must be installed."""
 
     @property
     def network(self) -> NetworkConfig:
-        """What the trained model is built from."""
+        """The configuration of the trained network."""
         if self.architecture == "segvit":
             return self.segvit
         return self.release if self.architecture == "ecenet-release" else self.model
 
     @property
     def crop_divisor(self) -> int:
-        """What the side of crops is a multiple of: the patches of a ViT whose patches do not divide 32, else 32."""
+        """The number that crop sizes must be a multiple of: 32, or the patch size of a ViT if it does not divide 32."""
         patch = re.search(r"vit_.*patch(\d+)", self.network.backbone)
         return int(patch[1]) if patch and 32 % int(patch[1]) else 32
 
     @property
     def random_backbone(self) -> bool:
-        """Whether nothing has taught the backbone anything before."""
+        """Whether the backbone is initialised randomly."""
         return not self.start.pretrained and self.start.backbone_weights is None and self.start.start_from is None
 
     @property
     def warmup_steps(self) -> int:
-        """Those of the optimizer's settings, or what they leave open."""
+        """Warm-up steps from the settings, or the default."""
         given = self.optimizer.warmup_steps
         return min(LONGEST_WARMUP, self.steps // 10) if given is None else given
 
     @property
     def frozen_steps(self) -> int:
-        """Likewise."""
+        """Steps with a frozen backbone from the settings, or the default."""
         given = self.optimizer.frozen_steps
         automatic = 0 if self.random_backbone else min(LONGEST_REST, self.steps // 2)
         return automatic if given is None else given
 
     @property
     def frozen_batch_norm(self) -> bool:
-        """Whether statistics are kept that are worth it."""
+        """Whether the batch-norm statistics of the backbone are frozen."""
         return self.optimizer.frozen_batch_norm and not self.random_backbone
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How a run ends before its time, or does not: somebody asks it to stop, a disk is full, a device is too small."""
+"""Interruptions of a run: stop signals, a full disk, and a lack of device memory."""
 
 import contextlib
 import signal
@@ -12,10 +12,11 @@ from ecenet.training.config import TrainConfig
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets, so that the step at hand ends and is saved; a second one stops at once."""
+    """Yield an event that is set by Ctrl-C or SIGTERM, so that the current step is completed and saved. A second signal
+    stops immediately."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked  # signals reach the main thread alone
+        yield asked  # only the main thread receives signals
         return
 
     def ask(number: int, frame: object) -> None:
@@ -33,7 +34,8 @@ def stop_signals() -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def warned(progress: Any, *, unless: bool) -> Iterator[None]:
-    """Say what went wrong and go on: a full disk may have room again at the next save. With `unless`, end instead."""
+    """Print user errors as warnings and continue, since a full disk may have space at the next save. With `unless`,
+    raise them."""
     try:
         yield
     except UserError as error:
@@ -43,17 +45,17 @@ def warned(progress: Any, *, unless: bool) -> Iterator[None]:
 
 
 def too_large(config: TrainConfig, *, processes: int) -> UserError:
-    """What to say when the device's memory does not hold a part of the batch."""
+    """Return the error for a batch that does not fit into the device's memory."""
     at_once = config.batch_size // (processes * config.accumulate)
     share, side = config.batch_size // processes, config.data.crop_size
-    # The next finer split that comes out even.
+    # The next larger number of equal parts.
     smaller = next((parts for parts in range(config.accumulate + 1, share + 1) if share % parts == 0), None)
     remedy = (
-        f"add --accumulate {smaller}, which takes {share // smaller} at once and changes no result"
+        f"add --accumulate {smaller}, which uses {share // smaller} at once with the same result"
         if smaller
         else f"lower --crop-size below {side}"
     )
     return UserError(
         "out-of-memory",
-        f"Expected a device that holds {at_once} crops of {side}×{side} at once, but its memory is full; {remedy}.",
+        f"Expected memory for {at_once} crops of {side}×{side} at once, but the device's memory is full; {remedy}.",
     )

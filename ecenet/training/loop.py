@@ -1,6 +1,7 @@
-"""Training: setup → fit → validate, one visible loop, resumable at any step, alone or in several processes.
+"""The training loop: setup → fit → validate. It can be resumed at any step and run in several processes.
 
-Several processes: `torchrun --nproc-per-node 4 -m ecenet train …`, or `accelerate launch`, for GPUs, nodes or CPUs.
+To start several processes, on GPUs, nodes or CPUs: `torchrun --nproc-per-node 4 -m ecenet train …`, or
+`accelerate launch`.
 """
 
 import contextlib
@@ -28,22 +29,22 @@ from ecenet.training.snapshots import save_snapshot, take_snapshot
 from ecenet.training.step import Learner, new_learner, optimisation_step
 
 LOG_EVERY, LEAST_LOGGED = 20, 50
-"""Steps between two lines of the log, and how many lines a run has at least, if it has as many steps."""
+"""Maximum number of steps between two lines of the log, and minimum number of lines of a run."""
 
 
 def log_every(steps: int) -> int:
-    """Steps between two lines of the log of a run of so many."""
+    """Return the number of steps between two lines of the log."""
     return max(1, min(LOG_EVERY, steps // LEAST_LOGGED))
 
 
 def train(config: TrainConfig) -> Evaluation:
-    """Run or resume a training in `config.out`; `ecenet/training/run_folder.py` says what it leaves there.
+    """Run or resume a training in `config.out`; `ecenet/training/run_folder.py` lists the files that it writes.
 
     Returns: the last validation, over all classes.
     Raises:
-        UserError: data or settings that cannot be trained on, found before the first step; a loss that is not finite;
-            a disk that is full; a device that is too small.
-        KeyboardInterrupt: somebody asked the run to stop; it has been saved.
+        UserError: data or settings are invalid, which is checked before the first step; the loss is not finite; the
+            disk is full; or the device has too little memory.
+        KeyboardInterrupt: the run was stopped by a signal, and has been saved.
     """
     config = settled(config)
     train_data, val_data, pixels = read_splits(config.data)
@@ -73,7 +74,7 @@ def train(config: TrainConfig) -> Evaluation:
         batches = new_batches(config, train_data, pixels, accelerator, first_step=state.step)
         validate_every = config.validate_every or -(-len(train_data) // config.batch_size)
         evaluation = fit(config, learner, state, batches, val_data, validate_every=validate_every)
-        if evaluation is None:  # the run was complete already
+        if evaluation is None:  # the run was already complete
             averaged = averaged_weights(state.averaged)
             evaluation = evaluate(new_predictor(config, averaged, device=accelerator.device), val_data)
             if accelerator.is_main_process:
@@ -91,7 +92,7 @@ def fit(
     *,
     validate_every: int,
 ) -> Evaluation | None:
-    """Every step that is left. Returns: the last validation; None where no step was left."""
+    """Run the remaining steps. Returns: the last validation, or None if no steps were left."""
     accelerator, main = learner.accelerator, learner.accelerator.is_main_process
     progress = tqdm(
         batches, initial=state.step, total=config.steps, desc="Training", unit="step", mininterval=5, disable=not main
@@ -124,7 +125,7 @@ def fit(
 
 
 def asked_of_any(accelerator: Accelerator, *, asked: bool) -> bool:
-    """Whether somebody asked any of the processes to stop: they end at the same step."""
+    """Return whether any of the processes was asked to stop, so that all end at the same step."""
     return bool(accelerator.reduce(torch.tensor(float(asked), device=accelerator.device), "sum") > 0)
 
 
@@ -136,8 +137,8 @@ def validate(
     *,
     progress: "tqdm[Batch]",
 ) -> Evaluation:
-    """Score the averaged weights at every stage, the photos spread over the processes; log it, keep the weights and,
-    if they are the best yet, keep them as such."""
+    """Evaluate the averaged weights at every stage, distributed over the processes. Logs the scores and saves the
+    weights, also as the best ones if they are."""
     predictor = new_predictor(config, averaged_weights(state.averaged), device=accelerator.device)
     evaluation = evaluate(predictor, data)
     best = state.best < evaluation.miou
@@ -155,6 +156,6 @@ def validate(
 
 
 def averaged_weights(averaged: AveragedModel) -> Network:
-    """The model inside: what is validated and saved."""
+    """Return the averaged model, which is validated and saved."""
     assert isinstance(averaged.module, Network)
     return averaged.module

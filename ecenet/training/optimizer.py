@@ -1,4 +1,4 @@
-"""How weights move: parameter groups, learning rates, the moving average, and what stays frozen."""
+"""The optimiser: parameter groups, learning rates, the moving average, and frozen parameters."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -16,12 +16,12 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def make_optimizer(model: nn.Module, backbone: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW: backbone and head, each with weight decay (matrices) or without (norms, biases).
+    """Create AdamW with groups for backbone and head, each with weight decay (matrices) and without (norms, biases).
 
     Args:
-        backbone: timm's network, the part of `model` that has a rate of its own.
+        backbone: timm's network, the part of `model` with a learning rate of its own.
     Raises:
-        UserError: each of the backbone's layers is to have its own rate, but it names none.
+        UserError: layer-wise rate decay is requested, but the backbone does not define layers.
     """
     backbone_groups = _layer_groups(backbone, config) if config.layer_decay < 1 else []
     grouped = {id(parameter) for group in backbone_groups for parameter in group["params"]}
@@ -41,12 +41,12 @@ def make_optimizer(model: nn.Module, backbone: nn.Module, config: OptimizerConfi
 
 
 def _layer_groups(backbone: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    network: Any = getattr(backbone, "model", backbone)  # timm wraps a ViT whose features it gathers
+    network: Any = getattr(backbone, "model", backbone)  # timm wraps ViTs for feature extraction
     if not hasattr(network, "group_matcher"):
         raise UserError(
             "unsuitable-backbone",
-            f"Expected a backbone whose layers timm can tell apart for layer_decay {config.layer_decay}, such as a "
-            f"ViT, got {type(network).__name__}; leave layer_decay at 1.",
+            f"Expected a backbone with layers defined by timm, such as a ViT, for layer_decay {config.layer_decay}, "
+            f"got {type(network).__name__}; leave layer_decay at 1.",
         )
     exempt = network.no_weight_decay() if hasattr(network, "no_weight_decay") else ()
     groups = param_groups_layer_decay(
@@ -63,7 +63,7 @@ def _layer_groups(backbone: nn.Module, config: OptimizerConfig) -> list[dict[str
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
-    """Of the peak, 0 … 1: linear warm-up times a fall to 0 at the last step."""
+    """Return the factor on the peak learning rate, 0 … 1: linear warm-up times a decay to 0 at the last step."""
     warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
     done = step / config.steps
     poly = config.optimizer.schedule == "poly"
@@ -71,19 +71,19 @@ def learning_rate_factor(step: int, config: TrainConfig) -> float:
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Each group's rate as a share of its peak."""
+    """Set the learning rate of each group to `factor` times its peak."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * factor
 
 
 def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Exponential moving average whose decay grows with the updates, so that short runs forget their random start.
+    """Return an exponential moving average for `AveragedModel(multi_avg_fn=…)`.
 
-    For `AveragedModel(multi_avg_fn=…)`: all tensors of a kind at once, and one look at the count of updates.
+    Its decay grows with the number of updates, so that short runs forget their random initialisation.
     """
 
     def average(old: Tensors, new: Tensors, updates: Tensor | int) -> None:
-        if not old[0].is_floating_point():  # each list has one type
+        if not old[0].is_floating_point():  # all tensors of a list have the same type
             torch._foreach_copy_(old, new)
             return
         ramped = min(decay, (1 + int(updates)) / (10 + int(updates)))
@@ -93,11 +93,11 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
 
 
 def leading_stages(backbone: nn.Module, count: int, *, out_indices: tuple[int, ...]) -> list[nn.Parameter]:
-    """Parameters of timm's network up to and with the `count`th of the features that ECENet takes from it."""
+    """Return the parameters of timm's network up to and including the `count`th feature stage that ECENet uses."""
     if count == 0:
         return []
     network: Any = backbone
-    # Some of timm's feature networks have `stages_0` where the original has `stages.0`.
+    # Some of timm's feature networks name `stages.0` `stages_0`.
     last = f".{network.feature_info.module_name(out_indices[count - 1])}.".replace("_", ".")
     named = list(network.named_parameters())
     end = max(index for index, (name, _) in enumerate(named) if last in f".{name}".replace("_", ".")) + 1
@@ -105,7 +105,7 @@ def leading_stages(backbone: nn.Module, count: int, *, out_indices: tuple[int, .
 
 
 def choose_learners(backbone: nn.Module, *, learns: bool, never: Iterable[nn.Parameter]) -> None:
-    """Whether the backbone learns, but for the parameters that never do."""
+    """Freeze or unfreeze the backbone; the parameters `never` stay frozen."""
     for parameter in backbone.parameters():
         parameter.requires_grad_(learns)
     for parameter in never:
@@ -113,12 +113,12 @@ def choose_learners(backbone: nn.Module, *, learns: bool, never: Iterable[nn.Par
 
 
 def freeze_batch_norm(module: nn.Module) -> None:
-    """Use the running statistics, and leave them as they are."""
+    """Use the running statistics of batch norms without updating them."""
     for child in module.modules():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             child.eval()
 
 
 def learners(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Every parameter that it moves."""
+    """Return all parameters of the optimiser."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]

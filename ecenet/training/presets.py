@@ -1,4 +1,4 @@
-"""Recipes: named settings for `train --preset NAME`, with what to expect and whether it was measured."""
+"""Presets for `train --preset NAME`: named settings with their expected results."""
 
 import difflib
 from collections.abc import Sequence
@@ -31,9 +31,10 @@ PLAIN_VIT_OPTIONS = {
     "workers": 8,
     "scale": (0.5, 2.0),
 }
-"""Of our design on plain ViTs, over the paper's data sets. AdamW 6e-5 and 0.01, poly and batches of 16 are what the
-paper is reported to train with, at SegViT's sizes; its text was not at hand, and neither the abstract nor the authors'
-release tells them. The head's tenfold rate, the warm-up, the width and the losses are ours."""
+"""Options of our design with plain ViTs on the paper's data sets. AdamW with 6e-5 and 0.01, poly and batches of 16 are
+reportedly the paper's settings, and the sizes are SegViT's; the paper's text was not available to us, and neither the
+abstract nor the authors' release contains them. The tenfold rate of the head, the warm-up, the width and the losses are
+ours."""
 AUTHORS_OPTIONS = {
     "layout": "ade20k",
     "weight_decay": 0.01,
@@ -45,12 +46,11 @@ AUTHORS_OPTIONS = {
     "workers": 8,
     "scale": (0.5, 2.0),
 }
-"""What the presets of the authors' release of ECENet and of SegViT have in common. SegViT's authors train with AdamW,
-2e-5 and a tenfold rate for the head, poly and batches of 16; the value of its drop path here is ours. Of ECENet's
-release only crops of 640², drop path 0.3 and the weights of its losses are known; all else is as in
-`PLAIN_VIT_OPTIONS`."""
+"""Options that the presets of the authors' release of ECENet and of SegViT share. SegViT's authors use AdamW with 2e-5
+and a tenfold rate for the head, poly and batches of 16; its drop path here is our choice. Of ECENet's release, only
+crops of 640², drop path 0.3 and the loss weights are known; the rest is as in `PLAIN_VIT_OPTIONS`."""
 LAYERS = {"base": (5, 7, 11), "large": (7, 15, 23)}
-"""Blocks of a ViT that make stages."""
+"""Blocks of a ViT that are used as stages."""
 
 
 EARLY_HEAD = {
@@ -60,11 +60,11 @@ EARLY_HEAD = {
     "stand_ins": False,
     "reconstruction": "joined",
 }
-"""Of runs that are older than tapered stages, summed masks, stand-ins and whole branches of FR."""
+"""Options of runs from before tapered stages, summed masks, stand-ins and whole branches of FR."""
 
 
 def _plain_vit_recipe(name: str, *, summary: str, miou: str, needs: str, **options: Any) -> Recipe:
-    """Our design on a plain ViT and one of the paper's data sets; its name ends with the size of the ViT."""
+    """Return a preset of our design with a plain ViT on a data set of the paper; the name ends with the ViT's size."""
     size = name.rpartition("-")[2]
     vit = {"backbone": f"vit_{size}_patch16_384.augreg_in21k_ft_in1k", "out_indices": LAYERS[size]}
     return Recipe(name, summary, False, miou, NOT_RUN, needs, {**vit, **PLAIN_VIT_OPTIONS, **options})
@@ -74,7 +74,7 @@ RECIPES = [
     _plain_vit_recipe(
         "ade20k-vit-base",
         summary="ADE20K, 150 classes, ViT-B/16 at 512²",
-        miou="not run (anchor: SegViT has 51.3)",
+        miou="not run (SegViT reports 51.3)",
         needs="--data ADEChallengeData2016",
         layout="ade20k",
         image_size=683,
@@ -84,7 +84,7 @@ RECIPES = [
     _plain_vit_recipe(
         "ade20k-vit-large",
         summary="ADE20K, 150 classes, ViT-L/16 at 640²",
-        miou="not run (anchor: SegViT has 54.6)",
+        miou="not run (SegViT reports 54.6)",
         needs="--data ADEChallengeData2016",
         layout="ade20k",
         image_size=853,
@@ -94,7 +94,7 @@ RECIPES = [
     _plain_vit_recipe(
         "pascal-context-vit-large",
         summary="PASCAL-Context, 59 classes, ViT-L/16 at 480²",
-        miou="not run (the paper reports 65.9 for its own design)",
+        miou="not run (the paper reports 65.9 for its design)",
         needs="--data VOCdevkit",
         layout="pascal-context-59",
         image_size=512,
@@ -113,9 +113,9 @@ RECIPES = [
     ),
     Recipe(
         name="ade20k-swin-base",
-        summary="ADE20K, 150 classes, Swin-B at 640²: ECENet as its authors released it, losses as far as that tells",
+        summary="ADE20K, 150 classes, Swin-B at 640²: the authors' release of ECENet, with losses as far as known",
         measured=False,
-        miou="not run (the release states 54.17)",
+        miou="not run (the release reports 54.17)",
         run_time=NOT_RUN,
         needs="--data ADEChallengeData2016",
         options={
@@ -133,9 +133,9 @@ RECIPES = [
     ),
     Recipe(
         name="ade20k-segvit-base",
-        summary="ADE20K, 150 classes, ViT-B/16 at 512²: SegViT with its authors' loss and rates",
+        summary="ADE20K, 150 classes, ViT-B/16 at 512²: SegViT with its authors' loss and learning rates",
         measured=False,
-        miou="not run (its authors state 51.3)",
+        miou="not run (its authors report 51.3)",
         run_time=NOT_RUN,
         needs="--data ADEChallengeData2016",
         options={
@@ -153,10 +153,10 @@ RECIPES = [
     ),
     Recipe(
         name="everyday-efficientnet-lite2",
-        summary="Everyday photos, 45 classes, EfficientNet-Lite2: the last run behind everyday (see its card)",
+        summary="Everyday photos, 45 classes, EfficientNet-Lite2: last run of the weights everyday (see model card)",
         measured=False,
-        miou="not run in one go (the card of everyday has the figures of its runs)",
-        run_time="90 minutes on one CPU core (bf16), with the means that the card names",
+        miou="not run as a whole (the model card of everyday has the figures of its runs)",
+        run_time="90 minutes on one CPU core (bf16), with the averaging in the model card",
         needs="--data everyday --backbone-weights lite2.safetensors",
         options={
             **EVERYDAY_OPTIONS,
@@ -208,7 +208,7 @@ RECIPES = [
     ),
     Recipe(
         name="camvid-mobilenetv2",
-        summary="Street scenes, 11 classes, MobileNetV2: the first run behind the shipped camvid (see its card)",
+        summary="Street scenes, 11 classes, MobileNetV2: the first run for the weights camvid (see model card)",
         measured=True,
         miou="75.2 on val, 66.7 on test, predicted at 736 pixels",
         run_time="66 minutes on two CPU cores (bf16)",
@@ -231,8 +231,10 @@ RECIPES = [
 
 
 def find_recipe(name: str) -> Recipe:
-    """Raises:
-    UserError: there is none of that name.
+    """Return a preset by name.
+
+    Raises:
+        UserError: the preset does not exist.
     """
     for recipe in RECIPES:
         if recipe.name == name:
@@ -244,10 +246,10 @@ def find_recipe(name: str) -> Recipe:
 
 
 def with_preset(arguments: Sequence[str]) -> list[str]:
-    """Command-line words with those of `--preset NAME` put before the user's own, which therefore win.
+    """Insert the options of `--preset NAME` before the user's own, which take precedence.
 
     Raises:
-        UserError: there is no such preset.
+        UserError: the preset does not exist.
     """
     words = list(arguments)
     names = [following for word, following in pairwise(words) if word == "--preset"]
@@ -258,7 +260,7 @@ def with_preset(arguments: Sequence[str]) -> list[str]:
 
 
 def recipes_table() -> str:
-    """Text for a terminal: each preset, what to expect, its command."""
+    """Return a text that lists each preset with its expected result and command."""
     blocks = []
     for recipe in RECIPES:
         state = "measured" if recipe.measured else "not run"

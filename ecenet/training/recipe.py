@@ -1,4 +1,4 @@
-"""What a preset of `train` is, and its options as words of a command line."""
+"""The definition of a preset of `train`, and its conversion to command-line arguments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Recipe:
-    """A row of `python -m ecenet recipes`."""
+    """A preset: a row of `python -m ecenet recipes`."""
 
     name: str
     summary: str
     measured: bool
     miou: str
-    """Expected, in percent, with its source where we did not measure it."""
+    """Expected mIoU in percent, with its source if it is not our measurement."""
     run_time: str
     needs: str
-    """What to give besides the preset."""
+    """Options that must be given in addition."""
     options: Mapping[str, Any]
-    """By their names on the command line, with `_` for `-`."""
+    """Values by option name, with `_` for `-`."""
 
     @property
     def command(self) -> str:
@@ -26,8 +26,8 @@ class Recipe:
 
 
 def option_words(options: Mapping[str, Any]) -> list[str]:
-    """`{"crop_size": 352}` → `["--crop-size", "352"]`; of a group's options, `{"segvit.stand_ins": False}` →
-    `["--segvit.no-stand-ins"]`."""
+    """Convert options to arguments: `{"crop_size": 352}` → `["--crop-size", "352"]`, and for a group
+    `{"segvit.stand_ins": False}` → `["--segvit.no-stand-ins"]`."""
     words: list[str] = []
     for name, value in options.items():
         flag = name.replace("_", "-")

@@ -1,10 +1,10 @@
-"""A run's folder: what was asked for, what came out, and whether somebody is at it.
+"""The folder of a run.
 
 run.json       settings, command, versions, commit
-metrics.jsonl  one line every few steps, one each validation
+metrics.jsonl  one line every few steps and for each validation
 samples/       pictures of a few validation photos; embeddings/ their class embeddings
 model/         averaged weights of the last validation; best/ of the best one
-last.pt        everything that resuming needs
+last.pt        the state for resuming
 ending         how the last process ended
 """
 
@@ -28,28 +28,28 @@ from ecenet.common.files import folders_with, replaced
 from ecenet.common.version import commit
 
 RUNS_DIR = Path("runs")
-"""Where runs are looked for."""
+"""Default folder of runs."""
 RunStatus = Literal["running", "finished", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One line of `python -m ecenet runs`."""
+    """Summary of a run: a line of `python -m ecenet runs`."""
 
     folder: Path
     status: RunStatus
     step: int
     steps: int
     miou: float | None
-    """Best validated mIoU, 0 … 1; None before the first validation."""
+    """Best validation mIoU, 0 … 1; None before the first validation."""
     data: str
     started: str
     """ISO 8601, UTC."""
     arguments: tuple[str, ...]
-    """After `python -m ecenet`, in `directory`: the same words resume it."""
+    """Arguments of `python -m ecenet` in `directory` that started the run and resume it."""
     directory: Path
     error: str = ""
-    """Why it failed."""
+    """Reason of a failure."""
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class RunSummary:
 
 
 def describe_run(out: Path, *, settings: dict[str, Any], processes: int) -> None:
-    """Write `run.json`, once: resuming leaves it as it is, but for more steps and the words that asked for them."""
+    """Write `run.json`. When a run is resumed, only a larger number of steps and the command are updated."""
     path = out / "run.json"
     if path.is_file():
         description = json.loads(path.read_text(encoding="utf-8"))
@@ -87,10 +87,10 @@ def describe_run(out: Path, *, settings: dict[str, Any], processes: int) -> None
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold the run's folder; the lock ends with the process, however that one ends.
+    """Lock the folder of a run; the lock is released when the process ends, even if it is killed.
 
     Raises:
-        UserError: another process trains in it, or it cannot be written to.
+        UserError: another process is training in the folder, or it is not writable.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -101,20 +101,20 @@ def locked(out: Path) -> Iterator[None]:
     except Timeout as error:
         raise UserError(
             "run-busy",
-            f"Expected nobody else at {out}, but another process is training in it; stop that one or choose another "
+            f"Expected no other training in {out}, but another process is training there; stop it or choose another "
             "--out.",
         ) from error
     except PermissionError as error:
         raise UserError(
-            "not-writable", f"Expected a folder to write to, but {out} is not; choose another --out."
+            "not-writable", f"Expected a writable folder, but {out} is not writable; choose another --out."
         ) from error
 
 
 @contextmanager
 def _ending_noted(out: Path) -> Iterator[None]:
-    """Keep how the process ended in `ending`, which is empty for as long as it runs: one that is killed stays so."""
+    """Write how the process ended to `ending`. The file is empty while it runs, and stays empty if it is killed."""
     ending, before = "finished", ""
-    with suppress(OSError):  # on a full disk there is more important news
+    with suppress(OSError):  # do not hide another error on a full disk
         before = (out / "ending").read_text(encoding="utf-8") if (out / "ending").is_file() else "stopped"
         (out / "ending").write_text("")
     try:
@@ -132,18 +132,18 @@ def _ending_noted(out: Path) -> Iterator[None]:
 
 
 def failure(out: Path) -> str:
-    """Why the last process at a run that is not going on failed; empty where it did not, or nobody knows."""
+    """Return the reason why the last process of a run failed, or "" if it did not fail or the reason is unknown."""
     try:
         ending = (out / "ending").read_text(encoding="utf-8")
     except (OSError, ValueError):
         return ""
     if not ending:
-        return "It ended without a word, as a process does that is killed or runs out of memory."
+        return "The process ended without a message: it was killed or ran out of memory."
     return ending.removeprefix("failed: ") if ending.startswith("failed: ") else ""
 
 
 def is_running(out: Path) -> bool:
-    """Whether a process trains in the folder."""
+    """Return whether a process is training in the folder."""
     if not (out / "run.lock").is_file():
         return False
     try:
@@ -164,7 +164,7 @@ def log(out: Path, entry: dict[str, object]) -> None:
 
 
 def read_metrics(out: Path) -> list[dict[str, Any]]:
-    """Every whole line of `metrics.jsonl`; the last may be half written."""
+    """Return all complete lines of `metrics.jsonl`; the last line may be incomplete."""
     path = out / "metrics.jsonl"
     if not path.is_file():
         return []
@@ -172,7 +172,7 @@ def read_metrics(out: Path) -> list[dict[str, Any]]:
 
 
 def forget_log(out: Path, *, after: int) -> None:
-    """Drop what a killed run logged after its last checkpoint: those steps will be logged again."""
+    """Delete log lines after the last checkpoint of a killed run, since those steps will be logged again."""
     kept = [entry for entry in read_metrics(out) if entry["step"] <= after]
     path = out / "metrics.jsonl"
     if path.is_file():
@@ -181,7 +181,7 @@ def forget_log(out: Path, *, after: int) -> None:
 
 
 def summarise_run(out: Path) -> RunSummary | None:
-    """None where the folder holds no run."""
+    """Return the summary of a run, or None if the folder does not contain one."""
     try:
         description = json.loads((out / "run.json").read_text())
         settings = description["settings"]
@@ -208,13 +208,13 @@ def summarise_run(out: Path) -> RunSummary | None:
 
 
 def list_runs(root: Path = RUNS_DIR) -> list[RunSummary]:
-    """Every run below a folder, newest first."""
+    """Return all runs below a folder, newest first."""
     summaries = [summary for folder in folders_with(root, "run.json") if (summary := summarise_run(folder))]
     return sorted(summaries, key=lambda summary: summary.started, reverse=True)
 
 
 def runs_table(summaries: list[RunSummary]) -> str:
-    """Fixed-width text for a terminal."""
+    """Return a fixed-width table for the terminal."""
     rows = [("run", "status", "step", "best mIoU", "data", "started")]
     for run in summaries:
         miou = "–" if run.miou is None else f"{100 * run.miou:.1f}"

@@ -1,4 +1,4 @@
-"""The nested settings as flat ones: what the command line, `run.json`, `last.pt` and a model's recipe name them."""
+"""The nested settings as flat dictionaries, as in the command line, `run.json`, `last.pt` and a model's recipe."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from ecenet.training.config import TrainConfig
 
 LATER_SEGVIT: dict[str, object] = {"drop_path": 0.0, "position_antialias": True}
-"""SegViT's settings that came after the first runs, with what those had that began without them."""
+"""Settings of SegViT that were added later, with the values of older runs."""
 LATER_SETTINGS: dict[str, object] = {
     **LATER_SEGVIT,
     "architecture": "ecenet",
@@ -25,21 +25,24 @@ LATER_SETTINGS: dict[str, object] = {
     "gate_bias": 0.0,
     "candidate": "own",
 }
-"""All settings that did, SegViT's among them."""
+"""All settings that were added later, including those of SegViT, with the values of older runs."""
 
 
 def options(config: TrainConfig) -> dict[str, Any]:
-    """Every setting by its option's name with `_` for `-`: `{"data": …, "lr": 1e-3, …, "segvit.embed_dim": 384}`."""
+    """Return all settings by option name, with `_` for `-`: `{"data": …, "lr": 1e-3, …, "segvit.embed_dim": 384}`."""
     prefixed = {f"release.{name}": value for name, value in _values(config.release).items()}
     prefixed |= {f"segvit.{name}": value for name, value in _values(config.segvit).items()}
     return _training_options(config) | _values(config.model) | prefixed
 
 
 def recipe_settings(config: TrainConfig) -> dict[str, Any]:
-    """How a model was trained, JSON-able, for its `config.json`: without the paths of one machine, and without what the
-    model itself tells, its architecture."""
+    """Return the training settings of a model as JSON values for its `config.json`, without local paths and without the
+    architecture, which the model's configuration contains."""
     settings = _training_options(config)
-    settings |= {"warmup_steps": config.warmup_steps, "frozen_steps": config.frozen_steps}  # never left open
+    settings |= {
+        "warmup_steps": config.warmup_steps,
+        "frozen_steps": config.frozen_steps,
+    }  # resolved values instead of None
     for name in ("data", "out", "architecture"):
         settings.pop(name)
     start = config.start
@@ -50,8 +53,8 @@ def recipe_settings(config: TrainConfig) -> dict[str, Any]:
 
 
 def lasting_settings(config: TrainConfig, *, class_names: list[str]) -> dict[str, Any]:
-    """What a resumed run must share with its start, JSON-able; of the data only the folder's name, so that it may
-    move."""
+    """Return the settings that must not change when a run is resumed, as JSON values. Only the name of the data folder
+    is included, so that it can be moved."""
     settings = recipe_settings(config) | _jsonable(_values(config.network))
     settings |= {
         "architecture": config.architecture,
@@ -64,7 +67,7 @@ def lasting_settings(config: TrainConfig, *, class_names: list[str]) -> dict[str
 
 
 def _training_options(config: TrainConfig) -> dict[str, Any]:
-    """All but those that a model is built from."""
+    """Return the settings other than those of the network."""
     ungrouped = {name: value for name, value in _values(config).items() if not is_dataclass(value)}
     groups = _values(config.data) | _values(config.start) | _values(config.optimizer) | _values(config.loss)
     return {"data": groups.pop("folder"), "loss": groups.pop("terms"), **ungrouped, **groups}

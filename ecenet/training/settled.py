@@ -1,5 +1,5 @@
-"""What a training leaves open, filled in: the model's options from the weights that it starts from, and schedules from
-the run that it goes on with. What was changed is said in lines for a terminal."""
+"""Completion of settings that are not specified: the model's options from the weights that a training starts from, and
+schedules from the run that it resumes."""
 
 import json
 from dataclasses import fields, replace
@@ -13,16 +13,16 @@ from ecenet.model.config import Architecture, ModelConfig, NetworkConfig, Releas
 from ecenet.training.config import LONGEST_REST, LONGEST_WARMUP, TrainConfig
 
 GROUPS: dict[Architecture, str] = {"ecenet": "model", "ecenet-release": "release", "segvit": "segvit"}
-"""Of each architecture, the field of `TrainConfig` with its options."""
+"""Field of `TrainConfig` with the options of each architecture."""
 REGULARISERS = ("dropout", "drop_path")
-"""Options of a model that belong to how it is trained."""
+"""Options of a model that concern its training only."""
 
 
 def settled(config: TrainConfig) -> TrainConfig:
-    """The same settings with nothing left open.
+    """Return the settings with all open values filled in.
 
     Raises:
-        UserError: there are no weights of that name to start from, or options were given that are not theirs.
+        UserError: the weights to start from do not exist, or the given options differ from theirs.
     """
     if config.start.start_from is not None:
         config = with_options_of(config, weights_options(config.start.start_from))
@@ -31,7 +31,8 @@ def settled(config: TrainConfig) -> TrainConfig:
 
 
 def _begun_schedules(config: TrainConfig) -> dict[str, int]:
-    """Warm-up and rest as the run in `out` began, where they are left open: more `--steps` do not change them."""
+    """Return the warm-up and frozen steps that the run in `out` was started with, so that more `--steps` do not change
+    them."""
     try:
         stored = json.loads((config.out / "run.json").read_text(encoding="utf-8"))["settings"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -45,17 +46,17 @@ def _begun_schedules(config: TrainConfig) -> dict[str, int]:
 
 
 def with_options_of(config: TrainConfig, options: NetworkConfig) -> TrainConfig:
-    """Build the model as the weights to start from were built; what regularises a training stays the caller's.
+    """Use the model options of the weights to start from, except for the regularisers, which are the caller's.
 
     Raises:
-        UserError: an option that was given, that is, one that is not at its default, differs from the weights' own.
+        UserError: a given option, that is, one with a value other than the default, differs from that of the weights.
     """
     architecture = _architecture(options)
     if config.architecture not in ("ecenet", architecture):
         raise UserError(
             "conflicting-options",
-            f"Expected --architecture {architecture}, which {config.start.start_from} has, got {config.architecture}; "
-            "leave it out, or start from other weights.",
+            f"Expected --architecture {architecture} as in {config.start.start_from}, got {config.architecture}; "
+            "remove the option, or start from other weights.",
         )
     group = GROUPS[architecture]
     given, usual = getattr(config, group), type(options)()
@@ -66,15 +67,15 @@ def with_options_of(config: TrainConfig, options: NetworkConfig) -> TrainConfig:
             flag = f"--{'' if group == 'model' else group + '.'}{field.name.replace('_', '-')}"
             raise UserError(
                 "conflicting-options",
-                f"Expected the model's options of {config.start.start_from} to start from it, got {flag} {value} "
-                f"where it has {theirs}; leave {flag} out, or start from other weights.",
+                f"Expected the model options of {config.start.start_from}, got {flag} {value} "
+                f"instead of {theirs}; remove {flag}, or start from other weights.",
             )
     changes: dict[str, Any] = {group: replace(options, **own), "architecture": architecture}
     return replace(config, **changes)
 
 
 def list_of(value: Any) -> Any:
-    """Tuples as JSON has them."""
+    """Convert tuples to lists, as in JSON."""
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -85,25 +86,25 @@ def _architecture(options: NetworkConfig) -> Architecture:
 
 
 def notes(config: TrainConfig) -> list[str]:
-    """What the settings do that nobody asked for, one line each; none for a long run from pretrained weights."""
+    """Return notes on automatically chosen settings, one line each; none for a long run from pretrained weights."""
     lines = []
     short = config.warmup_steps < LONGEST_WARMUP or config.frozen_steps < LONGEST_REST
     if config.start.start_from is not None:
         network, name = config.network, Path(config.start.start_from).name
-        lines.append(f"The model is built as {name}: {network.backbone}, embed_dim {network.embed_dim}.")
+        lines.append(f"The model has the options of {name}: {network.backbone}, embed_dim {network.embed_dim}.")
     if config.random_backbone:
         lines.append(
-            "The backbone begins with random weights, so it learns from the first step, its batch norms too. "
-            f"Pretrained ones learn far more in as many steps: --start-from {DEFAULT_WEIGHTS} needs no download."
+            "The backbone has random weights and is trained from the first step, including its batch norms. "
+            f"Pretrained weights give far better results: --start-from {DEFAULT_WEIGHTS} needs no download."
         )
         if config.frozen_steps or config.optimizer.frozen_stages:
             lines[-1] = (
-                "The backbone begins with random weights, and --frozen-steps or --frozen-stages keep it from learning; "
-                "leave them out."
+                "The backbone has random weights, but --frozen-steps or --frozen-stages keep it from learning; "
+                "remove these options."
             )
     elif short and config.optimizer.warmup_steps is None and config.optimizer.frozen_steps is None:
         lines.append(
-            f"Over {config.steps} steps the learning rate rises for {config.warmup_steps}, and the backbone rests for "
-            f"{config.frozen_steps} (--warmup-steps and --frozen-steps choose others)."
+            f"Of {config.steps} steps, {config.warmup_steps} are warm-up, and the backbone is frozen for the first "
+            f"{config.frozen_steps} (to change, use --warmup-steps and --frozen-steps)."
         )
     return lines

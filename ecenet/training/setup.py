@@ -1,4 +1,4 @@
-"""What a training starts from: its data, model and batches, as the settings have them."""
+"""Setup of a training: data, model and batches."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from ecenet.training.settings import recipe_settings
 
 
 class Splits(NamedTuple):
-    """What is trained on and what is scored."""
+    """The splits for training and validation."""
 
     train: LabelledSplit
     val: LabelledSplit
@@ -35,11 +35,11 @@ class Splits(NamedTuple):
 
 
 def read_splits(config: DataConfig) -> Splits:
-    """Both splits, every mask read once; prints what they hold, and what looks wrong with them.
+    """Read both splits and every mask once, and print a table of their content and warnings.
 
     Raises:
-        UserError: files that are missing or bad, by name; a bad validation mask would else end a run at its first
-            validation. Training masks that hold one class alone.
+        UserError: files are missing or invalid (the message names them), which would otherwise end the run at its first
+            validation; or the training masks contain one class only.
     """
     train, val = (
         read_data(config.folder, split, layout=config.layout) for split in (config.train_split, config.val_split)
@@ -55,16 +55,16 @@ def read_splits(config: DataConfig) -> Splits:
 
 
 def new_accelerator(config: TrainConfig) -> Accelerator:
-    """Devices, and the other processes where a launcher started several.
+    """Create the accelerator, with all processes of the launcher.
 
     Raises:
-        UserError: a batch cannot be shared evenly among processes and parts.
+        UserError: a batch cannot be split evenly among processes and accumulated parts.
     """
     accelerator = Accelerator(
         cpu=only_cpu(),
         log_with="tensorboard" if config.tensorboard else None,
         project_dir=config.out,
-        # While the backbone is frozen, its weights have no gradient to wait for.
+        # While the backbone is frozen, its weights have no gradients.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=config.frozen_steps > 0)],
     )
     divisor = accelerator.num_processes * config.accumulate
@@ -78,7 +78,7 @@ def new_accelerator(config: TrainConfig) -> Accelerator:
 
 
 def new_model(config: TrainConfig, data: LabelledSplit) -> Network:
-    """A model for the data's classes, its backbone pretrained, or all of it taken from other weights."""
+    """Create a model for the data's classes with a pretrained backbone, or from other weights."""
     start = config.start
     source = load_model(start.start_from) if start.start_from is not None else None
     from_timm = start.pretrained and start.backbone_weights is None and source is None
@@ -99,7 +99,7 @@ def new_model(config: TrainConfig, data: LabelledSplit) -> Network:
     except UserError as error:
         if error.code != "download-failed":
             raise
-        remedy = f"Weights that ship with this project need no network: --start-from {DEFAULT_WEIGHTS}."
+        remedy = f"Included weights need no download: --start-from {DEFAULT_WEIGHTS}."
         raise error.retold(f"{error} {remedy}") from error
     if start.backbone_weights is not None:
         load_backbone_file(model.backbone.network, start.backbone_weights)
@@ -109,14 +109,14 @@ def new_model(config: TrainConfig, data: LabelledSplit) -> Network:
 
 
 def new_predictor(config: TrainConfig, model: Network, *, device: torch.device) -> Predictor:
-    """Images and precision for training and validation alike."""
+    """Create the predictor, which defines normalisation and precision for training and validation."""
     return Predictor(model, device=device, half=HALF[config.precision])
 
 
 def new_batches(
     config: TrainConfig, data: LabelledSplit, pixels: np.ndarray, accelerator: Accelerator, *, first_step: int = 0
 ) -> Iterator[Batch]:
-    """This process's part of every step that is left, augmented; errors as for `training_batches`.
+    """Yield this process's part of the batch of every remaining step, augmented; errors as in `training_batches`.
 
     Args:
         pixels: (images, K) labelled pixels of each class.

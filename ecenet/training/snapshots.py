@@ -1,4 +1,4 @@
-"""What a run sees of a few validation photos as it learns: pictures and class embeddings, for replay."""
+"""Snapshots of a run on a few validation photos: pictures and class embeddings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +16,22 @@ from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 
 PICTURES = 4
-"""Rows of the picture."""
+"""Number of rows of the picture."""
 PHOTOS = 24
-"""Photos whose embeddings are kept."""
+"""Number of photos whose embeddings are saved."""
 CELL = 320
 """Longest side in pixels of one photo in the picture."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Made from the same photos each time."""
+    """Predictions for the same photos at each validation."""
 
     picture: Image.Image
-    """A row a photo: photo, truth, the first stage's mask, the final one."""
+    """A row for each photo: photo, ground truth, mask of the first stage, final mask."""
     points: EmbeddingPoints
     separation: dict[str, float]
-    """Silhouette of each stage's embeddings by class, −1 … 1; a stage with fewer than two classes is left out."""
+    """Silhouette of each stage's embeddings by class, −1 … 1; stages with fewer than two classes are omitted."""
 
 
 def take_snapshot(predictor: Predictor, data: LabelledSplit) -> Snapshot:
@@ -51,7 +51,7 @@ def take_snapshot(predictor: Predictor, data: LabelledSplit) -> Snapshot:
 
 
 def _row(prediction: Prediction, truth: np.ndarray) -> Image.Image:
-    """Photo, truth (ignored pixels white), the first stage's and the final mask, side by side."""
+    """Draw photo, ground truth (ignored pixels are white), mask of the first stage and final mask side by side."""
     colors = prediction.class_colors
     truth_colors = colors + [[255, 255, 255]] * (256 - len(colors))
     first = next(iter(prediction.stages.values()))
@@ -65,7 +65,7 @@ def _row(prediction: Prediction, truth: np.ndarray) -> Image.Image:
 
 
 def class_separation(points: EmbeddingPoints) -> dict[str, float]:
-    """Silhouette by cosine distance: do a class's embeddings of different photos lie together, apart from others'?"""
+    """Compute the silhouette of each stage's embeddings by class, with cosine distances."""
     separation = {}
     for stage in dict.fromkeys(points.stage.tolist()):
         of_stage = points.stage == stage
@@ -76,7 +76,7 @@ def class_separation(points: EmbeddingPoints) -> dict[str, float]:
 
 
 def save_snapshot(out: Path, snapshot: Snapshot, *, step: int) -> None:
-    """`samples/step-000200.jpg` and `embeddings/step-000200.npz` (the arrays of `EmbeddingPoints`).
+    """Write `samples/step-000200.jpg` and `embeddings/step-000200.npz` (the arrays of `EmbeddingPoints`).
 
     Raises:
         UserError: the disk is full.

@@ -1,4 +1,4 @@
-"""The optimisation step that every training makes: `train`, the short ones of studies, the timed one of a benchmark."""
+"""The optimisation step, shared by `train`, the trainings of studies, and benchmarks."""
 
 import contextlib
 from dataclasses import dataclass
@@ -30,23 +30,23 @@ from ecenet.training.optimizer import (
 
 @dataclass(frozen=True)
 class Learner:
-    """A network with everything that a step on it needs; of any decoder."""
+    """A network with any decoder, and everything that an optimisation step needs."""
 
     network: nn.Module
-    """Its answer is an `ECENetOutput`, or (B, K, h, w) logits."""
+    """It returns an `ECENetOutput`, or (B, K, h, w) logits."""
     called: nn.Module
-    """The same, as a step calls it: perhaps compiled, perhaps sharing gradients with other processes."""
+    """The same network, possibly compiled and wrapped for several processes."""
     backbone: nn.Module
-    """timm's network within it, which has a learning rate of its own and may rest."""
+    """timm's network within it, which has a learning rate of its own and may be frozen."""
     never_learn: list[nn.Parameter]
-    """The backbone's, of its frozen stages."""
+    """Parameters of the backbone's frozen stages."""
     optimizer: torch.optim.AdamW
     averaged: AveragedModel
-    """The moving average of the network, which is what is scored."""
+    """The moving average of the network, which is validated."""
     preparation: Predictor
-    """Normalises images and has the precision."""
+    """Normalises images and defines the precision."""
     class_weights: Tensor
-    """(K,), of the cross-entropies."""
+    """(K,) weights of the cross-entropies."""
     accelerator: Accelerator
 
 
@@ -59,13 +59,13 @@ def new_learner(
     pixels: np.ndarray,
     accelerator: Accelerator,
 ) -> Learner:
-    """What `optimisation_step` trains.
+    """Create the learner for `optimisation_step`.
 
     Args:
         backbone: timm's network within `network`.
         pixels: (images, K) labelled pixels of each class.
     Raises:
-        UserError: the backbone names no layers for `layer_decay`.
+        UserError: `layer_decay` is below 1, but the backbone does not define layers.
     """
     network.to(accelerator.device).to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda" and not config.frozen_batch_norm:
@@ -90,11 +90,11 @@ def new_learner(
 
 
 def optimisation_step(learner: Learner, batch: Batch, config: TrainConfig) -> Losses:
-    """Move the weights once, and their average. What is random in it follows from the seed and the step alone.
+    """Update the weights and their average once. All randomness is derived from the seed and the step.
 
     Returns: the losses of the whole batch, over all processes, detached.
     Raises:
-        UserError: a loss that is not finite, before any weight has moved; a device that is too small.
+        UserError: the loss is not finite, in which case no weight is updated; or the device has too little memory.
     """
     accelerator = learner.accelerator
     first_image = accelerator.process_index * len(batch.labels)
@@ -114,7 +114,7 @@ def optimisation_step(learner: Learner, batch: Batch, config: TrainConfig) -> Lo
         raise UserError(
             "loss-not-finite",
             f"Expected a finite loss, got {losses.total.item()} at step {batch.step} from {', '.join(batch.files)}; "
-            f"lower lr (it was {config.optimizer.lr:g}) in a new --out; if that fails, too, look at these files.",
+            f"lower lr (it was {config.optimizer.lr:g}) in a new --out; if that fails, check these files.",
         )
     accelerator.clip_grad_norm_(learners(learner.optimizer), config.optimizer.clip_grad)
     learner.optimizer.step()
@@ -124,7 +124,7 @@ def optimisation_step(learner: Learner, batch: Batch, config: TrainConfig) -> Lo
 
 
 def _backward(learner: Learner, batch: Batch, config: TrainConfig) -> Losses:
-    """The gradient of the whole batch, part by part."""
+    """Compute the gradient of the whole batch, one part after the other."""
     accelerator, preparation = learner.accelerator, learner.preparation
     labels = batch.labels.to(accelerator.device)
     labelled_share = accelerator.reduce(share_labelled(labels), "mean")

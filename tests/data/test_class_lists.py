@@ -66,7 +66,7 @@ def test_names_alone(tmp_path: Path, suffix: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "named"), [("{", "JSON"), ('["a", "a"]', "'a' comes twice"), ('[["a", "#12"]]', "'#12'"), ("[]", 0)]
+    ("text", "named"), [("{", "JSON"), ('["a", "a"]', "'a' occurs twice"), ('[["a", "#12"]]', "'#12'"), ("[]", 0)]
 )
 def test_lists_that_cannot_be_used_show_the_forms(tmp_path: Path, text: str, named: object) -> None:
     path = tmp_path / "classes.json"

@@ -196,7 +196,7 @@ def test_reading_masks_names_every_bad_file_at_once(folder: Path) -> None:
     first, *rest = str(caught.value).splitlines()
     assert "4 of 5" in first
     assert [line.strip()[:8] for line in rest] == ["Expected"] * 4
-    for line, named in zip(rest, ["a.png", "holds 77", "c.png", "d.png"], strict=True):
+    for line, named in zip(rest, ["a.png", "has 77", "c.png", "d.png"], strict=True):
         assert named in line
 
 

@@ -26,6 +26,7 @@ from tests.support.pages import (
     section,
     visible_text,
 )
+from tests.tools import architecture
 
 
 def name_of(page: Path) -> str:
@@ -118,7 +119,7 @@ def test_the_readme_is_short_and_shows_one_picture() -> None:
 
 def test_pages_show_every_picture_once_and_all_are_small() -> None:
     shown = [picture for page in PAGES for picture in pictures(page)]
-    assert set(shown) == {path.resolve() for path in (ROOT / "assets").glob("*.png")}
+    assert set(shown) == {path.resolve() for path in (ROOT / "assets").iterdir() if path.suffix in (".png", ".svg")}
     assert len(shown) == len(set(shown))
     assert all(path.stat().st_size <= 150_000 for path in shown)
 
@@ -140,3 +141,8 @@ def test_the_few_shot_figures_are_those_of_the_shipped_file() -> None:
                 axis=0,
             )
             assert f"{100 * draws.mean():.1f} ± {100 * draws.std(ddof=1):.1f}" in line
+
+
+def test_the_figures_of_the_designs_are_those_of_the_configs() -> None:
+    for name, svg in architecture.figures().items():
+        assert (ROOT / "assets" / name).read_text(encoding="utf-8") == svg, "make pictures draws them again"

@@ -244,8 +244,8 @@ def test_the_tables_and_plots_of_embeddings_show_both_ends_of_the_head() -> None
     assert list(area.x) == [0.6, 0.25], "a seed without a figure has no dot"
     miou: Results = {"whole": {"0": {"ece": 0.5, "final": 0.6}}}
     both, one = (ablation_page(Findings(miou, found)) for found in (embeddings, {}))
-    assert both.count("What class embeddings know") == 1
-    assert one.count("What class embeddings know") == 0
+    assert both.count("Quality of class embeddings") == 1
+    assert one.count("Quality of class embeddings") == 0
 
 
 def test_the_command_prints_both_tables_and_writes_one_page(
@@ -260,4 +260,4 @@ def test_the_command_prints_both_tables_and_writes_one_page(
     printed = capsys.readouterr().out
     assert printed.count(VARIANTS["release"].summary) == 2
     assert "What embeddings know, across photos:" in printed
-    assert page.read_text(encoding="utf-8").count("one dot a training") == 2
+    assert page.read_text(encoding="utf-8").count("one dot per training run") == 2

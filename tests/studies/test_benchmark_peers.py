@@ -108,7 +108,7 @@ def test_ratios_are_those_of_the_same_round_and_a_network_that_failed_is_not_tim
     monkeypatch.setattr(benchmark_peers, "round_seconds", fake)
     memory = {
         limit: Memory(weights=7_000_000, peaks={1: 8_000_000, 2: 9_000_000}, failure=None),
-        "ecenet": Memory(weights=10_000_000, peaks={2: 30_000_000}, failure="more memory than there is"),
+        "ecenet": Memory(weights=10_000_000, peaks={2: 30_000_000}, failure="not enough memory"),
     }
     at = small_conditions(backbone_setting("mobilenetv2"), ["ecenet"], batches=(2, 1), rounds=3)
     rows = {row["name"]: row["batches"] for row in measure(at, memory=memory)["rows"]}
@@ -119,7 +119,7 @@ def test_ratios_are_those_of_the_same_round_and_a_network_that_failed_is_not_tim
         "peak_megabytes": 30.0,
     }
     assert rows[limit]["2"]["ratio"] is None
-    assert rows["ecenet"]["1"] == {"failed": "more memory than there is"}
+    assert rows["ecenet"]["1"] == {"failed": "not enough memory"}
     assert rows[limit]["1"]["milliseconds"] == 200.0
     assert asked == [[limit, "ecenet"], [limit]]
 
@@ -225,7 +225,7 @@ def test_the_command_writes_figures_that_the_page_shows(tmp_path: Path, capsys: 
 def test_the_table_tells_time_throughput_ratio_and_memory() -> None:
     batches = {
         "1": {"milliseconds": 20.04, "images_per_second": 49.9, "ratio": [1.5, 1.681, 2.0], "peak_megabytes": 1234.4},
-        "8": {"failed": "more memory than there is"},
+        "8": {"failed": "not enough memory"},
     }
     numbers = {"milliseconds": 12.0, "images_per_second": 666.7, "ratio": None, "peak_megabytes": None}
     figures = {
@@ -248,7 +248,7 @@ def test_the_table_tells_time_throughput_ratio_and_memory() -> None:
     assert "ms, batch 1 | × backbone | peak MB | images/s, batch 8 |" in lines[2]
     assert lines[4] == "| bare b |  | 2.00 M | 1.3 |  | 12.0 |  | not measured | 666.7 |  | not measured |"
     middle = "| n | b | 3.45 M | 2.0 | 1/4 | 20.0 | 1.68 (1.50 … 2.00) | 1,234 |"
-    assert lines[5] == f"{middle} failed: more memory than there is |  |  |"
+    assert lines[5] == f"{middle} failed: not enough memory |  |  |"
     assert lines[-2:] == ["- x, y: no.", "- z: never."]
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -191,3 +192,15 @@ def least_distance(colors: Sequence[Sequence[int]]) -> float:
     seen = seen_by_all(np.array(colors))
     distances = np.linalg.norm(seen[:, :, None] - seen[:, None, :], axis=-1).min(axis=0)
     return float(distances[np.triu_indices(len(colors), 1)].min())
+
+
+def write_leaves(path: Path, *, photos: int = 8, side: int = 96) -> Path:
+    """Green photos with an orange square, and masks of 0 and 255 beside them, below a folder, without a split."""
+    with zipfile.ZipFile(path, "w") as packed:
+        for number in range(photos):
+            mask = np.zeros((side, side), np.uint8)
+            mask[20 + 3 * number :, 10 : 50 + 4 * number] = 255
+            photo = np.where(mask[..., None] > 0, (220, 120, 40), (60, 160, 60)).astype(np.uint8)
+            packed.writestr(f"leaves/photo {number}.jpg", encode(Image.fromarray(photo), "JPEG"))
+            packed.writestr(f"leaves/photo {number}_mask.png", encode(Image.fromarray(mask), "PNG"))
+    return path

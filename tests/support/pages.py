@@ -57,4 +57,4 @@ def links(page: Path) -> list[str]:
 
 
 def pictures(page: Path) -> list[Path]:
-    return [(page.parent / link).resolve() for link in links(page) if link.endswith(".png")]
+    return [(page.parent / link).resolve() for link in links(page) if link.endswith((".png", ".svg"))]

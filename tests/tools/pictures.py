@@ -7,7 +7,6 @@ The app runs in a real Chromium, on photos that installed packages carry; no oth
 import argparse
 import io
 import json
-import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +22,13 @@ from ecenet.data.images import thumbnail
 from ecenet.inference.overlay import overlay, side_by_side
 from ecenet.inference.predictor import Predictor
 from ecenet.studies.ablation_plot import ablation_figure
-from tests.support.web.browsing import ROOT, paint, served_app, stage_button, started_browser, wait_for_cover
+from tests.support.web.browsing import ROOT, served_app, started_browser
+from tests.tools.architecture import draw_architectures
+from tests.tools.scenes import PICTURES
+from tests.tools.tour_scenes import TOUR
 
 ASSETS = ROOT / "assets"
 WIDTH, HEIGHT, MARGIN = 1280, 900, 12
-CAT, ASTRONAUT = 0, 1
-"""Places among the examples."""
 MAX_BYTES = 150_000
 FEW_SHOT = ASSETS / "few-shot.json"
 """Written by `fewshot --json`, as `docs/studies.md` says."""
@@ -36,132 +36,7 @@ ABLATION = ASSETS / "ablation.json"
 """Written by `ablate`, as `docs/studies.md` says."""
 
 
-def look_at(page: Page, *examples: int) -> None:
-    """Examples, one after the other; the last one stays selected."""
-    for count, example in enumerate(examples, start=1):
-        page.locator("#examples button").nth(example).click()
-        expect(page.locator("#session-photos button")).to_have_count(count)
-    expect(page.locator("#segment-view .ece-legend:visible")).to_contain_text("%")
-
-
-def open_tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name).click()
-
-
-def choose(page: Page, field: str, option: str) -> None:
-    page.locator(f"#{field} input").click()
-    page.get_by_role("option", name=option, exact=True).click()
-    expect(page.get_by_role("option")).to_have_count(0)
-
-
-def open_what_if(page: Page, *examples: int, accordion: str) -> None:
-    """With one accordion open."""
-    look_at(page, *examples)
-    open_tab(page, "What if")
-    expect(page.locator("#easel canvas")).to_be_visible()
-    if accordion != "paint-class":
-        page.locator("#paint-class button").first.click()
-        page.locator(f"#{accordion} button").first.click()
-
-
-def result_of(page: Page) -> Locator:
-    """Of a what-if, once it is there."""
-    result = page.locator("#what-if-result")
-    expect(result).to_contain_text("Pixels that change their class")
-    return result
-
-
-def segment(page: Page) -> list[Locator]:
-    look_at(page, CAT)
-    picture = page.locator("#segment-view .ece-picture .ece-stack").first
-    box = picture.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 0.86 * box["width"], box["y"] + 0.45 * box["height"])
-    expect(page.locator("#segment-view .ece-tip")).to_be_visible()
-    return [page.locator("h1"), page.locator("#segment-view"), page.locator("#photo-input")]
-
-
-def embeddings(page: Page) -> list[Locator]:
-    look_at(page, CAT)
-    open_tab(page, "Class embeddings")
-    expect(page.locator("#projection-note")).to_contain_text(re.compile(r"UMAP of .* reference photos"))
-    expect(page.locator("#neighbors .ece-neighbors li")).to_have_count(8)
-    page.wait_for_function("document.querySelector('#embedding-plot .js-plotly-plot')?._fullLayout.annotations.length")
-    return [
-        page.locator("h1"),
-        page.locator("#model-picker"),
-        page.locator("#embedding-plot"),
-        page.locator("#neighbors"),
-    ]
-
-
-def paint_a_class(page: Page) -> list[Locator]:
-    open_what_if(page, CAT, accordion="paint-class")
-    paint(page, (0.32, 0.22), (0.61, 0.25))
-    wait_for_cover(page, 0.01, 0.3)
-    page.locator("#class-name input, #class-name textarea").fill("forehead")
-    page.locator("#make-class").click()
-    return [page.locator("#easel-tool"), page.locator("#paint-class"), result_of(page)]
-
-
-def edit_a_stage(page: Page) -> list[Locator]:
-    open_what_if(page, CAT, accordion="edit-stages")
-    page.locator("#easel-tool").get_by_label("Box").check()
-    paint(page, (0.02, 0.03), (0.5, 0.97))
-    wait_for_cover(page, 0.4, 0.5)
-    choose(page, "edit-class", "sofa")
-    page.locator("#change-mask").click()
-    return [page.locator("#easel-tool"), page.locator("#edit-stages"), result_of(page)]
-
-
-def knock_out(page: Page) -> list[Locator]:
-    open_what_if(page, CAT, accordion="knock-out")
-    for stage in (4, 3, 2, 1):
-        page.locator("#off-updater").get_by_label(f"Stage {stage}").uncheck()
-    result = result_of(page)
-    expect(result.locator("table")).to_contain_text("Embedding moved")
-    return [page.locator("#easel-tool"), page.locator("#knock-out"), result]
-
-
-def transplant(page: Page) -> list[Locator]:
-    open_what_if(page, ASTRONAUT, CAT, accordion="move-embedding")
-    choose(page, "move-source", "1: astronaut")
-    choose(page, "move-class", "person")
-    page.locator("#move-apply").click()
-    return [page.locator("#easel-tool"), page.locator("#move-embedding"), result_of(page)]
-
-
-def warning(page: Page) -> list[Locator]:
-    look_at(page, ASTRONAUT)
-    stage_button(page, "Stage 2").click()
-    open_tab(page, "Class embeddings")
-    table = page.locator("#consistency")
-    expect(table).to_contain_text("may be wrong")
-    table.locator("summary").click()
-    return [table]
-
-
-def faithfulness(page: Page) -> list[Locator]:
-    look_at(page, CAT)
-    open_tab(page, "Similarity")
-    page.locator("#judge-map").click()
-    badge, curves = page.locator("#map-badge"), page.locator("#faithfulness-plot")
-    expect(badge).to_contain_text("Insertion")
-    expect(curves.locator(".js-plotly-plot")).to_be_visible()
-    return [page.locator("#judge-map"), badge, curves]
-
-
-PICTURES: dict[str, Callable[[Page], list[Locator]]] = {
-    "screenshot": segment,
-    "map": embeddings,
-    "what-if": paint_a_class,
-    "edit-stage": edit_a_stage,
-    "knock-out": knock_out,
-    "transplant": transplant,
-    "warning": warning,
-    "faithfulness": faithfulness,
-}
-"""What leads to each picture, and which parts of the page it is to hold."""
+SCENES = PICTURES | TOUR
 
 
 def few_shot_figure() -> go.Figure:
@@ -253,13 +128,15 @@ def new_page(browser: Browser) -> Page:
 
 
 def main() -> None:
-    known = [*PICTURES, *FIGURES, "first-sight"]
+    known = [*SCENES, *FIGURES, "first-sight", "architecture"]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(known)}; without any, all")
     names = parser.parse_args().names or known
     unknown = set(names) - set(known)
     if unknown:
         parser.error(f"Expected some of {', '.join(known)}, got {', '.join(unknown)}; choose among these.")
+    if "architecture" in names:
+        draw_architectures()
     if "first-sight" in names:
         first_sight()
     with tempfile.TemporaryDirectory() as runs, started_browser() as browser:
@@ -267,12 +144,12 @@ def main() -> None:
             page = new_page(browser)
             page.set_content(FIGURES[name]().to_html(include_plotlyjs=True))
             save(page.locator(".js-plotly-plot").screenshot(), name)
-        if set(names) & set(PICTURES):
+        if set(names) & set(SCENES):
             with served_app(Path(runs)) as address:
-                for name in (name for name in PICTURES if name in names):
+                for name in (name for name in SCENES if name in names):
                     page = new_page(browser)
                     page.goto(address)
-                    save(capture(page, PICTURES[name](page)), name)
+                    save(capture(page, SCENES[name](page)), name)
                     page.context.close()
 
 

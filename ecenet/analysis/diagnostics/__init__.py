@@ -1,1 +1,1 @@
-"""Reading predictions: pixel by pixel, stage by stage, against the truth, another model or the reference photos."""
+"""Diagnostics of predictions: by pixel, by stage, against ground truth, another model or reference photos."""

@@ -1,4 +1,4 @@
-"""What an embedding bank says about a whole split: confusions, spread of classes, rivals, worst images."""
+"""Statistics of a split from its embedding bank: confusion matrix, spread of classes, rivals, worst images."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from ecenet.evaluation.metrics import mean_iou
 
 
 def stage_confusion(bank: EmbeddingBank, stage: str) -> np.ndarray:
-    """(K, K) labelled pixels: rows are the truth, columns what the stage predicts."""
+    """(K, K) confusion matrix in labelled pixels: rows = ground truth, columns = predictions of the stage."""
     rows = bank.stage == stage
     classes = bank.truth.shape[1]
     confusion = np.zeros((classes, classes), dtype=np.int64)
@@ -19,30 +19,30 @@ def stage_confusion(bank: EmbeddingBank, stage: str) -> np.ndarray:
 
 
 def stage_mious(bank: EmbeddingBank) -> dict[str, float]:
-    """mIoU of each stage over all classes, 0 … 1; over the labelled ones where the bank was made with a class map."""
+    """mIoU by stage over all classes, 0 … 1; over the labelled classes if the bank was made with a class map."""
     mapped = "class_map" in bank.about
     return {stage: mean_iou(stage_confusion(bank, stage), labelled_only=mapped) for stage in bank.stages}
 
 
 @dataclass(frozen=True)
 class ClassSpread:
-    """How a class's embeddings lie at one stage. Distances are cosine distances, 0 … 2. Ours."""
+    """Spread of a class's embeddings at one stage, in cosine distances (0 … 2). Not from the paper."""
 
     class_index: int
     count: int
-    """Images that have the class, predicted on more than the least area."""
+    """Number of images in which the class is predicted on more than the minimum area."""
     spread: float
-    """Mean distance of its embeddings to their centroid."""
+    """Mean distance of the embeddings to their centroid."""
     rival: int | None
-    """The class whose centroid is nearest; None where there is no other."""
+    """Class with the nearest other centroid; None if there is no other class."""
     margin: float
-    """Median of: distance to the rival's centroid minus distance to the own one. NaN without a rival."""
+    """Median over embeddings of the distance to the rival's centroid minus that to their own; NaN without a rival."""
     astray: float
-    """Share of embeddings that lie nearer to some other class's centroid than to their own."""
+    """Share of embeddings that are nearer to another class's centroid than to their own."""
 
 
 def class_spreads(bank: EmbeddingBank, stage: str, *, min_area: float) -> list[ClassSpread]:
-    """Of each class that is predicted anywhere on more than `min_area` of an image, ascending by class."""
+    """Spread of each class that is predicted on more than `min_area` of any image, in ascending order of class."""
     rows = (bank.stage == stage) & (bank.area > min_area)
     unit, classes = unit_vectors(bank.embedding[rows]), bank.class_index[rows]
     present, centroids = class_centroids(unit, classes)
@@ -68,9 +68,9 @@ def class_spreads(bank: EmbeddingBank, stage: str, *, min_area: float) -> list[C
 
 
 def worst_images(bank: EmbeddingBank, stage: str, *, count: int) -> list[tuple[int, float]]:
-    """(image, mean IoU over the classes that are labelled or predicted there), the worst first."""
+    """The `count` worst images as (image, mean IoU over the classes labelled or predicted there), worst first."""
     rows = np.flatnonzero((bank.stage == stage) & np.isfinite(bank.iou))
-    # Once each: with a class map several rows of an image may be of one class, and have its IoU.
+    # With a class map several rows of an image can have the same class and IoU: count it once.
     rows = rows[np.unique(np.stack([bank.image[rows], bank.class_index[rows]]), axis=1, return_index=True)[1]]
     images = np.unique(bank.image[rows])
     means = np.array([bank.iou[rows][bank.image[rows] == image].mean() for image in images])
@@ -78,9 +78,9 @@ def worst_images(bank: EmbeddingBank, stage: str, *, count: int) -> list[tuple[i
 
 
 def cell_images(bank: EmbeddingBank, stage: str, *, truth: int, predicted: int, count: int) -> list[tuple[int, int]]:
-    """(image, pixels) behind one cell of the confusion matrix, most pixels first."""
+    """The images behind one cell of the confusion matrix as (image, pixels), most pixels first."""
     rows = np.flatnonzero((bank.stage == stage) & (bank.class_index == predicted) & (bank.truth[:, truth] > 0))
-    # With a class map several rows of an image may be of one class.
+    # With a class map several rows of an image can have the same class.
     images, positions = np.unique(bank.image[rows], return_inverse=True)
     pixels = np.bincount(positions, weights=bank.truth[rows, truth], minlength=len(images)).astype(np.int64)
     return [(int(images[i]), int(pixels[i])) for i in np.argsort(-pixels, kind="stable")[:count]]

@@ -1,4 +1,4 @@
-"""Does an embedding lie where its class's embeddings lie? Distances to the centroids of an embedding bank. Ours."""
+"""Distances of a photo's class embeddings to the class centroids of an embedding bank. Not from the paper."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,45 +12,45 @@ from ecenet.evaluation.bank import EmbeddingBank
 from ecenet.inference.prediction import Prediction
 
 MIN_AREA, MIN_IOU = 0.005, 0.5
-"""Of the reference masks whose embeddings make the centroids: failures would draw them to where failures lie. Ours."""
+"""Minimum IoU of the reference masks that centroids are computed from, so that wrong masks do not shift them. Not from
+the paper."""
 
 
 class Distances(NamedTuple):
-    """Of N embeddings, each of some class, to centroids. Cosine distances, 0 … 2; NaN where there is no centroid."""
+    """Cosine distances (0 … 2) of N embeddings to class centroids; NaN if there is no centroid."""
 
     own: np.ndarray
-    """(N,) to the centroid of the embedding's own class."""
+    """(N,) distance to the centroid of the embedding's own class."""
     rival: np.ndarray
-    """(N,) to the nearest centroid of another class."""
+    """(N,) distance to the nearest centroid of another class."""
     rival_index: np.ndarray
-    """(N,) that class; -1 where there is none."""
+    """(N,) index of that class; -1 if there is none."""
 
     @property
     def margin(self) -> np.ndarray:
-        """(N,) the rival's distance minus the own one, −2 … 2; below 0 the embedding lies nearer to the rival."""
+        """(N,) rival's distance minus own distance, −2 … 2; negative if the rival is nearer."""
         return self.rival - self.own
 
 
 class ClassConsistency(NamedTuple):
-    """How one class of a photo lies at one stage. NaN where the bank lacks what it takes."""
+    """Distances of one class of a photo at one stage; NaN if the bank has no centroid for it."""
 
     class_index: int
     distance: float
     """Cosine distance to the class's centroid, 0 … 2."""
     rival: int | None
-    """The other class whose centroid is nearest; None without any."""
+    """Class with the nearest other centroid; None if there is none."""
     rival_distance: float
     margin: float
-    """The rival's distance minus the own one."""
+    """Rival's distance minus own distance."""
 
 
 def bank_centroids(bank: EmbeddingBank, *, min_area: float = 0.005, min_iou: float = 0.0) -> dict[str, np.ndarray]:
-    """Stage → (K, D) float32 centroids of length 1, NaN for a class without any embedding that counts.
+    """(K, D) float32 centroids of length 1 by stage; NaN for classes without eligible embeddings.
 
     Args:
-        min_area: count embeddings of masks that cover more than this share of their image.
-        min_iou: and whose IoU is at least this; above 0, masks that failed no longer draw the centroid to where
-            failures lie.
+        min_area: include masks that cover more than this share of their image.
+        min_iou: include masks with at least this IoU; above 0, it excludes wrong masks, which would shift centroids.
     """
     width, classes = bank.embedding.shape[1], len(bank.about["class_names"])
     found = {}
@@ -66,17 +66,19 @@ def bank_centroids(bank: EmbeddingBank, *, min_area: float = 0.005, min_iou: flo
 
 @lru_cache(maxsize=4)
 def reference_centroids(bank: EmbeddingBank) -> dict[str, np.ndarray]:
-    """`bank_centroids` of masks that are large and right enough; kept for the next photo."""
+    """`bank_centroids` of masks that are large and accurate enough; cached for the next photo."""
     return bank_centroids(bank, min_area=MIN_AREA, min_iou=MIN_IOU)
 
 
 def centroid_distances(vectors: np.ndarray, classes: np.ndarray, centroids: np.ndarray) -> Distances:
-    """Args:
-    vectors: (N, D), of any length.
-    classes: (N,) the class of each; one beyond K, such as a painted one, has no centroid.
-    centroids: (K, D) of length 1, NaN for classes without.
+    """Cosine distances of embeddings to the centroids of their own class and the nearest other class.
+
+    Args:
+        vectors: (N, D) embeddings of any length.
+        classes: (N,) class of each embedding; classes ≥ K, such as painted ones, have no centroid.
+        centroids: (K, D) of length 1; NaN for classes without a centroid.
     """
-    # One more row for the classes that have none: NaN, as theirs would be.
+    # An extra NaN row for classes without a centroid.
     known = np.concatenate([centroids, np.full((1, centroids.shape[1]), np.nan, dtype=np.float32)])
     distances = cosine_distances(unit_vectors(vectors), known)
     numbers = np.arange(len(distances))
@@ -93,12 +95,12 @@ def centroid_distances(vectors: np.ndarray, classes: np.ndarray, centroids: np.n
 def prediction_consistency(
     prediction: Prediction, centroids: Mapping[str, np.ndarray], *, stage: str, min_area: float = 0.005
 ) -> list[ClassConsistency]:
-    """Of the classes that the final mask gives more than `min_area` of the photo, the largest first.
+    """Distances of the classes that cover more than `min_area` of the photo in the final mask, largest first.
 
     Args:
-        centroids: of a bank of the same weights.
+        centroids: `bank_centroids` of a bank made with the same weights.
     Raises:
-        UserError: a stage without centroids, or centroids of embeddings of another width.
+        UserError: the stage has no centroids, or their width differs from that of the embeddings.
     """
     if stage not in centroids or stage not in prediction.stages:
         raise UserError(
@@ -109,8 +111,8 @@ def prediction_consistency(
     if vectors.shape[1] != centroids[stage].shape[1]:
         raise UserError(
             "wrong-weights",
-            f"Expected centroids of {vectors.shape[1]} numbers, as this photo's embeddings have, got "
-            f"{centroids[stage].shape[1]}; take a bank of the same weights.",
+            f"Expected centroids of width {vectors.shape[1]}, like this photo's embeddings, got "
+            f"{centroids[stage].shape[1]}; use a bank made with the same weights.",
             expected=vectors.shape[1],
             got=centroids[stage].shape[1],
         )

@@ -1,4 +1,4 @@
-"""What an edit changed: two predictions of one photo, stage by stage."""
+"""Compare two predictions of a photo, before and after an edit, by stage."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,41 +16,43 @@ from ecenet.inference.prediction import Prediction, StagePrediction
 
 @dataclass(frozen=True, eq=False)
 class StageChange:
-    """What an edit changed at one stage. H×W the photo, h×w the stage's grid, K classes of both predictions together;
-    a class that only one of them has counts as absent in the other."""
+    """Changes at one stage. H×W is the size of the photo, h×w that of the stage's grid, K the number of classes of both
+    predictions together; a class that only one of them has counts as absent in the other."""
 
     stage: str
     changed: np.ndarray
-    """(H, W) bool: pixels whose class is another."""
+    """(H, W) bool: pixels that changed class."""
     changed_share: float
-    """0 … 1 of the photo's pixels."""
+    """Share of the photo's pixels that changed class, 0 … 1."""
     area: np.ndarray
-    """(K,) change of the share of the photo, −1 … 1; sums to 0."""
+    """(K,) change of each class's share of the photo, −1 … 1; sums to 0."""
     lost: np.ndarray
-    """(K,) int64 pixels that were the class's and no longer are."""
+    """(K,) int64 number of pixels that each class lost."""
     gained: np.ndarray
-    """(K,) int64 pixels that are the class's and were not."""
+    """(K,) int64 number of pixels that each class gained."""
     cosine_distance: np.ndarray
-    """(K,) 0 … 2 between the embeddings that left the stage before and after; NaN for a class that one has only."""
+    """(K,) cosine distance (0 … 2) between the stage's embeddings before and after; NaN if only one prediction has the
+    class."""
     similarity: np.ndarray
-    """(k, h, w) float32 change of the similarity maps, of the k classes that both have."""
+    """(k, h, w) float32 change of the similarity maps of the k classes that both predictions have."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What an edit changed, stage by stage. S stages, coarse to fine."""
+    """Changes of S stages, coarse to fine."""
 
     class_names: list[str]
-    """Of both predictions together."""
+    """Names of the classes of both predictions together."""
     stages: dict[str, StageChange]
     mean_iou: np.ndarray | None
-    """(S,) change of the mean IoU over the truth's classes, −1 … 1; None without a truth."""
+    """(S,) change of the mean IoU over the classes in the ground truth, −1 … 1; None without ground truth."""
     mean_iou_before: np.ndarray | None = None
-    """(S,) what it was."""
+    """(S,) mean IoU before; None without ground truth."""
 
     @property
     def unseen(self) -> list[str]:
-        """Classes that one prediction has only, and no pixel at these stages, as may happen to what is painted."""
+        """Classes that only one prediction has and that get no pixels at these stages, e.g. an unsuccessful painted
+        class."""
         changes = self.stages.values()
         return [
             name
@@ -60,18 +62,18 @@ class Comparison:
 
 
 class ClassChange(NamedTuple):
-    """What an edit changed of one class at one stage."""
+    """Changes of one class at one stage."""
 
     class_index: int
     area_before: float
-    """Share of the photo, 0 … 1."""
+    """Share of the photo before and after, 0 … 1."""
     area_after: float
     lost: int
-    """Pixels that were the class's and no longer are."""
+    """Number of pixels lost."""
     gained: int
-    """Pixels that are the class's and were not."""
+    """Number of pixels gained."""
     cosine_distance: float
-    """0 … 2 between its embeddings before and after; NaN for a class that one prediction has only."""
+    """Cosine distance (0 … 2) between the embeddings before and after; NaN if only one prediction has the class."""
 
 
 ChangedClass = TypedDict(
@@ -85,11 +87,11 @@ ChangedClass = TypedDict(
         "embedding_moved": float | None,
     },
 )
-"""A `ClassChange`, JSON-able; null for an embedding that one prediction has only."""
+"""A `ClassChange` for JSON; the distance is null if only one prediction has the class."""
 
 
 class StageReport(TypedDict):
-    """What an edit changed at one stage, JSON-able; null without a truth."""
+    """Changes at one stage for JSON; mIoU is null without ground truth."""
 
     stage: str
     changed_share: float
@@ -99,24 +101,24 @@ class StageReport(TypedDict):
 
 
 def compare(before: Prediction, after: Prediction, *, truth: np.ndarray | None = None) -> Comparison:
-    """Two predictions of one photo by the same weights.
+    """Compare two predictions of a photo by the same weights.
 
     Args:
-        after: of all stages, or only of some.
-        truth: (H, W) uint8 class indices, 255 = ignore, with at least one labelled pixel. Classes that an edit added
-            are never true.
+        after: the prediction with the edit, of all stages or some.
+        truth: (H, W) uint8 class indices, 255 = ignore, with at least one labelled pixel. Classes added by an edit
+            always count as wrong.
     Raises:
-        UserError: predictions of different photos or weights, or a truth that is not of this photo or these classes.
+        UserError: predictions of different photos or weights, or a mask that does not fit the photo or classes.
     """
     longer, shorter = sorted((before.class_names, after.class_names), key=len, reverse=True)
     if before.image.size != after.image.size or not set(after.stages) <= set(before.stages):
         raise UserError(
-            "wrong-data", "Expected two predictions of one photo by one model, got others; compare with the same photo."
+            "wrong-data", "Expected two predictions of the same photo by the same model; compare with the same photo."
         )
     if longer[: len(shorter)] != shorter:
         raise UserError(
             "wrong-classes",
-            "Expected predictions with the same classes, got others; predict both with the same weights.",
+            "Expected predictions with the same classes; predict both with the same weights.",
         )
     stages = {
         name: _stage_change(name, before.stages[name], stage, num_classes=len(longer))
@@ -132,12 +134,13 @@ def compare(before: Prediction, after: Prediction, *, truth: np.ndarray | None =
 
 
 def _check_truth(truth: np.ndarray, *, size: tuple[int, int], num_classes: int) -> None:
-    check_size(truth, size=size, what="a truth")
+    check_size(truth, size=size, what="a ground-truth mask")
     values = truth[truth != IGNORE_INDEX]
     if not values.size or values.max() >= num_classes:
-        came = f"a value of {values.max()}" if values.size else f"nothing but {IGNORE_INDEX}"
+        came = f"a value of {values.max()}" if values.size else f"only {IGNORE_INDEX}"
         raise UserError(
-            "unknown-mask-value", f"Expected a truth with classes of 0 … {num_classes - 1}, got {came}; choose another."
+            "unknown-mask-value",
+            f"Expected ground truth with classes 0 … {num_classes - 1}, got {came}; choose another mask.",
         )
 
 
@@ -159,10 +162,10 @@ def _stage_change(name: str, before: StagePrediction, after: StagePrediction, *,
 
 
 def class_changes(change: StageChange, *, after: StagePrediction) -> list[ClassChange]:
-    """Of the classes that either prediction gives any pixel at the stage, those that lost and won most first.
+    """Changes of the classes that have pixels at the stage in either prediction, largest changes first.
 
     Args:
-        after: the stage as it is with the edit, of all classes of both predictions.
+        after: the stage with the edit, with all classes of both predictions.
     """
     seen = (after.area > 0) | (change.lost > 0)
     order = np.argsort(-(change.lost + change.gained), kind="stable")
@@ -181,10 +184,10 @@ def class_changes(change: StageChange, *, after: StagePrediction) -> list[ClassC
 
 
 def describe_changes(comparison: Comparison, after: Prediction) -> list[StageReport]:
-    """A comparison in numbers, stage by stage.
+    """A comparison for JSON, by stage.
 
     Args:
-        after: the prediction with the edit, of all classes of both.
+        after: the prediction with the edit, with all classes of both predictions.
     """
     reports: list[StageReport] = []
     for number, (name, change) in enumerate(comparison.stages.items()):
@@ -216,5 +219,5 @@ def describe_changes(comparison: Comparison, after: Prediction) -> list[StageRep
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
-    """(k,) with zeros behind up to a length."""
+    """Values padded with zeros at the end to a length."""
     return np.pad(values, (0, length - len(values)))

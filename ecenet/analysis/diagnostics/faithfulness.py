@@ -131,7 +131,7 @@ def judge_map(
     Raises:
         UserError: no such stage or class, a class without a pixel in the final mask, or numbers below 1.
     """
-    similarity = _map_of(predictor, prediction, stage, class_index)
+    similarity = map_of(predictor, prediction, stage, class_index)
     if min(steps, random_orders) < 1:
         raise UserError(
             "out-of-range", f"Expected steps and orders of at least 1, got {steps} and {random_orders}; choose more."
@@ -229,7 +229,7 @@ def random_head_correlations(
     Raises:
         UserError: no such stage or class.
     """
-    real = _map_of(predictor, prediction, stage, class_index)
+    real = map_of(predictor, prediction, stage, class_index)
 
     def random_map(predictor: Predictor, kept: Sequence[ImageFeatures], *, seed: int) -> np.ndarray:
         head = with_random_head(predictor.model, seed=seed)
@@ -270,7 +270,7 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(spearmanr(one.ravel(), other.ravel()).statistic)
 
 
-def _map_of(predictor: Predictor, prediction: Prediction, stage: str, class_index: int) -> np.ndarray:
+def map_of(predictor: Predictor, prediction: Prediction, stage: str, class_index: int) -> np.ndarray:
     """(h, w) as the Similarity tab shows it, of one of the weights' own classes: what an edit added is not in the photo
     as it is."""
     if stage not in prediction.stages:

@@ -1,10 +1,10 @@
-"""Where in other photos something like one place of a photo is: cosine similarity of features. Ours.
+"""Find places in photos that look like a chosen place, by cosine similarity of features. Not from the paper.
 
-The backbone's stages are joined into one descriptor of a place (a hypercolumn, Hariharan et al. 2015): coarse stages
-tell what it is, fine ones where it ends.
+The features of all backbone stages form one descriptor of a place (a hypercolumn, Hariharan et al. 2015): coarse stages
+identify the object, fine stages its boundary. `embedding_match.py` searches for a class embedding instead of a place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,37 +17,69 @@ from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 
 BACKBONE = "backbone"
+COSINE_SCALE = (0.0, 1.0)
+"""Ends of the colour scale of cosines: the same for every question, so that answers can be compared. Ours: what lies
+below is as unlike as can be told from features."""
+SAMPLES = 8
+"""Places of a box, in each direction, whose features are averaged."""
+Vectors = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 class Match(NamedTuple):
-    """The place of a photo that is most similar."""
+    """The most similar place in a photo."""
 
     x: int
-    """Pixel of the photo."""
+    """(x, y) pixel of the photo."""
     y: int
-    cosine: float
-    """−1 … 1."""
+    value: float
+    """Similarity at the place: a cosine, −1 … 1, or, for a class embedding, an unbounded score."""
 
 
 class Found(NamedTuple):
-    """In one photo."""
+    """Similarities in one photo."""
 
     similarity: np.ndarray
-    """(h, w) float32 cosine, −1 … 1."""
+    """(h, w) float32 similarities."""
     best: Match
 
 
 def find_place(
     predictor: Predictor, predictions: Sequence[Prediction], pixel: tuple[int, int], *, level: str = BACKBONE
 ) -> list[Found]:
-    """Look for a pixel of the first prediction's photo in all of the photos, its own among them.
+    """Search all photos, including the first, for the place at a pixel of the first photo.
 
     Args:
-        pixel: (x, y); what lies outside stands for the nearest edge.
-        level: "backbone" for the features of all its stages, or the name of a stage of the head.
+        pixel: (x, y); coordinates outside the photo are clipped to it.
+        level: "backbone" for the features of all backbone stages, or the name of a stage of the head.
+    Raises:
+        UserError: unknown level.
+    """
+    place = _share(pixel, predictions[0].image.size)
+    return _find(predictor, predictions, level, lambda features: place_vectors(features, place))
+
+
+def find_box(
+    predictor: Predictor, predictions: Sequence[Prediction], box: tuple[int, int, int, int], *, level: str = BACKBONE
+) -> list[Found]:
+    """Look for what a box of the first prediction's photo holds in all of the photos, its own among them.
+
+    Args:
+        box: (x, y, x, y) of two opposite corners, which belong to it; what lies outside stands for the nearest edge.
+        level: as for `find_place`.
     Raises:
         UserError: there is no such level.
     """
+    one, other = (_share(corner, predictions[0].image.size) for corner in (box[:2], box[2:]))
+    return _find(predictor, predictions, level, lambda features: box_vectors(features, one, other))
+
+
+def _share(pixel: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
+    """(x, y) of a pixel's centre as shares of width and height."""
+    x, y = ((min(max(place, 0), side - 1) + 0.5) / side for place, side in zip(pixel, size, strict=True))
+    return x, y
+
+
+def _find(predictor: Predictor, predictions: Sequence[Prediction], level: str, vectors_of: Vectors) -> list[Found]:
     stages = list(predictions[0].stages)
     if level not in (BACKBONE, *stages):
         raise UserError(
@@ -59,31 +91,51 @@ def find_place(
         features = [one.tensors for one in kept]
     else:
         features = predictor.run(lambda used, all_kept: [[used.stage_features(one)[level]] for one in all_kept], kept)
-    width, height = predictions[0].image.size
-    x, y = min(max(pixel[0], 0), width - 1), min(max(pixel[1], 0), height - 1)
-    vectors = place_vectors(features[0], ((x + 0.5) / width, (y + 0.5) / height))
-    maps = [cosine_map(one, vectors) for one in features]
+    vectors = vectors_of(features[0])
     return [
-        Found(similarity, best_match(similarity, prediction.image.size))
-        for similarity, prediction in zip(maps, predictions, strict=True)
+        found_in(cosine_map(one, vectors), prediction) for one, prediction in zip(features, predictions, strict=True)
     ]
 
 
-@torch.inference_mode()
+def found_in(similarity: np.ndarray, prediction: Prediction) -> Found:
+    """An (h, w) map of a photo with its best place."""
+    return Found(similarity, best_match(similarity, prediction.image.size))
+
+
 def place_vectors(features: Sequence[Tensor], place: tuple[float, float]) -> list[Tensor]:
-    """The features at one place, interpolated bilinearly.
+    """Features at one place, interpolated bilinearly.
 
     Args:
-        features: (1, C, h, w) each.
+        features: (1, C, h, w) tensors.
         place: (x, y) as shares of width and height, 0 … 1.
-    Returns: (C,) of each, of length 1.
+    Returns: a (C,) unit vector for each tensor.
     """
-    # grid_sample's −1 … 1 are the outer edges of the outer cells.
-    grid = torch.tensor([[[[2 * place[0] - 1, 2 * place[1] - 1]]]])
+    return [one[:, 0] for one in _sampled(features, [place])]
+
+
+@torch.inference_mode()
+def box_vectors(features: Sequence[Tensor], corner: tuple[float, float], opposite: tuple[float, float]) -> list[Tensor]:
+    """Mean direction of the features in a box, from `SAMPLES`² evenly spaced places.
+
+    Args:
+        features: (1, C, h, w) tensors.
+        corner, opposite: (x, y) as shares of width and height, 0 … 1.
+    Returns: a (C,) unit vector for each tensor.
+    """
+    shares = (np.arange(SAMPLES) + 0.5) / SAMPLES
+    xs, ys = (one + (other - one) * shares for one, other in zip(corner, opposite, strict=True))
+    places = [(float(x), float(y)) for y in ys for x in xs]
+    return [F.normalize(one.mean(dim=1), dim=0) for one in _sampled(features, places)]
+
+
+@torch.inference_mode()
+def _sampled(features: Sequence[Tensor], places: Sequence[tuple[float, float]]) -> list[Tensor]:
+    """(C, N) float32 unit columns at N places, for each tensor."""
+    # In grid_sample, −1 and 1 are the outer edges of the outer cells.
+    grid = 2 * torch.tensor(places)[None, None] - 1
     return [
         F.normalize(
-            F.grid_sample(one.float(), grid.to(one.device), align_corners=False, padding_mode="border")[0, :, 0, 0],
-            dim=0,
+            F.grid_sample(one.float(), grid.to(one.device), align_corners=False, padding_mode="border")[0, :, 0], dim=0
         )
         for one in features
     ]
@@ -91,17 +143,17 @@ def place_vectors(features: Sequence[Tensor], place: tuple[float, float]) -> lis
 
 @torch.inference_mode()
 def cosine_map(features: Sequence[Tensor], vectors: Sequence[Tensor]) -> np.ndarray:
-    """Cosine similarity of every place with the vectors, the mean over several kinds of features.
+    """Cosine similarity of every place to the vectors, averaged over the feature tensors.
 
     Args:
-        features: (1, C, h, w) each, the finest grid first.
-        vectors: (C,) of each, of length 1.
+        features: (1, C, h, w) tensors, finest grid first.
+        vectors: a (C,) unit vector for each tensor.
     Returns: (h, w) float32 on the finest grid, −1 … 1.
     """
     finest = features[0].shape[-2:]
     maps = []
     for one, vector in zip(features, vectors, strict=True):
-        # Features rather than their similarity, whose highest value would stay in the middle of a coarse cell.
+        # Interpolate features, not similarities: the maximum of those would stay at the centre of a coarse cell.
         enlarged = F.interpolate(one.float(), size=finest, mode="bilinear", align_corners=False)
         maps.append(torch.einsum("chw,c->hw", F.normalize(enlarged[0], dim=0), vector))
     mean: np.ndarray = torch.stack(maps).mean(dim=0).cpu().numpy()
@@ -109,7 +161,7 @@ def cosine_map(features: Sequence[Tensor], vectors: Sequence[Tensor]) -> np.ndar
 
 
 def best_match(similarity: np.ndarray, size: tuple[int, int]) -> Match:
-    """The pixel at the centre of the most similar cell of an (h, w) map, in an image of (width, height)."""
+    """The pixel at the centre of the most similar cell of an (h, w) map, for an image of (width, height)."""
     row, column = np.unravel_index(int(similarity.argmax()), similarity.shape)
     x = int((column + 0.5) / similarity.shape[1] * size[0])
     y = int((row + 0.5) / similarity.shape[0] * size[1])

@@ -1,4 +1,4 @@
-"""A photo's prediction against its ground truth: what every stage mended and broke."""
+"""Compare a photo's prediction with its ground truth: the pixels that every stage fixed and broke."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,44 +17,45 @@ from ecenet.inference.prediction import Prediction
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A photo's ground truth."""
+    """Ground truth of a photo."""
 
     mask: np.ndarray
     """(H, W) uint8 class indices, 255 = ignore."""
     class_names: tuple[str, ...]
-    """What the indices mean."""
+    """Names of the class indices."""
 
 
 @dataclass(frozen=True)
 class StageScores:
-    """How right each stage is. S stages, coarse to fine, K classes; only labelled pixels count."""
+    """Scores of S stages, coarse to fine, for K classes; only labelled pixels count."""
 
     stages: tuple[str, ...]
-    """S names."""
+    """Names of the S stages."""
     labelled: int
-    """Pixels that are not 255 in the truth."""
+    """Number of pixels that are not 255 in the ground truth."""
     right: np.ndarray
-    """(S,) int64 pixels with the true class."""
+    """(S,) int64 number of correct pixels."""
     fixed: np.ndarray
-    """(S-1,) int64 pixels that were wrong at a stage and are right at the next."""
+    """(S-1,) int64 number of pixels that are wrong at a stage and correct at the next."""
     broken: np.ndarray
-    """(S-1,) int64 pixels that were right at a stage and are wrong at the next."""
+    """(S-1,) int64 number of pixels that are correct at a stage and wrong at the next."""
     present: list[int]
-    """Classes of the truth, largest first."""
+    """Classes in the ground truth, largest first."""
     iou: np.ndarray
     """(S, K) intersection over union; NaN for a class that is neither labelled nor predicted."""
 
     @property
     def mean_iou(self) -> np.ndarray:
-        """(S,) over the truth's classes: the same ones at every stage, so that stages can be compared. Ours."""
+        """(S,) mean IoU over the classes in the ground truth, the same for all stages so that they can be compared. Not
+        from the paper."""
         return self.iou[:, self.present].mean(axis=1)
 
 
 def compare_with_truth(prediction: Prediction, truth: np.ndarray) -> StageScores:
-    """Score every stage.
+    """Compute the scores of every stage.
 
     Args:
-        truth: (H, W) uint8 class indices, 255 = ignore, of the photo's size, with at least one labelled pixel.
+        truth: (H, W) uint8 class indices of the photo's size, 255 = ignore, with at least one labelled pixel.
     """
     num_classes = len(prediction.class_names)
     labelled = truth != IGNORE_INDEX
@@ -82,17 +83,18 @@ def read_truth(
     content: bytes | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Truth:
-    """Read a mask of class indices, 255 = ignore, and bring it to a photo's size without mixing classes.
+    """Read a mask of class indices (255 = ignore) and resize it to a photo with nearest-neighbour sampling.
 
     Args:
-        path: an 8-bit greyscale or palette PNG.
-        size: the photo's (width, height). It may have been scaled down, so the mask need only have its proportions.
-        class_names: of the model; K of them.
-        content: of the file, where that is not on disk; `path` then only names it.
-        max_pixels: of the largest mask to accept.
+        path: 8-bit greyscale or palette PNG.
+        size: the photo's (width, height). The mask can be larger, since photos may be scaled down, but must have the
+            same proportions.
+        class_names: names of the model's K classes.
+        content: content of the file if it is not on disk; `path` is then only used in messages.
+        max_pixels: maximum size of the mask.
     Raises:
-        UserError: no such mask, too large, other proportions, a value that is neither a class nor 255, or nothing
-            labelled.
+        UserError: the mask cannot be read, is too large, has other proportions, has values that are neither a class
+            nor 255, or has no labelled pixels.
     """
     path = Path(path)
     mask = _read(path, content, max_pixels=max_pixels)
@@ -103,21 +105,21 @@ def read_truth(
         raise UserError(
             "unknown-mask-value",
             f"Expected mask values 0 … {len(class_names) - 1} (this model's classes) or {IGNORE_INDEX}, "
-            f"but {path.name} holds {bad[0]}; choose a mask with this model's classes.",
+            f"but {path.name} contains {bad[0]}; choose a mask with this model's classes.",
         )
     if (resized == IGNORE_INDEX).all():
         raise UserError(
             "not-enough-data",
-            f"Expected a mask with labelled pixels, but all of {path.name} is {IGNORE_INDEX} (ignored); "
+            f"Expected a mask with labelled pixels, but all pixels of {path.name} are {IGNORE_INDEX} (ignored); "
             "label some pixels.",
         )
     return Truth(resized, tuple(class_names))
 
 
 def _read(path: Path, content: bytes | None, *, max_pixels: int) -> np.ndarray:
-    """(h, w) uint8. Messages name the file alone: where the server keeps an upload is nobody's business."""
+    """(h, w) uint8 values. Messages contain only the file's name, not where the server stores the upload."""
     try:
-        # The header first: it tells the kind and the size before anything is unpacked.
+        # Check kind and size in the header before decoding.
         image_size(path if content is None else content, max_pixels=max_pixels)
         return read_indices(path, content=content, max_pixels=max_pixels)
     except UserError as error:

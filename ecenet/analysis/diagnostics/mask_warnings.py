@@ -1,6 +1,7 @@
-"""A warning that the mask of a class may be wrong: its mean confidence is lower than a study found it safe. Ours.
+"""Warn that the mask of a class may be wrong, because its mean confidence is below a threshold measured by a study.
 
-Of the scores in `failure_warning`, confidence warned best on both shipped weights, and none added to it.
+Not from the paper. Of the scores in `failure_warning`, confidence was the best predictor for both included weights, and
+no other score improved on it.
 """
 
 import json
@@ -12,43 +13,43 @@ from ecenet.common.errors import UserError
 from ecenet.inference.prediction import StagePrediction
 
 FORMAT = 1
-"""Of the file; a change of what it holds is another one."""
+"""Version of the file format; changes with its content."""
 
 
 @dataclass(frozen=True)
 class StageWarning:
-    """How the warning fared at one stage, on photos that the weights were not trained on. Shares, 0 … 1."""
+    """Quality of the warning at one stage, on photos not used for training. Shares are 0 … 1."""
 
     threshold: float
-    """Mean confidence below which it warns."""
+    """Mean confidence below which to warn."""
     precision: float
-    """Share of warnings whose masks were wrong."""
+    """Precision: share of warnings whose masks were wrong."""
     recall: float
-    """Share of wrong masks that it warned of."""
+    """Recall: share of wrong masks with a warning."""
     auc: float
-    """Chance that a wrong mask has the lower confidence of the two, beside a right one."""
+    """AUROC: probability that a wrong mask has a lower confidence than a correct one."""
     images: int
     pairs: int
-    """Masks of a class in a photo that were judged."""
+    """Number of masks (class in a photo) measured."""
     failures: int
-    """Those of them that were wrong."""
+    """Number of those masks that were wrong."""
 
 
 @dataclass(frozen=True)
 class ConfidenceWarning:
-    """The thresholds of one model, and what they were measured on."""
+    """Warning thresholds of one model, and how they were measured."""
 
     weights_hash: str
     data: str
     split: str
     failed_below: float
-    """IoU below which a mask counted as wrong."""
+    """IoU below which a mask counts as wrong."""
     min_area: float
-    """Share of the photo above which a class was looked at."""
+    """Minimum share of the photo of the masks measured."""
     stages: Mapping[str, StageWarning]
 
     def warns(self, stage: StagePrediction, class_index: int) -> bool:
-        """Whether to warn of a class's mask at one stage; never where the study has looked at no such mask."""
+        """Whether to warn about a class's mask at a stage; False for masks that the study did not measure."""
         found = self.stages.get(stage.name)
         if found is None or not stage.area[class_index] > self.min_area:
             return False
@@ -60,31 +61,31 @@ def warning_json(warning: ConfidenceWarning) -> str:
 
 
 def read_warning(path: Path, *, weights: str) -> ConfidenceWarning:
-    """What `consistency --warning` wrote.
+    """Read the file that `consistency --warning` wrote.
 
     Args:
-        weights: hash of the weights that it must have been measured with.
+        weights: hash of the weights that the file must belong to.
     Raises:
-        UserError: it is no such file, or of other weights.
+        UserError: the file is not a warning file, or belongs to other weights.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.pop("format") != FORMAT:
-            raise ValueError("another format")
+            raise ValueError("unknown format")
         stages = {name: StageWarning(**one) for name, one in values.pop("stages").items()}
         if not all(isinstance(value, int | float) for one in stages.values() for value in asdict(one).values()):
-            raise ValueError("no number")
+            raise ValueError("not a finite number")
         warning = ConfidenceWarning(**values, stages=stages)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             "wrong-file",
-            f"Expected a file written by `python -m ecenet consistency --warning`, but {path.name} is none; "
+            f"Expected a file written by `python -m ecenet consistency --warning`, but {path.name} is not one; "
             "write it again.",
         ) from error
     if warning.weights_hash != weights:
         raise UserError(
             "wrong-weights",
-            f"Expected warnings of the chosen weights ({weights}), but {path.name} was measured with others "
+            f"Expected warnings for the chosen weights ({weights}), but {path.name} was measured with other weights "
             f"({warning.weights_hash}); run the study again or choose those weights.",
             expected=weights,
             got=warning.weights_hash,

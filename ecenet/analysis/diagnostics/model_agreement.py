@@ -1,4 +1,4 @@
-"""Two predictions of one photo, by different models: where they agree, and on what."""
+"""Agreement between the predictions of two models for the same photo."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,27 +9,27 @@ from ecenet.inference.prediction import Prediction
 
 
 class ClassAreas(NamedTuple):
-    """One class, as the two see it."""
+    """Areas of one class in the predictions of both models."""
 
     name: str
     color: list[int]
     first: float | None
-    """Share of the photo, 0 … 1; None where the model has no such class."""
+    """Share of the photo, 0 … 1; None if the model does not have the class."""
     second: float | None
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Classes are the same where their names are."""
+    """Agreement of two predictions; classes are matched by name."""
 
     same: np.ndarray
-    """(H, W) bool: both models name the same class here."""
+    """(H, W) bool: pixels where both models predict the same class."""
     classes: list[ClassAreas]
-    """Those that either sees anywhere, by the larger of their areas."""
+    """Classes that either model predicts, ordered by the larger of the two areas."""
 
     @property
     def share(self) -> float:
-        """Of the pixels, 0 … 1."""
+        """Share of pixels where the models agree, 0 … 1."""
         return float(self.same.mean())
 
 
@@ -37,8 +37,8 @@ def compare_models(first: Prediction, second: Prediction, *, stages: tuple[str, 
     """Compare a stage of one model with a stage of another.
 
     Args:
-        first, second: of the same photo.
-        stages: a stage of each.
+        first, second: predictions of the same photo.
+        stages: the stage to use of each prediction.
     """
     one, two = first.stages[stages[0]], second.stages[stages[1]]
     names = list(dict.fromkeys([*first.class_names, *second.class_names]))

@@ -1,4 +1,4 @@
-"""One pixel, stage by stage: what each stage took it for, and which stage decided."""
+"""Inspect one pixel: the class predicted by every stage, and the stage that decided it."""
 
 from dataclasses import dataclass
 
@@ -8,43 +8,43 @@ from ecenet.inference.prediction import Prediction, StagePrediction
 from ecenet.inference.upsample import detail_size
 
 WITHOUT_ATTENTION = ("ece", "final")
-"""Stages that no SAU makes: their masks are not the similarity to the embeddings that the updater rewrites."""
+"""Stages without a SAU; their masks are not similarities to the updated embeddings."""
 
 
 @dataclass(frozen=True)
 class PixelProbe:
-    """What every stage says about one pixel. S stages, coarse to fine, K classes."""
+    """Predictions for one pixel at S stages, coarse to fine, for K classes."""
 
     x: int
     y: int
     stages: tuple[str, ...]
-    """S names."""
+    """Names of the S stages."""
     classes: np.ndarray
-    """(S,) the class that each stage's label map has here."""
+    """(S,) class in the label map of each stage."""
     probabilities: np.ndarray
-    """(S, K) float64; each row sums to 1, its highest is the stage's confidence here."""
+    """(S, K) float64 class probabilities; the maximum of a row is the confidence of the stage."""
     similarity: dict[str, np.ndarray]
-    """SAU stage → (K,) similarity of the feature here to each class embedding, unnormalised."""
+    """(K,) unnormalised similarity of the pixel's feature to each class embedding, by SAU stage."""
     gate: dict[str, np.ndarray]
-    """Gated stage → (K,) mean gate of each class: 1 keeps its old embedding, 0 takes the mask's evidence; with
-    `gate_adds` 1 adds all of the evidence, 0 none."""
+    """(K,) mean gate of each class, by gated stage: 1 keeps the old embedding, 0 replaces it with the mask's evidence;
+    with `gate_adds`, 1 adds all of the evidence and 0 none."""
     gate_adds: bool = False
 
     @property
     def decided(self) -> int:
-        """Index of the first stage from which on the class is the final one and stays. Ours."""
+        """Index of the first stage from which the class stays the final one. Not from the paper."""
         other = np.flatnonzero(self.classes != self.classes[-1])
         return int(other[-1]) + 1 if other.size else 0
 
     def ranked(self, *, most: int) -> list[int]:
-        """The classes with the highest probability at any stage, highest first; those of the label maps among them."""
+        """Up to `most` classes by their highest probability at any stage, including those of the label maps."""
         return [int(k) for k in np.argsort(-self.probabilities.max(axis=0), kind="stable")[:most]]
 
 
 def probe_pixel(prediction: Prediction, x: int, y: int) -> PixelProbe:
-    """Look at one pixel of the photo, x in 0 … W-1 and y in 0 … H-1, at every stage.
+    """Inspect one pixel of the photo (x in 0 … W-1, y in 0 … H-1) at every stage.
 
-    The stages' logits are interpolated for this pixel alone, in the way that the predictor does it for all.
+    Logits are interpolated for this pixel only, exactly as in the predictor.
     """
     size = prediction.image.size
     logits = [_logits_at(stage, x, y, size=size) / stage.temperature for stage in prediction.stages.values()]
@@ -65,7 +65,7 @@ def probe_pixel(prediction: Prediction, x: int, y: int) -> PixelProbe:
 
 
 def _logits_at(stage: StagePrediction, x: int, y: int, *, size: tuple[int, int]) -> np.ndarray:
-    """(K,) of a pixel; of SegViT, log Σ_q share of q · σ(mask of q), where masks are interpolated."""
+    """(K,) logits of a pixel; for SegViT, log Σ_q p_q · σ(mask_q) with interpolated masks."""
     if stage.masks is None or stage.class_shares is None:
         return _value_at(stage.mask_logits, x, y, size=size)
     covered = 1 / (1 + np.exp(-_value_at(stage.masks, x, y, size=size)))
@@ -74,7 +74,7 @@ def _logits_at(stage: StagePrediction, x: int, y: int, *, size: tuple[int, int])
 
 
 def _value_at(maps: np.ndarray, x: int, y: int, *, size: tuple[int, int]) -> np.ndarray:
-    """(K, h, w) at a pixel of the image → (K,): bilinear up to `detail_size`, repeated beyond it.
+    """(K,) values of (K, h, w) maps at a pixel of the image: bilinear up to `detail_size`, nearest beyond it.
 
     Args:
         size: the image's (width, height).
@@ -88,8 +88,8 @@ def _value_at(maps: np.ndarray, x: int, y: int, *, size: tuple[int, int]) -> np.
 
 
 def _neighbours(position: int, *, cells: int, pixels: int) -> tuple[int, int, np.float32]:
-    """The two cells that a pixel lies between along one axis, and the weight of the second: pixels are areas, not
-    points (align_corners=False). In float32, as torch computes it."""
+    """The two cells around a pixel along one axis, and the weight of the second (align_corners=False). Computed in
+    float32 as in torch."""
     scale = np.float32(cells) / np.float32(pixels)
     place = max(scale * np.float32(position + 0.5) - np.float32(0.5), np.float32(0))
     first = min(int(place), cells - 1)
@@ -97,6 +97,6 @@ def _neighbours(position: int, *, cells: int, pixels: int) -> tuple[int, int, np
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    """(K,) → (K,) float64, sums to 1."""
+    """Softmax of (K,) logits in float64."""
     powers = np.exp(logits.astype(np.float64) - logits.max())
     return powers / powers.sum()

@@ -1,1 +1,1 @@
-"""Class embeddings as points: UMAP and other projections, distances, the map that keeps its place."""
+"""Class embeddings as points: UMAP, t-SNE and PCA projections, distances, and the embedding map of the app."""

@@ -1,4 +1,4 @@
-"""The picture of all embeddings of a session, and how it follows the photos: new ones are placed, not refitted."""
+"""The projection of all embeddings of a session. Points of new photos are placed into it without refitting."""
 
 import uuid
 from collections.abc import Sequence
@@ -29,38 +29,38 @@ LEAST_TRUST = 0.9
 
 @dataclass(frozen=True)
 class MapRequest:
-    """What a picture is to show; another request is another fit."""
+    """Options of a projection; a different request needs a new fit."""
 
     options: ProjectionOptions = field(default_factory=ProjectionOptions)
     min_area: float = 0.005
-    """Classes that cover no more of their image are left out."""
+    """Exclude classes that cover no more than this share of their image."""
     refits: int = 0
-    """How often a fit of everything was asked for."""
+    """Number of refits requested."""
     by_stage: bool = False
-    """A picture of each stage, in which classes stay near where they were, instead of one of all stages together."""
+    """Project each stage separately, with aligned positions, instead of all stages together."""
 
 
 @dataclass(frozen=True)
 class EmbeddingMap:
-    """N points in a picture."""
+    """A projection of N points."""
 
     key: str
-    """Names this picture: what a browser sends about another one is out of date."""
+    """Identifies this projection; browser events with another key are outdated."""
     request: MapRequest
     predictions: tuple[Prediction, ...]
     points: EmbeddingPoints
     unit: np.ndarray
-    """(N, D) the points' vectors at length 1."""
+    """(N, D) vectors of the points, scaled to length 1."""
     projection: Projection
     quality: Quality
     reference: EmbeddingPoints | None = None
-    """Points of other images that are shown with them."""
+    """Points of reference images that are shown as well."""
     earlier_keys: tuple[str, ...] = ()
-    """Of the last pictures of the very same points, in other places: their rows are this one's rows."""
+    """Keys of earlier projections of the same points, with the same rows at other positions."""
 
     @property
     def is_reference(self) -> np.ndarray:
-        """(N,) bool."""
+        """(N,) bool: points of reference images."""
         return self.points.image >= len(self.predictions)
 
     @cached_property
@@ -92,8 +92,8 @@ class EmbeddingMap:
 
     @cached_property
     def stage_scores(self) -> dict[str, StageScores]:
-        """How well each stage keeps the classes of the shown points apart, in the original space; measured once, since
-        it takes longer than another colour may."""
+        """Class separation of the shown points in the original space, by stage. Cached, so that changing the colours
+        stays fast."""
         members = {name: self.differs & (self.points.stage == name) for name in self.points.stage_rows().sequence}
         return {
             name: StageScores(
@@ -104,7 +104,7 @@ class EmbeddingMap:
         }
 
     def shows(self, predictions: Sequence[Prediction]) -> bool:
-        """Whether it is the picture of these very predictions."""
+        """Whether this is the projection of exactly these predictions."""
         return len(predictions) == len(self.predictions) and all(
             mine is theirs for mine, theirs in zip(self.predictions, predictions, strict=True)
         )
@@ -118,10 +118,10 @@ def draw_map(
     fitter: Fitter,
     reference: EmbeddingPoints | None = None,
 ) -> EmbeddingMap:
-    """The picture of these predictions: the previous one where it is that, else grown from it, else fitted.
+    """The projection of these predictions: the previous one if unchanged, else extended, else fitted anew.
 
-    With a reference its points are fitted, the predictions' are placed among them, until a refit is asked for; so
-    every visitor's photos come to lie in one and the same picture. Ours.
+    With a reference, its points are fitted and those of the predictions are placed among them until a refit is
+    requested, so that all visitors see the same projection. Not from the paper.
     """
     earlier_keys = _earlier_keys(previous, predictions, request, reference)
     if previous is not None and (previous.request != request or previous.reference is not reference):
@@ -140,7 +140,7 @@ def draw_map(
     if projection is None:
         projection = _project(points, request, fitter=fitter)
     if projection.waiting and previous is not None and previous.shows(predictions):
-        return previous  # it waits, too
+        return previous  # also waiting for the fitter
     return EmbeddingMap(
         key=uuid.uuid4().hex,
         request=request,
@@ -160,7 +160,7 @@ def _earlier_keys(
     request: MapRequest,
     reference: EmbeddingPoints | None,
 ) -> tuple[str, ...]:
-    """The keys of pictures, such as a stand-in, in which a click still means the same point."""
+    """Keys of earlier projections, such as a placeholder, in which a click refers to the same point."""
     if previous is None or not previous.shows(predictions) or previous.reference is not reference:
         return ()
     if previous.request.min_area != request.min_area:
@@ -178,7 +178,7 @@ def _different(points: EmbeddingPoints, *, by_stage: bool) -> np.ndarray:
 
 
 def _quality(points: EmbeddingPoints, coordinates: np.ndarray, *, by_stage: bool) -> Quality:
-    """Of one picture, or the mean of each stage's; of points that differ."""
+    """Quality of one projection, or the mean over the projections of the stages; duplicate points are excluded."""
     different = _different(points, by_stage=by_stage)
     every = [points.stage == name for name in points.stage_rows().sequence] if by_stage else [different]
     of_stages = [
@@ -195,7 +195,7 @@ def _quality(points: EmbeddingPoints, coordinates: np.ndarray, *, by_stage: bool
 
 
 def _reference_map(reference: EmbeddingPoints, request: MapRequest, *, fitter: Fitter) -> EmbeddingMap:
-    """The reference alone: never shown, so nothing is measured on it."""
+    """The projection of the reference only. It is never shown, so its quality is not measured."""
     projection = _project(reference, request, fitter=fitter)
     nothing = Quality(None, None, 0)
     return EmbeddingMap("", request, (), reference, reference.vectors, projection, nothing, reference)
@@ -204,11 +204,10 @@ def _reference_map(reference: EmbeddingPoints, request: MapRequest, *, fitter: F
 def _grown(
     previous: EmbeddingMap, predictions: Sequence[Prediction], points: EmbeddingPoints, *, fitter: Fitter
 ) -> Projection | None:
-    """The previous picture with new predictions placed into it, or None where it takes a fit of its own.
+    """The previous projection with new predictions placed into it, or None if a new fit is needed.
 
-    That is so for a stand-in, for t-SNE, and where more points would be placed than the fit has seen: such a picture
-    would show where old points are rather than what new ones are like. New points that equal others, or each
-    other, take one place. Ours.
+    A new fit is needed for a placeholder, for t-SNE, and if more points would be placed than were fitted. New points
+    that equal others or each other share one place. Not from the paper.
     """
     projection = previous.projection
     if projection.method != previous.request.options.method or projection.fit is None:
@@ -244,7 +243,8 @@ def _grown(
 
 
 def describe_map(drawn: EmbeddingMap) -> dict[str, Any]:
-    """JSON-able: how the picture was made and where each point lies; photos by their number, reference ones too."""
+    """The projection for JSON: how it was made and the position of each point; photos, including reference photos, are
+    given by number."""
     points, names = drawn.points, drawn.predictions[0].class_names
     rows = zip(
         points.image.tolist(),

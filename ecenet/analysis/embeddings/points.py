@@ -1,4 +1,4 @@
-"""Class embeddings as points: one for each image, stage and class that is really there."""
+"""Class embeddings as points: one for each image, stage and class present in the image."""
 
 import sys
 from collections.abc import Sequence
@@ -13,43 +13,43 @@ from ecenet.inference.prediction import Prediction
 
 @dataclass(frozen=True)
 class EmbeddingPoints:
-    """N class embeddings and what they belong to; all arrays have N rows."""
+    """N class embeddings with their image, stage and class; all arrays have N rows."""
 
     vectors: np.ndarray
-    """(N, D) float32."""
+    """(N, D) float32 embeddings."""
     image: np.ndarray
-    """(N,) index into the predictions; of reference images, which have none here, the numbers after those."""
+    """(N,) index into the predictions; reference images have the numbers after those."""
     stage: np.ndarray
     """(N,) stage names."""
     class_index: np.ndarray
-    """(N,)."""
+    """(N,) class indices."""
     area: np.ndarray
     """(N,) share of the image that the class covers at that stage."""
     confidence: np.ndarray
-    """(N,) mean confidence over those pixels; NaN without any."""
+    """(N,) mean confidence over those pixels; NaN if there are none."""
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def find(self, *, image: int, stage: str, class_index: int) -> int | None:
-        """The row of one class at one stage of one image; None where it has no point."""
+        """The row of a class at a stage of an image; None if there is no such point."""
         rows = np.flatnonzero((self.image == image) & (self.stage == stage) & (self.class_index == class_index))
         return int(rows[0]) if len(rows) else None
 
     def stage_rows(self) -> StageRows:
-        """What ties each class of each image together through the stages."""
+        """Stage and item (class of an image) of each row, to align projections of the stages."""
         sequence = sorted(set(self.stage.tolist()), key=_from_coarse)
         most = 1 + int(self.class_index.max(initial=0))
         return StageRows(self.stage, self.image.astype(np.int64) * most + self.class_index, tuple(sequence))
 
 
 def _from_coarse(stage: str) -> int:
-    """Sorts `ece` before `stageL` … `stage1`."""
+    """Sort key that orders `ece` before `stageL` … `stage1`."""
     return -int(stage.removeprefix("stage")) if stage.startswith("stage") else -sys.maxsize
 
 
 def with_reference(points: EmbeddingPoints, reference: EmbeddingPoints, *, images: int) -> EmbeddingPoints:
-    """The reference's rows first; its images are numbered from `images` on."""
+    """Points of both, reference first; reference images are numbered from `images`."""
     if not len(points):
         return replace(reference, image=reference.image + images)
     return EmbeddingPoints(
@@ -65,8 +65,8 @@ def with_reference(points: EmbeddingPoints, reference: EmbeddingPoints, *, image
 def embedding_points(predictions: Sequence[Prediction], *, min_area: float = 0.005) -> EmbeddingPoints:
     """Collect the embeddings of classes whose *final* mask covers more than `min_area` of their image.
 
-    Every such class appears at every stage that makes embeddings, so that its way can be followed. `final` has none
-    of its own: it uses what `stage1` left. Ours.
+    Each of these classes has a point at every stage with embeddings, so that its path can be followed. `final` has
+    none: it uses the embeddings of `stage1`. Not from the paper.
     """
     rows = [
         (index, name, k, stage.area[k], stage.mean_confidence[k], stage.embeddings[k])
@@ -92,7 +92,7 @@ def embedding_points(predictions: Sequence[Prediction], *, min_area: float = 0.0
 
 
 def reference_points(bank: EmbeddingBank, *, min_area: float) -> EmbeddingPoints:
-    """The bank's embeddings of classes that cover more than `min_area` of their image at the finest stage, at every
+    """Embeddings at all stages of the bank's classes that cover more than `min_area` of their image at the finest
     stage; images are indices into `bank.images`."""
     finest = bank.stage == bank.stages[-1]
     classes = len(bank.about["class_names"])

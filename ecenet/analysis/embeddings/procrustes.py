@@ -1,4 +1,4 @@
-"""Laying one picture onto another without changing what lies near what."""
+"""Align one projection with another by a similarity transform (Procrustes analysis)."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Turn:
-    """A rotation, perhaps with a reflection, then one scale for all axes, then a shift."""
+    """A similarity transform: rotation or reflection, then uniform scale, then translation."""
 
     rotation: np.ndarray
-    """(d, d), orthogonal."""
+    """(d, d) orthogonal matrix."""
     scale: float
     shift: np.ndarray
-    """(d,)."""
+    """(d,) translation."""
 
     def apply(self, coordinates: np.ndarray) -> np.ndarray:
-        """(N, d) → (N, d)."""
+        """Transform (N, d) coordinates."""
         return np.asarray(self.scale * coordinates @ self.rotation + self.shift)
 
 
 def turn_onto(coordinates: np.ndarray, target: np.ndarray) -> Turn:
-    """What brings (N, d) closest to (N, d) by least squares: Procrustes analysis (Schönemann 1966)."""
+    """The transform that maps (N, d) coordinates to an (N, d) target with the least squared error: Procrustes analysis
+    (Schönemann 1966)."""
     center, onto = coordinates.mean(axis=0), target.mean(axis=0)
     moved, wanted = coordinates - center, target - onto
     left, strengths, right = np.linalg.svd(moved.T @ wanted)

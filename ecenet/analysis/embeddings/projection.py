@@ -1,5 +1,5 @@
-"""Projections of all shown points to a plane or a space: one of all together, or one a stage, each of which follows the
-one before, since the positions of unrelated pictures would mean nothing."""
+"""Projections of all shown points to two or three dimensions: one for all stages together, or one per stage, aligned
+with that of the previous stage so that positions can be compared."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
@@ -11,95 +11,96 @@ from ecenet.common.errors import UserError
 
 Method = Literal["UMAP", "t-SNE", "PCA"]
 MIN_POINTS = 16
-"""UMAP and t-SNE draw neighbourhoods; with fewer points than a neighbourhood there is nothing to draw."""
+"""Minimum number of points for UMAP and t-SNE, which need neighbourhoods."""
 LEAST_NEIGHBORS = 5
-"""Of a fit by UMAP, and its perplexity by t-SNE: with fewer, even points of a single normal distribution fall apart
-into groups. 300 of them become 120 islands with 2 neighbours, and one to six with 5. Ours."""
+"""Minimum neighbourhood size of UMAP and minimum perplexity of t-SNE. With fewer, even points of a single normal
+distribution fall into groups: 300 of them form 120 islands with 2 neighbours, and one to six with 5. Not from the
+paper."""
 
 
 @dataclass(frozen=True)
 class ProjectionOptions:
-    """How to project; what a method has no use for is ignored."""
+    """Options of a projection; those that the method does not have are ignored."""
 
     method: Method = "UMAP"
     dimensions: int = 2
     seed: int = 0
     neighbors: int = 15
-    """UMAP: points of a neighbourhood; fewer show finer structure."""
+    """UMAP: neighbourhood size; smaller values show finer structure."""
     min_dist: float = 0.2
-    """UMAP: how closely points may lie in the picture."""
+    """UMAP: minimum distance between points in the projection."""
     perplexity: float = 30
-    """t-SNE: points of a neighbourhood, roughly."""
+    """t-SNE: approximate neighbourhood size."""
 
     def checked(self) -> "ProjectionOptions":
-        """Itself, with whole numbers as such.
+        """The options after validation, with integers converted to int.
 
         Raises:
-            UserError: a value is out of its range.
+            UserError: a value is out of range.
         """
         if self.method not in get_args(Method) or self.dimensions not in (2, 3):
             raise UserError(
                 "unknown-choice",
                 f"Expected UMAP, t-SNE or PCA in 2 or 3 dimensions, got {str(self.method)[:20]!r} in "
-                f"{str(self.dimensions)[:20]!r}; choose from the lists.",
+                f"{str(self.dimensions)[:20]!r} dimensions; choose from the lists.",
             )
         limits = {"seed": (0, 2**31 - 1), "neighbors": (2, 200), "min_dist": (0, 1), "perplexity": (2, 200)}
         for name, (low, high) in limits.items():
             value = getattr(self, name)
-            # A field that was emptied sends nothing; NaN is in no range.
+            # An empty field sends None; NaN is in no range.
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise UserError(
                     "out-of-range",
                     f"Expected {name.replace('_', ' ')} in {low} … {high}, got {str(value)[:20]!r}; "
-                    "enter one of these.",
+                    "enter a value in that range.",
                 )
         return replace(self, seed=int(self.seed), neighbors=int(self.neighbors))
 
 
 @dataclass(frozen=True)
 class Axes:
-    """A fitted PCA."""
+    """Axes of a fitted PCA."""
 
     mean: np.ndarray
-    """(D,)."""
+    """(D,) mean."""
     directions: np.ndarray
-    """(dimensions, D), orthonormal; zero where the data does not span as many."""
+    """(dimensions, D) orthonormal axes; zero if the data spans fewer dimensions."""
 
     def place(self, vectors: np.ndarray) -> np.ndarray:
-        """(N, D) → (N, dimensions)."""
+        """Project (N, D) vectors to (N, dimensions)."""
         return (vectors - self.mean) @ self.directions.T
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Positions of N points, and how they came about."""
+    """Positions of N points, and how they were computed."""
 
     coordinates: np.ndarray
-    """(N, 2 or 3) float."""
+    """(N, 2 or 3) float positions."""
     method: Method
-    """The one that made it, be it asked for or a stand-in."""
+    """The method actually used: the requested one or PCA as a fallback."""
     note: str
-    """Why it is not the one that was asked for, with its remedy; empty where it is."""
+    """Why a fallback was used and what to do; empty otherwise."""
     fit: "Axes | str | None" = None
-    """What places further points: axes, or the key of a fit that the fitter keeps; None for t-SNE."""
+    """Used to place more points: PCA axes, or the key of a fit kept by the fitter; None for t-SNE."""
     placed: int = 0
-    """Points that were placed into the fit rather than fitted."""
+    """Number of points that were placed into the fit, not fitted."""
     waiting: bool = False
-    """PCA stands in until the fitter is there."""
+    """Whether this is PCA shown while the fitter starts."""
     caution: str = ""
-    """In what it differs from the request, lest groups appear in it that are none; empty where it does not."""
+    """How the fit differs from the request to avoid spurious groups; empty if it does not differ."""
 
 
 @dataclass(frozen=True)
 class StageRows:
-    """What ties the rows of one stage to those of the next, for pictures of each stage."""
+    """Links rows of one stage to those of the next, for one projection per stage."""
 
     stage: np.ndarray
     """(N,) stage names."""
     item: np.ndarray
-    """(N,) numbers, equal for the same class of the same image."""
+    """(N,) integers, equal for the same class of the same image."""
     sequence: tuple[str, ...]
-    """The stages that occur, coarse to fine."""
+    """Names of the stages that occur, coarse to fine."""
 
     def of(self, kept: np.ndarray) -> "StageRows":
         """Those of some rows, (M,) indices, which hold each stage."""
@@ -107,42 +108,42 @@ class StageRows:
 
 
 class FitFailedError(Exception):
-    """The method refused these points; the message says why."""
+    """The method failed on these points; the message is the reason."""
 
 
 class Fitter(Protocol):
-    """What fits UMAP and t-SNE; `UmapWorker` does it in a process of its own."""
+    """Fits UMAP and t-SNE; `UmapWorker` does so in a separate process."""
 
     def fit(
         self, vectors: np.ndarray, options: ProjectionOptions, rows: StageRows | None = None
     ) -> tuple[np.ndarray, str | None] | None:
-        """Coordinates, and the key of the fit where it can place more; None while the fitter starts.
+        """Coordinates, and the key of the fit if it can place more points; None while the fitter starts.
 
         Args:
-            rows: for a picture of each stage; one of all points together without.
+            rows: given for one projection per stage; None projects all points together.
         Raises:
-            FitFailedError: the method refused the points.
+            FitFailedError: the method failed on the points.
         """
 
     def place(self, key: str, vectors: np.ndarray, stage: np.ndarray | None = None) -> np.ndarray | None:
-        """Coordinates in a fit; None where it is no longer kept.
+        """Coordinates in a fit; None if it is no longer kept.
 
         Args:
-            stage: (N,) names, of pictures of each stage.
+            stage: (N,) stage names, for one projection per stage.
         Raises:
-            FitFailedError: the method refused the points.
+            FitFailedError: the method failed on the points.
         """
 
 
 def project(
     vectors: np.ndarray, options: ProjectionOptions, *, fitter: Fitter, rows: StageRows | None = None
 ) -> Projection:
-    """Fit all points, with PCA where the method cannot work. Points that are equal, at the same stage for a picture of
-    each, are one point for the fit and lie in one place.
+    """Fit all points; falls back to PCA if the method cannot be used. Equal points (of the same stage, for one
+    projection per stage) are fitted as one point and have the same position.
 
     Args:
-        vectors: (N, D), N ≥ 0.
-        rows: for a picture of each stage. PCA's axes are those of all points together, too.
+        vectors: (N, D) vectors, N ≥ 0.
+        rows: given for one projection per stage. PCA uses the axes of all points together in both cases.
     """
     first = first_equal(vectors, None if rows is None else rows.stage)
     kept, place_of = np.unique(first, return_inverse=True)
@@ -176,20 +177,20 @@ def _project_different(
     """As `project`, of points that all differ."""
     count = len(vectors)
     if count < 3:
-        return _pca(vectors, options, f"There is nothing to compare with {count} points: add another photo.")
+        return _pca(vectors, options, f"Too few points to compare ({count}). Add another photo.")
     if options.method == "PCA":
         return _pca(vectors, options, "")
     least = count if rows is None else min(np.count_nonzero(rows.stage == name) for name in rows.sequence)
     if least < MIN_POINTS:
         of_stage = "" if rows is None else " of each stage"
-        need = f"{options.method} needs at least {MIN_POINTS} points{of_stage} and there are {least}"
-        return _pca(vectors, options, f"{need}: shown with PCA. Add another photo.")
+        need = f"{options.method} needs at least {MIN_POINTS} points{of_stage} but there are only {least}"
+        return _pca(vectors, options, f"{need}. Showing PCA; add another photo.")
     try:
         fitted = fitter.fit(vectors, options, rows)
     except FitFailedError as error:
-        return _pca(vectors, options, f"{options.method} failed ({error}): shown with PCA. Try other parameters.")
+        return _pca(vectors, options, f"{options.method} failed ({error}). Showing PCA; try other parameters.")
     if fitted is None:
-        note = f"{options.method} is still loading: shown with PCA until it is there."
+        note = f"{options.method} is still loading. Showing PCA until it is ready."
         return replace(_pca(vectors, options, note), waiting=True)
     coordinates, key = fitted
     return Projection(coordinates, options.method, "", key)
@@ -198,8 +199,9 @@ def _project_different(
 def place(
     projection: Projection, vectors: np.ndarray, *, fitter: Fitter, stage: np.ndarray | None = None
 ) -> np.ndarray | None:
-    """(N, D) → (N, 2 or 3) where further points lie in a fitted picture, or None where they cannot be placed; of
-    pictures of each stage with the points' (N,) stages."""
+    """(N, 2 or 3) positions of further (N, D) points in a fitted projection, or None if they cannot be placed.
+
+    For one projection per stage, `stage` gives the (N,) stages of the points."""
     match projection.fit:
         case Axes() as axes:
             return axes.place(vectors)
@@ -217,7 +219,7 @@ def _pca(vectors: np.ndarray, options: ProjectionOptions, note: str) -> Projecti
 
 
 def principal_axes(vectors: np.ndarray, *, dimensions: int) -> Axes:
-    """PCA of (N, D), N ≥ 0; each axis points to where its largest weight is positive, so that equal data look equal."""
+    """PCA of (N, D) vectors, N ≥ 0. The sign of each axis makes its largest weight positive, for reproducible plots."""
     width = vectors.shape[1]
     mean = vectors.mean(0) if len(vectors) else np.zeros(width)
     directions = np.zeros((dimensions, width))

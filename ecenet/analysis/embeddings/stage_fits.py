@@ -1,8 +1,8 @@
-"""One picture for each stage, in which a class of an image stays near where it was at the stage before. Ours.
+"""One projection per stage, aligned so that points stay near their position at the previous stage. Not from the paper.
 
-`AlignedUMAP` of umap-learn has the same aim. It fits each stage from the beginning, takes ten times as long for 1,300
-classes at five stages, and places no further points. Here each stage starts from the positions of the one before, and
-is then turned, scaled and shifted onto them.
+`AlignedUMAP` of umap-learn has the same goal, but it fits each stage from scratch, takes ten times as long for 1,300
+classes at five stages, and cannot place further points. Here each stage is initialised with the positions of the
+previous one and then aligned with them by a similarity transform.
 """
 
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from ecenet.analysis.embeddings.umap_fit import fit_umap, place_umap, tsne_coord
 
 @dataclass(frozen=True)
 class StageFits:
-    """Pictures of all stages, and what places further points into each."""
+    """Projections of all stages, into which further points can be placed."""
 
     coordinates: np.ndarray
-    """(N, dimensions), of all rows."""
+    """(N, dimensions) positions of all rows."""
     reducers: dict[str, tuple[Any, Turn]]
-    """By stage; none of t-SNE, which cannot place."""
+    """Fitted reducer and transform by stage; empty for t-SNE, which cannot place points."""
 
     def place(self, vectors: np.ndarray, stage: np.ndarray) -> np.ndarray | None:
-        """(N, D), (N,) stage names → (N, dimensions); None where a stage was not fitted."""
+        """(N, dimensions) positions of (N, D) vectors with (N,) stage names; None if a stage was not fitted."""
         names = dict.fromkeys(stage.tolist())
         if not names.keys() <= self.reducers.keys():
             return None
@@ -38,14 +38,14 @@ class StageFits:
 
 
 def fit_stages(vectors: np.ndarray, options: ProjectionOptions, rows: StageRows) -> StageFits:
-    """UMAP or t-SNE of each stage, from the coarsest on.
+    """UMAP or t-SNE of each stage, starting at the coarsest.
 
     Args:
-        vectors: (N, D).
+        vectors: (N, D) vectors.
     """
     coordinates = np.zeros((len(vectors), options.dimensions))
     reducers: dict[str, tuple[Any, Turn]] = {}
-    before: np.ndarray | None = None  # rows of the stage before
+    before: np.ndarray | None = None  # rows of the previous stage
     for name in rows.sequence:
         members = np.flatnonzero(rows.stage == name)
         start = None if before is None else _start(vectors, coordinates, rows.item, members=members, before=before)
@@ -53,7 +53,7 @@ def fit_stages(vectors: np.ndarray, options: ProjectionOptions, rows: StageRows)
             fitted = tsne_coordinates(vectors[members], options, start=start)
         else:
             if start is None:
-                # Once more from where it came to, as all later ones do: or the first step would be the longest.
+                # Refit the first stage from its own result, as later stages do; otherwise the first step is longest.
                 start = np.asarray(fit_umap(vectors[members], options).embedding_, dtype=float)
             reducer = fit_umap(vectors[members], options, start=start)
             fitted = np.asarray(reducer.embedding_, dtype=float)
@@ -70,8 +70,8 @@ def fit_stages(vectors: np.ndarray, options: ProjectionOptions, rows: StageRows)
 def _start(
     vectors: np.ndarray, coordinates: np.ndarray, item: np.ndarray, *, members: np.ndarray, before: np.ndarray
 ) -> np.ndarray:
-    """(M, dimensions) where the members' items were at the stage before, rows (B,) of which have positions already. One
-    that was not there begins where the nearest of the others was."""
+    """(M, dimensions) initial positions: those of the same items in the (B,) rows of the previous stage. A new item
+    starts at the position of its nearest neighbour."""
     row_of = dict(zip(item[before].tolist(), before.tolist(), strict=True))
     earlier = np.array([row_of.get(one, -1) for one in item[members].tolist()])
     known = earlier >= 0

@@ -1,4 +1,4 @@
-"""UMAP and t-SNE by cosine distance, as the worker process runs them. Importing UMAP takes seconds."""
+"""UMAP and t-SNE by cosine distance; used in the worker process because importing UMAP takes seconds."""
 
 import warnings
 from typing import Any
@@ -12,17 +12,18 @@ from ecenet.analysis.embeddings.cosine import nearest, unit_vectors
 from ecenet.analysis.embeddings.projection import ProjectionOptions
 
 EPOCHS_OF_MANY = 200
-"""UMAP's own number for large data; its 500 for small ones take a third of a minute with 5,000 points."""
+"""UMAP's default for large data sets; its default of 500 for small ones takes 20 seconds with 5,000 points."""
 MANY_POINTS = 2000
 TSNE_START = 1e-4
 FOLLOWING_EPOCHS, FOLLOWING_RATE = 60, 0.25
-"""Of a fit that starts from another's positions: enough to be as trustworthy, too few to leave them. Ours."""
+"""Epochs of a fit initialised with given positions: enough for equal trustworthiness, few enough to stay near them. Not
+from the paper."""
 
 
 class ExactNeighbors(NNDescent):
-    """All distances instead of an index: compiling UMAP's own search takes a minute, ours a fraction of a second.
+    """Exact neighbour search. Compiling UMAP's own approximate search takes a minute.
 
-    UMAP takes nothing but an `NNDescent`, of which it uses the two members below.
+    UMAP requires an instance of `NNDescent` and uses only the two members below.
     """
 
     _angular_trees = True
@@ -31,16 +32,16 @@ class ExactNeighbors(NNDescent):
         self._unit = unit
 
     def query(self, vectors: np.ndarray, k: int, epsilon: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """(N, k) rows and distances; `epsilon` is of no use to an exact search."""
+        """(N, k) rows and distances; `epsilon` is ignored."""
         return nearest(unit_vectors(vectors), self._unit, count=k)
 
 
 def fit_umap(vectors: np.ndarray, options: ProjectionOptions, *, start: np.ndarray | None = None) -> UMAP:
-    """A fitted reducer; its `embedding_` is the picture. The same vectors and seed give the same one.
+    """A fitted UMAP; its `embedding_` holds the positions. Results are reproducible for equal vectors and seed.
 
     Args:
-        vectors: (N, D), N ≥ 3.
-        start: (N, dimensions) positions near which points are to stay; a fit from the beginning without.
+        vectors: (N, D) vectors, N ≥ 3.
+        start: (N, dimensions) initial positions to stay close to; none by default.
     """
     unit = unit_vectors(vectors)
     neighbors = min(options.neighbors, len(vectors) - 1)
@@ -62,18 +63,19 @@ def fit_umap(vectors: np.ndarray, options: ProjectionOptions, *, start: np.ndarr
 
 
 def place_umap(reducer: UMAP, vectors: np.ndarray) -> np.ndarray:
-    """(N, D) → (N, dimensions) in a fitted picture."""
+    """(N, dimensions) positions of (N, D) vectors in a fitted UMAP."""
     return np.asarray(_quietly(reducer.transform, vectors))
 
 
 def tsne_coordinates(vectors: np.ndarray, options: ProjectionOptions, *, start: np.ndarray | None = None) -> np.ndarray:
-    """(N, D) → (N, dimensions); the same vectors and seed give the same picture. `start` as for `fit_umap`."""
+    """(N, dimensions) t-SNE positions of (N, D) vectors; reproducible for equal vectors and seed. `start` as for
+    `fit_umap`."""
     perplexity = min(options.perplexity, (len(vectors) - 1) / 3)
     reducer = TSNE(
         options.dimensions,
         perplexity=perplexity,
         metric="cosine",
-        # As wide as t-SNE's own start: a wide one would hold on to its outliers.
+        # Scaled to the spread of t-SNE's own initialisation; with a larger one outliers would not move.
         init="pca" if start is None else (TSNE_START * start / np.std(start)).astype(np.float32),
         random_state=options.seed,
         n_jobs=1,
@@ -82,7 +84,7 @@ def tsne_coordinates(vectors: np.ndarray, options: ProjectionOptions, *, start: 
 
 
 def _quietly(function: Any, vectors: np.ndarray) -> Any:
-    """Without UMAP's remarks on its own settings."""
+    """Call a function without UMAP's warnings about its settings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return function(np.ascontiguousarray(vectors, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""UMAP and t-SNE in a process of their own: the import alone takes seconds and would hold up every other thread."""
+"""Run UMAP and t-SNE in a separate process: the import takes seconds and would block all other threads."""
 
 import atexit
 import contextlib
@@ -21,20 +21,20 @@ from ecenet.common.child_env import child_environment
 READY = b"ready\n"
 IDLE_SECONDS = 30
 PARENT_SECONDS = 0.5
-"""How often the process looks whether the one that started it is there."""
+"""Interval at which the process checks whether its parent is alive."""
 MAX_DEATHS = 2
 MAX_FITS = 8
-"""Fits that the process keeps, of all visitors; the one that was used longest ago goes first."""
+"""Number of fits that the process keeps for all visitors (least recently used are dropped)."""
 
 
 @dataclass(frozen=True)
 class FitRequest:
     key: str
-    """Names the fit for later `PlaceRequest`s."""
+    """Key of the fit, for later `PlaceRequest`s."""
     vectors: np.ndarray
     options: ProjectionOptions
     rows: StageRows | None = None
-    """For a picture of each stage."""
+    """Given for one projection per stage."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,20 @@ class PlaceRequest:
     key: str
     vectors: np.ndarray
     stage: np.ndarray | None = None
-    """(N,) names, of pictures of each stage."""
+    """(N,) stage names, for one projection per stage."""
 
 
 @dataclass(frozen=True)
 class Answer:
     coordinates: np.ndarray | None = None
-    """None: the fit is no longer kept, or `error`."""
+    """Coordinates; None if the fit is no longer kept or `error` is set."""
     error: str = ""
 
 
 class UmapWorker:
-    """One process that fits projections, one after the other; it begins to import UMAP at once.
+    """A process that computes projections one at a time; it starts importing UMAP immediately.
 
-    Requests and answers go to and fro through its pipes. It ends with the process that started it, however that one
-    ends.
+    It communicates through pipes, and ends when its parent process ends for any reason.
     """
 
     command = (sys.executable, "-m", "ecenet.analysis.embeddings.umap_worker")
@@ -66,7 +65,7 @@ class UmapWorker:
         self._starting_or_closing = threading.Lock()
         self._closed = False
         self._deaths: Counter[str] = Counter()
-        """How often the process died over a fit."""
+        """Number of times the process died during each fit."""
         self._start()
         atexit.register(self.close)
 
@@ -79,7 +78,7 @@ class UmapWorker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=child_environment(),
-                start_new_session=True,  # Ctrl-C in a terminal is not for it
+                start_new_session=True,  # not interrupted by Ctrl-C in the terminal
             )
             self._ready = threading.Event()
             threading.Thread(target=self._await_ready, args=(self._process, self._ready), daemon=True).start()
@@ -92,7 +91,7 @@ class UmapWorker:
 
     @property
     def ready(self) -> bool:
-        """Whether a fit would begin at once."""
+        """Whether a fit would start immediately."""
         return self._ready.is_set() and self._process.poll() is None
 
     def fit(
@@ -101,9 +100,9 @@ class UmapWorker:
         """Coordinates and, for UMAP, the key of the fit; None while the process starts. `rows` as for `Fitter`.
 
         Raises:
-            FitFailedError: the method refused the points.
+            FitFailedError: the method failed on the points.
         """
-        # Equal points and options are one fit, whoever asks for it.
+        # Visitors with equal points and options share a fit.
         of_stages = b"" if rows is None else rows.stage.tobytes() + rows.item.tobytes()
         key = hashlib.sha256(vectors.tobytes() + repr((vectors.shape, options)).encode() + of_stages).hexdigest()
         answer = self._ask(FitRequest(key, vectors, options, rows))
@@ -112,19 +111,21 @@ class UmapWorker:
         return answer.coordinates, key if options.method == "UMAP" else None
 
     def place(self, key: str, vectors: np.ndarray, stage: np.ndarray | None = None) -> np.ndarray | None:
-        """Coordinates in a fit; None where it is no longer kept, or the process starts anew. `stage` as for `Fitter`.
+        """Coordinates in a fit; None if it is no longer kept or the process is restarting. `stage` as for `Fitter`.
 
         Raises:
-            FitFailedError: the method refused the points.
+            FitFailedError: the method failed on the points.
         """
         answer = self._ask(PlaceRequest(key, vectors, stage))
         return None if answer is None else answer.coordinates
 
     def _ask(self, request: FitRequest | PlaceRequest) -> Answer | None:
-        """None while the process starts; one that died is started again, but does not die of the same fit forever.
+        """The answer to a request, or None while the process starts.
+
+        A process that died is restarted, at most once for the same request.
 
         Raises:
-            FitFailedError: the process died of it for the second time, or the method refused the points.
+            FitFailedError: the process died twice during this request, or the method failed on the points.
         """
         with self._one_at_a_time:
             if self._process.poll() is not None:
@@ -137,21 +138,21 @@ class UmapWorker:
                 pickle.dump(request, self._process.stdin)
                 self._process.stdin.flush()
                 answer: Answer = pickle.load(self._process.stdout)
-            except (OSError, EOFError, pickle.UnpicklingError):  # the process died over it
+            except (OSError, EOFError, pickle.UnpicklingError):  # the process died
                 self._process.kill()
                 self._start()
                 self._deaths[request.key] += 1
                 if self._deaths[request.key] < MAX_DEATHS:
                     return None
                 del self._deaths[request.key]
-                raise FitFailedError("its process was ended twice, perhaps for lack of memory") from None
+                raise FitFailedError("its process died twice, possibly out of memory") from None
         self._deaths.pop(request.key, None)
         if answer.error:
             raise FitFailedError(answer.error)
         return answer
 
     def close(self) -> None:
-        """End the process, whatever it is at; none is started again."""
+        """End the process immediately; it is not restarted."""
         with self._starting_or_closing:
             self._closed = True
             self._process.kill()
@@ -159,10 +160,10 @@ class UmapWorker:
 
 
 class KeptFits:
-    """What the process does with requests, and the fits that it keeps.
+    """Handles requests in the worker process and keeps fits.
 
     Args:
-        most: how many.
+        most: maximum number of fits to keep.
     """
 
     def __init__(self, *, most: int = MAX_FITS) -> None:
@@ -170,7 +171,7 @@ class KeptFits:
         self._fits: OrderedDict[str, Any] = OrderedDict()
 
     def answer(self, request: FitRequest | PlaceRequest) -> Answer:
-        """Whatever a library raises becomes an error to read: one visitor's bad parameters must not end the process."""
+        """Answer a request. All exceptions become error messages, so that bad parameters do not end the process."""
         try:
             return Answer(self._fit(request) if isinstance(request, FitRequest) else self._place(request))
         except Exception as error:
@@ -205,18 +206,18 @@ class KeptFits:
         self._fits.move_to_end(request.key)
         fit = self._fits[request.key]
         if isinstance(fit, StageFits):
-            assert request.stage is not None, "whoever fitted stages places into stages"
+            assert request.stage is not None, "a fit per stage needs the stages of the points"
             return fit.place(request.vectors, request.stage)
         return place_umap(fit, request.vectors)
 
 
 def _coordinates(fit: Any) -> np.ndarray:
-    """Of UMAP's reducer or a `StageFits`."""
+    """Coordinates of a UMAP reducer or a `StageFits`."""
     return np.asarray(fit.embedding_ if hasattr(fit, "embedding_") else fit.coordinates)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """What the process does: say that UMAP is there, then answer each request."""
+    """Main loop of the process: report that UMAP is imported, then answer requests."""
     _warm_up()
     answers.write(READY)
     answers.flush()
@@ -224,16 +225,16 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     while True:
         try:
             request = pickle.load(requests)
-        except EOFError:  # the input has ended
+        except EOFError:  # end of input
             return
         pickle.dump(fits.answer(request), answers)
         answers.flush()
 
 
 def _warm_up() -> None:
-    """Import UMAP and compile what its first fit and placing compile; at first on time that nobody else wants."""
+    """Import UMAP and trigger its compilation, initially at idle priority."""
     _schedule("SCHED_IDLE")
-    # On a busy machine there may be no such time.
+    # On a busy machine the idle priority may never run.
     patience = threading.Timer(IDLE_SECONDS, _schedule, ["SCHED_OTHER"])
     patience.daemon = True
     patience.start()
@@ -246,14 +247,14 @@ def _warm_up() -> None:
 
 
 def _schedule(policy: str) -> None:
-    """Of the main thread, where the system has such policies; not every user may leave the idle one."""
+    """Set the scheduling policy of the main thread if the system supports it; leaving idle may not be permitted."""
     if hasattr(os, policy):
         with contextlib.suppress(PermissionError):
             os.sched_setscheduler(threading.main_thread().native_id or 0, getattr(os, policy), os.sched_param(0))
 
 
 def _end_with(parent: int) -> None:
-    """A fit is deaf to the end of the input; this is not."""
+    """End the process when its parent ends, even during a fit."""
     while os.getppid() == parent:
         time.sleep(PARENT_SECONDS)
     os._exit(0)
@@ -262,8 +263,8 @@ def _end_with(parent: int) -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with, args=[int(sys.argv[1])], daemon=True).start()
     answers = sys.stdout.buffer
-    sys.stdout = sys.stderr  # whatever a library prints must not mix with the answers
-    # By its own name: pickled requests name the module, not `__main__`.
+    sys.stdout = sys.stderr  # keep prints of libraries out of the answers
+    # Import by name: pickled requests refer to the module, not to `__main__`.
     from ecenet.analysis.embeddings import umap_worker
 
     umap_worker.serve(sys.stdin.buffer, answers)

@@ -1,2 +1,1 @@
-"""Changing what the network sees or does: painted classes, edited masks, parts switched off, transplanted
-embeddings."""
+"""Interventions on the network: painted classes, edited masks, knock-outs and transplanted embeddings."""

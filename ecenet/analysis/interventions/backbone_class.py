@@ -1,7 +1,7 @@
-"""A painted class that the bare backbone finds, beside the head instead of in it. Ours.
+"""Painted classes that are found with backbone features, outside the head. Not from the paper.
 
-Behind Feature Reconstruction little is left of what was no class in training: there, averaged features of the backbone
-find a painted class better than its embedding does (`docs/studies.md`).
+Feature Reconstruction keeps little information about classes that were not in training. For those, averaged backbone
+features find a painted class better than its embedding does (`docs/studies.md`).
 """
 
 from collections.abc import Sequence
@@ -21,26 +21,27 @@ from ecenet.inference.upsample import detail_size, repeat_to
 from ecenet.model.ecenet import resize
 
 SHARPNESS = 20.0
-"""Logits that one unit of cosine is worth. Confidences depend on it, but not which class wins."""
+"""Scale from cosine similarity to logits. It affects confidences, but not which class wins."""
 
 
 def paint_backbone_class(
     regions: Sequence[tuple[ImageFeatures, np.ndarray]], *, name: str, color: tuple[int, int, int], weights_hash: str
 ) -> PaintedClass:
-    """Prototypes of what is painted, and of all that is not on the same photos, as `prototype_finder` has them.
+    """Make a class from prototypes of the painted regions and of the rest of the same photos (see `prototype_finder`).
 
     Args:
-        regions: kept features, and an (H, W) bool region of that photo.
-        weights_hash: of the model that made the features.
+        regions: cached features of photos, each with an (H, W) bool region.
+        weights_hash: hash of the weights that computed the features.
     Raises:
-        UserError: no name; no region, an empty one or one of another photo's size; or nothing is left unpainted.
+        UserError: the name is empty; a region is missing, empty or of the wrong size; or everything is painted.
     """
     cells = painted_cells(regions, name=name)
     thing = [(features.tensors[-1], region) for features, region in regions]
     rest = [(feature, ~region) for feature, region in thing if not region.all()]
     if not rest:
         raise UserError(
-            "empty-region", "Expected some of a photo to stay unpainted, to tell the class from; paint less."
+            "empty-region",
+            "Expected an unpainted rest of the photo to compare with, but everything is painted; paint less.",
         )
     prototypes = torch.stack([mean_prototype(thing), mean_prototype(rest)])
     return PaintedClass(
@@ -54,19 +55,19 @@ def paint_backbone_class(
 
 
 def with_backbone_classes(prediction: Prediction, classes: Sequence[PaintedClass]) -> Prediction:
-    """A prediction in which such classes compete, too, behind those that it has.
+    """Add such classes to a prediction, after its own classes.
 
-    In each cell a class's logit is the highest of the prediction's own plus `SHARPNESS` times how much nearer the
-    backbone's deepest features lie (cosine) to its own prototype than to that of the rest. So it wins where they are
-    nearer, whatever the head makes of the cell, and loses elsewhere; of several such classes the one with the larger
-    lead wins. Its mask is the same at every stage. It has no embedding, and nothing that the head does follows from it.
+    The logit of a class in a cell is the maximum of the prediction's own logits plus `SHARPNESS` times the lead: the
+    cosine similarity of the backbone's deepest features to the class prototype minus that to the prototype of the rest.
+    So the class wins where the lead is positive, independent of the head; of several such classes the one with the
+    largest lead wins. Its mask is the same at every stage. It has no embedding and does not affect the head.
 
     Args:
-        classes: of the method "backbone", made with the same weights.
-    Returns: embeddings and gates of these classes are NaN, their similarity is the lead, −2 … 2; the prediction itself
-        where there is no class.
+        classes: classes of the method "backbone", made with the same weights.
+    Returns: the prediction with the classes, whose embeddings and gates are NaN and whose similarity is the lead
+        (−2 … 2); the unchanged prediction if there are no classes.
     Raises:
-        UserError: a name that is taken, or prototypes of other features.
+        UserError: a name is already in use, or the prototypes are of other features.
     """
     if not classes:
         return prediction
@@ -78,7 +79,7 @@ def with_backbone_classes(prediction: Prediction, classes: Sequence[PaintedClass
             came = "×".join(map(str, one.embeddings.shape))
             raise UserError(
                 "wrong-weights",
-                f"Expected prototypes of 2×{deepest.shape[1]} numbers for the class {one.name!r}, got {came}; "
+                f"Expected prototypes of shape 2×{deepest.shape[1]} for the class {one.name!r}, got {came}; "
                 "paint it again with these weights.",
                 expected=deepest.shape[1],
                 got=one.embeddings.shape,
@@ -95,20 +96,21 @@ def with_backbone_classes(prediction: Prediction, classes: Sequence[PaintedClass
 
 
 def _lead(cosines: Tensor) -> np.ndarray:
-    """(1, 2P, h, w), thing and rest in turn → (P, h, w) by how much the thing is nearer."""
+    """(P, h, w) lead, from (1, 2P, h, w) similarities to class and rest in turn."""
     return (cosines[0, ::2] - cosines[0, 1::2]).cpu().numpy()
 
 
 def _with_classes(stage: StagePrediction, lead: np.ndarray, *, cells: np.ndarray) -> StagePrediction:
-    """Args:
-    lead: (P, H, W).
-    cells: (P, h, w), the same on the stage's grid.
+    """Add classes to a stage.
+
+    Args:
+        lead: (P, H, W) lead at the photo's size.
+        cells: (P, h, w) lead on the stage's grid.
     """
     known, added = len(stage.area), len(lead)
     wins = lead.max(axis=0) > 0
     label_map = np.where(wins, known + lead.argmax(axis=0), stage.label_map).astype(np.uint8)
-    # Relative to the highest logit of the stage's own classes, whose softmax sums to 1 / confidence; all of them after
-    # division by the temperature.
+    # Logits are relative to the highest own logit (then exp sums to 1 / confidence), after division by the temperature.
     weights = np.exp(SHARPNESS * lead)
     total = 1 / stage.confidence.astype(np.float32) + weights.sum(axis=0)
     confidence = np.where(wins, weights.max(axis=0), 1) / total

@@ -1,4 +1,5 @@
-"""A class of what a user has painted, by whichever method: what the button "Make it a class" and the API call. Ours."""
+"""Make a class from painted regions with any method, for the button "Make it a class" and the API. Not from the
+paper."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -20,10 +21,10 @@ def make_class(
     method: Pooling | Literal["backbone"],
     prototypes: int,
 ) -> PaintedClass:
-    """`paint_class` or `paint_backbone_class`, as the method says; arguments and errors as for these.
+    """Call `paint_class` or `paint_backbone_class`, depending on the method; arguments and errors as for these.
 
-    What surrounds the name is cut off, and the colour is the first of `PAINTED_COLORS`: `with_class` gives another one
-    where it is taken.
+    Whitespace around the name is removed. The colour is the first of `PAINTED_COLORS`; `with_class` changes it if it is
+    in use.
     """
     name, color = name.strip(), PAINTED_COLORS[0]
     if method == BACKBONE:

@@ -1,4 +1,4 @@
-"""A stage's mask, changed by hand: paint a class, erase it, swap two, or replace the mask by a label map. Ours."""
+"""Edit a stage's mask: paint or erase a class, swap two, or replace the mask with a label map. Not from the paper."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, get_args
@@ -13,43 +13,43 @@ from ecenet.inference.prediction import Prediction
 from ecenet.model.edits import StageEdits
 
 Action = Literal["paint", "erase", "swap", "replace"]
-"""What `edit_mask` can do: the words of the What if tab and of the API alike."""
+"""Actions of `edit_mask`, as used in the What if tab and the API."""
 T = TypeVar("T")
 
 CERTAINTY = 0.99
-"""Share of a cell's probability that an edit gives away where it covers the cell: about as sure as the network is of
-its surest cells. With all of it one edit of one stage would outvote every other stage in the final sum of masks."""
+"""Share of a cell's probability that an edit moves where it covers the cell, similar to the network's most confident
+cells. With 1, a single edit would override all other stages in the final sum of masks."""
 
 
 @dataclass(frozen=True, eq=False)
 class StageMask:
-    """Mask probabilities of one stage of one photo. Every edit returns another mask, so that edits follow each other.
+    """Mask probabilities of one stage of one photo. Every edit returns a new mask, so edits can be chained.
 
-    K classes of the prediction, added ones among them; h×w the stage's grid.
+    K is the number of classes of the prediction, including added ones; h×w is the stage's grid.
     """
 
     stage: str
     size: tuple[int, int]
     """The photo's (width, height)."""
     class_names: tuple[str, ...]
-    """K names."""
+    """Names of the K classes."""
     probabilities: np.ndarray
-    """(K, h, w) float32; each cell sums to 1."""
+    """(K, h, w) float32 probabilities; each cell sums to 1."""
     enlarged: bool = False
-    """A region was smaller than a cell and stood for all of the cells that it touches."""
+    """Whether a region was smaller than a cell and was extended to all cells that it touches."""
 
     @property
     def edits(self) -> StageEdits:
-        """For `HeadEdits.stages`, under this stage's name."""
+        """The edits for `HeadEdits.stages`, under this stage's name."""
         return StageEdits(mask=torch.from_numpy(self.probabilities)[None])
 
     def painted(self, region: np.ndarray, *, class_index: int, certainty: float = CERTAINTY) -> "StageMask":
-        """The class gets `certainty` of every cell's probability, as far as the region covers the cell.
+        """Give the class `certainty` of every cell's probability, in proportion to the cell's coverage.
 
         Args:
             region: (H, W) bool.
         Raises:
-            UserError: no such class, or a region of another size or without a pixel.
+            UserError: unknown class, or the region has the wrong size or is empty.
         """
         self._check_classes(class_index)
         cells = region_weights(region, size=self.size, grid=self._grid)
@@ -58,8 +58,8 @@ class StageMask:
         return replace(self, probabilities=self._mixed(target, certainty), enlarged=self.enlarged or cells.enlarged)
 
     def erased(self, region: np.ndarray, *, class_index: int, certainty: float = CERTAINTY) -> "StageMask":
-        """`certainty` of the class's probability goes to the strongest other class of each cell, as far as the region
-        covers the cell. Arguments and errors as for `painted`."""
+        """Move `certainty` of the class's probability to the most probable other class of each cell, in proportion to
+        the cell's coverage. Arguments and errors as for `painted`."""
         self._check_classes(class_index)
         cells = region_weights(region, size=self.size, grid=self._grid)
         others = self.probabilities.copy()
@@ -72,10 +72,10 @@ class StageMask:
         return replace(self, probabilities=changed, enlarged=self.enlarged or cells.enlarged)
 
     def swapped(self, one: int, other: int) -> "StageMask":
-        """Two classes change their probabilities everywhere.
+        """Exchange the probabilities of two classes everywhere.
 
         Raises:
-            UserError: no such class.
+            UserError: unknown class.
         """
         self._check_classes(one, other)
         order = np.arange(len(self.probabilities))
@@ -83,12 +83,12 @@ class StageMask:
         return replace(self, probabilities=self.probabilities[order])
 
     def replaced(self, label_map: np.ndarray, *, certainty: float = CERTAINTY) -> "StageMask":
-        """Every labelled pixel's class, averaged over cells; the prediction stays where nothing is labelled.
+        """Replace the mask with a label map averaged over cells; unlabelled pixels keep the prediction.
 
         Args:
             label_map: (H, W) uint8 class indices, 255 = keep the prediction.
         Raises:
-            UserError: another size, or a value that is neither a class nor 255.
+            UserError: the label map has the wrong size, or values that are neither a class nor 255.
         """
         check_size(label_map, size=self.size, what="a label map")
         present = [int(k) for k in np.unique(label_map) if k != IGNORE_INDEX]
@@ -103,9 +103,11 @@ class StageMask:
         return self.probabilities.shape[1], self.probabilities.shape[2]
 
     def _mixed(self, target: np.ndarray, certainty: float) -> np.ndarray:
-        """(K, h, w) target whose cells sum to at most 1: the rest stays as it is, and so do cells' sums."""
+        """Mix the mask with a (K, h, w) target whose cells sum to at most 1; the rest of each cell is unchanged."""
         if not 0 <= certainty <= 1:
-            raise UserError("out-of-range", f"Expected a certainty of 0 … 1, got {certainty}; choose a number between.")
+            raise UserError(
+                "out-of-range", f"Expected a certainty in 0 … 1, got {certainty}; choose a value in that range."
+            )
         kept = 1 - certainty * target.sum(axis=0).clip(0, 1)
         mixed = kept * self.probabilities + certainty * target
         return (mixed / mixed.sum(axis=0)).astype(np.float32)
@@ -115,18 +117,18 @@ class StageMask:
             if not 0 <= k < len(self.class_names):
                 raise UserError(
                     "unknown-choice",
-                    f"Expected a class of 0 … {len(self.class_names) - 1} ({self.class_names[0]} … "
+                    f"Expected a class in 0 … {len(self.class_names) - 1} ({self.class_names[0]} … "
                     f"{self.class_names[-1]}), got {k}; choose one of these.",
                 )
 
 
 def stage_mask(prediction: Prediction, stage: str) -> StageMask:
-    """The mask that a stage predicted, ready to be changed.
+    """The predicted mask of a stage, to be edited.
 
     Args:
         stage: `ece` or a SAU stage.
     Raises:
-        UserError: no such stage, or `final`, which nothing follows.
+        UserError: unknown stage, or `final`, which has no later stages to affect.
     """
     if stage not in prediction.stages or stage == "final":
         names = ", ".join(name for name in prediction.stages if name != "final")
@@ -149,20 +151,20 @@ def edit_mask(
     region: np.ndarray | None = None,
     label_map: np.ndarray | None = None,
 ) -> StageMask:
-    """One more edit of a mask, as somebody asked for it; what an action has no use for is left aside.
+    """Apply an edit to a mask; arguments that the action does not use are ignored.
 
-    - `paint`: the class takes the region.
-    - `erase`: the class loses the region to the runner-up of each cell; without a region, it loses the whole photo.
-    - `swap`: the class and the other one change places, everywhere.
-    - `replace`: the label map takes the mask's place where it is labelled.
+    - `paint`: assign the region to the class.
+    - `erase`: remove the class from the region (the whole photo without a region), in favour of the runner-up per cell.
+    - `swap`: exchange the class and the other one everywhere.
+    - `replace`: replace the mask with the label map where it is labelled.
 
     Args:
-        class_index: of the class to paint, erase or swap.
-        other: the class to swap it with.
-        region: (H, W) bool; one without a pixel is no missing one, and is refused.
+        class_index: class to paint, erase or swap.
+        other: class to swap with.
+        region: (H, W) bool; an empty region is an error, unlike None.
         label_map: (H, W) uint8 class indices, 255 = keep the prediction.
     Raises:
-        UserError: no such action, something that it needs is missing, or as for the methods of `StageMask`.
+        UserError: unknown action, a required argument is missing, or as for the methods of `StageMask`.
     """
     match action:
         case "paint":
@@ -179,19 +181,21 @@ def edit_mask(
         case _:
             actions = ", ".join(get_args(Action))
             raise UserError(
-                "unknown-choice", f"Expected an action of the list {actions}, got {str(action)[:40]!r}; choose one."
+                "unknown-choice", f"Expected an action among {actions}, got {str(action)[:40]!r}; choose one of them."
             )
 
 
 def _required(value: T | None, key: str, action: str) -> T:
-    """Args:
-    key: what the API calls it.
+    """The value, or a UserError if it is None.
+
+    Args:
+        key: name of the field in the API.
     """
     if value is not None:
         return value
     if key == "region":
         raise UserError(
             "missing-value",
-            f"Expected a painted region for the action {action}, got none; paint over some of the photo.",
+            f"Expected a painted region for the action {action}, got none; paint on the photo.",
         )
     raise UserError("missing-value", f"Expected {key} for the action {action}, got none; add it to the edit.")

@@ -1,4 +1,4 @@
-"""A class that somebody painted, and the small file that keeps it."""
+"""Painted classes and their file format."""
 
 import json
 from collections.abc import Sequence
@@ -16,59 +16,60 @@ from ecenet.common.files import replaced
 from ecenet.model.edits import AddedClass
 
 FORMAT = "1"
-"""Of the file; a change of what it holds is another one."""
+"""Version of the file format; changes with its content."""
 BACKBONE: Literal["backbone"] = "backbone"
-"""Method of a class that the backbone's features find, see `backbone_class`."""
+"""Method of classes that are found with backbone features, see `backbone_class`."""
 MAX_BYTES = 10_000_000
-"""Far more than any class needs; larger files are not read."""
+"""Maximum size of a file; far more than any class needs."""
 MAX_PROTOTYPES = 16
-"""Embeddings of one class at most."""
+"""Maximum number of embeddings of a class."""
 PAINTED_COLORS = ((255, 26, 204), (153, 230, 102), (153, 255, 255), (230, 255, 26), (230, 128, 76))
-"""Of painted classes, in turn: every reader can tell them from those of the weights that ship."""
+"""Colours of painted classes, in order; they are distinguishable from those of the included weights, also for
+colour-blind users."""
 
 
 @dataclass(frozen=True, eq=False)
 class PaintedClass:
-    """A class of one model. M embeddings, D embedding width."""
+    """A painted class for one model, with M embeddings of width D."""
 
     name: str
     color: tuple[int, int, int]
     """RGB, 0 … 255."""
     method: str
-    """How it was made: mean, pyramid or prototypes; or backbone, and then the head knows nothing of it."""
+    """How it was made: mean, pyramid or prototypes (in the head), or backbone (outside the head)."""
     embeddings: np.ndarray
-    """(M, D) float32, as E_0; several act as one class. Of the method backbone (2, C) features of its deepest stage:
-    prototypes of the class and of what is to be told from it."""
+    """(M, D) float32 embeddings for E_0; several act as one class. With the method backbone, (2, C) prototypes of the
+    class and of the rest in the features of the deepest stage."""
     weights_hash: str
-    """Of the model that made it: to others the numbers mean nothing."""
+    """Hash of the weights that made it; it cannot be used with others."""
     enlarged: bool = False
-    """A region was smaller than a cell and stands for all of the cells that it touches."""
+    """Whether a region was smaller than a cell and was extended to all cells that it touches."""
 
     @property
     def in_head(self) -> bool:
-        """Whether it joins the head's classes, as an embedding."""
+        """Whether it is added to the classes of the head, as embeddings."""
         return self.method != BACKBONE
 
     @property
     def added(self) -> AddedClass:
-        """For `HeadEdits.added`, of a class in the head."""
-        assert self.in_head, "its numbers are no embeddings"
+        """The class for `HeadEdits.added`; only for classes in the head."""
+        assert self.in_head, "a backbone class has no embeddings"
         return AddedClass(self.name, self.color, torch.from_numpy(self.embeddings))
 
 
 def with_class(
     classes: Sequence[PaintedClass], painted: PaintedClass, *, known: Sequence[str]
 ) -> tuple[PaintedClass, ...]:
-    """One more class, in a colour that no other painted one has, or anew under the same name.
+    """Add a class with an unused colour, or replace the class of the same name.
 
     Args:
-        known: names of the model's own classes.
+        known: class names of the model.
     Raises:
-        UserError: the model has a class of that name.
+        UserError: the model has a class with that name.
     """
     if painted.name in known:
         raise UserError(
-            "name-taken", f"Expected a name that the model does not know, got {painted.name!r}; choose another."
+            "name-taken", f"Expected a name that is not a class of the model, got {painted.name!r}; choose another."
         )
     kept = tuple(one for one in classes if one.name != painted.name)
     taken = {one.color for one in kept}
@@ -77,10 +78,9 @@ def with_class(
 
 
 def save_class(painted: PaintedClass, path: Path) -> None:
-    """Write a safetensors file: the tensor `embeddings`, and what else is known as its metadata. As of `load_class`,
-    messages name the file alone.
+    """Write a safetensors file with the tensor `embeddings` and all other fields as metadata.
 
-    The folder must be there; what a disk refuses is raised as it comes.
+    The folder must exist; errors of the file system are not converted.
     """
     about = {
         "format": FORMAT,
@@ -95,18 +95,18 @@ def save_class(painted: PaintedClass, path: Path) -> None:
 
 
 def load_class(path: Path, *, weights_hash: str) -> PaintedClass:
-    """Read what `save_class` wrote. Messages name the file alone: where a server keeps an upload is nobody's business.
+    """Read a file that `save_class` wrote. Messages contain only the file's name, not where the server stores it.
 
     Args:
-        weights_hash: of the model that is to use the class.
+        weights_hash: hash of the weights to use the class with.
     Raises:
-        UserError: the file is none of these, is damaged, or was made with other weights.
+        UserError: the file is not a painted class, is damaged, or was made with other weights.
     """
     painted = _read(path)
     if painted.weights_hash != weights_hash:
         raise UserError(
             "wrong-weights",
-            f"Expected a class of the weights in use ({weights_hash}), but {path.name} was painted with others "
+            f"Expected a class for the weights in use ({weights_hash}), but {path.name} was painted with other weights "
             f"({painted.weights_hash}); paint it again or choose those weights.",
             expected=weights_hash,
             got=painted.weights_hash,
@@ -117,7 +117,7 @@ def load_class(path: Path, *, weights_hash: str) -> PaintedClass:
 def _read(path: Path) -> PaintedClass:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES // 1_000_000} MB")
+            raise ValueError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
         with safe_open(path, framework="numpy") as file:
             about, embeddings = file.metadata() or {}, file.get_tensor("embeddings")
         if about["format"] != FORMAT:
@@ -136,7 +136,7 @@ def _read(path: Path) -> PaintedClass:
     except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:  # brackets can nest too deep
         raise _no_class(path, " ".join(str(error).replace(str(path), path.name).split())[:120]) from error
     if not painted.name.strip() or not all(type(value) is int and 0 <= value <= 255 for value in painted.color):
-        raise _no_class(path, "its name or colour is none")
+        raise _no_class(path, "its name or colour is invalid")
     if (
         embeddings.dtype != np.float32
         or embeddings.ndim != 2
@@ -149,5 +149,5 @@ def _read(path: Path) -> PaintedClass:
 
 def _no_class(path: Path, reason: str) -> UserError:
     return UserError(
-        "wrong-file", f"Expected a class that was saved here, but {path.name} is none ({reason}); choose another file."
+        "wrong-file", f"Expected a class saved by this app, but {path.name} is not one ({reason}); choose another file."
     )

@@ -1,4 +1,4 @@
-"""A region becomes a class: the embedding that ECE makes of a mask, made of what somebody painted."""
+"""Make a class from painted regions, by computing its embedding as ECE does from a mask."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +18,7 @@ from ecenet.model.layers.class_extraction import masked_mean, pyramid_cells
 from ecenet.model.network import as_ecenet
 
 Pooling = Literal["mean", "pyramid", "prototypes"]
-"""How what is painted becomes an embedding, see `painting.embed_regions`."""
+"""Methods to compute embeddings from regions, see `embed_regions`."""
 
 
 def paint_class(
@@ -30,14 +30,14 @@ def paint_class(
     method: Pooling = "pyramid",
     prototypes: int = 3,
 ) -> PaintedClass:
-    """Make a class of what regions of one or several photos hold.
+    """Make a class from regions of one or several photos.
 
     Args:
-        regions: features that this predictor kept, and an (H, W) bool region of that photo.
+        regions: cached features from this predictor, each with an (H, W) bool region of the photo.
         method: see `embed_regions`.
-        prototypes: embeddings that the class gets at most, for the method of that name.
+        prototypes: maximum number of embeddings for the method "prototypes".
     Raises:
-        UserError: no name; no region, an empty one or one of another photo's size; what `embed_regions` refuses.
+        UserError: the name is empty; a region is missing, empty or of the wrong size; or as for `embed_regions`.
     """
     cells = painted_cells(regions, name=name)
     embeddings = embed_regions(
@@ -57,15 +57,15 @@ def paint_class(
 
 
 def painted_cells(regions: Sequence[tuple[ImageFeatures, np.ndarray]], *, name: str) -> list[RegionWeights]:
-    """Of the deepest stage, for each region that is to become a class, however it is found.
+    """Region weights on the grid of the deepest stage, for each region.
 
     Raises:
-        UserError: no name; no region, an empty one or one of another photo's size.
+        UserError: the name is empty; a region is missing, empty or of the wrong size.
     """
     if not name.strip():
         raise UserError("missing-value", "Expected a name for the class, got an empty one; enter one.")
     if not regions:
-        raise UserError("missing-value", "Expected at least one painted region, got none; paint over some of a photo.")
+        raise UserError("missing-value", "Expected at least one painted region, got none; paint on a photo.")
     return [
         region_weights(region, size=features.image.size, grid=_grid(features.tensors[-1]))
         for features, region in regions
@@ -80,24 +80,26 @@ def embed_regions(
     method: Pooling = "pyramid",
     prototypes: int = 3,
 ) -> np.ndarray:
-    """Class embeddings of weights over the cells of the deepest stage.
+    """Class embeddings from weights over the cells of the deepest stage.
 
-    Ours, all three. Each pools R_L under the weights, over the cells of all photos jointly, and then goes the way of
-    ECE's own embeddings, since only what went it means anything to the stages behind: projection, the weights' peak
-    (1 where the region fills a cell) through ECE's presence, norm.
+    The three methods are not from the paper. Each pools R_L with the weights, jointly over the cells of all photos, and
+    then applies the same steps as ECE to its own embeddings: projection, presence from the maximum weight (1 if the
+    region fills a cell), and norm.
 
-    - "mean": the plain weighted mean over the full grid.
-    - "pyramid": the mean over the full grid and ECE's pooled ones, as the weights make their own embeddings. With a
-      predicted mask as weights it gives back the predicted embedding.
-    - "prototypes": k-means over the cells under the region, weighed as they are covered; each centre becomes an
-      embedding, and all of them act as one class. For regions that look like several things.
+    - "mean": weighted mean over the full grid.
+    - "pyramid": mean over the full grid and ECE's pooled grids. With a predicted mask as weights, it gives the
+    predicted
+      embedding.
+    - "prototypes": k-means over the covered cells, weighted by coverage. Each centre becomes an embedding, and all act
+    as
+      one class. For regions with diverse appearance.
 
     Args:
-        regions: features that this predictor kept, and (h, w) weights in 0 … 1 over the deepest stage's grid.
-        prototypes: 1 … `MAX_PROTOTYPES`; there are fewer where fewer cells are covered.
-    Returns: (M, D) float32; M is 1 but for "prototypes".
+        regions: cached features from this predictor, each with (h, w) weights in 0 … 1 on the deepest stage's grid.
+        prototypes: 1 … `MAX_PROTOTYPES`; fewer are made if fewer cells are covered.
+    Returns: (M, D) float32; M is 1 except for "prototypes".
     Raises:
-        UserError: an unknown method or number; the model's embeddings are learned ones.
+        UserError: unknown method, number out of range, or a model with learned embeddings.
     """
     if method not in get_args(Pooling):
         raise UserError(
@@ -122,7 +124,7 @@ def _embedded(
     prototypes: int,
 ) -> np.ndarray:
     extract = as_ecenet(predictor.model).extract
-    # Each photo's cells in one row, so that photos of different sizes join: (1, D, n) and (1, 1, n).
+    # Flatten the cells of each photo to combine photos of different sizes: (1, D, n) and (1, 1, n).
     grids = extract.pool_grids if method == "pyramid" else ()
     rows = [_cells(predictor, features, one, grids=grids) for features, one in zip(kept, weights, strict=True)]
     cells, over = (torch.cat(parts, dim=2) for parts in zip(*rows, strict=True))
@@ -139,7 +141,7 @@ def _embedded(
 def _cells(
     predictor: Predictor, features: ImageFeatures, weights: np.ndarray, *, grids: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
-    """(1, D, n) features and (1, 1, n) weights of a photo's cells, in fp32: sums over many want that."""
+    """(1, D, n) features and (1, 1, n) weights of a photo's cells, in fp32 for accurate sums."""
     with predictor.autocast():
         deepest = as_ecenet(predictor.model).deepest_features(features.tensors)
     over = torch.from_numpy(weights).to(deepest.device)[None, None]
@@ -147,7 +149,7 @@ def _cells(
 
 
 def _centers(cells: Tensor, weights: Tensor, *, count: int) -> Tensor:
-    """k-means of (n, D) cells with (n,) weights, the same each time: (at most `count`, D)."""
+    """Deterministic k-means of (n, D) cells with (n,) weights; up to `count` centres."""
     covered = weights > 0
     points, shares = cells[covered].cpu().numpy(), weights[covered].cpu().numpy()
     distinct = len(np.unique(points, axis=0))

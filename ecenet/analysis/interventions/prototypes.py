@@ -1,6 +1,6 @@
-"""Prototypes by averaging: a class is the mean feature of its examples, a cell goes to the nearest by cosine.
+"""Prototype classification: a class is the mean feature of its examples, cells get the class of the nearest prototype.
 
-As PANet does it (Wang et al. 2019), but for its training: whatever features are given stay as they are.
+As in PANet (Wang et al. 2019), but without training the features.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from ecenet.model.layers.class_extraction import masked_mean
 
 
 def mean_prototype(examples: Sequence[tuple[Tensor, np.ndarray]]) -> Tensor:
-    """The mean over photos of each photo's mean feature under its region: a small region counts as much as a large one.
+    """The mean over photos of the mean feature in each region, so that small and large regions count equally.
 
     Args:
-        examples: (1, C, h, w) features, and an (H, W) bool region of that photo; at least one.
+        examples: (1, C, h, w) features, each with an (H, W) bool region of the photo; at least one.
     Returns: (C,) float32.
     Raises:
-        UserError: a region without a pixel.
+        UserError: a region is empty.
     """
     means = []
     for feature, region in examples:
@@ -35,8 +35,8 @@ def cosine_maps(feature: Tensor, prototypes: Tensor) -> Tensor:
     """Cosine similarity of every cell to every prototype.
 
     Args:
-        feature: (B, C, h, w).
-        prototypes: (P, C).
+        feature: (B, C, h, w) features.
+        prototypes: (P, C) prototypes.
     Returns: (B, P, h, w) float32 in −1 … 1.
     """
     unit = F.normalize(feature.float(), dim=1)

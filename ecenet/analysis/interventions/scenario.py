@@ -1,4 +1,4 @@
-"""All that is to be otherwise, put together: painted classes, a changed mask, parts knocked out, a transplant."""
+"""Scenarios: combinations of painted classes, an edited mask, knock-outs and a transplant."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,42 +15,42 @@ from ecenet.model.edits import HeadEdits, StageEdits
 
 @dataclass(frozen=True)
 class KnockOuts:
-    """Parts of the head that are switched off, for every photo; the defaults switch nothing off."""
+    """Parts of the head to switch off, for every photo; none by default."""
 
     diverse: bool = True
-    """Feature Reconstruction's diverse branch."""
+    """Whether the diverse branch of Feature Reconstruction is on."""
     attention_off: tuple[str, ...] = ()
-    """SAU stages whose features read nothing from the embeddings."""
+    """SAU stages whose features do not attend to the embeddings."""
     updater_off: tuple[str, ...] = ()
-    """SAU stages that leave the embeddings as they are."""
+    """SAU stages that do not update the embeddings."""
     gate: float | None = None
-    """0 … 1 for every gate: 1 keeps the old embeddings, 0 takes the masks' evidence (in the authors' release 1 adds all
-    of the evidence, 0 none). None leaves the gates alone."""
+    """Value (0 … 1) for all gates: 1 keeps the old embeddings, 0 replaces them with the masks' evidence (in the
+    authors' release, 1 adds all of the evidence and 0 none). None keeps the predicted gates."""
 
 
 @dataclass(frozen=True)
 class Transplant:
-    """One photo's class embedding for another's."""
+    """Replace a class embedding with that of another photo."""
 
     source: Prediction
     class_index: int
-    """In the source."""
+    """Class in the source photo."""
     into: int
-    """Class whose place it takes."""
+    """Class to replace."""
     t: float = 1.0
-    """0 … 1: how far it goes from the photo's own embedding to the source's."""
+    """Interpolation, 0 … 1, from the photo's own embedding to the source's."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is to be otherwise. Ours; the defaults change nothing."""
+    """A combination of interventions; none by default. Not from the paper."""
 
     classes: tuple[PaintedClass, ...] = ()
-    """They compete with the model's own, in every photo."""
+    """Painted classes, added to the model's own in every photo."""
     without: tuple[str, ...] = ()
-    """Names of the model's classes that take no part."""
+    """Names of the model's classes to exclude."""
     masks: Mapping[str, StageMask] = field(default_factory=dict)
-    """Stage → its changed mask; of one photo."""
+    """Edited masks of one photo, by stage."""
     knock_outs: KnockOuts = field(default_factory=KnockOuts)
     transplant: Transplant | None = None
 
@@ -63,11 +63,11 @@ class Scenario:
 def predict_scenario(
     predictor: Predictor, prediction: Prediction, scenario: Scenario, *, stages: Collection[str] | None = None
 ) -> Prediction:
-    """A photo as it would be: the head runs again, on kept features, and classes that the backbone finds join behind.
+    """Predict a photo with the scenario: run the head again on cached features, then add backbone classes.
 
     Args:
-        prediction: of the photo, without edits.
-        stages: those that the prediction is to have; all by default.
+        prediction: prediction of the photo without edits.
+        stages: stages to include in the result; all by default.
     Raises:
         UserError: the scenario does not fit the photo or the weights.
     """
@@ -76,25 +76,24 @@ def predict_scenario(
 
 
 def head_edits(scenario: Scenario, prediction: Prediction, *, stages: Sequence[str] | None = None) -> HeadEdits:
-    """What the head is to do otherwise with a photo. Classes that the backbone finds are none of its.
+    """The edits of the head for a photo. Backbone classes are not included.
 
     Args:
-        prediction: of the photo, without edits: the transplant mixes with its own embeddings.
-        stages: the model's, where the prediction has not all of them.
+        prediction: prediction of the photo without edits; a transplant interpolates from its embeddings.
+        stages: the model's stages, if the prediction does not have all of them.
     Raises:
-        UserError: the scenario's classes are not this prediction's, or it leaves no class.
+        UserError: the scenario's classes do not match the prediction's, or no class is left.
     """
     known = prediction.class_names
     unknown = [name for name in scenario.without if name not in known]
     if unknown:
         raise UserError(
-            "unknown-choice", f"Expected classes of the model to leave out, got {unknown[0]!r}; choose among its own."
+            "unknown-choice",
+            f"Expected classes of the model to exclude, got {unknown[0]!r}; choose from the model's classes.",
         )
     added = tuple(painted.added for painted in scenario.classes if painted.in_head)
     if len(set(scenario.without)) == len(known) and not added:
-        raise UserError(
-            "conflicting-options", "Expected a class that may win, but all are left out; keep one, or paint one."
-        )
+        raise UserError("conflicting-options", "Expected at least one class, but all are excluded; keep or paint one.")
     off = scenario.knock_outs
     edited: dict[str, StageEdits] = {}
     for name in stages or prediction.stages:

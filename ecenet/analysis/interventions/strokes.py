@@ -1,4 +1,4 @@
-"""What a person paints on a photo, stroke by stroke, as a region of it. Ours."""
+"""Strokes that a user paints on a photo, and the region that they form. Not from the paper."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,44 +13,44 @@ from ecenet.common.errors import UserError
 
 Tool = Literal["brush", "erase", "box", "pick"]
 MAX_POINTS = 4000
-"""Of one stroke: a minute of quick painting."""
+"""Maximum number of points of a stroke, about a minute of fast painting."""
 MAX_RADIUS = 200
-"""Pixels."""
+"""Maximum radius of the brush in pixels."""
 
 
 @dataclass(frozen=True)
 class Stroke:
-    """One movement of the mouse or a finger."""
+    """One drag of the mouse or a finger."""
 
     tool: Tool
-    """brush and erase draw a line of round ends, box fills a rectangle between the first and the last point, pick takes
-    the whole patch of one class around the last point."""
+    """brush and erase draw a line with round ends, box fills the rectangle between the first and the last point, pick
+    selects the connected patch of one class around the last point."""
     points: tuple[tuple[float, float], ...]
-    """(x, y) in the photo, one or more; they may lie outside of it."""
+    """One or more (x, y) in pixels; they can be outside the photo."""
     radius: float = 8.0
-    """Of the line, in pixels of the photo."""
+    """Radius of the line in pixels of the photo."""
     stage: str = "final"
-    """Whose mask `pick` takes the patch of: the one that was looked at then."""
+    """Stage whose mask `pick` uses: the one shown at that time."""
 
 
 def read_stroke(payload: object, *, stage: str = "final") -> Stroke:
-    """`{"tool": …, "points": [[x, y], …], "radius": …}` as a browser sends it, checked.
+    """Validate `{"tool": …, "points": [[x, y], …], "radius": …}` as sent by the browser.
 
     Args:
-        stage: the one looked at, for `Stroke.stage`.
+        stage: the stage shown, for `Stroke.stage`.
     Raises:
-        UserError: it is no such thing.
+        UserError: the payload is not a valid stroke.
     """
     asked = payload if isinstance(payload, dict) else {}
     tool, points, radius = asked.get("tool"), asked.get("points"), asked.get("radius", Stroke.radius)
     if tool not in get_args(Tool):
         raise UserError(
             "unknown-choice",
-            f"Expected a tool, one of {', '.join(get_args(Tool))}, got {str(tool)[:40]!r}; choose one.",
+            f"Expected a tool among {', '.join(get_args(Tool))}, got {str(tool)[:40]!r}; choose one of them.",
         )
     if not (isinstance(points, list) and 0 < len(points) <= MAX_POINTS and all(_is_point(point) for point in points)):
         raise UserError(
-            "invalid-value", f"Expected a stroke of 1 … {MAX_POINTS} points, got {str(points)[:40]!r}; paint it again."
+            "invalid-value", f"Expected a stroke of 1 … {MAX_POINTS} points, got {str(points)[:40]!r}; paint again."
         )
     if not (_is_number(radius) and 0 < radius <= MAX_RADIUS):
         raise UserError(
@@ -71,10 +71,10 @@ def _is_number(value: object) -> bool:
 def draw_strokes(
     strokes: Sequence[Stroke], label_maps: Mapping[str, np.ndarray], *, size: tuple[int, int]
 ) -> np.ndarray:
-    """The region that strokes make, one after the other.
+    """The region formed by a sequence of strokes.
 
     Args:
-        label_maps: stage → (H, W) uint8, the masks whose patches `pick` takes.
+        label_maps: (H, W) uint8 label maps by stage, for `pick`.
         size: the photo's (width, height).
     Returns: (H, W) bool.
     """
@@ -101,7 +101,7 @@ def _draw_line(draw: ImageDraw.ImageDraw, stroke: Stroke, *, fill: int) -> None:
 
 
 def _patch(label_map: np.ndarray, point: tuple[float, float]) -> np.ndarray:
-    """(H, W) bool: the pixels of one class that hang together with a pixel; none outside of the photo."""
+    """(H, W) bool: the connected pixels of the same class around a point; none if it is outside the photo."""
     height, width = label_map.shape
     x, y = math.floor(point[0]), math.floor(point[1])
     if not (0 <= x < width and 0 <= y < height):

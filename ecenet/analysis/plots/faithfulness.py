@@ -27,7 +27,7 @@ def faithfulness_curves(found: Faithfulness, *, title: str) -> go.Figure:
                 hovertemplate="%{x:.0%} of the cells: %{y:.1%}<extra>" + name + "</extra>",
             )
         )
-    frame(figure, title=f"Probability of {title}, as cells are uncovered or covered", height=320)
+    frame(figure, title=f"Probability of {title}", height=320)
     figure.update_layout(
         xaxis={"tickformat": ".0%"},
         yaxis={"tickformat": ".0%", "range": [-0.03, 1.03]},

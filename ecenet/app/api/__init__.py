@@ -1,1 +1,1 @@
-"""The API's endpoints and what they answer."""
+"""The endpoints of the API and the types of their responses."""

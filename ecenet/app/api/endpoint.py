@@ -1,4 +1,4 @@
-"""What every endpoint has in common: arguments checked by their types, errors as one sentence, answers as JSON."""
+"""The base of all endpoints: arguments are validated by their types, errors are one sentence, responses are JSON."""
 
 import functools
 import typing
@@ -26,35 +26,39 @@ T = TypeVar("T")
 
 class Opened(NamedTuple):
     key: str
-    """Of the `ModelRegistry`."""
+    """Key of the model in the `ModelRegistry`."""
     predictor: Predictor
     about: About
 
     def read(self, photo: FileData) -> RGBImage:
-        """Raises:
-        UserError: it is no usable image.
+        """Read a photo.
+
+        Raises:
+            UserError: the file is not a usable image.
         """
         return read_photo(photo.path, max_pixels=self.predictor.max_pixels)
 
     def predict(self, photo: FileData) -> Prediction:
-        """Raises:
-        UserError: it is no usable image.
+        """Read and segment a photo.
+
+        Raises:
+            UserError: the file is not a usable image.
         """
         return self.predictor.predict(self.read(photo))
 
 
 class Endpoints(Protocol):
-    """What `endpoint` asks of a method's object."""
+    """The object of a method that is decorated with `endpoint`."""
 
     registry: ModelRegistry
 
 
 def endpoint(method: Callable[Concatenate[E, P], T]) -> Callable[Concatenate[E, P], T]:
-    """Make a method an endpoint: Gradio tells clients of its types and docstring, but checks neither, and takes files
-    as dictionaries only.
+    """Decorate a method as an endpoint, with validated arguments. Gradio publishes the types and the docstring, but
+    does not check arguments and passes files as dictionaries.
 
     Raises:
-        gr.Error: an argument is not of its type, or for a `UserError`.
+        gr.Error: an argument has the wrong type, or the method raises a `UserError`.
     """
     hints = typing.get_type_hints(method, include_extras=True)
     known = signature(method)
@@ -79,19 +83,17 @@ def _checked(name: str, value: object, adapter: TypeAdapter[Any], context: dict[
         problem = error.errors()[0]
         where = ".".join(str(part) for part in (name, *problem["loc"]))
         if problem["type"] == "missing":
-            raise UserError("missing-value", f"Expected {where}, got none; add it.") from error
+            raise UserError("missing-value", f"Expected {where}, but it is missing; add it.") from error
         if problem["type"] == "extra_forbidden":
             raise UserError(
-                "unknown-option", f"Expected only what the API page names, got {where}; correct it."
+                "unknown-option", f"Expected only the arguments on the API page, got {where}; remove it."
             ) from error
         wanted, came = problem["msg"].removeprefix("Input should be "), str(problem["input"])[:60]
-        raise UserError(
-            "invalid-value", f"Expected {where} to be {wanted}, got {came!r}; correct it as the API page says."
-        ) from error
+        raise UserError("invalid-value", f"Expected {where} to be {wanted}, got {came!r}; see the API page.") from error
 
 
 def _plain(value: Any) -> Any:
-    """JSON-able: files as dictionaries, NaN as null."""
+    """Convert a value to JSON types: files become dictionaries, and NaN becomes null."""
     match value:
         case BaseModel():
             return value.model_dump()
@@ -105,19 +107,19 @@ def _plain(value: Any) -> Any:
 
 
 def open_weights(registry: ModelRegistry, name: str | None) -> Opened:
-    """Weights by what the app's list calls them; a name is never opened as a path or looked up elsewhere.
+    """Open weights by their name in the app's model list. A name is never used as a path or looked up elsewhere.
 
     Args:
-        name: of shipped weights, or the key of another line of the list; None for those the app was started with.
+        name: name of included weights, or the key of another entry of the list; None for the app's default.
     Raises:
-        UserError: the list has no such line.
+        UserError: the list does not contain the name.
     """
     key = registry.initial
     if name is not None:
         keys = {name_of(choice.key): choice.key for choice in registry.choices()}
         if name not in keys:
             raise UserError(
-                "unknown-choice", f"Expected weights among {', '.join(keys)}, got {name[:60]!r}; choose one of these."
+                "unknown-choice", f"Expected weights among {', '.join(keys)}, got {name[:60]!r}; choose one of them."
             )
         key = keys[name]
     predictor = registry.open(key)

@@ -1,4 +1,4 @@
-"""Endpoints that tell what the network sees in a photo. Their docstrings are what clients read of them."""
+"""Endpoints that segment and explain a photo. Their docstrings are published as the API's documentation."""
 
 import io
 from pathlib import Path
@@ -36,7 +36,7 @@ from ecenet.inference.prediction import Prediction
 
 
 class PhotoEndpoints:
-    """Each method is an endpoint of its name."""
+    """Endpoints with the names of the methods."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         self.registry = registry
@@ -50,15 +50,16 @@ class PhotoEndpoints:
         weights: str | None = None,
         min_confidence: float = 0.0,
     ) -> tuple[SegmentReport, FileData]:
-        """Segment a photo: a label map (a palette PNG of class indices), classes with area and mean confidence, and the
-        agreement of every stage with the final mask. Photos with a side above 1024 pixels are scaled down.
+        """Segment a photo: returns a label map (a palette PNG of class indices), the classes with area and mean
+        confidence, and the agreement of every stage with the final mask. Photos with a side above 1024 pixels are
+        scaled down.
 
         Args:
             photo: the photo, JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF or BMP.
-            stage: whose mask to return, coarse to fine: ece, stage4, stage3, stage2, stage1 or final.
-            coco: whether to return the classes' masks as COCO annotations (compressed RLE), too.
-            weights: a name of the app's model list, such as everyday; by default what the app was started with.
-            min_confidence: confidence, 0 … 1, below which a pixel has no class: 255 in the label map.
+            stage: stage whose mask is returned, coarse to fine: ece, stage4, stage3, stage2, stage1 or final.
+            coco: whether to also return the masks as COCO annotations (compressed RLE).
+            weights: a name from the app's model list, such as everyday; by default the weights of the app.
+            min_confidence: pixels below this confidence, 0 … 1, are 255 in the label map.
         Returns:
             a report with the label map, and the photo under the mask as a JPEG
         """
@@ -78,14 +79,15 @@ class PhotoEndpoints:
     def similarity(
         self, photo: Upload, class_name: str, weights: str | None = None
     ) -> tuple[SimilarityReport, FileData]:
-        """Where each stage sees a class: its similarity maps, coarse to fine, before any softmax, as arrays (.npz, one
-        (h, w) map a stage) and as pictures on one scale whose ends are low and high; and the share of its embedding
-        that each gate overwrote with the mask's evidence; with ecenet-release, of the evidence that each gate added.
+        """Compute the similarity maps of a class at all stages, coarse to fine, before any softmax: as arrays (.npz,
+        one (h, w) map for each stage) and as pictures on a common colour scale from low to high. Also returns the share
+        of the class embedding that each gate replaced by the mask's evidence or, with ecenet-release, the share of the
+        evidence that it added.
 
         Args:
             photo: the photo.
-            class_name: a class that the weights know, such as cat; segment tells those of a photo.
-            weights: a name of the app's model list, such as everyday; by default what the app was started with.
+            class_name: a class of the weights, such as cat; segment lists those of a photo.
+            weights: a name from the app's model list, such as everyday; by default the weights of the app.
         Returns:
             a report with arrays and pictures, and all pictures side by side as a JPEG
         """
@@ -106,19 +108,20 @@ class PhotoEndpoints:
 
     @endpoint
     def embed(self, photos: list[Upload], weights: str | None = None) -> EmbedReport:
-        """Class embeddings of photos as one Parquet table: photo, stage, class, area, confidence, embedding; a row for
-        each class that a stage gives any pixel. The final stage has none of its own.
+        """Compute the class embeddings of photos as a Parquet table with the columns photo, stage, class, area,
+        confidence and embedding. It has a row for each class that a stage assigns to any pixel. The final stage has no
+        embeddings of its own.
 
         Args:
-            photos: up to as many photos as a session of the page takes, 20 unless the page says otherwise.
-            weights: a name of the app's model list, such as everyday; by default what the app was started with.
+            photos: photos, up to the limit of a session (20 by default).
+            weights: a name from the app's model list, such as everyday; by default the weights of the app.
         Returns:
-            a report with the table, its number of rows and the photos' names in it
+            a report with the table, its number of rows and the names of the photos
         """
         most = self.registry.limits.photos
         if not 0 < len(photos) <= most:
             raise UserError(
-                "too-many", f"Expected 1 … {most} photos, got {len(photos)}; send them in parts.", limit=most
+                "too-many", f"Expected 1 … {most} photos, got {len(photos)}; send them in several requests.", limit=most
             )
         opened = open_weights(self.registry, weights)
         names = unique_names([Path(photo.path) for photo in photos])
@@ -135,24 +138,26 @@ class PhotoEndpoints:
 
     @endpoint
     def consistency(self, photo: Upload, stage: str = "final", weights: str | None = None) -> ConsistencyReport:
-        """How a photo's class embeddings lie among those of the reference photos that the weights were trained on:
-        cosine distances to the class's own centroid and to the nearest rival's. The margin is the difference; below 0
-        the embedding lies nearer to the rival. Distances explain; warned says that the mask may be wrong, since its
-        mean confidence is below the threshold in warning, whose precision and recall were measured.
+        """Compare the class embeddings of a photo with those of the reference photos, which the weights were trained
+        on: the cosine distances to the centroid of the class and to the centroid of the nearest other class (rival).
+            The
+        margin is the difference; below 0 the embedding is closer to the rival. The distances are explanations. The
+        warning is independent of them: warned is true if the mean confidence of the mask is below the threshold in
+        warning, whose precision and recall were measured.
 
         Args:
             photo: the photo.
-            stage: whose embeddings to judge: ece, stage4, …; final stands for those that it uses, the last stage's.
-            weights: a name of the app's model list, such as everyday; by default what the app was started with.
+            stage: stage of the embeddings: ece, stage4, …; final uses those of the last stage before it.
+            weights: a name from the app's model list, such as everyday; by default the weights of the app.
         Returns:
-            a report with one row for each class of the final mask, the largest first
+            a report with one row for each class of the final mask, largest first
         """
         opened, prediction, about = self._predict(photo, weights)
         bank = find_bank(self.registry, opened.key)
         if bank is None:
             raise UserError(
                 "unsupported-by-weights",
-                f"Expected weights with reference photos, but {about['weights']} has none; choose others.",
+                f"Expected weights with reference photos, but {about['weights']} has none; choose other weights.",
             )
         name = stage_of(prediction, stage)
         name = bank.stages[-1] if name == "final" else name
@@ -184,19 +189,19 @@ class PhotoEndpoints:
     def faithfulness(
         self, photo: Upload, class_name: str, stage: str = "final", weights: str | None = None
     ) -> FaithfulnessReport:
-        """How far a similarity map can be trusted, in three numbers beside what each should beat. Insertion: cells are
-        uncovered over a blurred photo, the most similar first; its area should be larger than that of random orders.
-        Deletion: cells are covered; smaller. Random heads: rank correlation with the maps of untrained heads on the
-        same features; near 0, or the map shows the photo rather than what was learned. One photo proves little. Takes
-        seconds.
+        """Test the faithfulness of a similarity map with three numbers, each with its baseline. Insertion: cells of the
+        photo are revealed over a blurred copy, most similar first; the area under the curve should be larger than for
+        random orders. Deletion: cells are blurred; the area should be smaller. Random heads: rank correlation with the
+        maps of untrained heads on the same features; it should be near 0, otherwise the map shows the photo rather
+        than what was learned. One photo proves little. Takes seconds.
 
         Args:
             photo: the photo.
-            class_name: a class that the final mask holds.
-            stage: whose map to judge: ece, stage4, stage3, stage2, stage1 or final.
-            weights: a name of the app's model list, such as everyday; by default what the app was started with.
+            class_name: a class of the final mask.
+            stage: stage of the map: ece, stage4, stage3, stage2, stage1 or final.
+            weights: a name from the app's model list, such as everyday; by default the weights of the app.
         Returns:
-            a report with areas, curves and what passed
+            a report with areas, curves and whether each test passed
         """
         opened, prediction, about = self._predict(photo, weights)
         found = score_map(

@@ -1,4 +1,4 @@
-"""The app's API: every endpoint by its name, for gradio_client, curl and MCP."""
+"""Registration of the API's endpoints, for gradio_client, curl and MCP."""
 
 import gradio as gr
 
@@ -10,7 +10,7 @@ from ecenet.app.state.model_registry import ModelRegistry
 
 
 def build(*, registry: ModelRegistry) -> None:
-    """Add the endpoints to the app that is being laid out. They wait for the model as the page's own events do."""
+    """Add the endpoints to the current `gr.Blocks`. They use the same queue for the model as the page's events."""
     photo, changed = PhotoEndpoints(registry), WhatIfEndpoint(registry)
     for function in (
         photo.segment,

@@ -1,6 +1,6 @@
-"""What clients send and get, as types: Gradio makes the API page and MCP's schemas of them.
+"""Types of requests and responses, from which Gradio generates the API page and the MCP schemas.
 
-Areas and confidences are shares, 0 … 1; what has no number is null.
+Areas and confidences are shares, 0 … 1. Missing numbers are null.
 """
 
 from typing import Literal, TypedDict
@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 from gradio.data_classes import FileData
 from pydantic import ConfigDict, with_config
 
-# Of what clients send; pydantic takes the standard library's from Python 3.12 on.
+# For requests. Pydantic accepts the standard library's TypedDict only from Python 3.12 on.
 from typing_extensions import Required
 from typing_extensions import TypedDict as CheckedDict
 
@@ -18,11 +18,11 @@ from ecenet.app.uploads.files import Upload
 from ecenet.inference.export import Summary
 
 STRICT = with_config(ConfigDict(extra="forbid"))
-"""A key that nobody knows is a mistake."""
+"""Rejects unknown keys."""
 
 
 class About(TypedDict):
-    """What an answer was made with."""
+    """The weights that a response was computed with."""
 
     weights: str
     weights_hash: str
@@ -35,11 +35,12 @@ class SegmentReport(About, Summary):
 
 
 class MatchPlace(TypedDict):
-    """The most similar pixel of one photo; cosine in −1 … 1."""
+    """The most similar pixel of a photo; cosine in −1 … 1, or the mask logit as score for a class embedding."""
 
     x: int
     y: int
-    cosine: float
+    cosine: float | None
+    score: float | None
 
 
 class MatchReport(About):
@@ -82,12 +83,12 @@ ClassPlace = TypedDict(
         "margin": float | None,
     },
 )
-"""Where one class's embedding lies; cosine distances."""
+"""Distances of the embedding of one class; all are cosine distances."""
 
 
 class Warned(TypedDict):
-    """How the warning fared on photos that the weights were not trained on: below which confidence it warns, the share
-    of warnings that were right, and of wrong masks that it warned of."""
+    """The warning's confidence threshold, and its precision and recall on photos that the weights were not trained
+    on."""
 
     threshold: float
     precision: float
@@ -102,7 +103,7 @@ class ConsistencyReport(About):
 
 
 class CurveReport(TypedDict):
-    """`shares` of the cells, and the class's mean probability at each; areas are those under the curves."""
+    """A curve: `shares` of the cells, the mean probability of the class at each share, and the area under the curve."""
 
     area: float
     random_area: float
@@ -132,12 +133,12 @@ FaithfulnessReport = TypedDict(
 
 
 Pooling = Literal["mean", "pyramid", "prototypes", "backbone"]
-"""`Method`, and a class that the backbone's features find."""
+"""Pooling methods of embeddings, and a class defined by backbone features."""
 
 
 @STRICT
 class Example(CheckedDict, total=False):
-    """A painted region; of the photo itself where no other is given."""
+    """A painted region, by default of the photo itself."""
 
     region: Required[Upload]
     photo: Upload
@@ -145,7 +146,7 @@ class Example(CheckedDict, total=False):
 
 @STRICT
 class MaskEdit(CheckedDict, total=False):
-    """A change of one stage's mask."""
+    """A change of the mask of one stage."""
 
     stage: Required[str]
     action: Required[Action]
@@ -157,7 +158,7 @@ class MaskEdit(CheckedDict, total=False):
 
 @STRICT
 class Move(CheckedDict, total=False):
-    """A class embedding of another photo; `into` is the same class, and `t` 1, where they are not given."""
+    """A transplant of a class embedding from another photo. By default, `into` is the same class and `t` is 1."""
 
     photo: Required[Upload]
     class_name: Required[str]

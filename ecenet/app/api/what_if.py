@@ -1,4 +1,4 @@
-"""The endpoint that asks what would be if something were otherwise. Its docstring is what clients read of it."""
+"""The endpoint for What-if experiments. Its docstring is published as the API's documentation."""
 
 import tempfile
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ from ecenet.inference.overlay import indexed_mask, overlay, side_by_side
 from ecenet.inference.prediction import Prediction
 
 MAX_PARTS = 20
-"""Examples, painted classes or edits of one call: others wait for the model, too."""
+"""Largest number of examples, painted classes or edits of one call, which would keep others waiting."""
 
 
 class WhatIfEndpoint:
-    """Its method is the endpoint of that name."""
+    """The endpoint `what_if`."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         self.registry = registry
@@ -54,42 +54,43 @@ class WhatIfEndpoint:
         truth: Upload | None = None,
         weights: str | None = None,
     ) -> tuple[WhatIfReport, FileData]:
-        """Segment a photo once as it is and once with something otherwise; any of these, together or alone.
+        """Segment a photo with and without changes inside the network. All changes can be combined.
 
-        Paint a class: examples make one (several: few-shot), which competes with all others but has no part in edited
-        masks. Edit masks: paint, erase (all over, without a region) or swap classes at a stage, or replace its mask by
-        a label_map.
-        Knock out parts of the head, or force its gates: 1 keeps the old embeddings, but where the updater is a gated
-        addition, as in weights of the authors' release (ecenet-release), it adds all of the masks' evidence to them.
-        Transplant a class embedding of another photo. The report tells, for every stage, the share of pixels that
-        changed, each class's area before and after, its pixels lost and gained, how far its embedding moved (cosine
-        distance), and mean IoU before and after where a truth is given.
-        Its files: the new label map, overlays, arrays of all maps, embeddings and gates (.npz), similarity maps of the
-        last painted class as pictures, and the class that the examples made, for painted_classes of a later call.
+        Paint a class: the examples define a class (several examples: few-shot), which competes with all others but
+        takes no part in edited masks. Edit masks: paint, erase (everywhere, without a region) or swap classes at a
+        stage, or replace its mask by a label_map.
+        Knock out parts of the head, or force its gates: 1 keeps the embeddings; in weights of the authors' release
+        (ecenet-release), whose updater is a gated addition, 1 adds all of the masks' evidence to them.
+        Transplant a class embedding from another photo. The report lists, for every stage, the share of pixels that
+        changed, the area of each class before and after, its lost and gained pixels, the cosine distance between its
+        embeddings before and after, and, with a ground truth, the mean IoU before and after.
+        Files: the new label map, overlays, arrays of all maps, embeddings and gates (.npz), similarity maps of the
+        last painted class as pictures, and the class made from the examples, for painted_classes of a later call.
 
         Args:
             photo: the photo.
-            examples: [{"region": PNG, "photo": file}, …]; what is not zero is the region; without photo, of this one.
-            class_name: name of the class that the examples make.
-            pooling: of embeddings mean, pyramid or prototypes; or backbone, whose features find more of unknown things.
-            prototypes: how many, 1 … 16, for that pooling.
-            painted_classes: files of painted classes that earlier answers gave, of the same weights.
-            without: classes that take no part, such as the class of the whole where a part of it is painted.
-            edits: [{"stage": "ece", "action": "erase", "class_name": "cat", "region": PNG}, …], one after the other.
-            diverse: false switches Feature Reconstruction's diverse branch off.
-            attention_off: stages (stage4 … stage1) whose features read nothing from the embeddings.
-            updater_off: stages that leave the embeddings as they are.
-            gate: 0 … 1, for every gate; 1 keeps embeddings, 0 takes masks' evidence; ecenet-release: 1 adds it, 0 none.
-            transplant: {"photo": file, "class_name": "cat", "into": "dog", "t": 0.5}; t goes from 0, its own, to 1.
-            truth: true mask of the photo, a PNG of class indices, 255 = ignore.
-            weights: a name of the app's model list, such as everyday; by default what the app was started with.
+            examples: [{"region": PNG, "photo": file}, …]; nonzero pixels are the region; photo defaults to this photo.
+            class_name: name of the class made from the examples.
+            pooling: of embeddings: mean, pyramid or prototypes; or backbone, which finds more of untrained objects.
+            prototypes: number of prototypes, 1 … 16, for that pooling.
+            painted_classes: files of painted classes from earlier responses, made with the same weights.
+            without: classes to exclude, such as that of the whole object if a part of it is painted.
+            edits: [{"stage": "ece", "action": "erase", "class_name": "cat", "region": PNG}, …], applied in order.
+            diverse: false switches off the diverse branch of Feature Reconstruction.
+            attention_off: stages (stage4 … stage1) whose features do not attend to the embeddings.
+            updater_off: stages that do not update the embeddings.
+            gate: 0 … 1, for all gates; 1 keeps embeddings, 0 takes masks' evidence; ecenet-release: 1 adds it, 0 none.
+            transplant: {"photo": file, "class_name": "cat", "into": "dog", "t": 0.5}; t = 0 keeps the embedding of
+                into, t = 1 replaces it.
+            truth: ground-truth mask of the photo, a PNG of class indices, 255 = ignore.
+            weights: a name from the app's model list, such as everyday; by default the weights of the app.
         Returns:
             a report, and the photo before and after side by side as a JPEG
         """
         for name, given in (("examples", examples), ("painted_classes", painted_classes), ("edits", edits)):
             if given is not None and len(given) > MAX_PARTS:
                 raise UserError(
-                    "too-many", f"Expected at most {MAX_PARTS} {name}, got {len(given)}; give fewer.", limit=MAX_PARTS
+                    "too-many", f"Expected at most {MAX_PARTS} {name}, got {len(given)}; send fewer.", limit=MAX_PARTS
                 )
         opened = open_weights(self.registry, weights)
         before = opened.predict(photo)
@@ -197,8 +198,8 @@ def _moved(move: Move, before: Prediction, opened: Opened) -> Transplant:
 
 
 def _maps(after: Prediction, class_name: str | None) -> tuple[float | None, float | None, dict[str, FileData]]:
-    """Pictures of the similarity maps of a painted class that has an embedding, and the ends of their scale. Not of
-    ECE, whose mask knows nothing of painted classes."""
+    """Draw the similarity maps of a painted class that has an embedding; returns the ends of their scale and the files.
+    Without ECE, since painted classes take no part in its mask."""
     if class_name is None:
         return None, None, {}
     k = after.class_index(class_name)

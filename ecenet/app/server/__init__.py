@@ -1,1 +1,1 @@
-"""Serving the page: options, launch, shutdown, request limits, the event queue, where sessions are kept."""
+"""Serving the page: options, launch, shutdown, request filters, the event queue, and the session store."""

@@ -1,4 +1,4 @@
-"""The page as a server sees it: what Gradio refuses, and what fails, is told in one sentence."""
+"""Error messages for events and requests that fail or that Gradio rejects."""
 
 import contextlib
 import time
@@ -24,17 +24,16 @@ ABANDONED_SECONDS = 600
 
 
 class Page(gr.Blocks):
-    """Says in one sentence what Gradio refuses before any of our functions is called: it would say nothing. And what
-    fails in any of them, behind whatever event.
+    """`gr.Blocks` with an error message for inputs that Gradio rejects, and for exceptions in any event's function.
 
-    Why it overrides three methods of `gr.Blocks` (6.31): an error of Gradio's own checks reaches the page as "Error"
-    without a sentence, and there is no other place where all events and all endpoints of the API pass. It would be
-    needless if Gradio took a handler for errors of events, as FastAPI does for those of requests. What it relies on:
-    tests/app/server/test_gradio_contract.py.
+    It overrides three methods of `gr.Blocks` (6.31), because errors of Gradio's own checks reach the page as "Error"
+    without a message, and all events and API endpoints pass through these methods only. This is no longer needed once
+    Gradio accepts an exception handler for events, as FastAPI does for requests. The assumptions about Gradio are
+    tested in tests/app/server/test_gradio_contract.py.
 
     Args:
-        private: whether it starts trainings and reads this machine's folders, so that no other site's page may use it.
-        max_bytes: of a file that a client names by its address.
+        private: whether the page starts trainings and reads this machine's folders, so that other sites may not use it.
+        max_bytes: size limit of files that a client names by URL.
     """
 
     def __init__(self, *, private: bool = False, max_bytes: int = Limits().bytes, **options: Any) -> None:
@@ -45,7 +44,7 @@ class Page(gr.Blocks):
     async def process_api(self, block_fn: Any, *args: Any, **kwargs: Any) -> Any:
         called = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         if called.fn is None:
-            sentence = "Expected an event that the server answers, got one of the browser's own; use the page."
+            sentence = "Expected an event with a server function, got one that runs in the browser; use the page."
             raise gr.Error(sentence, print_exception=False)
         with reported(full_name(called.fn)):
             return await super().process_api(block_fn, *args, **kwargs)
@@ -57,36 +56,36 @@ class Page(gr.Blocks):
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        except gr.Error as error:  # a value that no control of the page sends, or a file that nobody uploaded
+        except gr.Error as error:  # a value that no control of the page sends, or a file that was not uploaded
             raise gr.Error(
-                f"Expected a value that the page offers, got another ({error.message[:200]}); choose one of these.",
+                f"Expected a value that the page offers, got another one ({error.message[:200]}); choose one of these.",
                 print_exception=False,
             ) from error
         except InvalidPathError as error:
             raise gr.Error(NOT_UPLOADED, print_exception=False) from error
-        except Exception as error:  # addresses that are refused, downloads that fail, forged files
+        except Exception as error:  # rejected URLs, failed downloads, invalid files
             raise gr.Error(
-                "Expected uploaded files, or public addresses of files, and all arguments, got something else; "
-                "upload files first and compare with the API page."
+                "Expected all arguments, with files uploaded or given by public URLs, got something else; "
+                "upload files first and see the API page."
             ) from error
 
     async def postprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return await super().postprocess_data(*args, **kwargs)
-        except OSError as error:  # pictures are files by then
+        except OSError as error:  # Gradio writes pictures to files here
             raise gr.Error(no_room_for("the pictures", error), print_exception=False) from error
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    """What Gradio finds wrong with the names in a request; other errors stay errors."""
+    """Respond to unknown endpoint or argument names in API calls; raise other errors again."""
     if "/call/" not in request.url.path:
         raise error
-    sentence = "Expected an endpoint of the API page and its arguments by their names, got others; correct them."
+    sentence = "Expected an endpoint and argument names from the API page, got others; correct them."
     return JSONResponse({"detail": sentence}, status_code=422)
 
 
 def _not_uploaded(request: Request, error: Exception) -> Response:
-    """What a full disk refuses while an upload comes in; other errors stay errors."""
+    """Respond to a full disk during an upload; raise other errors again."""
     if not request.url.path.endswith("/upload"):
         raise error
     _remove_abandoned(Path(get_upload_folder()))
@@ -94,8 +93,7 @@ def _not_uploaded(request: Request, error: Exception) -> Response:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """What uploads that broke off have left: Gradio (6.31) forgets their temporary files, and on a full disk these take
-    the room of others. Needless once its parser deletes what it could not finish."""
+    """Delete temporary files of aborted uploads, which Gradio (6.31) does not delete. No longer needed once it does."""
     for path in folder.glob("tmp*"):
         with contextlib.suppress(OSError):
             if path.is_file() and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
@@ -103,7 +101,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _gone(request: Request, error: Exception) -> Response:
-    """Nobody is there to read it: an upload was broken off."""
+    """Respond to an aborted upload; nobody reads the response."""
     return Response(status_code=400)
 
 
@@ -112,4 +110,4 @@ REFUSALS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     OSError: _not_uploaded,
     ClientDisconnect: _gone,
 }
-"""What the server answers to errors outside of any event."""
+"""Exception handlers for errors outside of events."""

@@ -1,4 +1,4 @@
-"""Whether the model answers, for Docker's HEALTHCHECK and whoever else watches the app."""
+"""The health check of the model, for Docker's HEALTHCHECK and other monitoring."""
 
 import logging
 import threading
@@ -19,21 +19,21 @@ from ecenet.data.images import load_image
 from ecenet.inference.predictor import Predictor
 
 PROBED_EVERY = 30.0
-"""Seconds for which an answer of the model counts, however often somebody asks."""
+"""Minimum time between probes in seconds."""
 STUCK_AFTER = 60.0
-"""Seconds after which a model that still computes is taken for one that never ends."""
+"""Seconds after which a running probe counts as failed."""
 PROBE = load_image(Image.new("RGB", (64, 64)))
 PROBE_SCALE = 0.25
-"""Of the weights' own size: a sixteenth of a prediction's work."""
+"""Scale of the input size for probes: a sixteenth of the work of a prediction."""
 _logger = logging.getLogger(__name__)
 
 
 class Health:
-    """Of the model that the app was started with, probed now and then.
+    """Health of the model that the app was started with.
 
     Args:
-        predictor: one that has just answered.
-        probe_every: seconds between probes, at least.
+        predictor: a predictor that has just been used successfully.
+        probe_every: minimum time between probes in seconds.
     """
 
     def __init__(self, predictor: Predictor, *, umap: UmapWorker, probe_every: float = PROBED_EVERY) -> None:
@@ -45,7 +45,7 @@ class Health:
         self._one_at_a_time = threading.Lock()
 
     def answers(self) -> bool:
-        """Whether the model answers; a probe that is under way counts as the one before until it takes too long."""
+        """Return whether the model works. During a probe, the previous result counts until the probe takes too long."""
         if not self._one_at_a_time.acquire(blocking=False):
             return self._answered and time.monotonic() - self._probed < STUCK_AFTER
         try:
@@ -62,20 +62,20 @@ class Health:
             with self._predictor.autocast():
                 output = self._predictor.model(self._predictor.working_image(PROBE, scale=PROBE_SCALE))
             return bool(output.logits.isfinite().all())
-        except Exception as error:  # whatever a device may raise
+        except Exception as error:  # any error of the device
             log_event(_logger, "model does not answer", level="error", error=error)
             return False
 
     def about(self) -> dict[str, Any]:
-        """Which code and which model."""
+        """Return the version, the weights and the device."""
         return {"version": __version__, "weights": self._predictor.name, "device": self._predictor.device.type}
 
     def report(self, *, waiting: int, queue: int) -> dict[str, Any]:
-        """What /health tells; nothing of it is about a visitor or a place on this machine.
+        """Return the content of /health, which contains nothing about visitors or paths.
 
         Args:
-            waiting: how many events wait.
-            queue: how many may.
+            waiting: number of waiting events.
+            queue: limit on waiting events.
         """
         return {
             "status": "ok" if self.answers() else "failing",
@@ -88,7 +88,7 @@ class Health:
 
 
 def health_route(health: Health, *, waiting: Callable[[], int], queue: int) -> Route:
-    """GET and HEAD /health: 200 while the model answers, else 503."""
+    """Return the route for GET and HEAD /health: status 200 if the model works, else 503."""
 
     def answer(request: Request) -> JSONResponse:
         report = health.report(waiting=waiting(), queue=queue)

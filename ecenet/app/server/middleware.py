@@ -1,5 +1,5 @@
-"""What is turned away before Gradio looks at it: routes that this app has no use for, and, where the page may start
-trainings and read folders, requests that another site's page makes in the browser of whoever runs the app."""
+"""Requests that are rejected before they reach Gradio: unused routes and, if the page may start trainings and read
+folders, cross-site requests."""
 
 import os
 import re
@@ -15,19 +15,18 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 UNUSED = re.compile(
     r"/(file[=/]\s*https?:|proxy=|process_recording|run-history|runs\b|deep_link|dev/|vibe-|undo-vibe-)", re.IGNORECASE
 )
-"""Of Gradio's routes below /gradio_api (6.31): those that download for a visitor, start ffmpeg, talk to the Hub or
-write files. No option of Gradio's leaves them out; tests/app/server/test_gradio_contract.py fails where it has new
-ones."""
+"""Gradio's routes below /gradio_api (6.31) that download files for a visitor, start ffmpeg, access the Hub or write
+files. Gradio has no option to disable them; tests/app/server/test_gradio_contract.py fails if there are new ones."""
 
 
 class RequestFilter:
-    """ASGI middleware.
+    """ASGI middleware that rejects requests with status 403.
 
     Args:
-        own_pages_only: whether requests that a browser makes for another site's page are refused.
-        names: host names that a request may be for, without ports; empty means any. Whoever makes a name of theirs
-            point to this machine (DNS rebinding) is refused by it, as their page then counts as ours.
-        proxy: host name at which a reverse proxy shows the app; may be empty.
+        own_pages_only: whether cross-site requests are rejected.
+        names: accepted host names without ports; empty accepts any. This prevents DNS rebinding, in which another
+            site's host name points to this machine.
+        proxy: host name of a reverse proxy in front of the app, or "".
     """
 
     def __init__(self, app: ASGIApp, *, own_pages_only: bool, names: Collection[str], proxy: str) -> None:
@@ -46,28 +45,28 @@ class RequestFilter:
     def _problem(self, scope: Scope) -> str | None:
         _, prefix, route = scope["path"].partition("/gradio_api")
         if prefix and UNUSED.match(route):
-            return "Expected a route that this app has, got one that is switched off here; use its page or its API."
+            return "Expected a route of this app, got one that is disabled; use the page or its API."
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         name, origin = _host_name(f"//{host}"), headers.get("origin")
         if self._names and name not in (*self._names, self._proxy):
             return (
-                f"Expected an address of {' or '.join(self._names)}, got one of {name[:80]!r}; open the app there, or "
-                "behind a reverse proxy set GRADIO_ROOT_PATH to the address that it shows."
+                f"Expected the host {' or '.join(self._names)}, got {name[:80]!r}; open the app at that host, or set "
+                "GRADIO_ROOT_PATH to the public URL if it is behind a reverse proxy."
             )
         if not self._own_pages_only or origin is None or urlsplit(origin).netloc == host:
             return None
         if self._proxy and _host_name(origin) == self._proxy:
             return None
-        return f"Expected a request of this app's own page, got one of {origin[:80]!r}; open the app itself."
+        return f"Expected a request of this app's page, got one of {origin[:80]!r}; open the app itself."
 
 
 def request_filters(*, own_pages_only: bool, host: str | None) -> list[Middleware]:
-    """What FastAPI is to wrap the app with.
+    """Return the middleware of the app.
 
     Args:
-        own_pages_only: as for `RequestFilter`; strangers' pages may embed an app that does nothing but segment photos.
-        host: address that the app listens at; by default Gradio's.
+        own_pages_only: see `RequestFilter`. An app without training may be embedded in other sites.
+        host: address that the app listens on; by default Gradio's.
     """
     listens_at = host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     names = LOOPBACK if own_pages_only and listens_at in LOOPBACK else ()
@@ -76,7 +75,7 @@ def request_filters(*, own_pages_only: bool, host: str | None) -> list[Middlewar
 
 
 def _host_name(address: str) -> str:
-    """Of an address with a scheme or beginning with //, in lower case; empty where there is none."""
+    """Return the host name of a URL, which may start with //, in lower case, or ""."""
     try:
         return urlsplit(address).hostname or ""
     except ValueError:

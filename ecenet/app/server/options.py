@@ -1,8 +1,9 @@
-"""What whoever starts the app may choose; made without heavy imports, since the command line shows it."""
+"""Options of the app. Without heavy imports, since the command line shows them."""
 
 import importlib.util
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecenet.app.state.limits import MAX_WAITING, Limits, Retention
@@ -14,43 +15,46 @@ from ecenet.training.run_folder import RUNS_DIR
 
 @dataclass(frozen=True)
 class Options:
-    """Serve the explorer."""
+    """Serve the app."""
 
-    weights: str = DEFAULT_WEIGHTS
-    """What is chosen first: name of shipped weights, a folder, or a Hub id."""
+    weights: str = field(default_factory=lambda: os.environ.get("ECENET_WEIGHTS") or DEFAULT_WEIGHTS)
+    """The model that is selected first: name of included weights, a folder, or a Hub id such as owner/name or
+    owner/name@revision. The default is the environment variable ECENET_WEIGHTS, if it is set."""
     runs: Path = RUNS_DIR
-    """Folder of training runs: the Train tab puts them there, the model list offers the finished ones."""
+    """Folder of training runs. The Train tab saves runs there, and the model list contains the finished ones."""
     public: bool = False
-    """Strangers can reach this: no training. A Space and a share link are public anyway."""
+    """Disable training, for apps that strangers can reach. Implied by a Space and by --share."""
     share: bool = False
-    """Also at a public address of Gradio's, for a week. It takes the internet; without it the app says so and is served
-    at its own address alone."""
+    """Also serve the app at a public URL of Gradio for a week. Without internet access, it is served locally only."""
     host: str | None = None
-    """Address to listen at; 127.0.0.1 by default, or what a Space sets."""
+    """Address to listen on; by default 127.0.0.1, or the one set by a Space."""
     port: int | None = None
-    """7860 by default, or the next free one."""
+    """Port; by default 7860 or the next free one."""
     mcp: bool = False
-    """Offer the API to MCP clients, too."""
+    """Also serve the API to MCP clients."""
     max_megabytes: int = Limits.megabytes
-    """Of one uploaded file."""
+    """Size limit of an uploaded file in MiB."""
     max_pixels: int = Limits.pixels
-    """Of one image; of WebP, AVIF and HEIC, which take more memory, 0.6 of it, of JPEG XL 0.2."""
+    """Limit on the pixels of an image. For WebP, AVIF and HEIC, which need more memory, it is 0.6 times as high, for
+    JPEG XL 0.2 times."""
     max_photos: int = Limits.photos
-    """Of one visitor's session."""
+    """Limit on the photos of a session."""
     queue: int = MAX_WAITING
-    """Events that may wait for the model; who comes later is asked to try again."""
+    """Number of events that may wait for the model. Further requests are rejected with the queue length."""
     session_minutes: float = Retention.seconds / 60
-    """Visitors' photos are forgotten when nobody has used them for so long."""
+    """Idle time after which a visitor's photos are deleted."""
     memory_gb: float = Retention.memory / 2**30
-    """What all visitors' photos together may hold of memory; the rest waits on disk."""
+    """Memory for the photos of all visitors; beyond it, they are kept on disk."""
     log_level: LogLevel = "info"
-    """What is logged on standard error; debug adds messages of errors, which may quote names of visitors' files."""
+    """Level of the log on standard error. debug adds error messages, which may quote the names of visitors' files."""
     log_format: LogFormat = "auto"
-    """One JSON object a line, or text; by default text on a terminal, else JSON."""
+    """One JSON object per line, or text. By default text on a terminal and JSON otherwise."""
 
     def check(self) -> None:
-        """Raises:
-        UserError: nobody could be served so.
+        """Check the options.
+
+        Raises:
+            UserError: an option is out of range, or the package for MCP is missing.
         """
         for name, value, least in (
             ("queue", self.queue, 1),
@@ -64,21 +68,23 @@ class Options:
 
 
 def is_shared(options: Options, environment: Mapping[str, str]) -> bool:
-    """Whether Gradio's share link is asked for."""
+    """Return whether a share link is requested."""
     return options.share or environment.get("GRADIO_SHARE", "").lower() == "true"
 
 
 def is_public(options: Options, environment: Mapping[str, str]) -> bool:
-    """Whether strangers may reach the app: asked for, on a Space, or through a share link."""
+    """Return whether strangers may reach the app: with --public, in a Space, or with a share link."""
     return options.public or "SPACE_ID" in environment or is_shared(options, environment)
 
 
 def check_mcp() -> None:
-    """Raises:
-    UserError: what MCP takes is not installed.
+    """Check that Gradio's extra for MCP is installed.
+
+    Raises:
+        UserError: it is missing.
     """
     if importlib.util.find_spec("mcp") is None:
         raise UserError(
             "package-missing",
-            "Expected Gradio's extra for MCP, but it is missing; run pip install 'gradio[mcp]' first.",
+            "Expected Gradio's extra for MCP, but it is not installed; run pip install 'gradio[mcp]'.",
         )

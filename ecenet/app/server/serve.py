@@ -1,4 +1,4 @@
-"""From a laid-out page to a server: who may wait, what is kept, MCP, /health, and how it ends."""
+"""Serve the page, its API and /health."""
 
 import os
 import sys
@@ -17,8 +17,8 @@ from ecenet.common.logs import adopt_uvicorn
 from ecenet.common.threads import give_numpy_one_thread
 
 NO_SHARE_LINK = (
-    "Expected Gradio's service to open a share link, but it cannot be reached; the app is served at its own address "
-    "alone, without training."
+    "Expected a share link from Gradio's service, but it cannot be reached; the app is served at its own address only, "
+    "without training."
 )
 
 
@@ -38,20 +38,20 @@ def serve(
     """Serve the page, its API and /health.
 
     Args:
-        health: what /health tells; None leaves it out.
-        host: 127.0.0.1 by default, or what a Space sets.
-        port: 7860 by default, or the next free one.
-        limits: of uploads.
-        retention: what visitors have here, and for how long.
-        queue: how many events may wait for the model.
-        share: at a public address of Gradio's, too.
-        mcp: offer the API to MCP clients as well, at /gradio_api/mcp/.
-        wait: until `KeyboardInterrupt`, which ends the server.
+        health: the report of /health; None omits the route.
+        host: address to listen on; by default 127.0.0.1, or the one set by a Space.
+        port: by default 7860 or the next free one.
+        limits: limits of uploads.
+        retention: how long and in how much memory sessions are kept.
+        queue: number of events that may wait for the model.
+        share: also serve the app at a public URL of Gradio.
+        mcp: also serve the API to MCP clients, at /gradio_api/mcp/.
+        wait: block until `KeyboardInterrupt`, then stop the server.
     """
     give_numpy_one_thread()
-    os.environ.setdefault("GRADIO_RUN_HISTORY", "false")  # or browsers keep what visitors send, photos too
-    sys.setswitchinterval(0.001)  # what computes lets the server answer sooner than it does by default
-    # `Blocks.queue()` (6.31) makes a queue of Gradio's own class only; `launch` takes the one that is there.
+    os.environ.setdefault("GRADIO_RUN_HISTORY", "false")  # or browsers store all inputs, including photos
+    sys.setswitchinterval(0.001)  # so that computing threads yield to the server sooner
+    # `Blocks.queue()` (6.31) creates Gradio's class only, but `launch` uses an existing queue.
     visitors = page._queue = VisitorQueue(page, limit=queue)
     page.launch(
         server_name=host,
@@ -60,8 +60,8 @@ def serve(
         theme=page_theme(),
         css_paths=STATIC / "app.css",
         head="".join(
-            f"<script>{read_static(name)}</script>"
-            for name in ("stream.js", "search_lists.js", "keys.js", "drops.js", "kept_photos.js", "lost_photos.js")
+            f"<script>{read_static(f'page/{name}.js')}</script>"
+            for name in ("stream", "search_lists", "keys", "drops", "kept_photos", "lost_photos")
         ),
         max_file_size=limits.bytes,
         max_threads=THREADS,
@@ -75,8 +75,8 @@ def serve(
             "routes": [health_route(health, waiting=visitors.__len__, queue=queue)] if health else [],
         },
         prevent_thread_lock=True,
-        # Without it Gradio (6.31) asks for its own page once, and gives up when a busy machine takes three seconds for
-        # that. Needless once that time can be chosen.
+        # Otherwise Gradio (6.31) requests its page once and fails if a busy machine needs more than three seconds. No
+        # longer needed once that timeout can be set.
         _frontend=False,
     )
     adopt_uvicorn()

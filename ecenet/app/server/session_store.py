@@ -1,4 +1,4 @@
-"""What visitors have on the server: how long, how much of it in memory, and how it goes."""
+"""The session store: sessions are kept in memory up to a limit, then on disk, and are deleted after some time."""
 
 import asyncio
 import ctypes
@@ -31,14 +31,14 @@ _logger = logging.getLogger(__name__)
 
 
 class Sessions(StateHolder):
-    """Gradio's sessions. While all hold more than the limit, those that were used longest ago wait on disk: whole, so
-    that nothing of a visitor's is lost for want of room. All but writing happens on the server's event loop.
+    """Gradio's sessions, with a memory limit. Beyond the limit, the least recently used sessions are moved to disk as a
+    whole, so nothing of a visitor is lost. Everything except writing runs on the server's event loop.
 
-    Why it replaces Gradio's (6.31): `state_session_capacity` counts sessions, whatever they hold, and throws away what
-    is beyond; `time_to_live` of a `gr.State` counts from when that one was set, not from when its visitor was last
-    here, and ends it during an event; and a session of the API, which holds nothing, stays as long as any. It would be
-    needless if Gradio limited the bytes of all sessions and could put them on disk. What it relies on:
-    tests/app/server/test_gradio_contract.py.
+    It replaces Gradio's store (6.31) for three reasons: `state_session_capacity` counts sessions regardless of their
+    size, and deletes those beyond it; `time_to_live` of a `gr.State` counts from when it was set rather than from its
+    last use, and can end it during an event; and the empty sessions of API calls are kept as long as others. This is no
+    longer needed once Gradio limits the memory of all sessions and can move them to disk. The assumptions about Gradio
+    are tested in tests/app/server/test_gradio_contract.py.
     """
 
     def __init__(self, page: gr.Blocks, retention: Retention) -> None:
@@ -51,20 +51,22 @@ class Sessions(StateHolder):
 
     def __getitem__(self, session_id: str) -> SessionState:
         state = super().__getitem__(session_id)
-        # Gradio (6.31) marks a session whose connection ends as closed for good, and deletes its state in an hour,
-        # also where the visitor has come back. A lost connection looks the same.
+        # Gradio (6.31) marks a session as closed when its connection ends, even if it is only interrupted, and deletes
+        # its state after an hour, even if the visitor has come back.
         state.is_closed = False
         file = self._file(session_id)
         if file.exists():
-            state.state_data = pickle.loads(file.read_bytes())  # our own, from a folder that only we can write to
+            state.state_data = pickle.loads(
+                file.read_bytes()
+            )  # safe: we wrote it, to a folder that only we can write to
             file.unlink()
         return state
 
     def expired(self) -> list[str]:
-        """Sessions to be forgotten."""
+        """Return the sessions to delete."""
         now = datetime.now()
         for one in self._busy() & set(self.session_data):
-            self.time_last_used[one] = now  # their time begins with the answer
+            self.time_last_used[one] = now  # their idle time starts with the response
         return [
             one
             for one, used in self.time_last_used.items()
@@ -73,7 +75,7 @@ class Sessions(StateHolder):
         ]
 
     def forget(self, session_id: str) -> None:
-        """Drop a session with all that it holds, and answers that nobody came for."""
+        """Delete a session with its state and its unread responses."""
         self._queue.pending_messages_per_session.pop(session_id, None)
         self._queue.pending_event_ids_session.pop(session_id, None)
         self.session_data.pop(session_id, None)
@@ -82,7 +84,7 @@ class Sessions(StateHolder):
         self._file(session_id).unlink(missing_ok=True)
 
     async def make_room(self) -> None:
-        """Put sessions on disk until the others keep to the limit."""
+        """Move sessions to disk until the others are within the memory limit."""
         busy = self._busy()
         sizes = {one: self._size(one, changing=one in busy) for one in list(self.session_data)}
         total = sum(sizes.values())
@@ -97,14 +99,14 @@ class Sessions(StateHolder):
         self._folder.cleanup()
 
     async def _park(self, session_id: str, used: datetime) -> bool:
-        """Whether it has gone to disk: not where it holds nothing, was used meanwhile, or the disk is full."""
+        """Move a session to disk. Returns False if it is empty, was used meanwhile, or cannot be written."""
         state, file = self.session_data.get(session_id), self._file(session_id)
         if state is None or not state.state_data:
             return False
         written = file.with_suffix(".part")
         try:
             await run_sync(_write, dict(state.state_data), written)
-        except Exception:  # whatever the disk or a value may raise: then it stays where it is
+        except Exception:  # any error of the disk or of pickling: the session stays in memory
             written.unlink(missing_ok=True)
             return False
         if self.time_last_used.get(session_id) != used:
@@ -112,22 +114,22 @@ class Sessions(StateHolder):
             return False
         written.rename(file)
         state.state_data = {}
-        # What the page shows, which Gradio keeps for links to a session; we offer none.
+        # Gradio keeps the page's values for links to a session, which we do not offer.
         state.config_values.clear()
         return True
 
     def _busy(self) -> set[str]:
-        """Sessions that have an event waiting or running."""
+        """Return the sessions with a waiting or running event."""
         return {one.session_hash for one in self._queue.event_ids_to_events.values()}
 
     def _holds(self, session_id: str) -> bool:
-        """Whether there is anything to be lost."""
+        """Return whether a session has state or unread responses."""
         state = self.session_data.get(session_id)
         unread = self._queue.pending_event_ids_session.get(session_id)
         return bool(unread or (state is not None and state.state_data)) or self._file(session_id).exists()
 
     def _size(self, session_id: str, *, changing: bool) -> int:
-        """Bytes in memory, counted anew only after it was used; what an event is about to change is not remembered."""
+        """Return the bytes of a session in memory, cached until its next use, unless an event may be changing it."""
         used, state = self.time_last_used[session_id], self.session_data[session_id]
         known = self._sizes.get(session_id)
         if known is None or known[0] != used or not state.state_data:
@@ -138,7 +140,7 @@ class Sessions(StateHolder):
         return known[1]
 
     def _file(self, session_id: str) -> Path:
-        # A browser names its session: never a path.
+        # Hashed, because the browser chooses the id.
         return Path(self._folder.name) / hashlib.sha256(session_id.encode(errors="replace")).hexdigest()
 
 
@@ -148,7 +150,7 @@ def _write(states: dict[int, Any], path: Path) -> None:
 
 
 def held_bytes(value: object, seen: set[int] | None = None) -> int:
-    """Of the arrays, tensors, pictures and texts in a value; what is in it twice counts once."""
+    """Return the bytes of all arrays, tensors, pictures and texts in a value; each object counts once."""
     seen = set() if seen is None else seen
     if id(value) in seen:
         return 0
@@ -169,7 +171,7 @@ def held_bytes(value: object, seen: set[int] | None = None) -> int:
 
 @asynccontextmanager
 async def kept_sessions(app: App, retention: Retention) -> AsyncIterator[None]:
-    """While the server runs, its sessions keep to the limits, and files go with them."""
+    """Apply the limits to sessions and files while the server runs."""
     page = app.get_blocks()
     sessions = Sessions(page, retention)
     app.state_holder = sessions
@@ -187,7 +189,7 @@ async def kept_sessions(app: App, retention: Retention) -> AsyncIterator[None]:
             await asyncio.sleep(retention.every)
             try:
                 await tidy()
-            except Exception as error:  # or nothing would ever be forgotten again
+            except Exception as error:  # keep the loop running
                 log_event(_logger, "tidying failed", level="error", error=error)
 
     task = asyncio.create_task(keep_tidy())
@@ -199,22 +201,22 @@ async def kept_sessions(app: App, retention: Retention) -> AsyncIterator[None]:
 
 
 def delete_files(folder: Path, kept: Iterable[str], seconds: float) -> None:
-    """Delete what was written longer ago, but for some.
+    """Delete files that are older than `seconds`, except those in `kept`.
 
-    Instead of `delete_cache` of `gr.Blocks` (6.31), which knows files by their component's `temp_files`: it loses sight
-    of those of components that an event has changed, since these are copies that a session has.
+    This replaces `delete_cache` of `gr.Blocks` (6.31), which finds files by the `temp_files` of their component and
+    therefore misses those of components that an event has changed, which are copies in a session.
     """
     spared = {Path(one).resolve() for one in kept}
     for parent, folders, files in os.walk(folder.resolve(), topdown=False):
         for name in (*files, *folders):
             path = Path(parent, name)
-            with suppress(OSError):  # somebody else was faster, or the folder is not empty
+            with suppress(OSError):  # deleted by another process, or the folder is not empty
                 if path not in spared and time.time() - path.stat().st_ctime > seconds:
                     remove = path.rmdir if name in folders else path.unlink
                     remove()
 
 
 def give_back_memory() -> None:
-    """Return what was freed to the system, which glibc else keeps between what is still in use."""
+    """Return freed memory to the system, which glibc would otherwise keep."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,1 +1,1 @@
-"""The column beside the tabs: models, photos, the saved session, and the link to a view."""
+"""The sidebar: models, photos, saving and opening a session, and the link to a view."""

@@ -1,4 +1,4 @@
-"""The model picker: all photos of the session are seen by the model that is chosen."""
+"""The model picker. All photos of the session are segmented by the selected model."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from ecenet.app.state.session import Session, choose_model
 
 
 def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> Subscription:
-    """Lay out the picker. Returns what lists the models anew: a run may have finished."""
+    """Lay out the picker. Returns the subscription that updates the list, since a run may have finished."""
     entries = model_entries(registry)
     picker = gr.Dropdown(entries, value=registry.initial, label="Model", filterable=False, elem_id="model-picker")
 
@@ -30,12 +30,12 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         return gr.Dropdown(model_entries(registry), value=session.model or registry.initial)
 
     chosen = picker.input(choose, [session, selection, picker], [session, selection, picker], **MODEL_EACH)
-    # The list must not name a model that the photos were not segmented by.
+    # After a failure, show the model that the photos are segmented by.
     chosen.failure(refresh, session, picker, **HIDDEN)
     picker.focus(refresh, session, picker, **HIDDEN)
     return Subscription(refresh, [session], [picker], "photo")
 
 
 def model_entries(registry: ModelRegistry) -> list[tuple[str, str]]:
-    """(label, key) of every model that there is now."""
+    """Return (label, key) of every available model."""
     return [(choice.label, choice.key) for choice in registry.choices()]

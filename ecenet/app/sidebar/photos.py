@@ -1,4 +1,4 @@
-"""The photos of a session: upload, paste, examples, and choosing among them."""
+"""The photos of a session: upload, paste, examples, and selection."""
 
 from functools import partial
 from pathlib import Path
@@ -28,16 +28,16 @@ SCROLL_TO_TABS = """() => {
   for (const move of ['wheel', 'touchstart', 'pointerdown', 'keydown'])
     addEventListener(move, () => sizes.disconnect(), {once: true, capture: true});
 }"""
-"""Where they are not beside the photos but below them, as on a phone, nobody would see that there is something new.
-They stay where they were scrolled to until the visitor moves, whatever comes: thumbnails above them push them down, and
-before there are masks the page may end too early."""
+"""Scrolls to the tabs if they are below the photos, as on a phone. It scrolls again whenever the page changes its
+height, until the visitor moves: thumbnails push the tabs down, and before the masks arrive the page may be too
+short."""
 
-KEEP_PHOTOS = '<label><input type="checkbox" checked> Keep my photos in this browser, for a reload of the page</label>'
-"""The browser's own matter: `lost_photos.js` reads it, and the server hears nothing of it."""
+KEEP_PHOTOS = '<label><input type="checkbox" checked> Keep my photos in this browser (restored after a reload)</label>'
+"""Read by `lost_photos.js` in the browser; the server does not know the setting."""
 
 
 def example_photos() -> list[tuple[str, str]]:
-    """(path, caption) of photos that installed packages carry."""
+    """Return (path, caption) of example photos, which are part of installed packages."""
     skimage_photos = Path(skimage.data.__file__).parent
     sklearn_photos = Path(sklearn.datasets.__file__).parent / "images"
     gradio_photos = Path(gr.__file__).parent / "media_assets" / "images"
@@ -56,18 +56,18 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     """Lay out the panel."""
     examples = example_photos()
     photo = gr.Image(label="Photo", sources=["upload", "clipboard"], type="filepath", height=220, elem_id="photo-input")
-    # Gradio (6.31) opens the file first, also for `type="filepath"`, and fails with a message of its own: ours tells
-    # what to do. Needless once that type hands over the file as it came.
+    # Gradio (6.31) opens the file first even for `type="filepath"` and fails with a message of its own, which does not
+    # say what to do. No longer needed once that type passes the file unopened.
     photo.preprocess = _uploaded_path  # type: ignore[method-assign]
     several = gr.UploadButton(
-        # Of any type: the browser of a phone's owner may not know HEIC, and a sentence tells more than "not allowed".
+        # No file types: some browsers do not know HEIC, and our error message explains more than "not allowed".
         "Add several photos",
         file_count="multiple",
         size="sm",
         elem_id="several-photos",
     )
-    takes = f"{FORMATS_TEXT}, dropped anywhere on this page. {registry.limits}."
-    gr.Markdown(f"{takes} Or an example:", elem_id="upload-limits")
+    takes = f"Drop files anywhere on this page: {FORMATS_TEXT}. {registry.limits}."
+    gr.Markdown(f"{takes} Or choose an example:", elem_id="upload-limits")
     offered = thumbnails.build(
         thumbnails.render(map(_example_thumbnail, examples), label="Examples"),
         elem_id="examples",
@@ -106,7 +106,8 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
         index = event_data(event).get("index")
         if not (type(index) is int and 0 <= index < len(examples)):
             raise UserError(
-                "unknown-choice", f"Expected an example, 0 … {len(examples) - 1}, got {str(index)[:60]}; click one."
+                "unknown-choice",
+                f"Expected an example, 0 … {len(examples) - 1}, got {str(index)[:60]}; click an example.",
             )
         path, caption = examples[index]
         return add(session, selection, path, example=caption)
@@ -119,7 +120,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
 
     both = [session, selection]
     added = photo.upload(add, [*both, photo], both, show_progress_on=photo, **MODEL_EACH)
-    # The input is emptied only after success: a photo that failed stays where its owner can see it.
+    # The input is cleared only on success, so that a photo that failed stays visible.
     added.success(lambda: None, None, photo, **LATEST)
     added_several = several.upload(add_several, [*both, several], both, show_progress_on=photo, **MODEL_EACH)
     added_example = offered.pick(add_example, both, both, show_progress_on=offered, **MODEL_EACH)
@@ -144,5 +145,7 @@ def _show_photos(session: Session, selection: Selection) -> tuple[gr.HTML, gr.Bu
     pictures = [photo.thumbnail for photo in session.photos]
     label = f"Your photos (up to {session.limits.photos})"
     pressed = min(selection.photo, len(pictures) - 1)
-    shown = gr.HTML(thumbnails.render(pictures, label=label, pressed=pressed), visible=bool(pictures))
+    buttons = thumbnails.render(pictures, label=label, pressed=pressed, session=session.name)
+    # Hidden instead of absent: lost_photos.js reads the session's name, also where there is no photo.
+    shown = gr.HTML(buttons, visible=True if pictures else "hidden")
     return shown, gr.Button(visible=len(pictures) > 1), gr.Button(visible=bool(pictures))

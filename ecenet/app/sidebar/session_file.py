@@ -1,5 +1,6 @@
-"""Take the session away as one zip, and open it again."""
+"""Save the session as a zip file, and open it again."""
 
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -17,7 +18,7 @@ from ecenet.app.state.limits import Limits
 from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import required_file
 from ecenet.app.state.selection import Selection
-from ecenet.app.state.session import MAX_PHOTO_SIDE, Photo, Session
+from ecenet.app.state.session import MAX_PHOTO_SIDE, OPENED, Photo, Session
 from ecenet.app.state.session_zip import Entry, read_bundle, write_bundle
 from ecenet.app.widgets import download
 from ecenet.data.images import thumbnail
@@ -26,10 +27,10 @@ from ecenet.data.images import thumbnail
 def build(
     session: gr.State, selection: gr.State, projected: gr.State, *, registry: ModelRegistry, umap: Fitter
 ) -> Subscription:
-    """Lay out the two buttons. Returns what shows the first one while there is something to take away.
+    """Lay out the two buttons. Returns the subscription that enables the first one if there are photos.
 
     Args:
-        projected: holds the `EmbeddingMap` that is shown, or None.
+        projected: state with the `EmbeddingMap` that is shown, or None.
     """
     with gr.Row():
         save = download.build(
@@ -52,9 +53,7 @@ def build(
         track = partial(progress.tqdm, desc="Segmenting the saved photos", unit="photos")
         opened = open_session(Path(required_file(path)), registry=registry, track=track)
         if not opened.same_weights:
-            gr.Warning(
-                "The weights have changed since this was saved: masks and embeddings differ from the saved ones."
-            )
+            gr.Warning("The weights have changed since this session was saved, so masks and embeddings differ.")
         return opened.session, replace(opened.selection, revision=selection.revision + 1)
 
     upload.upload(open_file, [selection, upload], [session, selection], **MODEL_EACH)
@@ -65,13 +64,13 @@ class OpenedSession(NamedTuple):
     session: Session
     selection: Selection
     same_weights: bool
-    """Whether the model is, to the last bit, the one that the session was saved with."""
+    """Whether the weights are identical to those that the session was saved with."""
 
 
 def save_session(
     session: Session, selection: Selection, projected: EmbeddingMap | None, *, registry: ModelRegistry, fitter: Fitter
 ) -> Path:
-    """Write the zip, with the map that is shown; where none is, with one of these photos alone.
+    """Write the zip file, with the map that is shown or, if none is shown, a map of the session's photos.
 
     Raises:
         UserError: there is no photo.
@@ -93,29 +92,34 @@ def save_session(
 
 
 def warn_of_size(size: int, limits: Limits) -> None:
-    """Where the page would not take its own file back."""
+    """Warn if the saved file is too large to be opened again."""
     if size > limits.bytes:
         needed = -(-size >> 20)
         gr.Warning(
-            f"This file has {needed} MB, and at most {limits.megabytes} MB can be opened here: to come back to it, "
-            f"save fewer photos at a time, or start the app with --max-megabytes {needed}."
+            f"This file has {needed} MB, but only files of at most {limits.megabytes} MB can be opened here. "
+            f"Save fewer photos at a time, or start the app with --max-megabytes {needed}."
         )
 
 
 def open_session(
     path: Path, *, registry: ModelRegistry, track: Callable[[Sequence[Any]], Iterable[Any]] = iter
 ) -> OpenedSession:
-    """Segment the photos of a saved session again, with the model that it was saved with, and restore its selection.
+    """Open a saved session: segment its photos with the model that it was saved with, and restore its selection.
 
     Args:
-        track: wraps the photos, to show how far it is.
+        track: wraps the photos, to show progress.
     Raises:
-        UserError: the file is no saved session, or its model is not on the list.
+        UserError: the file is not a saved session, or its model is not available.
     """
     bundle = read_bundle(path, limits=registry.limits)
     key = str(bundle.view.get("model"))
     predictor = registry.open(key)
-    session = Session(model=key, stage_names=tuple(predictor.model.stage_names), limits=registry.limits)
+    session = Session(
+        model=key,
+        stage_names=tuple(predictor.model.stage_names),
+        limits=registry.limits,
+        name=OPENED + secrets.token_hex(8),
+    )
     for name, image, saved_truth in track(bundle.photos):
         prediction, truth = predictor.predict(thumbnail(image, max_side=MAX_PHOTO_SIDE)), None
         if saved_truth is not None:

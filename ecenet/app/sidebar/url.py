@@ -1,4 +1,4 @@
-"""What is selected, as the page's address: a link to an example photo opens the same view again."""
+"""The selection as the page's address. A link to an example photo opens the same view again."""
 
 import re
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ SHOW_ADDRESS = "watch('value', () => history.replaceState(null, '', props.value 
 def build(
     session: gr.State, selection: gr.State, tab: gr.State, *, tabs: gr.Tabs, app: gr.Blocks, registry: ModelRegistry
 ) -> Subscription:
-    """Open the link that the page was called with. Returns what keeps the address up to date.
+    """Open the link that the page was loaded with. Returns the subscription that updates the address.
 
     Args:
-        tab: is kept at the id of the tab that is shown.
+        tab: state with the id of the tab that is shown; it is updated here.
     """
     address = gr.HTML("", html_template="", js_on_load=SHOW_ADDRESS, visible="hidden", elem_id="address")
 
@@ -35,7 +35,7 @@ def build(
         link = dict(request.query_params)
         opened, view = open_link(session, selection, link, registry=registry)
         wanted = link.get("tab")
-        # A tab that we choose is not reported as one that is clicked.
+        # Gradio reports no `select` for a tab that the server selects.
         return opened, view, *((gr.Tabs(selected=wanted), wanted) if wanted in known else (gr.skip(), gr.skip()))
 
     def remember(event: gr.EventData) -> str:
@@ -49,15 +49,15 @@ def build(
 
 
 def tab_id(label: str) -> str:
-    """`Class embeddings` → `class-embeddings`."""
+    """Return the id of a tab: `Class embeddings` → `class-embeddings`."""
     return label.lower().replace(" ", "-")
 
 
 def open_link(
     session: Session, selection: Selection, link: Mapping[str, str], *, registry: ModelRegistry
 ) -> tuple[Session, Selection]:
-    """The example photo, stage, class and pixel of a link. What the model has not is left out, as anybody can write
-    a link, and models change.
+    """Add the example photo of a link and select its stage, class and pixel. Unknown names are ignored, since links may
+    be wrong or outdated.
 
     Raises:
         UserError: the example cannot be read.
@@ -77,7 +77,7 @@ def open_link(
 
 
 def address_of(session: Session, selection: Selection, tab: str) -> str:
-    """The query that opens the view again; empty where the photo is the visitor's own."""
+    """Return the query that opens the view again, or "" for a photo of the visitor."""
     photo = session.photo(selection)
     caption = photo.example if photo is not None else None
     if caption is None:

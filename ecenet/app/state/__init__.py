@@ -1,1 +1,1 @@
-"""What a visitor has: photos, selection, experiment, the open models, and the saved session. No components."""
+"""The state of a visitor: photos, selection, experiment, open models, and the saved session. No UI components."""

@@ -1,4 +1,4 @@
-"""What a tab gives back to the layout: how to draw it again, and when."""
+"""Subscriptions, which tell the layout how and when to update a view, and options of Gradio events."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,30 +13,30 @@ MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1
 """Options of events that run a model: one at a time."""
 
 MODEL_EACH: dict[str, Any] = MODEL_QUEUE | {"trigger_mode": "multiple"}
-"""The same of events that bring something along: none is left out because another is not answered yet."""
+"""The same for events with data: none is dropped while an earlier one is pending."""
 
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-"""Options of events that are over before anybody would read a progress bar."""
+"""Options of events that are too short for a progress bar."""
 
 LATEST: dict[str, Any] = HIDDEN | {"trigger_mode": "always_last"}
-"""Options of events that may come faster than they are answered, and read what there is when their turn comes: the last
-one counts. By default, Gradio's page leaves out what comes before the one before is answered."""
+"""Options of events that may fire faster than they are processed and read the current values: only the last one counts.
+By default, Gradio's page drops events that fire while an earlier one is pending."""
 
 EACH: dict[str, Any] = HIDDEN | {"trigger_mode": "multiple", "concurrency_limit": 1}
-"""Options of events that bring something along, or read a control that answers may change: each is answered, one after
-the other. An event that Gradio's page has put off would bring along what the one before it brought."""
+"""Options of events with data, or that read a control that responses may change: each is processed, one after the
+other. With `always_last`, Gradio's page would send a postponed event with the data of the event before it."""
 
 
 def event_data(event: gr.EventData) -> dict[str, Any]:
-    """What a browser sent along with an event; empty where that is no object. Nothing in it can be trusted.
+    """Return the data of an event, or {} if it is not an object. It comes from the browser and cannot be trusted.
 
-    `gr.EventData` (6.31) offers the entries as attributes only, and fails where there is no such entry or no object.
+    `gr.EventData` (6.31) has the entries as attributes only, and fails if there is no such entry or no object.
     """
     return event._data if isinstance(event._data, dict) else {}
 
 
 class Subscription(NamedTuple):
-    """One function, its inputs and its outputs, to be run whenever what it follows has changed."""
+    """A function with its inputs and outputs that runs whenever the part of the selection that it follows changes."""
 
     render: Callable[..., Any]
     inputs: Sequence[Block]
@@ -44,13 +44,12 @@ class Subscription(NamedTuple):
     follows: Follows = "selection"
     runs_model: bool = False
     then: "Subscription | None" = None
-    """What is drawn from its outputs, once they are there."""
+    """A subscription that runs after this one, on its outputs."""
     also_after: Sequence[Callable[..., Any]] = ()
-    """Events after which it is drawn, too, but not beside a run that is going on: of two at once, that of the older
-    values might end last and stay."""
+    """Further events after which it runs, though never twice at once: a run with older values might finish last."""
 
     def after(self, event: Callable[..., Any], *, show_progress: Literal["minimal", "hidden"] = "hidden") -> None:
-        """Draw it after an event, such as `button.click`."""
+        """Run it after an event, such as `button.click`."""
         options = MODEL_QUEUE if self.runs_model else {"api_visibility": "private"}
         if self.also_after:
             event = partial(gr.on, [event, *self.also_after])
@@ -67,11 +66,11 @@ def follow(
     sidebar: Sequence[Subscription],
     tabs: Mapping[str, Sequence[Subscription]],
 ) -> None:
-    """Draw views whenever what they follow has changed; those of a hidden tab once the tab is shown.
+    """Update views when the part of the selection that they follow changes; views in a hidden tab when it is shown.
 
     Args:
-        shown_tab: holds the id of the tab that is shown.
-        sidebar: what is there whichever tab is shown.
+        shown_tab: state with the id of the tab that is shown.
+        sidebar: views that are always visible.
         tabs: views by the id of their tab.
     """
     views = [(None, view) for view in sidebar] + [(tab, view) for tab, group in tabs.items() for view in group]

@@ -1,4 +1,4 @@
-"""What the What if tab holds: what is painted on each photo, and what is to be otherwise."""
+"""The state of the What if tab: the painted strokes on each photo, and the changes to apply."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -34,44 +34,44 @@ class Painted:
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """Never changed in place, like a session."""
+    """The state of the What if tab. It is immutable, like a session."""
 
     model: str = ""
-    """Key of the model that it was begun with; with another one it begins anew."""
+    """Key of the model that it belongs to. Another model starts a new experiment."""
     painted: tuple[Painted, ...] = ()
     scenario: Scenario = field(default_factory=Scenario)
     edited: Prediction | None = None
-    """The photo whose masks the scenario changes."""
+    """The prediction whose masks the scenario changes."""
 
     def of(self, session: Session) -> "Experiment":
-        """Itself, as far as it is of this session's model."""
+        """Return the experiment if it belongs to the session's model, else a new one."""
         return self if self.model == session.model else Experiment(session.model)
 
     def strokes_on(self, prediction: Prediction) -> tuple[Stroke, ...]:
         return next((one.strokes for one in self.painted if one.prediction is prediction), ())
 
     def region_on(self, prediction: Prediction) -> np.ndarray | None:
-        """(H, W) bool; None without a stroke."""
+        """Return the painted region, (H, W) bool, or None without strokes."""
         return next((one.region for one in self.painted if one.prediction is prediction), None)
 
     def with_strokes(self, prediction: Prediction, strokes: tuple[Stroke, ...]) -> "Experiment":
-        """Other strokes on one photo; none forgets what was painted there."""
+        """Replace the strokes on a photo; an empty tuple removes them."""
         others = tuple(one for one in self.painted if one.prediction is not prediction)
         mine = (Painted(prediction, strokes),) if strokes else ()
         return replace(self, painted=(*others, *mine))
 
     def scenario_for(self, prediction: Prediction) -> Scenario:
-        """What is to be otherwise with a photo: changed masks and a transplant are one photo's only."""
+        """Return the changes that apply to a photo. Changed masks and a transplant apply to one photo only."""
         if self.edited is prediction:
             return self.scenario
         return replace(self.scenario, masks={}, transplant=None)
 
     def with_masks(self, prediction: Prediction, masks: Mapping[str, StageMask]) -> "Experiment":
-        """Other masks for one photo; another photo's are given up, and so is its transplant."""
+        """Set the changed masks of a photo. Changed masks and a transplant of another photo are discarded."""
         return replace(self, scenario=replace(self.scenario_for(prediction), masks=masks), edited=prediction)
 
     def mask_at(self, prediction: Prediction, stage: str) -> StageMask:
-        """As it was changed last, or as it was predicted."""
+        """Return the mask of a stage, as changed last or as predicted."""
         return self.scenario_for(prediction).masks.get(stage) or stage_mask(prediction, stage)
 
 
@@ -84,12 +84,12 @@ def add_painted_class(
     method: Pooling | Literal["backbone"],
     prototypes: int,
 ) -> Experiment:
-    """Make a class of what is painted on all photos of the session.
+    """Make a class from the painted regions of all photos of the session.
 
     Args:
-        method: an embedding, pooled in one way or another, or what the backbone's features find.
+        method: pooling of the embedding, or `backbone` for a class defined by backbone features.
     Raises:
-        UserError: nothing is painted, or the name is empty or taken.
+        UserError: nothing is painted, or the name is empty or in use.
     """
     regions: list[tuple[ImageFeatures, np.ndarray]] = []
     for photo in session.photos:
@@ -107,6 +107,6 @@ def add_painted_class(
 
 
 def with_class(experiment: Experiment, painted: PaintedClass, *, known: list[str]) -> Experiment:
-    """One more class; arguments and errors as for `painted_class.with_class`."""
+    """Add a class; arguments and errors as in `painted_class.with_class`."""
     classes = with_painted(experiment.scenario.classes, painted, known=known)
     return replace(experiment, scenario=replace(experiment.scenario, classes=classes))

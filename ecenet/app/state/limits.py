@@ -1,4 +1,4 @@
-"""What visitors may upload, and for how long and in how much memory it is kept. Whoever starts the app sets it."""
+"""Limits on uploads and on the time and memory for which they are kept, set by the operator of the app."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,27 @@ from ecenet.common.errors import UserError
 from ecenet.data.images import MAX_PIXELS
 
 MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-"""Pillow itself opens nothing larger."""
+"""Pillow's own limit."""
 MAX_WAITING = 100
-"""Events that may wait for the model."""
+"""Number of events that may wait for the model."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one upload, and of a session."""
+    """Limits of an upload and of a session."""
 
     megabytes: int = 32
-    """Of one file, in MiB, whatever way it comes."""
+    """Size of a file in MiB."""
     pixels: int = MAX_PIXELS
-    """Of one image."""
+    """Pixels of an image."""
     photos: int = 20
-    """Of one session, and of one call of the API."""
+    """Photos of a session, and of one API call."""
 
     def __post_init__(self) -> None:
-        """Raises:
-        UserError: a limit is none.
+        """Check the limits.
+
+        Raises:
+            UserError: a limit is out of range.
         """
         for name, value, least, most in (
             ("megabytes", self.megabytes, 1, 4096),
@@ -34,7 +36,7 @@ class Limits:
             ("photos", self.photos, 1, 1000),
         ):
             if not least <= value <= most:
-                raise UserError("out-of-range", f"Expected --max-{name} of {least} … {most}, got {value}; correct it.")
+                raise UserError("out-of-range", f"Expected --max-{name} in {least} … {most}, got {value}; correct it.")
 
     @property
     def bytes(self) -> int:
@@ -47,15 +49,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Retention:
-    """Of all sessions together."""
+    """How long, and in how much memory, sessions are kept."""
 
     seconds: float = 3600
-    """A session is forgotten when nobody has used it for so long; its files live twice as long."""
+    """Idle time after which a session is deleted. Its files are kept twice as long."""
     memory: int = 2 << 30
-    """Bytes in memory; what goes beyond waits on disk until it is used."""
+    """Bytes of memory for all sessions; sessions beyond it are moved to disk until they are used."""
     empty_seconds: float = 60
-    """How long a session is kept that holds nothing: every call of the API makes one."""
+    """Idle time of empty sessions, since every API call creates one."""
     resting_seconds: float = 5
-    """Nobody's session is put on disk sooner after its last event."""
+    """Minimum time after its last event before a session is moved to disk."""
     every: float = 10
-    """Seconds between two checks."""
+    """Seconds between checks."""

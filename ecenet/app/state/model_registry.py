@@ -1,4 +1,4 @@
-"""The models that visitors may choose among, and the few of them that are loaded."""
+"""The models that visitors can select, and those that are loaded."""
 
 import logging
 import threading
@@ -11,26 +11,26 @@ from ecenet.app.state.limits import Limits
 from ecenet.common.errors import UserError
 from ecenet.common.logs import log_event
 from ecenet.inference.predictor import Predictor
-from ecenet.inference.weights import WEIGHTS_DIR, checkpoint_files, shipped_weights
+from ecenet.inference.weights import WEIGHTS_DIR, checkpoint_files, shipped_weights, weights_folder
 from ecenet.inference.zero_gpu import open_predictor
 from ecenet.training.run_folder import RUNS_DIR, list_runs
 
 _logger = logging.getLogger(__name__)
 MAX_LOADED = 3
-"""Models in memory; the one that was used longest ago goes first."""
+"""Number of models in memory; the least recently used one is dropped first."""
 Stamp = tuple[int, ...]
-"""When a checkpoint's files were written, and how large they are; () for one that has no folder here."""
+"""Modification times and sizes of a checkpoint's files."""
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A line of the model picker."""
+    """An entry of the model picker."""
 
     key: str
-    """What a browser sends. It names a choice and is never opened as a path."""
+    """Identifier that the browser sends. It is never used as a path."""
     label: str
-    weights: str | Path
-    """What `load_model` opens."""
+    weights: Path
+    """Folder of the checkpoint."""
 
 
 class Loaded(NamedTuple):
@@ -38,25 +38,25 @@ class Loaded(NamedTuple):
 
     choice: ModelChoice
     stamp: Stamp | None
-    """Of its files when somebody last looked at them; None where they were gone."""
+    """Stamp of its files at the last check; None if they were missing."""
     predictor: Predictor
     problem: str = ""
-    """What has become of its files since it was loaded; empty where they are fine."""
+    """Problem with its files since it was loaded, or ""."""
 
 
 class ModelRegistry:
-    """Shipped weights and finished runs, by key. Threads may share it.
+    """Included weights and finished runs, by key. Thread-safe.
 
-    Each model is loaded once: whoever asks for one that is being loaded waits for it, and for nothing else. Reading the
-    list and opening models that are in memory wait for no load. A load that fails is tried again by the next to ask.
+    Each model is loaded once; concurrent requests for it wait for that load only. Listing models and opening loaded
+    ones never waits for a load. A failed load is retried by the next request.
 
-    A model that is loaded goes on where its files vanish or are damaged, and its label says so.
+    A loaded model stays usable if its files are deleted or damaged, and its label says so.
 
     Args:
-        initial: what is chosen first: shipped weights by name, a folder or a Hub id.
-        runs: folder below which finished runs are found.
-        max_loaded: how many models stay in memory.
-        limits: of what visitors may upload; the models accept images as large as these.
+        initial: model selected at the start: name of included weights, a folder, or a Hub id, which is downloaded.
+        runs: folder that is searched for finished runs.
+        max_loaded: number of models that stay in memory.
+        limits: limits of uploads; the models accept images up to the same number of pixels.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class ModelRegistry:
         self._runs = runs
         self._max_loaded = max_loaded
         self._lock = threading.Lock()
-        """Of the fields below; held for moments only, never while files are read."""
+        """Guards the fields below; never held while files are read."""
         self._listed: dict[str, ModelChoice] = {}
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._load_locks: dict[str, threading.Lock] = {}
-        """By key; held while that model's weights are loaded."""
+        """By key; each is held while the weights of its model are loaded."""
 
     def choices(self) -> list[ModelChoice]:
-        """What there is now, shipped weights first, then runs, the newest first."""
+        """Return the available models: included weights first, then runs, newest first."""
         found = [_shipped(name) for name in shipped_weights()]
         if self._own not in found:
             found.insert(0, self._own)
@@ -98,10 +98,10 @@ class ModelRegistry:
         return [_labelled(choice, loaded.get(choice.key)) for choice in found]
 
     def open(self, key: object) -> Predictor:
-        """The model behind a key, loaded where it is not yet, and anew where its files have changed for good.
+        """Return the model of a key. It is loaded if necessary, and again if its files have changed.
 
         Raises:
-            UserError: nothing of that key is in the registry, or its files are damaged and it was not loaded before.
+            UserError: the key is unknown, or the files are damaged and the model was not loaded before.
         """
         choice = self._find(key)
         with self._lock:
@@ -122,16 +122,17 @@ class ModelRegistry:
         return kept.predictor
 
     def folder(self, key: object) -> Path | None:
-        """Where the weights of a key lie; None for those of the Hub.
+        """Return the folder of the weights of a key, or None if the folder was deleted.
 
         Raises:
-            UserError: nothing of that key is in the registry.
+            UserError: the key is unknown.
         """
-        weights = Path(self._find(key).weights)
+        weights = self._find(key).weights
         return weights if weights.is_dir() else None
 
     def _find(self, key: object) -> ModelChoice:
-        """Listing reads every run's log, so it is done only for a key that the last listing lacks."""
+        """Find the entry of a key. The list is updated only if it lacks the key, since that reads the log of every
+        run."""
         for attempt in range(2):
             with self._lock:
                 choice = self._listed.get(key) if isinstance(key, str) else None
@@ -145,18 +146,18 @@ class ModelRegistry:
 
 
 def _labelled(choice: ModelChoice, loaded: Loaded | None) -> ModelChoice:
-    """The choice, with what has become of its files in its label where it is loaded."""
+    """Return the entry. If the model is loaded and its files have a problem, the label states it."""
     if loaded is None:
         return choice
-    problem = "files are gone" if _stamp(choice.weights) is None else loaded.problem
-    return replace(choice, label=f"{choice.label} ({problem}; as loaded before)") if problem else choice
+    problem = "files are missing" if _stamp(choice.weights) is None else loaded.problem
+    return replace(choice, label=f"{choice.label} ({problem}; still loaded)") if problem else choice
 
 
 def _loaded_anew(choice: ModelChoice, stamp: Stamp | None, kept: Loaded, *, max_pixels: int) -> Loaded:
-    """What its files hold now; what they held where they hold nothing usable, which whoever runs the app is told."""
+    """Load the model again. If its files are unusable, keep the loaded one and log a warning."""
     if stamp is None:
         log_event(_logger, "weights gone", level="warning", model=choice.label)
-        return kept._replace(stamp=None, problem="files are gone")
+        return kept._replace(stamp=None, problem="files are missing")
     try:
         return Loaded(choice, stamp, _load(choice, max_pixels=max_pixels))
     except UserError as error:
@@ -165,12 +166,12 @@ def _loaded_anew(choice: ModelChoice, stamp: Stamp | None, kept: Loaded, *, max_
 
 
 def name_of(key: str) -> str:
-    """What the API and the log call a key."""
+    """Return the name of a key in the API and in the log."""
     return key.removeprefix("weights:")
 
 
 def _load(choice: ModelChoice, *, max_pixels: int) -> Predictor:
-    """Where weights lie is nobody's business: messages name the choice."""
+    """Load the model. Error messages contain its label instead of its path."""
     try:
         return open_predictor(choice.weights, name=name_of(choice.key), max_pixels=max_pixels)
     except UserError as error:
@@ -182,20 +183,18 @@ def _shipped(name: str) -> ModelChoice:
 
 
 def _own_choice(weights: str | Path) -> ModelChoice:
-    """Whoever starts the app may name any weights; visitors see the last two parts of a path only."""
+    """Return the entry of the weights that the app is started with; the label has the last two parts of a path only."""
     if str(weights) in shipped_weights():
         return _shipped(str(weights))
     label = "/".join(Path(weights).parts[-2:]).lstrip("/")
-    # A folder stays one: once it is gone, nobody must ask the Hub for its name.
-    return ModelChoice("own", label, Path(weights).absolute() if Path(weights).is_dir() else weights)
+    # As a Path, so that it is not looked up in the Hub after the folder is deleted.
+    return ModelChoice("own", label, weights_folder(weights).absolute())
 
 
-def _stamp(weights: str | Path) -> Stamp | None:
-    """None where the files are gone."""
-    if not Path(weights).is_dir():
-        return () if isinstance(weights, str) else None
+def _stamp(weights: Path) -> Stamp | None:
+    """Return the stamp of the files, or None if they are missing."""
     try:
-        found = [file.stat() for file in checkpoint_files(Path(weights))]
+        found = [file.stat() for file in checkpoint_files(weights)]
     except (OSError, UserError):
         return None
     return tuple(number for one in found for number in (one.st_mtime_ns, one.st_size))

@@ -1,4 +1,4 @@
-"""What lies beside a model's weights: a bank of reference photos' embeddings, and when to warn of a wrong mask."""
+"""Files beside a model's weights: the bank of reference embeddings, and the thresholds for warnings of wrong masks."""
 
 import logging
 from collections.abc import Callable
@@ -25,28 +25,28 @@ class Reference(NamedTuple):
 
 
 def find_reference(registry: ModelRegistry, key: str, *, min_area: float) -> Reference | None:
-    """Points of a model's bank; None where it has none.
+    """Return the points of a model's bank, or None if it has no bank.
 
-    The same answer is the same object, so that a map can tell whether it shows it.
+    The result is cached, so that a map can compare it by identity.
     """
     bank = find_bank(registry, key)
     return None if bank is None else _reference(bank, min_area)
 
 
 def find_bank(registry: ModelRegistry, key: str) -> EmbeddingBank | None:
-    """The bank of a model in the registry; None where it has none, or one that other weights made."""
+    """Return the bank of a model, or None if there is none or it was made with other weights."""
     found = _weights_file(registry, key, BANK)
     return None if found is None else _bank(*found, registry.open(key).weights_hash)
 
 
 def find_warning(registry: ModelRegistry, key: str) -> ConfidenceWarning | None:
-    """When to warn of a model's masks; None where nobody has measured it, or with other weights."""
+    """Return the warning thresholds of a model, or None if there are none or they were measured with other weights."""
     found = _weights_file(registry, key, WARNING)
     return None if found is None else _warning(*found, registry.open(key).weights_hash)
 
 
 def _weights_file(registry: ModelRegistry, key: str, name: str) -> tuple[Path, int] | None:
-    """A file in the folder of a model's weights, and when it was written; None where there is none."""
+    """Return the path and modification time of a file in the folder of a model's weights, or None."""
     folder = registry.folder(key)
     if folder is None:
         return None
@@ -67,7 +67,7 @@ def _warning(path: Path, modified: int, weights: str) -> ConfidenceWarning | Non
 
 
 def _or_tell(read: Callable[[], T]) -> T | None:
-    """The page works without what cannot be read; whoever runs the app is told."""
+    """Read an optional file. If it cannot be used, log a warning and return None."""
     try:
         return read()
     except UserError as error:

@@ -1,5 +1,4 @@
-"""From a finished run to its weights in the app: with a bank of its training photos' embeddings beside them, and with
-photos that it did not learn from."""
+"""Opening a finished run in the app, with a bank of its training photos and with some of its validation photos."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,23 +15,23 @@ from ecenet.inference.predictor import Predictor
 from ecenet.training.jobs.bank import make_bank, run_data
 
 RUN = "run:"
-"""Before a run's name in the keys of the registry."""
+"""Prefix of runs in the keys of the registry."""
 OPENED_PHOTOS = 6
-"""Of a run's validation, where a session has none of its own."""
+"""Number of validation photos that are added to a session without photos."""
 
 
 def lacks_bank(registry: ModelRegistry, key: str) -> bool:
-    """Whether a model is a run's and has no bank, which could be made from the run's data."""
+    """Return whether a model is a run without a bank, which could be made from the run's data."""
     return key.startswith(RUN) and find_bank(registry, key) is None
 
 
 def make_run_bank(registry: ModelRegistry, key: str, *, root: Path) -> None:
-    """Make the bank of a run's weights where there is none.
+    """Make the bank of a run's weights if there is none.
 
     Args:
         root: folder of the runs.
     Raises:
-        UserError: it is no finished run, or its data cannot be read any more.
+        UserError: the run is not finished, or its data can no longer be read.
     """
     predictor = registry.open(key)
     if lacks_bank(registry, key):
@@ -48,13 +47,13 @@ def open_run(
     root: Path,
     track: Callable[[tuple[Photo, ...]], Iterable[Photo]] = iter,
 ) -> tuple[Session, Selection]:
-    """Choose a run's weights, with their bank made. A session without photos gets some of the run's validation photos
-    and their ground truths.
+    """Select the weights of a run and make their bank. Some validation photos of the run, with their ground truths, are
+    added to a session without photos.
 
     Args:
-        track: wraps the session's photos, to show how far segmenting them is.
+        track: wraps the session's photos, to show progress.
     Raises:
-        UserError: as for `make_run_bank`.
+        UserError: see `make_run_bank`.
     """
     key = f"{RUN}{name}"
     make_run_bank(registry, key, root=root)

@@ -1,4 +1,4 @@
-"""What clicks do to the selection; what a browser sends with them is checked."""
+"""Handlers of clicks that change the selection. Data from the browser is checked."""
 
 from dataclasses import replace
 
@@ -12,10 +12,10 @@ from ecenet.common.errors import UserError
 
 
 def required_file(path: str | None) -> str:
-    """An upload's path.
+    """Return the path of an upload.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no file.
     """
     if path is None:
         raise UserError("missing-value", "Expected a file, got none; choose one.")
@@ -28,24 +28,24 @@ def choose_stage(selection: Selection, stage: str) -> Selection:
 
 @show_errors
 def choose_class(selection: Selection, class_name: object) -> Selection:
-    """A class by its name, which the photo need not have.
+    """Select a class by name; the photo need not contain it.
 
     Raises:
-        gr.Error: it is no name.
+        gr.Error: the name is not a string.
     """
     if not isinstance(class_name, str):
         raise UserError(
-            "unknown-choice", f"Expected a class by its name, got {str(class_name)[:60]!r}; choose one of the list."
+            "unknown-choice", f"Expected the name of a class, got {str(class_name)[:60]!r}; choose one of the list."
         )
     return replace(selection, class_name=class_name, reference=None)
 
 
 @show_errors
 def choose_row(session: Session, selection: Selection, event: gr.EventData) -> Selection:
-    """The class whose row of the legend was pressed, `{"class_index": …}`; null takes the choice back.
+    """Select the class whose legend row was clicked, `{"class_index": …}`; null clears the selection.
 
     Raises:
-        gr.Error: the model has no such class.
+        gr.Error: the class does not exist.
     """
     index = event_data(event).get("class_index")
     prediction = session.required_photo(selection).prediction
@@ -54,16 +54,16 @@ def choose_row(session: Session, selection: Selection, event: gr.EventData) -> S
 
 @show_errors
 def choose_photo(session: Session, selection: Selection, event: gr.EventData) -> Selection:
-    """The photo whose picture was clicked, `{"index": …}`; of the selected one, the pixel stays.
+    """Select the photo whose picture was clicked, `{"index": …}`; the pixel is kept if the photo was selected before.
 
     Raises:
-        gr.Error: the session has no such photo.
+        gr.Error: the photo does not exist.
     """
     index = event_data(event).get("index")
     if not (type(index) is int and 0 <= index < len(session.photos)):
         raise UserError(
             "unknown-choice",
-            f"Expected a photo of yours, 0 … {len(session.photos) - 1}, got {str(index)[:60]}; click one.",
+            f"Expected one of your photos, 0 … {len(session.photos) - 1}, got {str(index)[:60]}; click one.",
         )
     photo = session.photos[index]
     if photo is session.photo(selection):
@@ -73,10 +73,10 @@ def choose_photo(session: Session, selection: Selection, event: gr.EventData) ->
 
 @show_errors
 def choose_pixel(session: Session, selection: Selection, event: gr.EventData) -> Selection:
-    """The pixel that was clicked on, `{"x": …, "y": …}`.
+    """Select the pixel that was clicked, `{"x": …, "y": …}`.
 
     Raises:
-        gr.Error: it is none of the photo's.
+        gr.Error: the pixel is outside the photo.
     """
     prediction = session.required_photo(selection).prediction
     clicked = event_data(event)
@@ -85,10 +85,10 @@ def choose_pixel(session: Session, selection: Selection, event: gr.EventData) ->
 
 @show_errors
 def choose_place(session: Session, selection: Selection, event: gr.EventData) -> Selection:
-    """The class and the stage of the map or the gate that was clicked, `{"stage": …, "class_index": …}`.
+    """Select the class and stage of the map or gate that was clicked, `{"stage": …, "class_index": …}`.
 
     Raises:
-        gr.Error: the model has no such class or stage.
+        gr.Error: the class or stage does not exist.
     """
     prediction = session.required_photo(selection).prediction
     clicked = event_data(event)

@@ -1,4 +1,4 @@
-"""What a visitor has selected: one photo, stage, class and pixel, which every view follows."""
+"""The selected photo, stage, class and pixel, which all views follow."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -10,17 +10,17 @@ from ecenet.common.errors import UserError
 from ecenet.inference.prediction import Prediction
 
 MIN_AREA = 0.005
-"""Share of a photo below which a class does not count as being there."""
+"""Share of a photo below which a class counts as absent."""
 Follows = Literal["selection", "stage", "photo"]
-"""What of the selection a view shows. `photo`: only that another photo, or another model's picture of it, is to be
-shown; `stage`: that, another stage, and another ground truth; `selection`: all of it."""
+"""The part of the selection that a view depends on. `photo`: the photo and the model; `stage`: also the stage and the
+ground truth; `selection`: everything."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Apart from the session, so that a click and an upload that ends meanwhile cannot undo each other.
+    """The selection. It is separate from the session, so that a click and a concurrent upload cannot undo each other.
 
-    It may name what the session has not, or has no longer; the views then show what is nearest.
+    It may refer to something that the session does not contain (any more); views then fall back to something valid.
     """
 
     photo: int = 0
@@ -31,21 +31,22 @@ class Selection:
     pixel: tuple[int, int] | None = None
     """(x, y) in the photo."""
     reference: int | None = None
-    """Number of the reference image whose embedding is selected on the map, instead of the photo's own."""
+    """Index of the reference image whose embedding is selected on the map, if any."""
     revision: int = 0
-    """Counts the changes of the session: who listens to the selection hears of those, too."""
+    """Number of changes of the session, so that views that follow the selection are updated after those as well."""
     truths: int = 0
-    """Counts the ground truths that were given and taken away, which only few views show."""
+    """Number of changes of ground truths, which only few views show."""
 
     def with_photo(self, index: int, prediction: Prediction) -> "Selection":
-        """Another photo: the stage stays, the class where that photo has it at any stage, the pixel goes."""
+        """Select another photo. The stage is kept, the class if any stage of the photo has it, and the pixel is
+        cleared."""
         areas = [stage.area for stage in prediction.stages.values()]
         present = {prediction.class_names[k] for k in np.flatnonzero(np.max(areas, axis=0) > MIN_AREA)}
         class_name = self.class_name if self.class_name in present else None
         return replace(self, photo=index, class_name=class_name, pixel=None, reference=None)
 
     def followed(self, by: Follows) -> Hashable:
-        """Changes when a view that follows so much of the selection is to be drawn anew."""
+        """Return a value that changes whenever a view that follows this part of the selection must be updated."""
         photo = (self.revision, self.photo)
         match by:
             case "photo":
@@ -56,16 +57,16 @@ class Selection:
                 return self
 
     def revised(self) -> "Selection":
-        """After the session has changed: the same place in it."""
+        """Return the same selection after a change of the session."""
         return replace(self, reference=None, revision=self.revision + 1)
 
     def with_other_truth(self) -> "Selection":
-        """After a photo's ground truth has changed."""
+        """Return the same selection after a change of a ground truth."""
         return replace(self, truths=self.truths + 1)
 
 
 def shown_class(prediction: Prediction, chosen: str | None) -> str:
-    """The chosen class where the model knows it, else the photo's largest one, background last."""
+    """Return the selected class if the model has it, else the largest class of the photo other than background."""
     if chosen in prediction.class_names:
         return chosen
     present = [prediction.class_names[k] for k in prediction.final.present()]
@@ -73,38 +74,38 @@ def shown_class(prediction: Prediction, chosen: str | None) -> str:
 
 
 def class_of(prediction: Prediction, index: object) -> str:
-    """A class that a browser asks for, checked.
+    """Check a class index from the browser and return the name of the class.
 
     Raises:
-        UserError: it is no index of a class.
+        UserError: the index is invalid.
     """
     count = len(prediction.class_names)
     if not (type(index) is int and 0 <= index < count):
         raise UserError(
-            "unknown-choice", f"Expected a class, 0 … {count - 1}, got {str(index)[:60]}; choose one that is shown."
+            "unknown-choice", f"Expected a class, 0 … {count - 1}, got {str(index)[:60]}; choose one of those shown."
         )
     return prediction.class_names[index]
 
 
 def stage_of(prediction: Prediction, name: object) -> str:
-    """A stage that a browser asks for, checked.
+    """Check the name of a stage from the browser.
 
     Raises:
-        UserError: the model has no such stage.
+        UserError: the stage does not exist.
     """
     if not (isinstance(name, str) and name in prediction.stages):
         raise UserError(
             "unknown-choice",
-            f"Expected a stage, one of {', '.join(prediction.stages)}, got {str(name)[:60]}; choose one.",
+            f"Expected a stage ({', '.join(prediction.stages)}), got {str(name)[:60]}; choose one.",
         )
     return name
 
 
 def pixel_of(prediction: Prediction, x: object, y: object) -> tuple[int, int]:
-    """A pixel that a browser asks for, checked.
+    """Check the coordinates of a pixel from the browser.
 
     Raises:
-        UserError: it is not two whole numbers inside the photo.
+        UserError: they are not two integers inside the photo.
     """
     width, height = prediction.image.size
     if not (type(x) is int and type(y) is int and 0 <= x < width and 0 <= y < height):

@@ -1,6 +1,7 @@
-"""What one visitor has: their photos, and the model that segments them."""
+"""The session of a visitor: photos, and the model that segments them."""
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,32 +23,35 @@ from ecenet.data.images import RGBImage, load_image, thumbnail
 from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 
+OPENED = "opened-"
+"""Beginning of the name of a session that was opened from a file."""
 MAX_PHOTO_SIDE = 1024
-"""Longest side in pixels at which the app shows photos; larger ones are scaled down on arrival."""
+"""Longest side of photos in pixels; larger ones are scaled down when they are added."""
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo and what the model made of it."""
+    """A photo and its prediction."""
 
     name: str
     prediction: Prediction
     example: str | None = None
-    """Caption of the example that it is; None for the visitor's own."""
+    """Caption if it is an example; None for photos of the visitor."""
     truth: Truth | None = None
-    """Its ground truth, where somebody has given one."""
+    """Its ground truth, if one was uploaded."""
     file: str = ""
-    """Path of the visitor's upload, which their browser may ask for; empty where it was none."""
+    """Path of the upload, which the browser may request, or ""."""
 
     @property
     def true_mask(self) -> np.ndarray | None:
-        """(H, W) uint8 class indices, 255 = ignore; None where there is no truth in the classes of this model."""
+        """Return the ground truth, (H, W) uint8 class indices, 255 = ignore, or None if there is none in the model's
+        classes."""
         known = self.truth is not None and self.truth.class_names == tuple(self.prediction.class_names)
         return self.truth.mask if known and self.truth is not None else None
 
     @cached_property
     def pictures(self) -> dict[str, StagePictures]:
-        """Of every stage; drawn once, since that takes longer than a click on a photo may."""
+        """The pictures of every stage; cached, since drawing takes too long for every click."""
         return stage_pictures(self.prediction)
 
     @cached_property
@@ -57,48 +61,51 @@ class Photo:
 
     @cached_property
     def thumbnail(self) -> Thumbnail:
-        """Drawn once, since all are sent whenever one of them is chosen."""
+        """The thumbnail; cached, since all thumbnails are sent whenever a photo is selected."""
         return Thumbnail.of(self.prediction.image, caption=self.name, file=self.file)
 
 
 @dataclass(frozen=True)
 class Session:
-    """Never changed in place: an error on the way leaves the old one whole."""
+    """The session of a visitor. It is immutable, so an error leaves the previous one intact."""
 
     photos: tuple[Photo, ...] = ()
     model: str = ""
-    """Key of the `ModelRegistry`; every photo has been segmented by it."""
+    """Key in the `ModelRegistry` of the model that has segmented all photos."""
     stage_names: tuple[str, ...] = ()
-    """The model's, coarse to fine."""
+    """Stages of the model, coarse to fine."""
     limits: Limits = field(default_factory=Limits)
-    """Photos beyond are refused."""
+    """Limits of uploads and of the number of photos."""
+    name: str = ""
+    """Set with the first photo. If the name changes, the page knows that its session was lost and sends its photos
+    again. Names of sessions opened from a file begin with `OPENED`: they replace the previous one on purpose."""
 
     def photo(self, selection: Selection) -> Photo | None:
-        """The selected one, or the last where there are fewer; None without any."""
+        """Return the selected photo, or the last one if there are fewer, or None without photos."""
         return self.photos[min(selection.photo, len(self.photos) - 1)] if self.photos else None
 
     def required_photo(self, selection: Selection) -> Photo:
-        """The same where there must be one.
+        """Return the selected photo.
 
         Raises:
-            UserError: there is none.
+            UserError: there is no photo.
         """
         photo = self.photo(selection)
         if photo is None:
-            raise UserError("not-there-yet", "Expected a photo, but there is none yet; add one first.")
+            raise UserError("not-there-yet", "Expected a photo, but there is none; add one first.")
         return photo
 
     def stage(self, selection: Selection) -> str:
-        """The selected one, or the final one where the model has no such stage."""
+        """Return the selected stage, or `final` if the model does not have it."""
         return selection.stage if selection.stage in self.stage_names else "final"
 
     def embedding_stage(self, selection: Selection) -> str:
-        """The stage whose embeddings the selected one uses: the last that makes some, for `final`."""
+        """Return the stage whose embeddings the selected stage uses; for `final`, the last stage before it."""
         stage = self.stage(selection)
         return stage if stage != "final" else [name for name in self.stage_names if name != "final"][-1]
 
     def selection_of(self, *, photo: object, stage: object, class_name: object, pixel: object) -> Selection:
-        """The place that a link or a file names, as far as the session has it: anybody can write such a thing.
+        """Return the selection given by a link or a file. Invalid values are ignored, since both may contain anything.
 
         Args:
             pixel: (x, y).
@@ -122,25 +129,27 @@ class Session:
         return len(self.photos) >= self.limits.photos
 
     def with_photo(self, photo: Photo) -> "Session":
-        """Raises:
-        UserError: there are as many as there may be; none is given up for another.
+        """Add a photo.
+
+        Raises:
+            UserError: the limit is reached.
         """
         if self.is_full:
             raise self.too_many([photo.name])
-        return replace(self, photos=(*self.photos, photo))
+        return replace(self, photos=(*self.photos, photo), name=self.name or secrets.token_hex(8))
 
     def too_many(self, names: Sequence[str]) -> UserError:
-        """Of photos that there is no room for."""
+        """Return the error for photos beyond the limit."""
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         return UserError(
             "too-many",
-            f"Expected at most {self.limits.photos} photos, which are there already, so that {shown} did not fit; "
-            "remove photos first, and save the session to keep them.",
+            f"Expected at most {self.limits.photos} photos, and that limit is reached, so {shown} could not be added; "
+            "remove photos first (save the session to keep them).",
             limit=self.limits.photos,
         )
 
     def without_photo(self, selection: Selection) -> tuple["Session", Selection]:
-        """All but the selected one, and its neighbour selected."""
+        """Remove the selected photo and select its neighbour."""
         gone = self.photo(selection)
         left = replace(self, photos=tuple(photo for photo in self.photos if photo is not gone))
         if not left.photos:
@@ -149,11 +158,11 @@ class Session:
         return left, selection.with_photo(index, left.photos[index].prediction).revised()
 
     def select_newest(self, selection: Selection) -> Selection:
-        """The photo that came last; there must be one."""
+        """Select the photo that was added last; there must be one."""
         return selection.with_photo(len(self.photos) - 1, self.photos[-1].prediction).revised()
 
     def with_truth(self, selection: Selection, truth: Truth | None) -> "Session":
-        """The selected photo's ground truth, or none.
+        """Set or remove the ground truth of the selected photo.
 
         Raises:
             UserError: there is no photo.
@@ -166,15 +175,15 @@ class Session:
 
 
 def new_session(registry: ModelRegistry) -> Session:
-    """No photo yet, and the model that the app was started with."""
+    """Return a session without photos, with the model that the app was started with."""
     return choose_model(Session(limits=registry.limits), registry.initial, registry=registry)
 
 
 def add_photo(session: Session, path: str, *, predictor: Predictor, example: str | None = None) -> Session:
-    """Segment the photo at `path`.
+    """Segment the photo at `path` and add it.
 
     Raises:
-        UserError: it is no usable image, or there is no room for it.
+        UserError: the file is not a usable image, or the limit of photos is reached.
     """
     if session.is_full:
         raise session.too_many([label_of(path)])
@@ -183,12 +192,12 @@ def add_photo(session: Session, path: str, *, predictor: Predictor, example: str
 
 
 def read_photo(path: str, *, max_pixels: int) -> RGBImage:
-    """The photo at `path`, at the size at which the app shows it; of a JPEG whose end is missing, what is there.
+    """Read the photo at `path` and scale it down to the app's size. Truncated JPEGs are read as far as possible.
 
     Args:
-        max_pixels: largest photo to accept.
+        max_pixels: largest accepted number of pixels.
     Raises:
-        UserError: it is no usable image, or too long to be shown at that size.
+        UserError: the file is not a usable image, or too elongated for that size.
     """
     image = load_image(path, max_pixels=max_pixels, partial=True)
     shown = thumbnail(image, max_side=MAX_PHOTO_SIDE)
@@ -196,7 +205,7 @@ def read_photo(path: str, *, max_pixels: int) -> RGBImage:
         raise UserError(
             "image-too-small",
             f"Expected a photo at most {MAX_PHOTO_SIDE // MIN_SIDE} times as long as wide, but {label_of(path)} has "
-            f"{image.width}×{image.height}; cut a part out of it.",
+            f"{image.width}×{image.height} pixels; crop it.",
             limit=MIN_SIDE,
         )
     return shown
@@ -209,11 +218,11 @@ def add_photos(
     predictor: Predictor,
     track: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> tuple[Session, list[str]]:
-    """Segment several photos; one that cannot be used does not keep the others out.
+    """Segment several photos and add them. Photos that cannot be used are skipped.
 
     Args:
-        track: wraps the paths, to show how far it is.
-    Returns: the session, and a sentence for each problem.
+        track: wraps the paths, to show progress.
+    Returns: the session, and a message for each problem.
     """
     problems: list[str] = []
     left_out: list[str] = []
@@ -241,9 +250,9 @@ def choose_model(
     """Segment every photo of the session with another model.
 
     Args:
-        track: wraps the photos, to show how far it is.
+        track: wraps the photos, to show progress.
     Raises:
-        UserError: there is no such model, or it cannot be loaded.
+        UserError: the model does not exist or cannot be loaded.
     """
     predictor = registry.open(key)
     photos = tuple(

@@ -1,4 +1,4 @@
-"""A session in one zip: what every tool can read of its photos, and a `view.json` that opens it again."""
+"""A session as a zip file: results in common formats, and a `view.json` from which the session can be opened again."""
 
 import json
 import tempfile
@@ -24,14 +24,14 @@ FORMAT = 1
 VIEW, PROJECTION = "view.json", "projection.json"
 MAX_VIEW_BYTES = 1_000_000
 MAX_FILES = 10_000
-"""In the zip. It is the list of them that would take long, however small they are."""
+"""Largest number of files in the zip, since even a list of empty files may take long to read."""
 DAMAGE: tuple[type[Exception], ...] = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 DAMAGE += (ValueError, KeyError, TypeError, AttributeError)
-"""What reading a file raises that is no such zip, or whose `view.json` is of another shape."""
+"""Exceptions of reading another file, or one with an invalid `view.json`."""
 
 
 class Entry(NamedTuple):
-    """A photo on its way into the zip."""
+    """A photo to save."""
 
     name: str
     prediction: Prediction
@@ -40,21 +40,21 @@ class Entry(NamedTuple):
 
 
 class SavedPhoto(NamedTuple):
-    """A photo out of the zip."""
+    """A photo read from the zip."""
 
     name: str
     image: RGBImage
     truth: bytes | None
-    """The file of its ground truth, unread."""
+    """The encoded file of its ground truth."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What `read_bundle` found."""
+    """The content of a zip, returned by `read_bundle`."""
 
     photos: list[SavedPhoto]
     view: dict[str, Any]
-    """`model`, `weights_hash`, `selection` as they were given to `write_bundle`."""
+    """`model`, `weights_hash` and `selection` as passed to `write_bundle`."""
 
 
 def write_bundle(
@@ -69,9 +69,9 @@ def write_bundle(
     class embeddings, `projection.json`, the photos themselves with their ground truths, and `view.json`.
 
     Args:
-        view: JSON-able; what is needed to open the session again besides the photos.
-        projection: JSON-able; the map of the embeddings, for others to draw again.
-        track: wraps the photos, to show how far it is.
+        view: JSON values needed to open the session again, besides the photos.
+        projection: JSON values of the map of the embeddings, for use by other programs.
+        track: wraps the photos, to show progress.
     """
     folders = unique_names([Path(photo.name) for photo in photos])
     with tempfile.TemporaryDirectory() as temporary, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
@@ -90,13 +90,14 @@ def write_bundle(
             (root / PROJECTION).write_text(json.dumps(projection))
         (root / VIEW).write_text(json.dumps({"format": FORMAT, "photos": summaries, **view}, indent=1))
         for file in sorted(root.rglob("*")):
-            if file.is_file() and file.name != "overlay.png":  # much larger than the same as a JPEG beside it
+            if file.is_file() and file.name != "overlay.png":  # the JPEG beside it is much smaller
                 bundle.write(file, file.relative_to(root).as_posix())
 
 
 def embeddings_table(photos: Sequence[Entry]) -> pa.Table:
-    """`photo`, `stage`, `class`, `area`, `confidence` and `embedding`: one row for each photo, stage and class that the
-    stage gives any pixel. `final` is left out: it uses the embeddings of the stage before."""
+    """Return a table with the columns `photo`, `stage`, `class`, `area`, `confidence` and `embedding`, and one row for
+    each photo, stage and class that the stage assigns to any pixel. `final` is omitted, since it has no embeddings of
+    its own."""
     rows = [
         {
             "photo": name,
@@ -115,12 +116,13 @@ def embeddings_table(photos: Sequence[Entry]) -> pa.Table:
 
 
 def read_bundle(path: Path, *, limits: Limits) -> Bundle:
-    """Open what `write_bundle` wrote. Nothing is unpacked to disk, and only what `view.json` names is read.
+    """Read a file written by `write_bundle`. Nothing is unpacked to disk, and only files listed in `view.json` are
+    read.
 
     Args:
-        limits: of the photos, their files' unpacked bytes, and the pixels of all of them together.
+        limits: limits on the number of photos, the unpacked size of each file, and the pixels of all photos together.
     Raises:
-        UserError: it is no such file, is damaged, or holds more than a session takes.
+        UserError: the file is not a saved session, is damaged, or exceeds the limits.
     """
     try:
         if path.read_bytes().count(b"PK\1\2") > MAX_FILES:
@@ -133,8 +135,8 @@ def read_bundle(path: Path, *, limits: Limits) -> Bundle:
             if len(listed) > limits.photos:
                 raise UserError(
                     "too-many",
-                    f"Expected at most {limits.photos} photos in a session, but {path.name} holds {len(listed)}; "
-                    "open its photos in parts.",
+                    f"Expected at most {limits.photos} photos in a session, but {path.name} has {len(listed)}; "
+                    "save the session in parts.",
                     limit=limits.photos,
                 )
             photos, pixels = [], limits.pixels
@@ -150,13 +152,13 @@ def read_bundle(path: Path, *, limits: Limits) -> Bundle:
 
 def _read(bundle: zipfile.ZipFile, name: str, *, limit: int) -> bytes:
     if bundle.getinfo(name).compress_type not in PACKINGS:
-        raise ValueError("packed in a way that is not ours")
+        raise ValueError("unknown compression")
     with bundle.open(name) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise UserError(
             "file-too-large",
-            f"Expected {name} to hold at most {limit / 1e6:g} MB unpacked, but it holds more; save it smaller.",
+            f"Expected {name} to have at most {limit / 1e6:g} MB unpacked, but it has more; reduce its size.",
             limit=limit,
         )
     return content
@@ -165,6 +167,6 @@ def _read(bundle: zipfile.ZipFile, name: str, *, limit: int) -> bytes:
 def _foreign(path: Path) -> UserError:
     return UserError(
         "file-damaged",
-        f"Expected a session that the explorer saved as .zip, but {path.name} is none, or is damaged; "
-        "choose the file that was downloaded.",
+        f"Expected a session saved by this app as .zip, but {path.name} is another file or damaged; "
+        "choose the downloaded file.",
     )

@@ -1,15 +1,15 @@
-// The photo of the What if tab, to paint on. gr.HTML runs this once; `element`, `props`, `trigger` and `watch` are its.
-// A stroke is sent when it ends; the server answers with the whole region as a picture.
+// The canvas of the What if tab. gr.HTML runs this script once and provides `element`, `props`, `trigger` and `watch`.
+// A stroke is sent when it ends; the server returns the whole region as a picture.
 const box = element.querySelector('.ece-canvas');
-// Props: the painted region as a picture's address, and what the controls hold. gr.HTML takes quoted words for names of
-// events.
+// Names of props: the painted region as a data URI, and the values of the controls. They are not quoted, because
+// gr.HTML takes quoted words for event names.
 const [REGION, TOOL, RADIUS] = Object.keys({ region: null, tool: null, radius: null });
 const TINT = 'rgba(255, 200, 0, 0.55)';
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const tools = { tool: 'brush', radius: 12 };
 let size = [1, 1];
 let stroke = null; // points of the stroke that is being painted
-let cursor = null; // of the keyboard
+let cursor = null; // position of the keyboard's crosshair
 let canvas = null;
 
 function setup() {
@@ -36,7 +36,7 @@ async function showRegion() {
     image.src = address;
     await image.decode();
   }
-  // A stroke that has begun meanwhile is drawn over what is known.
+  // A stroke that was started meanwhile is drawn over the region.
   if (target !== canvas) return;
   const context = canvas.getContext('2d');
   context.clearRect(0, 0, ...size);
@@ -69,7 +69,7 @@ function pointUnder(event) {
 }
 
 function add(point) {
-  // What is longer than the server takes is finished, and goes on as a stroke of its own.
+  // Longer strokes than the server accepts are split.
   if (stroke.length >= 2000) {
     send();
     stroke = [];
@@ -126,7 +126,7 @@ element.addEventListener('keydown', (event) => {
     place(now.map((value, axis) => Math.max(0, Math.min(size[axis] - 1, value + far * step[axis]))));
   } else if (event.key === 'Enter' || event.key === ' ') {
     place(now);
-    // A box begins with one press and ends with the next.
+    // A box takes two key presses, one for each corner.
     stroke = tools.tool === 'box' && stroke ? [stroke[0], now] : [now];
     if (tools.tool !== 'box' || stroke.length === 2) {
       send();

@@ -1,4 +1,4 @@
-"""Compare: all photos side by side at one stage, and one photo as two models see it."""
+"""The Compare tab: all photos at one stage, and one photo segmented by two models."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from ecenet.data.images import thumbnail
 from ecenet.inference.prediction import Prediction, StagePrediction, stage_title
 
 CARD_SIDE, PICTURE_SIDE = 320, 560
-"""Longest sides in pixels of the pictures sent: of one photo among others, and of one seen by two models."""
+"""Longest sides in pixels of the pictures: of the cards, and of the comparison of two models."""
 NAMED_CLASSES = 3
 NO_OTHER = ("no other model", "")
 CLICK = on_click("[data-photo]", "photo", "{index: Number(picked.dataset.photo)}")
@@ -28,23 +28,23 @@ CLICK = on_click("[data-photo]", "photo", "{index: Number(picked.dataset.photo)}
 
 @dataclass(frozen=True, eq=False)
 class Other:
-    """What another model makes of a photo."""
+    """The prediction of another model for a photo."""
 
     key: str
-    """Of the `ModelRegistry`."""
+    """Key of the model in the `ModelRegistry`."""
     names: tuple[str, str]
-    """The session's model, and this one."""
+    """Names of the session's model and of this one."""
     of: Prediction
-    """The session's own prediction of that photo."""
+    """The prediction of the session's model for the same photo."""
     prediction: Prediction
 
 
 def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> list[Subscription]:
     """Lay out the tab."""
     other = gr.State(None)
-    gr.Markdown("## Your photos\nAll of them at the stage that is selected. Click one to look at it in every tab.")
+    gr.Markdown("## Your photos\nAll photos at the selected stage. Click a photo to select it in every tab.")
     grid = gr.HTML(render_photos(Session(), Selection()), js_on_load=CLICK, elem_id="photo-grid")
-    gr.Markdown("## Two models\nThe selected photo, as another model sees it. Equal names mean equal classes.")
+    gr.Markdown("## Two models\nThe selected photo as segmented by another model. Classes are matched by name.")
     choices = [NO_OTHER, *model_entries(registry)]
     picker = gr.Dropdown(choices, value="", label="Other model", filterable=False, elem_id="other-picker")
     pair = gr.HTML(elem_id="model-pair")
@@ -65,9 +65,9 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
 
 
 def render_photos(session: Session, selection: Selection) -> str:
-    """A card a photo: its mask at the selected stage and its largest classes; each is a button."""
+    """Return a card for each photo with its mask at the selected stage and its largest classes. Cards are buttons."""
     if not session.photos:
-        return empty_state("Add two or more photos: they appear here side by side.")
+        return empty_state("Add two or more photos to compare them side by side.")
     shown, stage = session.photo(selection), session.stage(selection)
     cards = "".join(
         _card(photo, index=index, stage=photo.prediction.stages[stage], pressed=photo is shown)
@@ -91,10 +91,10 @@ def _card(photo: Photo, *, index: int, stage: StagePrediction, pressed: bool) ->
 def find_other(
     session: Session, selection: Selection, key: str, other: Other | None, *, registry: ModelRegistry
 ) -> Other | None:
-    """What the picked model makes of the selected photo; None without either.
+    """Return the other model's prediction for the selected photo, or None without a photo or a model.
 
     Raises:
-        UserError: there is no such model, or it cannot be loaded.
+        UserError: the model does not exist or cannot be loaded.
     """
     photo = session.photo(selection)
     if photo is None or not key:
@@ -107,7 +107,7 @@ def find_other(
 
 
 def render_pair(session: Session, selection: Selection, other: Other | None) -> str:
-    """Both masks, where they differ, and the classes' areas; nothing where no other model has seen the photo."""
+    """Return both masks, their differences and the areas of the classes; "" without a prediction of another model."""
     photo = session.photo(selection)
     if photo is None or other is None or other.of is not photo.prediction:
         return ""
@@ -128,8 +128,8 @@ def render_pair(session: Session, selection: Selection, other: Other | None) -> 
         )
     ]
     differences = changed_photo(small, ~agreement.same)
-    figures.append(figure(differences, alt="where they differ", caption=difference_legend("different")))
-    sentence = f"They name the same class on {agreement.share:.1%} of the pixels."
+    figures.append(figure(differences, alt="differences", caption=difference_legend("different")))
+    sentence = f"The models agree on {agreement.share:.1%} of the pixels."
     return f"""
 <p class="ece-sentence">{sentence}{_scores(photo, other, stage=stage, other_stage=other_stage)}</p>
 <div class="ece-grid">{"".join(figures)}</div>
@@ -137,7 +137,7 @@ def render_pair(session: Session, selection: Selection, other: Other | None) -> 
 
 
 def _scores(photo: Photo, other: Other, *, stage: str, other_stage: str) -> str:
-    """Both models' mIoU, where there is a truth in the classes of both."""
+    """Return a sentence with the mIoU of both models, or "" without a ground truth in the classes of both."""
     truth = photo.true_mask
     if truth is None or other.prediction.class_names != photo.prediction.class_names:
         return ""
@@ -145,7 +145,7 @@ def _scores(photo: Photo, other: Other, *, stage: str, other_stage: str) -> str:
     for prediction, name in ((photo.prediction, stage), (other.prediction, other_stage)):
         scores = compare_with_truth(prediction, truth)
         values.append(100 * scores.mean_iou[scores.stages.index(name)])
-    return f" Against the truth: mIoU {values[0]:.1f} and {values[1]:.1f}."
+    return f" Against the ground truth: mIoU {values[0]:.1f} and {values[1]:.1f}."
 
 
 def _area_table(agreement: Agreement, *, names: tuple[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The part of the Pixel tab that compares with a ground truth: what every stage mended and broke."""
+"""The part of the Pixel tab that compares the stages with a ground truth."""
 
 import gradio as gr
 
@@ -11,16 +11,16 @@ from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Session
 from ecenet.inference.prediction import stage_title
 
-NO_TRUTH = '<p class="ece-note">An 8-bit PNG of class indices in the model\'s order; 255 is left out.</p>'
-OTHER_CLASSES = '<p class="ece-note">This photo\'s mask has the classes of another model; it waits for that one.</p>'
+NO_TRUTH = '<p class="ece-note">An 8-bit PNG of class indices in the model\'s order; 255 is ignored.</p>'
+OTHER_CLASSES = '<p class="ece-note">The ground truth of this photo has the classes of another model.</p>'
 
 
 def build(session: gr.State, selection: gr.State) -> Subscription:
     """Lay out the upload and the scores."""
-    gr.Markdown("## Against the truth")
+    gr.Markdown("## Ground truth")
     with gr.Row():
         upload = gr.UploadButton(
-            "Upload the photo's true mask (PNG)",
+            "Upload a ground-truth mask (PNG)",
             file_types=[".png"],
             size="sm",
             elem_id="truth-upload",
@@ -40,17 +40,17 @@ def build(session: gr.State, selection: gr.State) -> Subscription:
         clear.click(remove_truth, both, session, **MODEL_QUEUE),
     ):
         view.after(changed.success)
-        # An event of its own: the selection may have moved on while the file was read.
+        # A separate event, since the selection may have changed while the file was read.
         changed.success(Selection.with_other_truth, selection, selection, **LATEST)
     return view
 
 
 @show_errors
 def add_truth(session: Session, selection: Selection, path: str | None) -> Session:
-    """Give the selected photo its ground truth.
+    """Set the ground truth of the selected photo.
 
     Raises:
-        gr.Error: the file is no mask of this photo in the model's classes.
+        gr.Error: the file is not a mask of this photo in the model's classes.
     """
     prediction = session.required_photo(selection).prediction
     truth = read_truth(
@@ -68,7 +68,7 @@ def remove_truth(session: Session, selection: Selection) -> Session:
 
 
 def render(session: Session, selection: Selection) -> tuple[gr.Button, str, gr.Plot, gr.Plot]:
-    """Scores of every stage of the selected photo against its truth."""
+    """Draw the scores of every stage of the selected photo against its ground truth."""
     photo = session.photo(selection)
     if photo is None or photo.true_mask is None:
         hidden = gr.Plot(None, visible=False)
@@ -82,7 +82,7 @@ def render(session: Session, selection: Selection) -> tuple[gr.Button, str, gr.P
 
 
 def score_table(scores: StageScores) -> str:
-    """Right, fixed and broken pixels and mIoU of every stage."""
+    """Return a table with the correct, fixed and broken pixels and the mIoU of every stage."""
     rows = "".join(
         f"<tr><td>{stage_title(name)}</td><td>{scores.right[i] / scores.labelled:.1%}</td>"
         f"<td>{f'{scores.fixed[i - 1]:,}' if i else ''}</td><td>{f'{scores.broken[i - 1]:,}' if i else ''}</td>"
@@ -91,8 +91,8 @@ def score_table(scores: StageScores) -> str:
     )
     return f"""
 <table class="ece-legend">
-  <thead><tr><th>Stage</th><th>Right</th><th>Fixed</th><th>Broken</th><th>mIoU</th></tr></thead>
+  <thead><tr><th>Stage</th><th>Correct</th><th>Fixed</th><th>Broken</th><th>mIoU</th></tr></thead>
   <tbody>{rows}</tbody>
 </table>
-<p class="ece-note">Of {scores.labelled:,} labelled pixels. Fixed: wrong at the stage before, right now; broken: the
-other way round. mIoU over the classes of the mask.</p>"""
+<p class="ece-note">Of {scores.labelled:,} labelled pixels. Fixed: wrong at the previous stage, correct at this one.
+Broken: the reverse. mIoU over the classes in the ground truth.</p>"""

@@ -1,4 +1,4 @@
-"""The button that makes the bank of a run's weights, where a tab would show it and there is none."""
+"""The button that makes the bank of a run's weights if there is none."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from ecenet.app.state.session import Session
 def build(
     session: gr.State, selection: gr.State, *, registry: ModelRegistry, runs: Path | None, elem_id: str
 ) -> Subscription | None:
-    """Lay out the button. Returns what shows it where it can help; None where there are no runs.
+    """Lay out the button. Returns the subscription that shows it if the bank is missing, or None without runs.
 
     Args:
-        runs: folder of the runs; None where strangers can reach the app.
+        runs: folder of the runs; None in a public app.
     """
     if runs is None:
         return None

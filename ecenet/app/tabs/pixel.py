@@ -1,4 +1,5 @@
-"""Pixel: why one pixel got its class, which stage decided the others, and how classes went over into each other."""
+"""The Pixel tab: the classes of one pixel over the stages, the stage that decided each pixel, and the flow of
+classes."""
 
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.select_events import choose_pixel
 from ecenet.app.state.selection import Selection
 from ecenet.app.state.session import Photo, Session
+from ecenet.app.static_files import read_static
 from ecenet.app.tabs import ground_truth, match
 from ecenet.app.widgets.markup import color_swatch, data_uri, empty_state, escape
 from ecenet.data.images import thumbnail
@@ -21,26 +23,14 @@ from ecenet.inference.prediction import Prediction, stage_title
 from ecenet.inference.unsure import counts_as_unsure
 
 MAX_MAP_SIDE = 640
-"""Longest side in pixels at which the map of stages is sent; clicks still mean pixels of the photo."""
-NO_PIXEL = "Click on the photo in the Segment tab, or on the map here, to see why one pixel got its class."
+"""Longest side in pixels of the map of deciding stages; clicks are converted to pixels of the photo."""
+NO_PIXEL = "Click on the photo in the Segment tab, or on the map here, to see how a pixel got its class."
 FLOW_NOTE = (
-    "{changed:.1%} of the pixels change their class at some stage. Each column is a stage, each block a class; strong "
-    f"bands change, faint ones stay. The {figures.MAX_FLOW_CLASSES} largest classes are drawn, as far as they hold "
-    "0.5 % of what is drawn at some stage; the rest are joined as “others”."
+    "{changed:.1%} of the pixels change their class at some stage. Each column is a stage and each block a class. "
+    f"Strong bands are pixels that change, faint bands pixels that stay. Of the {figures.MAX_FLOW_CLASSES} largest "
+    "classes those with at least 0.5 % of the drawn pixels at some stage are shown; the rest are combined as “others”."
 )
-NO_CHANGE = "No pixel changes its class: every stage draws the coarse mask."
-SEND_PIXEL = """
-element.addEventListener('click', (event) => {
-  const picture = event.target.closest('.ece-decided');
-  if (!picture) return;
-  const box = picture.getBoundingClientRect();
-  const at = (offset, length, pixels) => Math.min(pixels - 1, Math.max(0, Math.floor(offset / length * pixels)));
-  trigger('click', {
-    x: at(event.clientX - box.left, box.width, Number(picture.dataset.width)),
-    y: at(event.clientY - box.top, box.height, Number(picture.dataset.height)),
-  });
-});
-"""
+NO_CHANGE = "No pixel changes its class: all stages have the same mask as the coarse one."
 
 
 def build(
@@ -48,25 +38,25 @@ def build(
 ) -> list[Subscription]:
     """Lay out the tab."""
     gr.Markdown(
-        "Every stage draws its own mask. A pixel is **decided** at the first stage from which on its class is the "
-        "final one and stays."
+        "Every stage predicts a mask. A pixel is **decided** at the first stage that gives it its final class, "
+        "provided that no later stage changes it."
     )
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            stages = gr.HTML(render_map(None), elem_id="decided-map", js_on_load=SEND_PIXEL)
-            # The cross is a style of its own: a click need not send the picture again.
+            stages = gr.HTML(render_map(None), elem_id="decided-map", js_on_load=read_static("decided.js"))
+            # The cross is set by a style sheet of its own, so that a click does not send the picture again.
             cross = gr.HTML(elem_id="pixel-cross")
             sentence = gr.HTML(visible=False, elem_id="pixel-sentence")
         with gr.Column(scale=1, min_width=300):
             hint = gr.HTML(empty_state(NO_PIXEL), elem_id="pixel-hint")
             lines = gr.Plot(show_label=False, visible=False, elem_id="probability-plot")
             cells = gr.Plot(show_label=False, visible=False, elem_id="pixel-similarity-plot")
+    found = match.build(session, selection, stages, registry=registry, stage_names=stage_names)
     flow_note = gr.Markdown(visible=False, elem_id="flow-note")
     whole = gr.Checkbox(
-        label="With pixels that never change", visible=False, container=False, elem_id="flow-whole", interactive=True
+        label="Include pixels that never change", visible=False, container=False, elem_id="flow-whole", interactive=True
     )
     flow = gr.Plot(show_label=False, visible=False, elem_id="flow-plot")
-    found = match.build(session, selection, registry=registry, stage_names=stage_names)
     scores = ground_truth.build(session, selection)
 
     both = [session, selection]
@@ -83,15 +73,15 @@ def build(
 
 
 def render_decided(session: Session, selection: Selection) -> str:
-    """The map of the selected photo."""
+    """Draw the map of deciding stages of the selected photo."""
     return render_map(session.photo(selection))
 
 
 def render_flow(session: Session, selection: Selection, whole: bool) -> tuple[gr.Markdown, gr.Checkbox, gr.Plot]:
-    """The flow of classes through the stages.
+    """Draw the flow of classes through the stages.
 
     Args:
-        whole: with the pixels that no stage changes, which are most and leave the others thin.
+        whole: include the pixels that no stage changes. They are the majority, and make the other bands thin.
     """
     photo = session.photo(selection)
     if photo is None:
@@ -112,9 +102,9 @@ def render_flow(session: Session, selection: Selection, whole: bool) -> tuple[gr
 
 
 def render_map(photo: Photo | None) -> str:
-    """The stage that decided each pixel, over the faded photo, and how many pixels each stage decided."""
+    """Draw the stage that decided each pixel over the faded photo, with the share of pixels that each stage decided."""
     if photo is None:
-        return empty_state("Add a photo first: which stage decided each of its pixels appears here.")
+        return empty_state("Add a photo to see which stage decided each of its pixels.")
     prediction = photo.prediction
     decided = decided_at(prediction)
     colors = figures.stage_colors(len(prediction.stages))
@@ -131,18 +121,19 @@ def render_map(photo: Photo | None) -> str:
   <img src="{source}" alt="{escape(f"{photo.name}: the stage that decided each pixel")}"><span></span>
 </div>
 <ul class="ece-stages">{legend}</ul>
-<p class="ece-note">Share of the pixels that each stage decided. Click on the picture to ask about a pixel.</p>"""
+<p class="ece-note">Share of pixels that each stage decided. Click on the picture to select a pixel; drag a box to find
+it in your other photos.</p>"""
 
 
 def render_pixel(session: Session, selection: Selection) -> tuple[str, gr.HTML, gr.HTML, gr.Plot, gr.Plot]:
-    """The cross on the map, the sentence, the probabilities and the similarities of the selected pixel."""
+    """Draw the cross on the map, the sentence, the probabilities and the similarities of the selected pixel."""
     photo, pixel = session.photo(selection), selection.pixel
     if photo is None or pixel is None:
         hidden = gr.Plot(None, visible=False)
         return "", gr.HTML(visible=True), gr.HTML(visible=False), hidden, hidden
     prediction = photo.prediction
     width, height = prediction.image.size
-    # A pixel of a photo that has just gone may lie outside this one.
+    # A pixel selected in a photo that was just removed may be outside this one.
     x, y = min(pixel[0], width - 1), min(pixel[1], height - 1)
     probe = probe_pixel(prediction, x, y)
     cross = (
@@ -165,8 +156,8 @@ def render_pixel(session: Session, selection: Selection) -> tuple[str, gr.HTML, 
 
 
 def blame_sentence(prediction: Prediction, probe: PixelProbe) -> str:
-    """Which stage decided the pixel, what it was before, and what that stage did to the class's embedding; first, that
-    the answer is unsure, where it is."""
+    """Describe which stage decided the pixel, its class before, and what that stage did to the class embedding. If the
+    final class is unsure, the text starts with that."""
     names = [prediction.class_names[k] for k in probe.classes]
     confidence = [row[k] for row, k in zip(probe.probabilities, probe.classes, strict=True)]
     number, stage = probe.decided, probe.stages[probe.decided]
@@ -174,19 +165,19 @@ def blame_sentence(prediction: Prediction, probe: PixelProbe) -> str:
     unsure = counts_as_unsure(np.array(confidence[-1]), below=prediction.unsure_below)
     doubt = f"Unsure: best guess {final}, {confidence[-1]:.0%}. " if unsure else ""
     if number == 0:
-        text = f"Decided at {title}: {final} ({confidence[0]:.0%}) from the start, and no later stage changed that."
+        text = f"Decided at {title}: {final} ({confidence[0]:.0%}) from the start, unchanged by later stages."
         return doubt + text
     text = (
-        f"{doubt}Decided at {title}: before it was {names[number - 1]} ({confidence[number - 1]:.0%}), "
-        f"since then {final} ({confidence[number]:.0%})."
+        f"{doubt}Decided at {title}: {names[number - 1]} ({confidence[number - 1]:.0%}) before, "
+        f"{final} ({confidence[number]:.0%}) from then on."
     )
     if stage in probe.gate:
         kept = probe.gate[stage][probe.classes[-1]]
         if probe.gate_adds:
-            text += f" The gate there added {kept:.0%} of its mask's evidence to {final}'s embedding."
+            text += f" Its gate added {kept:.0%} of the mask's evidence to the embedding of {final}."
         else:
-            text += f" The gate there overwrote {1 - kept:.0%} of {final}'s embedding with what lies under its mask."
+            text += f" Its gate replaced {1 - kept:.0%} of the embedding of {final} by features under the mask."
     if stage == "final":
-        text += " It joins what all stages have found."
+        text += " The final stage combines the results of all stages."
     changes = [names[0], *(after for before, after in pairwise(names) if after != before)]
-    return text + (f" Its whole way: {' → '.join(changes)}." if len(changes) > 2 else "")
+    return text + (f" All changes: {' → '.join(changes)}." if len(changes) > 2 else "")

@@ -1,7 +1,7 @@
-"""Segment: the masks of every stage over the photo, and what the network says of each pixel.
+"""The Segment tab: the masks of all stages over the photo, and the classes of each pixel.
 
-All stages are sent at once: what is shown of them changes in the browser
-(`ecenet/app/static/segment.js`), which asks no server.
+All stages are sent at once. `ecenet/app/static/segment/segment.js` selects what is shown in the browser, without the
+server.
 """
 
 import base64
@@ -26,25 +26,29 @@ from ecenet.inference.prediction import Prediction, StagePrediction, stage_title
 from ecenet.inference.unsure import MOSTLY, unsure_share
 
 FIRST_SIGHT = STATIC / "first-sight.jpg"
-"""A cat, and her masks at three stages: to be seen before any photo has been segmented; `make pictures` makes it."""
-SCRIPTS = ("planes.js", "region_names.js", "least_confidence.js", "legend.js", "stage_moves.js", "segment.js")
+"""A photo of a cat and its masks at three stages, shown before the first photo is segmented. Made by `make
+pictures`."""
+SCRIPTS = (
+    "page/stage_moves.js",
+    *(f"segment/{name}.js" for name in ("planes", "region_names", "least_confidence", "legend", "segment")),
+)
 PICTURE = "\n".join(read_static(name) for name in SCRIPTS)
 MODES = ["Classes", "Confidence", "Entropy", "Changed"]
 HOW_TO = (
-    "The photo under its mask. Point at it to read the classes, click to select a pixel. On the keyboard, arrow keys "
-    "move a crosshair by one cell of the stage's grid, with Shift by one pixel; Enter selects."
+    "The photo under its mask. Point at a pixel to read its classes, click to select it. Keyboard: arrow keys move a "
+    "crosshair by one cell of the stage's grid, with Shift by one pixel; Enter selects the pixel."
 )
 
 
 SEARCH = """
-<input type="search" class="ece-find" placeholder="Find a class" aria-label="Find a class of the legend" hidden>
-<p class="ece-note ece-none" role="status" hidden>No class of this stage has such a name.</p>
+<input type="search" class="ece-find" placeholder="Find a class" aria-label="Find a class in the legend" hidden>
+<p class="ece-note ece-none" role="status" hidden>No class of this stage matches.</p>
 <p class="ece-note ece-left" role="status" hidden></p>"""
 
 
 def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str]) -> list[Subscription]:
     """Lay out the tab."""
-    # What the filmstrip's pictures set, which are the buttons that people see.
+    # Hidden; the visible buttons are the pictures of the filmstrip, which set it.
     stage = gr.Radio(
         [(stage_title(name), name) for name in stage_names], value="final", visible="hidden", elem_id="stage-picker"
     )
@@ -93,11 +97,11 @@ def build(session: gr.State, selection: gr.State, *, stage_names: Sequence[str])
 
 
 def render_controls(session: Session, selection: Selection, picked: str) -> tuple[gr.Radio, str, str, gr.Checkbox]:
-    """The stages and the selected one; `x,y` of the selected pixel, where the picture puts its marker; the index of the
-    selected class, which stands out; the switch for what is unsure, where the weights name a confidence for it."""
+    """Return the stages with the selected one, the selected pixel as `x,y`, the index of the selected class, and the
+    checkbox for unsure pixels, which is visible if the weights define a threshold for them."""
     stage, photo = session.stage(selection), session.photo(selection)
     choices = [(stage_title(name), name) for name in session.stage_names]
-    # Without a value where nothing changes: another may have been picked while this was drawn.
+    # Without a value if it is unchanged: the visitor may have picked another one meanwhile.
     stages = gr.Radio(choices) if picked == stage else gr.Radio(choices, value=stage)
     has_unsure = photo is not None and photo.prediction.unsure_below is not None
     return stages, _marked_place(photo, selection), _chosen_class(photo, selection), gr.Checkbox(visible=has_unsure)
@@ -118,14 +122,14 @@ def _marked_place(photo: Photo | None, selection: Selection) -> str:
 
 
 def render(session: Session, selection: Selection, opacity: float) -> str:
-    """The photo with the masks of all stages."""
+    """Draw the selected photo with the masks of all stages."""
     return render_masks(session.photo(selection), session.stage(selection), opacity)
 
 
 def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
-    """Photo, one mask a stage (only the chosen one visible) and their legends."""
+    """Return the HTML of the photo with a mask and a legend for each stage; only those of `stage` are visible."""
     if photo is None:
-        return empty_state("Drop or paste a photo, or pick an example: its masks appear here.") + _first_sight()
+        return empty_state("Drop or paste a photo, or choose an example, to see its masks.") + _first_sight()
     prediction = photo.prediction
     masks = "".join(_mask(photo, item, shown=name == stage) for name, item in prediction.stages.items())
     unsure = unsure_share(prediction)
@@ -166,21 +170,21 @@ def render_masks(photo: Photo | None, stage: str, opacity: float) -> str:
 
 def _first_sight() -> str:
     source = f"data:image/jpeg;base64,{base64.b64encode(FIRST_SIGHT.read_bytes()).decode()}"
-    caption = "A cat and what the network makes of her: Coarse (ECE), Stage 3, Final."
-    return figure(source, alt="A cat's photo, and under the masks of three stages", caption=caption)
+    caption = "A photo of a cat and its masks: Coarse (ECE), Stage 3, Final."
+    return figure(source, alt="A photo of a cat and its masks at three stages", caption=caption)
 
 
 def _scales() -> str:
-    """What the colours of each mode mean; the picture takes its colours from here."""
+    """Return the colour scale of each mode; the script reads its colours from here."""
     gradient = heat_gradient()
     bar = f'<div data-gradient="{gradient}" style="background:{gradient}"></div>'
     same, changed = (color_swatch(color) for color in heat_colors(np.array([0, 1]), low=0, high=1).tolist())
     return f"""
 <div class="ece-scale" data-scale="confidence" hidden>
-  <span>0 %</span>{bar}<span>100 %</span><span>probability of the class shown there</span>
+  <span>0 %</span>{bar}<span>100 %</span><span>probability of the predicted class</span>
 </div>
 <div class="ece-scale" data-scale="entropy" hidden>
-  <span>0</span>{bar}<span>1</span><span>entropy: 0 = sure of one class, 1 = all alike</span>
+  <span>0</span>{bar}<span>1</span><span>entropy: 0 = certain, 1 = all classes equally likely</span>
 </div>
 <div class="ece-scale" data-scale="changed" hidden>
   <span>{changed}changed</span><span>{same}same</span><span class="ece-change"></span>
@@ -199,7 +203,7 @@ def _mask(photo: Photo, stage: StagePrediction, *, shown: bool) -> str:
 
 
 def _frame(photo: Photo, stage: StagePrediction, *, thumb: str, pressed: bool) -> str:
-    """One picture of the filmstrip, which is also a button for its stage."""
+    """Return one picture of the filmstrip, a button that selects its stage."""
     return f"""
 <button type="button" class="ece-frame" data-frame="{stage.name}" aria-pressed="{str(pressed).lower()}">
   <span class="ece-stack"><img src="{thumb}" alt=""><img class="ece-mask"
@@ -209,13 +213,13 @@ def _frame(photo: Photo, stage: StagePrediction, *, thumb: str, pressed: bool) -
 
 
 def _doubt(prediction: Prediction, *, unsure: float) -> str:
-    """A sentence where most of the photo, this share of it, is unsure."""
+    """Return a warning if more than the share `MOSTLY` of the photo is unsure, or ""."""
     if unsure <= MOSTLY:
         return ""
     known = len(prediction.class_names)
     return (
-        f'<p class="ece-sentence">The network is unsure of most of this photo ({unsure:.0%} of it): what is there may '
-        f"be none of the {known} classes that it knows.</p>"
+        f'<p class="ece-sentence">The network is unsure about {unsure:.0%} of this photo, which may show none of the '
+        f"{known} classes that it knows.</p>"
     )
 
 
@@ -242,7 +246,7 @@ def _class_button(content: str) -> str:
 
 
 def _unsure_row(prediction: Prediction, *, unsure: float) -> str:
-    """Below the classes, whose areas hold these pixels, too."""
+    """Return the row of unsure pixels, which are also part of the areas of their classes."""
     if prediction.unsure_below is None:
         return ""
     label = _class_button('<span class="ece-swatch ece-hatched"></span>unsure')
@@ -254,4 +258,4 @@ def _unsure_row(prediction: Prediction, *, unsure: float) -> str:
 
 def _note(photo: Photo) -> str:
     prediction = photo.prediction
-    return f"{escape(photo.name)}: {prediction.note}, explained in {prediction.seconds * 1000:.0f} ms"
+    return f"{escape(photo.name)}: {prediction.note}, predicted in {prediction.seconds * 1000:.0f} ms"

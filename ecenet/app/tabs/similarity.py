@@ -1,4 +1,4 @@
-"""Similarity: one class at every stage, or every class at one stage, on one scale; and what the gates let through."""
+"""The Similarity tab: maps of one class at every stage, or of every class at one stage, and the gates."""
 
 from pathlib import Path
 from typing import Literal
@@ -21,9 +21,9 @@ from ecenet.inference.overlay import heat_gradient, similarity_overlay
 from ecenet.inference.prediction import Prediction, stage_title
 
 MAX_CLASSES = 24
-"""Maps of one stage that are shown at once."""
-GATE_OVERWROTE = "share of each class embedding that a stage overwrote with its mask's evidence"
-GATE_ADDED = "share of its mask's evidence that a stage added to each class embedding"
+"""Largest number of maps of one stage."""
+GATE_OVERWROTE = "share of each class embedding that a stage replaced by the evidence of its mask"
+GATE_ADDED = "share of the mask's evidence that a stage added to each class embedding"
 Rows = Literal["stages", "classes"]
 CLICK = on_click(
     "[data-stage][data-class]",
@@ -35,14 +35,14 @@ CLICK = on_click(
 def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> list[Subscription]:
     """Lay out the tab."""
     gr.Markdown(
-        "How much each place looks like a class, before any softmax. At a numbered stage of ECENet the map is the "
-        "similarity of features and class embedding, which *is* the mask that emerges; with SegViT it is what its "
-        "attention's masks and the classes of its embeddings come to. The first is ECE's coarse mask, where there is "
-        "one, the last the final logits. Click a map to look at its class and stage in every tab."
+        "How similar each place is to a class, before any softmax. At the numbered stages of ECENet, the map is the "
+        "similarity of features and class embedding, which is also the mask of that stage. With SegViT, it combines "
+        "the attention masks with the class scores of the embeddings. The first map is the coarse mask of ECE, if any; "
+        "the last shows the final logits. Click a map to select its class and stage in every tab."
     )
     with gr.Row():
         rows = gr.Radio(
-            [("one class, every stage", "stages"), ("every class, one stage", "classes")],
+            [("one class, all stages", "stages"), ("all classes, one stage", "classes")],
             value="stages",
             label="Maps of",
             elem_id="map-rows",
@@ -64,7 +64,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
 
 
 def render(session: Session, selection: Selection, rows: Rows) -> tuple[gr.Dropdown, str, str]:
-    """The classes, the selected photo's first; the maps; the gates."""
+    """Return the list of classes, with those of the selected photo first, the maps and the gates."""
     photo = session.photo(selection)
     if photo is None:
         return gr.Dropdown(choices=[], value=None), empty(), ""
@@ -78,11 +78,11 @@ def render(session: Session, selection: Selection, rows: Rows) -> tuple[gr.Dropd
 
 
 def empty() -> str:
-    return empty_state("Add a photo first: the similarity maps of its classes appear here.")
+    return empty_state("Add a photo to see the similarity maps of its classes.")
 
 
 def render_maps(prediction: Prediction, *, class_name: str, stage: str, rows: Rows) -> str:
-    """One heat map a stage or a class, and their common scale with its numbers; the selected one is marked."""
+    """Return a heat map for each stage or class, and their common colour scale. The selected map is marked."""
     selected = prediction.class_names.index(class_name)
     if rows == "stages":
         places = [(name, selected) for name in prediction.stages]
@@ -109,7 +109,7 @@ def render_maps(prediction: Prediction, *, class_name: str, stage: str, rows: Ro
 def _panel(
     prediction: Prediction, stage: str, k: int, *, low: float, high: float, by_class: bool, current: bool
 ) -> str:
-    """One map, which is also a button for its place."""
+    """Return one map, a button that selects its stage and class."""
     values = prediction.stages[stage].mask_logits[k]
     name = prediction.class_names[k]
     picture = data_uri(similarity_overlay(prediction.image, values, low=low, high=high), file_format="JPEG")
@@ -123,12 +123,12 @@ def _panel(
 
 
 def _number(similarity: float) -> str:
-    return f"{round(float(similarity), 1) + 0.0:.1f}"  # adding takes a zero's sign away
+    return f"{round(float(similarity), 1) + 0.0:.1f}"  # adding 0.0 turns −0.0 into 0.0
 
 
 def render_gates(prediction: Prediction, *, class_name: str, stage: str) -> str:
-    """A table of classes and stages: how much of the embedding the mask's evidence overwrote there, or, in the authors'
-    release, how much of the evidence was added."""
+    """Return a table of classes and stages with the share of the embedding that the gate replaced by the mask's
+    evidence or, in the authors' release, the share of the evidence that it added."""
     shares = overwritten(prediction)
     if not shares:
         return ""
@@ -157,7 +157,7 @@ def _gate_cell(stage: str, k: int, share: float, *, current: bool) -> str:
 
 
 def save_arrays(session: Session, selection: Selection) -> Path:
-    """The photo's maps and gates as a file for numpy."""
+    """Write the photo's maps and gates to an .npz file."""
     photo = session.required_photo(selection)
     with download.new_file(f"{download.file_stem(photo.name)}-maps.npz") as path:
         np.savez_compressed(path, **stage_arrays(photo.prediction))  # type: ignore[arg-type]  # none is its option

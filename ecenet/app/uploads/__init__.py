@@ -1,1 +1,1 @@
-"""Files of the API: those that clients send, checked, limited and fetched, and those that they get back."""
+"""Files of the API: checking, limiting and downloading those that clients send, and storing those that they get."""

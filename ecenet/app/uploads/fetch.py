@@ -1,6 +1,6 @@
-"""Files that a client names by their address: fetched from public machines only, and never more than an upload may be.
+"""Download of files that a client names by URL: from public hosts only, and with the size limit of uploads.
 
-Gradio's own download looks at where an address leads just as well, but takes whatever comes into memory.
+Gradio's own download checks the host as well, but reads files of any size into memory.
 """
 
 import asyncio
@@ -22,35 +22,35 @@ from gradio_client.utils import (
 from ecenet.common.errors import UserError
 
 SECONDS = 60
-"""That a download may take."""
+"""Time limit of a download."""
 
 
 async def fetch(address: str, *, limit: int) -> str:
-    """The file at an http or https address, in Gradio's cache. Redirects are not followed.
+    """Download a file from an http or https URL into Gradio's cache and return its path. Redirects are not followed.
 
     Args:
-        limit: bytes.
+        limit: largest size in bytes.
     Raises:
-        UserError: it is of this machine or of a private network, does not answer well, or is too large.
+        UserError: the host is this machine or in a private network, the download fails, or the file is too large.
     """
     try:
         content = await asyncio.wait_for(_content(address, limit=limit), SECONDS)
         name = strip_invalid_filename_characters(Path(unquote(httpx.URL(address).path)).name) or "file"
     except UserError:
         raise
-    except Exception as error:  # whatever the network or the other server may raise
+    except Exception as error:  # any network error
         raise UserError(
             "download-failed",
-            f"Expected a file that can be downloaded, but {address[:80]!r} cannot be; upload it instead.",
+            f"Expected the URL of a file, but {address[:80]!r} cannot be downloaded; upload the file instead.",
         ) from error
     return save_bytes_to_cache(content, name, get_upload_folder())
 
 
 async def _content(address: str, *, limit: int) -> bytes:
-    # To the very machine that was looked at: a name's second answer may be another one.
+    # Connect to the address that was checked: a second DNS query may return another one.
     transport = safehttpx.AsyncSecureTransport(await safehttpx.async_validate_url(httpx.URL(address).host))
     content = bytearray()
-    plain = {"Accept-Encoding": "identity"}  # what is packed could be far larger once unpacked
+    plain = {"Accept-Encoding": "identity"}  # compressed content could exceed the limit
     async with httpx.AsyncClient(transport=transport, headers=plain) as client, client.stream("GET", address) as answer:
         if answer.status_code != httpx.codes.OK:
             raise ConnectionError(f"status {answer.status_code}")
@@ -59,21 +59,20 @@ async def _content(address: str, *, limit: int) -> bytes:
             if len(content) > limit:
                 raise UserError(
                     "file-too-large",
-                    f"Expected files of at most {limit >> 20} MB, but {address[:80]!r} has more; "
-                    "make it smaller first.",
+                    f"Expected files of at most {limit >> 20} MB, but {address[:80]!r} is larger; reduce it first.",
                     limit=limit,
                 )
     return bytes(content)
 
 
 async def fetch_all(data: Any, *, limit: int) -> Any:
-    """What a client sent, with local files in the place of those that it named by their addresses.
+    """Return the data of a request in which files named by URL are replaced by downloaded files.
 
     Args:
-        data: of JSON; files are marked as Gradio does it.
-        limit: bytes of each.
+        data: decoded JSON, with files in Gradio's format.
+        limit: largest size of each file in bytes.
     Raises:
-        UserError: as for `fetch`.
+        UserError: see `fetch`.
     """
 
     async def fetched(file: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Files of the API: those that a client sends, checked, and those that it gets back. Both lie in Gradio's cache."""
+"""Files of the API: those that a client sends, checked, and those that it gets back. Both are in Gradio's cache."""
 
 import io
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ from ecenet.common.errors import UserError, room_for
 from ecenet.common.files import replaced
 from ecenet.inference.overlay import similarity_overlay
 
-NOT_UPLOADED = "Expected a file that was uploaded here, got the path of another one; upload it first."
+NOT_UPLOADED = "Expected a file that was uploaded here, got the path of another file; upload the file first."
 
 
 def _most(info: ValidationInfo) -> int:
-    """Bytes of one file, which the context of a check tells."""
+    """Return the size limit in bytes from the context of the validation."""
     return int((info.context or {})["max_bytes"])
 
 
 def _fetched(value: object, info: ValidationInfo) -> object:
-    """An address instead of a file is what MCP clients send; Gradio turns only some of those into files."""
+    """Convert URLs to files. MCP clients send those, and Gradio converts only some of them."""
     if not isinstance(value, str):
         return value
     if value.startswith(("http://", "https://")):
@@ -36,22 +36,22 @@ def _fetched(value: object, info: ValidationInfo) -> object:
     try:
         if value.startswith("data:"):
             return {"path": save_base64_to_cache(value, get_upload_folder())}
-    except Exception as error:  # whatever base64 may raise
+    except Exception as error:  # any decoding error
         raise UserError(
             "download-failed",
-            f"Expected a file that can be downloaded, but {value[:80]!r} cannot be; upload it instead.",
+            f"Expected the URL of a file, but {value[:80]!r} cannot be downloaded; upload the file instead.",
         ) from error
     raise UserError("not-uploaded", f"Expected an uploaded file, got the text {value[:80]!r}; upload the file first.")
 
 
 def check_uploads(data: object) -> None:
-    """Look at all files in what a client sent. Gradio looks only at those that are marked as such, but opens others,
-    too: a path that a client made up may come without the mark.
+    """Check all files in the data of a request. Gradio checks only files with its metadata but also opens others, so a
+    client could pass any path.
 
     Args:
-        data: of JSON; what has a `path` is a file. Those that are named by an address are left to `fetch_all`.
+        data: decoded JSON. Every dictionary with a `path` is a file; URLs are left to `fetch_all`.
     Raises:
-        UserError: one was not uploaded here.
+        UserError: a file was not uploaded here.
     """
     if isinstance(data, dict):
         path = data.get("path")
@@ -72,24 +72,24 @@ def _uploaded(name: str) -> Path:
 
 
 def _checked(file: FileData, info: ValidationInfo) -> FileData:
-    """Gradio counts only the bytes that are uploaded; `max_bytes` of the context is for all."""
+    """Check the size of a file. Gradio limits only uploads; `max_bytes` of the context applies to all files."""
     path = _uploaded(file.path)
     size, most = path.stat().st_size, _most(info)
     if size > most:
         raise UserError(
             "file-too-large",
-            f"Expected files of at most {most >> 20} MB, but {path.name} has {size >> 20}; make it smaller first.",
+            f"Expected files of at most {most >> 20} MB, but {path.name} has {size >> 20} MB; reduce its size first.",
             limit=most,
         )
     return file
 
 
 Upload = Annotated[FileData, BeforeValidator(_fetched), AfterValidator(_checked)]
-"""A file that a client has uploaded; no other file of this machine can become one."""
+"""A file that a client has uploaded. Other files on the server are rejected."""
 
 
 def new_file(content: bytes, name: str) -> FileData:
-    """A file for the client, under this name.
+    """Store a file for the client under this name.
 
     Raises:
         UserError: the disk is full.
@@ -103,9 +103,9 @@ def new_file(content: bytes, name: str) -> FileData:
 
 
 def picture(image: Image.Image, name: str) -> FileData:
-    """PNG or JPEG, as its name says."""
+    """Store an image as PNG or JPEG, according to the suffix of the name."""
     buffer = io.BytesIO()
-    # As Pillow packs by default, a PNG of a heat map takes longer than the prediction.
+    # With Pillow's default compression, encoding a heat map takes longer than the prediction.
     if name.endswith(".png"):
         image.save(buffer, format="PNG", compress_level=1)
     else:
@@ -116,7 +116,7 @@ def picture(image: Image.Image, name: str) -> FileData:
 class DrawnMaps(NamedTuple):
     low: float
     high: float
-    """Ends of the scale that all pictures share."""
+    """Ends of the colour scale that all pictures share."""
     pictures: dict[str, Image.Image]
     """By stage."""
 
@@ -125,14 +125,14 @@ class DrawnMaps(NamedTuple):
 
 
 def draw_maps(image: Image.Image, maps: Mapping[str, np.ndarray]) -> DrawnMaps:
-    """Similarity maps, (h, w) by stage, over their photo."""
+    """Draw similarity maps, (h, w) each, by stage, over their photo."""
     low, high = common_scale(list(maps.values()))
     drawn = {name: similarity_overlay(image, one, low=low, high=high) for name, one in maps.items()}
     return DrawnMaps(low, high, drawn)
 
 
 def arrays(values: Mapping[str, np.ndarray], name: str) -> FileData:
-    """A file for `numpy.load`; not packed, since such numbers take long to pack and stay nearly as large."""
+    """Store arrays as an .npz file, uncompressed: compressing float arrays takes long and saves little."""
     buffer = io.BytesIO()
     np.savez(buffer, **values)  # type: ignore[arg-type]  # none is its option
     return new_file(buffer.getvalue(), name)

@@ -1,1 +1,1 @@
-"""Pieces that several tabs show: HTML fragments, pictures, downloads."""
+"""Elements that several tabs share: HTML fragments, pictures, downloads."""

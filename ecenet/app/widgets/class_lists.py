@@ -1,4 +1,4 @@
-"""Lists of classes to choose from. Gradio's drop-downs offer what contains the letters that are typed."""
+"""Lists of classes for dropdowns, which Gradio filters by the typed letters."""
 
 from ecenet.data.class_kinds import listed_order
 from ecenet.inference.prediction import Prediction
@@ -7,6 +7,6 @@ CLASS_HELP = "type to search"
 
 
 def class_choices(prediction: Prediction) -> list[str]:
-    """All classes: those of the final mask by their area, then other things, then other scenes."""
+    """Return all class names: those of the final mask by area, then other objects, then other surroundings."""
     names = prediction.class_names
     return [names[k] for k in listed_order(names, area=prediction.final.area)]

@@ -1,4 +1,4 @@
-"""The two fields that name labelled data on the machine that serves the page."""
+"""The two fields that specify labelled data on the server."""
 
 from typing import get_args
 
@@ -10,10 +10,10 @@ FOLDER_TITLE = "images/, masks/, classes.json"
 
 
 def data_fields(label: str, *, elem_id: str, folder_title: str = FOLDER_TITLE) -> tuple[gr.Textbox, gr.Dropdown]:
-    """A folder and the layout of the data in it; their elements are `ID-data` and `ID-layout`.
+    """Lay out fields for a folder and the layout of its data, with the element ids `ID-data` and `ID-layout`.
 
     Args:
-        folder_title: what the layout `folder` is called.
+        folder_title: label of the layout `folder`.
     """
     layouts = [(folder_title if layout == "folder" else layout, layout) for layout in get_args(Layout)]
     folder = gr.Textbox(

@@ -1,4 +1,4 @@
-"""Files that are made when somebody asks for them."""
+"""Downloads that are created on request."""
 
 import shutil
 import tempfile
@@ -20,10 +20,10 @@ PRESS = "() => document.querySelector('#{id}-file').click()"
 def build(
     label: str, make: Callable[..., Path], inputs: Sequence[Block], *, elem_id: str, interactive: bool = True
 ) -> gr.Button:
-    """A button after which `make(*inputs)` writes a file and the browser saves it.
+    """Lay out a button that calls `make(*inputs)`, which writes a file, and then downloads that file.
 
-    Gradio's own download button must know its file before it is pressed: it stays out of sight and is pressed then.
-    (What is hidden as Gradio hides it comes to light with the accordion that it is in.)
+    Gradio's download button needs its file before it is pressed. Ours is invisible and is pressed by a script once the
+    file exists. It is hidden by CSS, since an accordion shows what `visible` hides.
     """
     button = gr.Button(label, size="sm", min_width=110, interactive=interactive, elem_id=elem_id)
     file = gr.DownloadButton(elem_id=f"{elem_id}-file", elem_classes="ece-unseen")
@@ -34,10 +34,11 @@ def build(
 
 @contextmanager
 def new_file(name: str) -> Iterator[Path]:
-    """A place of its own for a file that a visitor will download, where Gradio neither copies nor keeps it for long.
+    """Yield a path in a new folder of Gradio's cache for a file to download; Gradio does not copy it and deletes it
+    later.
 
     Raises:
-        UserError: the disk is full; nothing is left of the file.
+        UserError: the disk is full; the partial file is deleted.
     """
     with room_for("this file"):
         cache = Path(get_upload_folder())
@@ -51,5 +52,5 @@ def new_file(name: str) -> Iterator[Path]:
 
 
 def file_stem(name: Any) -> str:
-    """A photo's name without what a file's name cannot hold."""
+    """Return a photo's name with characters that are unsafe in file names replaced."""
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in str(name))[:60] or "photo"

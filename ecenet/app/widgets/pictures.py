@@ -1,4 +1,4 @@
-"""Small pictures that several tabs show."""
+"""Pictures that several tabs share, as data URIs."""
 
 import numpy as np
 from PIL import Image
@@ -11,36 +11,36 @@ SAME, DIFFERENT = (heat_colors(np.array(value), low=0, high=1).tolist() for valu
 
 
 def masked_photo(small: Image.Image, label_map: np.ndarray, class_colors: list[list[int]]) -> str:
-    """A photo under a mask, as an address.
+    """Draw a photo under its mask.
 
     Args:
-        small: as large as the picture is to be.
-        label_map: (H, W) uint8, of the photo's own size.
+        small: the photo at the size of the picture.
+        label_map: (H, W) uint8, at the size of the original photo.
     """
     picture = overlay(small, resize_labels(label_map, size=small.size), class_colors)
     return data_uri(picture, file_format="JPEG")
 
 
 def marked_photo(image: Image.Image, pixels: np.ndarray, *, max_side: int) -> str:
-    """The photo with some pixels, (H, W) bool, standing out, small, as an address."""
+    """Draw the photo, scaled down, with the pixels of an (H, W) bool mask highlighted."""
     small = thumbnail(image, max_side=max_side)
     marked = marked_pixels(small, resize_labels(pixels.astype(np.uint8), size=small.size) > 0)
     return data_uri(marked, file_format="JPEG")
 
 
 def changed_photo(small: Image.Image, changed: np.ndarray) -> str:
-    """Which pixels, (H, W) bool, are of another class, over the faded photo, as an address."""
+    """Draw the pixels whose class changed, (H, W) bool, over the faded photo."""
     marks = resize_labels(changed.astype(np.uint8), size=small.size)
     marked = overlay(small.convert("L").convert("RGB"), marks, [SAME, DIFFERENT], opacity=0.65)
     return data_uri(marked, file_format="JPEG")
 
 
 def difference_legend(word: str) -> str:
-    entries = ((DIFFERENT, word), (SAME, "the same"))
+    entries = ((DIFFERENT, word), (SAME, "same"))
     return " ".join(f'<span class="ece-entry">{color_swatch(color)}{escape(text)}</span>' for color, text in entries)
 
 
 def figure(source: str, *, alt: str, caption: str) -> str:
-    """A picture and a line below it; the caption is HTML already."""
+    """Return a figure with a caption, which must be HTML."""
     picture = f'<img src="{source}" alt="{escape(alt)}">'
     return f'<figure class="ece-figure">{picture}<figcaption>{caption}</figcaption></figure>'

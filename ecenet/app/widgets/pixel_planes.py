@@ -1,4 +1,4 @@
-"""What a browser gets to know of every pixel, so that pointing at a photo asks no server: arrays in, one PNG out."""
+"""Class probabilities of every pixel for the browser's tooltip, encoded as a PNG, so that hovering needs no request."""
 
 import base64
 import io
@@ -15,31 +15,31 @@ from ecenet.inference.prediction import Prediction, StagePrediction
 from ecenet.inference.upsample import bilinear_weights
 
 MAX_SIDE = 512
-"""Longest side in pixels of what is sent; of a larger photo, pixels are picked evenly. Ours: it bounds the page."""
+"""Longest side in pixels of the planes; larger photos are subsampled evenly. Our choice: it limits the page's size."""
 SMALL_SIDE = 160
-"""Longest side in pixels of a filmstrip's pictures."""
+"""Longest side in pixels of the pictures of the filmstrip."""
 TOP = 3
-"""Classes known for each pixel."""
+"""Number of classes stored for each pixel."""
 ABSENT = 255
-"""Index of a class that the model has not, where it has fewer than `TOP`."""
+"""Class index that fills the planes if the model has fewer than `TOP` classes."""
 PLANES = 2 * TOP + 1
 ROWS_AT_ONCE = 64
-"""Rows of a thousand pixels and some ten classes, which a processor's cache holds."""
+"""Rows processed at once, so that they fit into the processor's cache."""
 CLASS_BITS = 0xFF
 
 
 class StagePictures(NamedTuple):
-    """What a page shows of one stage, as addresses that hold the pictures themselves."""
+    """The pictures of one stage as data URIs."""
 
     planes: str
-    """`stage_planes`."""
+    """See `stage_planes`."""
     mask: str
-    """Class colours at the photo's own size."""
+    """The mask in class colours at the photo's size."""
     small_mask: str
 
 
 def stage_pictures(prediction: Prediction) -> dict[str, StagePictures]:
-    """Of every stage, coarse to fine."""
+    """Draw the pictures of every stage, coarse to fine."""
     pictures = {}
     for name, stage in prediction.stages.items():
         mask = indexed_mask(stage.label_map, prediction.class_colors)
@@ -52,21 +52,21 @@ def stage_pictures(prediction: Prediction) -> dict[str, StagePictures]:
 
 
 def sampled(length: int, *, longest: int) -> np.ndarray:
-    """Indices of the pixels that stand for a side of `length` pixels, in a photo whose longest side is `longest`."""
+    """Return indices of the sampled pixels along a side of `length` pixels; the photo's longest side is `longest`."""
     count = max(1, round(length * min(1.0, MAX_SIDE / longest)))
     return ((np.arange(count) + 0.5) * length / count).astype(np.int64)
 
 
 def stage_planes(stage: StagePrediction) -> np.ndarray:
-    """What one stage says of every sampled pixel.
+    """Compute the top classes, their probabilities and the entropy of every sampled pixel at one stage.
 
-    The first class is the label map's; the others follow by probability, which is the softmax over the classes of the
-    bilinearly resized mask logits, divided by the temperature.
+    The first class is that of the label map; the others are sorted by probability. Probabilities are the softmax over
+    the classes of the bilinearly resized mask logits, divided by the temperature.
 
     Returns:
-        (7, h, w) uint8: three class indices, best first (`ABSENT` where there is none); in whole percent, which is what
-        people read and a third less to send than 255 steps, their probabilities and the entropy over all classes, of
-        the largest that there can be.
+        (7, h, w) uint8: three class indices, best first (`ABSENT` if the model has fewer classes), their probabilities
+        in percent, and the entropy over all classes in percent of its maximum. Whole percents are displayed and
+        compress a third better than 255 steps.
     """
     logits = stage.confidence_logits
     height, width = stage.label_map.shape
@@ -82,23 +82,23 @@ def stage_planes(stage: StagePrediction) -> np.ndarray:
 
 
 def planes_uri(planes: np.ndarray) -> str:
-    """(n, h, w) uint8 → a grey PNG of (n·h, w), the planes below each other, inside its own address."""
+    """Encode planes, (n, h, w) uint8, one below the other, as the data URI of a greyscale PNG of size (n·h, w)."""
     buffer = io.BytesIO()
-    # After PNG's own filters, runs are nearly all there is to gain: half the time of the default, and no larger.
+    # After PNG's filters, run-length encoding is as small as the default compression and takes half the time.
     picture = Image.fromarray(planes.reshape(-1, planes.shape[2]))
     picture.save(buffer, format="PNG", compress_type=zlib.Z_RLE)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _planes_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(K, h, w) float32 logits and (h, w) first classes → (7, h, w) uint8."""
+    """Compute planes, (7, h, w) uint8, from (K, h, w) float32 logits and the (h, w) first classes."""
     logits = logits - logits.max(axis=0)
     weights = np.exp(logits)
     total = weights.sum(axis=0)
     entropy = np.log(total) - (weights * logits).sum(axis=0) / total
 
-    # A positive float's bits, read as an integer, keep its order. With the class in the lowest eight of them, which are
-    # far below what is shown, the largest number names its class: several times faster than sorting.
+    # The bits of positive floats, read as integers, have the same order. The lowest eight bits, which are far below the
+    # displayed precision, are replaced by the class, so a maximum yields its class: several times faster than sorting.
     numbers = np.arange(1, len(logits) + 1, dtype=np.int32)[:, None, None]
     keys = (weights.view(np.int32) & ~CLASS_BITS) | numbers
     first = numbers == labels + np.int32(1)
@@ -108,7 +108,7 @@ def _planes_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         ranked.append(keys.max(axis=0))
         keys[keys == ranked[-1]] = 0
     best = np.stack(ranked)
-    classes = (best & CLASS_BITS) - 1  # no class is left: −1, which is 255 as a byte
+    classes = (best & CLASS_BITS) - 1  # no class is left: −1, that is 255 as a byte
     probabilities = (best & ~CLASS_BITS).view(np.float32) / total
     shares = np.concatenate([probabilities, entropy[None] / math.log(max(2, len(logits)))])
     return np.concatenate([classes.astype(np.uint8), np.rint(100 * shares.clip(0, 1)).astype(np.uint8)])

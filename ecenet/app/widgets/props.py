@@ -1,10 +1,10 @@
-"""Messages to the page's scripts, all of one kind: named props of a `gr.HTML`, which its `js_on_load` reads.
+"""Messages to the page's scripts, as named props of a `gr.HTML` that its `js_on_load` reads.
 
-What the server tells a script is a handler's return value, `gr.HTML(NAME=value)`. What a control on the page tells a
-script, and no server has to know, is `send_props`. A script reacts to either with `watch(NAME, …)` and reads
-`props.NAME`. (A `js` of an event is left to what is over at once and tells no script: a download's press, scrolling.)
+The server sends a prop by returning `gr.HTML(NAME=value)` from a handler. `send_props` sends the value of a control
+within the browser, without the server. A script reacts to both with `watch(NAME, …)` and reads `props.NAME`. The `js`
+of an event is used only for actions that no script needs to know, such as scrolling.
 
-The name must not stand in quotes anywhere in the script: `gr.HTML` takes quoted words for names of events.
+The name must not occur in quotes anywhere in the script, because `gr.HTML` takes quoted words for event names.
 """
 
 import json
@@ -17,18 +17,18 @@ from gradio.components import Component
 UPDATE = """(...values) => ({{
   __type__: 'update', props: Object.fromEntries({names}.map((name, index) => [name, values[index]])),
 }})"""
-"""What Gradio's server sends where a handler returns `gr.HTML(NAME=value)`. Its page (6.31) takes that from a script,
-too, which is nowhere promised: tests/app/server/test_gradio_contract.py."""
+"""The message that Gradio's server sends if a handler returns `gr.HTML(NAME=value)`. Gradio's page (6.31) accepts it
+from a script as well. This is undocumented and therefore tested in tests/app/server/test_gradio_contract.py."""
 
 
 def send_props(target: gr.HTML, events: Sequence[Callable[..., Any]], **controls: Component) -> None:
-    """Set props of a `gr.HTML` to what controls hold, in the browser alone, whenever one of some events occurs.
+    """Set props of a `gr.HTML` to the values of controls whenever one of the events occurs, within the browser.
 
-    The controls of one target belong into one call: Gradio's page keeps the props of the last message only until it
-    draws, so that of two messages at once the first would be lost.
+    All controls of a target must be in one call: until it draws, Gradio's page keeps only the props of the last
+    message, so the first of two simultaneous messages would be lost.
 
     Args:
-        events: such as `slider.input`.
-        controls: by the name of the prop.
+        events: event listeners, such as `slider.input`.
+        controls: controls by the name of their prop.
     """
     gr.on(events, None, list(controls.values()), target, js=UPDATE.format(names=json.dumps(list(controls))))

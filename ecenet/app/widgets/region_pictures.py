@@ -16,7 +16,7 @@ SIDE = 120
 
 
 class RegionPictures(TypedDict):
-    """As `map_hover.js` takes it."""
+    """As `map/hover.js` takes it."""
 
     photo: str
     """Address of a JPEG (width, height)."""

@@ -1,6 +1,6 @@
 """Small pictures to click on.
 
-Not gr.Gallery: it reports also what the server selects, which on a slow network would take back a visitor's own click.
+gr.Gallery is not used, because it also reports selections by the server, which on a slow network would undo a click.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class Thumbnail(NamedTuple):
     address: str
     caption: str
     file: str = ""
-    """Path of the upload behind it; empty where there is none."""
+    """Path of the upload behind it, or ""."""
 
     @classmethod
     def of(cls, image: Image.Image, *, caption: str, file: str = "") -> "Thumbnail":
@@ -31,22 +31,24 @@ class Thumbnail(NamedTuple):
 
 
 def build(value: str = "", *, elem_id: str, visible: bool = True) -> gr.HTML:
-    """An element whose event `pick` brings `{"index": …}`.
+    """Lay out the element. Its event `pick` has the data `{"index": …}`.
 
     Args:
-        value: of `render`.
+        value: HTML from `render`.
     """
     return gr.HTML(value, js_on_load=CLICK, visible=visible, elem_id=elem_id)
 
 
-def render(pictures: Iterable[Thumbnail], *, label: str, pressed: int | None = None) -> str:
-    """A button for each picture.
+def render(pictures: Iterable[Thumbnail], *, label: str, pressed: int | None = None, session: str | None = None) -> str:
+    """Return the HTML of a button for each picture.
 
     Args:
-        pressed: the one that is shown elsewhere; None where buttons do something at once.
+        pressed: index of the selected picture; None if the buttons do not select but act.
+        session: name of the session of the pictures, which the page reads; None for pictures shared by all sessions.
     """
     buttons = "".join(_button(one, index=index, pressed=pressed) for index, one in enumerate(pictures))
-    return f'<div class="ece-thumbnails" role="group" aria-label="{escape(label)}">{buttons}</div>'
+    name = "" if session is None else f' data-session="{escape(session)}"'
+    return f'<div class="ece-thumbnails" role="group" aria-label="{escape(label)}"{name}>{buttons}</div>'
 
 
 def _button(picture: Thumbnail, *, index: int, pressed: int | None) -> str:

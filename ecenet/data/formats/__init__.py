@@ -1,1 +1,1 @@
-"""What single image formats ask for: where Pillow reads them wrongly, or not at all."""
+"""Handling of image formats that Pillow reads incorrectly or not at all."""

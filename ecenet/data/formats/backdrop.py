@@ -1,24 +1,26 @@
-"""What a transparent picture is laid on."""
+"""The background of transparent images."""
 
 import numpy as np
 from PIL import Image
 
 LIGHT = 224
-"""Grey value of 255 from which on a pixel can hardly be told from white."""
+"""Grey value, of 255, above which a pixel can hardly be distinguished from white."""
 MOST_LIGHT = 0.95
-"""Of what is visible, this share may be light on white."""
+"""Share of light pixels above which an image is placed on black."""
 
 
 class Visibility:
-    """How much of a picture can be seen, and how much of that is light; told band by band."""
+    """The visible share of an image, and the light share of that, accumulated band by band."""
 
     def __init__(self) -> None:
         self._visible = self._light = self._pixels = 0.0
 
     def add(self, colors: Image.Image, alpha: Image.Image) -> None:
-        """Args:
-        colors: of one band, in any mode without transparency.
-        alpha: of mode L.
+        """Add a band.
+
+        Args:
+            colors: colours of the band, in any mode without transparency.
+            alpha: opacity of the band, mode L.
         """
         opacity = np.asarray(alpha)
         self._pixels += opacity.size
@@ -27,6 +29,6 @@ class Visibility:
 
     @property
     def vanishes_on_white(self) -> bool:
-        """Whether there is something to see, nearly all of it light, and something transparent that it stands out
-        against, as with white line art."""
+        """Whether the image has transparent and visible pixels, and the visible ones are nearly all light, as in white
+        line art."""
         return 0 < self._visible < 0.99 * self._pixels and self._light >= MOST_LIGHT * self._visible

@@ -1,4 +1,4 @@
-"""ICC profiles: the colours that a file means → sRGB, as browsers and screens have it."""
+"""Conversion of colours with ICC profiles to sRGB."""
 
 import io
 from collections.abc import Callable
@@ -7,24 +7,24 @@ import numpy as np
 from PIL import Image, ImageCms
 
 Convert = Callable[[Image.Image], Image.Image]
-"""A band in the mode that `profile_conversion` names → RGB."""
+"""Function that converts a band, in the mode returned by `profile_conversion`, to RGB."""
 
 MAX_PROFILE_BYTES = 8 << 20
-"""Printers' profiles take two or three megabytes."""
+"""Size limit; profiles of printers have two or three megabytes."""
 MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
-"""Of Pillow, by what a profile calls its colours."""
-DAMAGED = "its colour profile is damaged and was set aside"
-UNFIT = "its colour profile is for other colours and was set aside"
+"""Pillow's mode for each colour space of a profile."""
+DAMAGED = "its colour profile is damaged and was ignored"
+UNFIT = "its colour profile is for another colour space and was ignored"
 
 
 def profile_conversion(profile: object, mode: str) -> tuple[str, Convert | None, str]:
-    """Relative colorimetric, as browsers convert.
+    """Return the conversion by a profile with relative colorimetric intent, as in browsers.
 
     Args:
-        profile: what Pillow found in the file.
-        mode: L, RGB, CMYK or LAB; what the image has beside transparency.
-    Returns: the mode that bands must have, the conversion to RGB, None where the profile changes nothing or is set
-        aside, and a note on the latter.
+        profile: the profile as read by Pillow.
+        mode: L, RGB, CMYK or LAB: the mode of the image without transparency.
+    Returns: the mode for bands; the conversion to RGB, or None if the profile changes nothing or is ignored; and a note
+        if it is ignored.
     """
     if not isinstance(profile, bytes) or not 0 < len(profile) <= MAX_PROFILE_BYTES:
         return mode, None, DAMAGED
@@ -40,13 +40,13 @@ def profile_conversion(profile: object, mode: str) -> tuple[str, Convert | None,
         )
         if mode == "RGB" and _changes_nothing(transform):
             return mode, None, ""
-    except Exception:  # Pillow raises its own kinds, and others where a profile says odd things
+    except Exception:  # Pillow raises various exceptions for invalid profiles
         return mode, None, DAMAGED
     return mode, lambda band: _applied(transform, band), ""
 
 
 def lab_conversion() -> Convert:
-    """For images in CIELAB, which need no profile."""
+    """Return the conversion of images in CIELAB, which need no profile."""
     transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
     return lambda band: _applied(transform, band)
 
@@ -58,7 +58,8 @@ def _applied(transform: ImageCms.ImageCmsTransform, band: Image.Image) -> Image.
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Most profiles are some sRGB; to convert them takes longer than to unpack a JPEG."""
+    """Return whether a transform is (nearly) the identity. Most profiles are sRGB, and converting takes longer than
+    decoding a JPEG."""
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
     lattice = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
     converted = np.asarray(_applied(transform, Image.fromarray(lattice)))

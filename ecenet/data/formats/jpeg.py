@@ -1,10 +1,11 @@
-"""Segments of a JPEG."""
+"""Parsing of the segments of a JPEG."""
 
 import re
 from typing import NamedTuple
 
 MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
-"""Of a segment with a length, or of the end: those without say nothing, and in a scan 0xff is followed by 0."""
+"""Marker of the end or of a segment with a length. Other markers are irrelevant, and in a scan 0xff is followed by
+0."""
 END = b"\xff\xd9"
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
@@ -13,15 +14,15 @@ LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
 class Segments(NamedTuple):
     total: int
     scans: int
-    """Among the total; a progressive JPEG has up to 18."""
+    """Number of scans; a progressive JPEG has up to 18."""
     ended: bool
-    """Whether the mark of the end is there."""
+    """Whether the end marker is present."""
     unusual: str
-    """What keeps common decoders from it; empty where nothing does."""
+    """A feature that common decoders do not support, or ""."""
 
 
 def read_segments(content: bytes, *, most: int) -> Segments:
-    """Up to the end of the image, and no further than `most` segments."""
+    """Parse up to `most` segments of an image."""
     count = scans = 0
     unusual = ""
     place = 2
@@ -33,6 +34,6 @@ def read_segments(content: bytes, *, most: int) -> Segments:
         body = found.end()
         if found[1][0] in FRAMES:
             bits = content[body + 2] if len(content) > body + 2 else 8
-            unusual = "lossless" if found[1][0] in LOSSLESS else f"of {bits} bits a channel" if bits != 8 else ""
+            unusual = "lossless" if found[1][0] in LOSSLESS else f"with {bits} bits per channel" if bits != 8 else ""
         place = body + int.from_bytes(content[body : body + 2], "big")
     return Segments(count, scans, count > most, unusual)

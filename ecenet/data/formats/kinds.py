@@ -1,4 +1,4 @@
-"""Which kind of file it is, by its first bytes, and what to tell of kinds that are no pictures for this program."""
+"""Detection of the file type by the first bytes."""
 
 import struct
 from typing import Literal
@@ -8,17 +8,19 @@ from ecenet.data.formats.png import SIGNATURE as PNG_SIGNATURE
 Kind = Literal["JPEG", "PNG", "HEIF", "JXL", "TIFF", "raw", "other"]
 
 HEAD_BYTES = 64
-"""That `kind_of` looks at."""
+"""Number of bytes that `kind_of` needs."""
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 NEUTRAL_BRANDS = (b"mif1", b"msf1")
-"""Of HEIF and AVIF alike: the compatible brands tell them apart."""
+"""Brands of both HEIF and AVIF, which are distinguished by the compatible brands."""
 RAW_STARTS = (b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM")
-"""Of cameras by Panasonic, Olympus, Fujifilm, Sigma and Minolta."""
+"""Raw files of Panasonic, Olympus, Fujifilm, Sigma and Minolta."""
 
 
 def kind_of(head: bytes) -> Kind:
-    """Args:
-    head: the first `HEAD_BYTES` of the file.
+    """Return the type of a file.
+
+    Args:
+        head: the first `HEAD_BYTES` of the file.
     """
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"

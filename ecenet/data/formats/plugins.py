@@ -1,46 +1,50 @@
-"""Formats that Pillow reads with the help of another package: HEIC and JPEG XL.
+"""Formats that Pillow reads with plugins: HEIC and JPEG XL.
 
-`pillow-heif` is required. `pillow-jxl-plugin` is licensed under the GPL and therefore only used where somebody has
-installed it (`pip install 'ecenet-explorer[jxl]'`). Neither is imported before such a file comes.
+`pillow-heif` is required. `pillow-jxl-plugin` is licensed under the GPL and therefore optional (`pip install
+'ecenet-explorer[jxl]'`). Both are imported only when such a file is opened.
 """
 
 from ecenet.common.errors import UserError
 
 MAX_JXL_CHANNELS = 4
-"""Besides the colours (transparency, depth and the like). Each takes as much memory as the picture."""
+"""Maximum number of extra channels, such as transparency and depth; each takes as much memory as the image."""
 
 
 def ready_for_heif(label: str) -> None:
-    """Raises:
-    UserError: the package is not installed, or does not run here.
+    """Register the plugin for HEIC.
+
+    Raises:
+        UserError: the package is not installed or cannot be imported.
     """
     try:
         import pillow_heif
     except ImportError as error:
         raise UserError(
             "package-missing",
-            f"Expected an image that can be read here, but {label} is HEIC, for which pillow-heif is not installed; in "
-            "the phone's camera settings choose Most Compatible, or export it as JPEG.",
+            f"Expected an image in a supported format, but {label} is HEIC and pillow-heif is not installed; choose "
+            "Most Compatible in the phone's camera settings, or export the photo as JPEG.",
         ) from error
     pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
 
 def ready_for_jxl(label: str) -> None:
-    """Raises:
-    UserError: the package is not installed, or does not run here.
+    """Register the plugin for JPEG XL.
+
+    Raises:
+        UserError: the package is not installed or cannot be imported.
     """
     try:
         import pillow_jxl  # noqa: F401  # it registers itself
     except ImportError as error:
         raise UserError(
             "package-missing",
-            f"Expected an image that can be read here, but {label} is JPEG XL, for which pillow-jxl-plugin is not "
-            "installed; export it as JPEG or PNG.",
+            f"Expected an image in a supported format, but {label} is JPEG XL and pillow-jxl-plugin is not installed; "
+            "export the image as JPEG or PNG.",
         ) from error
 
 
 class _Bits:
-    """Bits of a JPEG XL codestream, the lowest of each byte first."""
+    """Reader for the bits of a JPEG XL codestream, lowest bit of each byte first."""
 
     def __init__(self, content: bytes) -> None:
         self._value = int.from_bytes(content, "little")
@@ -55,20 +59,20 @@ class _Bits:
         return value
 
     def choose(self, *choices: tuple[int, int]) -> int:
-        """The format's U32: two bits choose among four pairs of an offset and a number of bits that are added."""
+        """Read a U32 of the format: two bits select one of four pairs (offset, number of bits to add)."""
         offset, count = choices[self.read(2)]
         return offset + self.read(count)
 
 
 def jxl_size(content: bytes) -> tuple[int, int]:
-    """(width, height) that a JPEG XL file claims: `pillow-jxl-plugin` unpacks all pixels before it tells.
+    """Read (width, height) from the header of a JPEG XL file, since `pillow-jxl-plugin` would decode all pixels first.
 
     Raises:
-        ValueError: it has no such header, or more channels than a picture needs.
+        ValueError: the header is invalid, or there are too many channels.
     """
     bits = _Bits(_codestream(content)[2:130])
     width, height = _size(bits)
-    if not bits.read(1):  # else everything has its default
+    if not bits.read(1):  # otherwise all values are defaults
         if bits.read(1):
             _skip_extra_fields(bits)
         _skip_bit_depth(bits)
@@ -79,7 +83,7 @@ def jxl_size(content: bytes) -> tuple[int, int]:
 
 
 def _codestream(content: bytes) -> bytes:
-    """Its start; in a container it is a box `jxlc`, or the first of several `jxlp`."""
+    """Return the start of the codestream; in a container, it is in the box `jxlc` or the first box `jxlp`."""
     if content.startswith(b"\xff\x0a"):
         return content[:130]
     place = 0

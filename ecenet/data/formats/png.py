@@ -1,24 +1,24 @@
-"""Chunks of a PNG."""
+"""Parsing of the chunks of a PNG."""
 
 import zlib
 from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-"""Without these, or with damaged ones, there is no right picture."""
+"""Chunks that are required for correct pixels."""
 COLOR_CHUNKS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"iCCP": None, b"cICP": 4}
-"""What says how colours are meant, and the bytes that it must have."""
+"""Chunks that define colours, with their required sizes."""
 MAX_CHUNKS = 100_000
 
 
 def without_damaged_details(content: bytes, *, profile: bool) -> bytes:
-    """A PNG with its pixels and what is whole of what describes their colours; nothing else, such as texts.
+    """Return a PNG with its pixels and its undamaged colour chunks only.
 
-    Where Pillow stumbles over a detail (a wrong checksum of a text, a resolution that is too short), browsers go on.
-    Pixels with a wrong checksum stay as they are, and are found to be damaged by whoever reads them.
+    Pillow rejects files with damaged metadata (such as a wrong checksum of a text, or a truncated resolution), which
+    browsers ignore. Pixels with a wrong checksum are kept, so that reading them fails.
 
     Args:
-        profile: keep the colour profile, where its checksum is right.
+        profile: keep the colour profile if its checksum is correct.
     """
     parts = [SIGNATURE]
     for kind, chunk in _chunks(content):
@@ -33,7 +33,7 @@ def without_damaged_details(content: bytes, *, profile: bool) -> bytes:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(kind, the chunk with its length and checksum), as far as they can be followed."""
+    """Yield (kind, chunk with length and checksum), as far as the file can be parsed."""
     place = len(SIGNATURE)
     for _ in range(MAX_CHUNKS):
         length = int.from_bytes(content[place : place + 4], "big")
@@ -45,7 +45,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def grey_bits(head: bytes) -> int | None:
-    """Bits of a pixel where a PNG is greyscale, else None.
+    """Return the bits per pixel of a greyscale PNG, or None for others.
 
     Args:
         head: the first 26 bytes.
@@ -54,5 +54,5 @@ def grey_bits(head: bytes) -> int | None:
 
 
 def is_16_bit(head: bytes) -> bool:
-    """Whether each channel of a PNG has 16 bits."""
+    """Return whether a PNG has 16 bits per channel."""
     return head.startswith(SIGNATURE) and len(head) > 24 and head[24] == 16

@@ -1,6 +1,6 @@
-"""TIFF files that Pillow reads wrongly or not at all, raw photos that look like TIFF, and what to say of the rest.
+"""TIFF files that Pillow reads incorrectly or not at all, and raw photos that look like TIFF.
 
-`tifffile` reads what is not packed: all bytes of the picture are then in the file, and nothing can unpack to more.
+`tifffile` is used for uncompressed files only, which cannot decode to more bytes than they have.
 """
 
 import io
@@ -20,20 +20,20 @@ UNSIGNED = 1
 
 
 class Directory(NamedTuple):
-    """Of the first one in a TIFF: how many strips or tiles it lists, and whether it belongs to a raw photo."""
+    """The first directory of a TIFF: its number of strips or tiles, and whether it belongs to a raw photo."""
 
     parts: int
     raw: bool
 
 
 def first_directory(content: Any) -> Directory:
-    """Read the first directory of a TIFF without any library: they make objects for each part before it is known how
-    many there are.
+    """Read the first directory of a TIFF without a library, because libraries create objects for each part before their
+    number can be checked.
 
     Args:
         content: the open file.
     Raises:
-        struct.error: it ends early.
+        struct.error: the file is truncated.
     """
     content.seek(0)
     head = content.read(16)
@@ -55,7 +55,7 @@ def first_directory(content: Any) -> Directory:
 
 
 def is_raw(content: bytes) -> bool:
-    """Whether a TIFF is the raw photo of a camera, as far as its first directory tells."""
+    """Return whether a TIFF is the raw photo of a camera, judging by its first directory."""
     try:
         return first_directory(io.BytesIO(content)).raw
     except (struct.error, ValueError, OverflowError):  # damaged
@@ -63,39 +63,39 @@ def is_raw(content: bytes) -> bool:
 
 
 def read_wrongly(image: Image.Image) -> bool:
-    """Whether Pillow (12.3) garbles this TIFF: 16 bits, each channel by itself, not packed."""
+    """Return whether Pillow (12.3) reads this TIFF incorrectly: uncompressed 16-bit planar files."""
     tags: Any = getattr(image, "tag_v2", {})
     bits = tags.get(BITS, (1,))
     return tags.get(PLANES) == SEPARATE and tags.get(COMPRESSION, UNPACKED) == UNPACKED and max(bits) > 8
 
 
 def is_white_zero(image: Image.Image) -> bool:
-    """Whether a greyscale TIFF of more than 8 bits counts from white to black, which Pillow (12.3) leaves so."""
+    """Return whether a greyscale TIFF with more than 8 bits is inverted, which Pillow (12.3) ignores."""
     tags: Any = getattr(image, "tag_v2", {})
     return tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and image.mode.startswith(("I", "F"))
 
 
 def is_unsigned(image: Image.Image) -> bool:
-    """Whether the values of mode I are unsigned, which Pillow (12.3) takes for signed ones."""
+    """Return whether the values of mode I are unsigned, which Pillow (12.3) reads as signed."""
     tags: Any = getattr(image, "tag_v2", {})
     return image.mode == "I" and tags.get(SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED
 
 
 class Values(NamedTuple):
-    """What `tifffile` read."""
+    """An image read by `tifffile`."""
 
     array: np.ndarray
-    """(H, W) or (H, W, C) of any number."""
+    """(H, W) or (H, W, C) of any type."""
     white_is_zero: bool
     alpha: bool
-    """Whether channel 2 of greyscale or 4 of colours is transparency; further channels are left out."""
+    """Whether the last channel (2 for greyscale, 4 for colours) is transparency; further channels are dropped."""
 
 
 def read_unpacked(content: bytes, *, max_pixels: int) -> Values | None:
-    """The first image of a TIFF that is not packed; None where it is packed, or of a kind that is no picture.
+    """Read the first image of an uncompressed TIFF; returns None if it is compressed or not a picture.
 
     Raises:
-        Exception: of whatever kind, where the file is damaged.
+        Exception: the file is damaged; tifffile raises various exceptions.
     """
     import tifffile
 
@@ -119,7 +119,7 @@ def read_unpacked(content: bytes, *, max_pixels: int) -> Values | None:
 
 
 def described(content: bytes) -> str | None:
-    """A TIFF that is whole, in a few words; None where it is not."""
+    """Describe a complete TIFF in a few words, or return None if it is truncated or damaged."""
     import tifffile
 
     try:
@@ -131,13 +131,13 @@ def described(content: bytes) -> str | None:
             packing = getattr(page.compression, "name", str(page.compression))
             photometric = getattr(page.photometric, "name", str(page.photometric))
             values = f"{page.bitspersample} bits in {page.samplesperpixel} channels"
-            return f"a TIFF of {values} ({photometric}, packed as {packing})"
-    except Exception:  # on damaged files it raises almost anything
+            return f"a TIFF with {values} ({photometric}, compression {packing})"
+    except Exception:  # tifffile raises many exceptions for damaged files
         return None
 
 
 def raw_refusal(label: str) -> UserError:
     return UserError(
         "wrong-file",
-        f"Expected a picture, but {label} is the raw file of a camera; export it as JPEG or TIFF in a photo program.",
+        f"Expected an image, but {label} is the raw file of a camera; export it as JPEG or TIFF in a photo program.",
     )

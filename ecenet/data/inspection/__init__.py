@@ -1,1 +1,1 @@
-"""What is probably a mistake in a labelled data set, told before work is spent on it."""
+"""Checks for probable mistakes in labelled data sets."""

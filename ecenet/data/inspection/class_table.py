@@ -1,4 +1,4 @@
-"""What a data set's masks hold, told before work is spent on them: a table of classes, and what looks wrong."""
+"""A table of the classes in a data set's masks, and warnings about probable mistakes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,13 +10,13 @@ from ecenet.data.labels import IGNORE_INDEX
 from ecenet.data.split import LabelledSplit
 
 MAX_ROWS = 40
-"""Of a table; where there are more classes, only those are listed that a split lacks."""
+"""Maximum number of rows of a table; with more classes, only those missing in a split are listed."""
 FOREGROUND_SHARE = 0.001
-"""Of all pixels: from here on 255 may be meant as a class, where a class has none."""
+"""Share of pixels above which 255 may be meant as a class if a class has no pixels."""
 
 
 def class_table(names: Sequence[str], counts: Mapping[str, np.ndarray]) -> str:
-    """Text for a terminal: `class_rows` in columns of equal width, and a line where classes were left out."""
+    """Return `class_rows` as a text table, with a note if classes are omitted."""
     rows = class_rows(names, counts)
     first, *others = (max(len(row[column]) for row in rows) for column in range(len(rows[0])))
     lines = []
@@ -29,10 +29,10 @@ def class_table(names: Sequence[str], counts: Mapping[str, np.ndarray]) -> str:
 
 
 def class_rows(names: Sequence[str], counts: Mapping[str, np.ndarray]) -> list[tuple[str, ...]]:
-    """A head, then of each class the photos that hold it and its share of the pixels, in each split.
+    """Return a header and a row for each class, with its photos and its share of pixels in each split.
 
     Args:
-        counts: split → (images, K + 1) pixels of each class, and in the last column those that are ignored.
+        counts: by split, (images, K + 1) pixels of each class; the last column is ignored pixels.
     """
     rows = [("class", *(title for split in counts for title in (f"{split} photos", "share")))]
     for index, name in enumerate([*names, f"ignored ({IGNORE_INDEX})"]):
@@ -46,31 +46,31 @@ def class_rows(names: Sequence[str], counts: Mapping[str, np.ndarray]) -> list[t
 
 
 def left_out(names: Sequence[str]) -> str:
-    """What a table of so many classes does not list; empty where it lists all."""
-    return f"of {len(names)} classes, those that every split holds are left out" if len(names) > MAX_ROWS else ""
+    """Return a note if a table of that many classes omits some, or ""."""
+    return f"of {len(names)} classes, those present in all splits are omitted" if len(names) > MAX_ROWS else ""
 
 
 def _percent(share: float) -> str:
-    """`0.0 %` only where there is nothing at all."""
+    """Format a share; `0.0 %` means exactly 0."""
     return "0.0 %" if share == 0 else f"{100 * share:.1f} %" if share >= 0.0005 else "<0.1 %"
 
 
 def label_doubts(names: Sequence[str], pixels: np.ndarray, *, ignored: float, split: str) -> list[str]:
-    """Sentences on what is probably a mistake in the masks of a split; none where there is nothing to say.
+    """Return warnings about probable mistakes in the masks of a split.
 
     Args:
         pixels: (K,) labelled pixels of each class.
-        ignored: how many pixels are 255.
+        ignored: number of pixels with value 255.
     """
     doubts = []
     total = pixels.sum() + ignored
     absent = [name for name, count in zip(names, pixels, strict=True) if count == 0]
     if len(absent) == len(names):
-        return [f"No pixel of {split} has a label: all are {IGNORE_INDEX}, which is ignored."]
+        return [f"No pixel of {split} is labelled: all are {IGNORE_INDEX}, which is ignored."]
     if absent:
         shown = ", ".join(absent[:8]) + (f" and {len(absent) - 8} more" if len(absent) > 8 else "")
         classes = "class has" if len(absent) == 1 else "classes have"
-        doubts.append(f"{len(absent)} {classes} no pixel in the masks of {split}: {shown}.")
+        doubts.append(f"{len(absent)} {classes} no pixels in the masks of {split}: {shown}.")
     if ignored > total / 2:
         doubts.append(f"{ignored / total:.0%} of the pixels of {split} are {IGNORE_INDEX}, which is ignored.")
     if _foreground_is_ignored(pixels, ignored):
@@ -79,7 +79,8 @@ def label_doubts(names: Sequence[str], pixels: np.ndarray, *, ignored: float, sp
 
 
 def _foreground_is_ignored(pixels: np.ndarray, ignored: float) -> bool:
-    """Masks of 0 and 255, or of 0, 1 and 255, whose last class has no pixel: 255 is probably that class."""
+    """Return whether masks have the values 0 and 255, or 0, 1 and 255, and the last class has no pixels, so that 255 is
+    probably that class."""
     present = np.flatnonzero(pixels)
     return (
         0 < len(present) <= 2
@@ -91,13 +92,13 @@ def _foreground_is_ignored(pixels: np.ndarray, ignored: float) -> bool:
 
 def _foreground_hint(name: str) -> str:
     return (
-        f"If {IGNORE_INDEX} is {name!r} in these masks, `python -m ecenet data prepare DATA --out NEW` writes a copy "
-        f"in which it is."
+        f"If {IGNORE_INDEX} means {name!r} in these masks, `python -m ecenet data prepare DATA --out NEW` writes a "
+        f"corrected copy."
     )
 
 
 def splits_doubts(names: Sequence[str], counts: Mapping[str, np.ndarray]) -> list[str]:
-    """`label_doubts` of every split; counts as for `class_table`."""
+    """Return the warnings for every split; `counts` as in `class_rows`."""
     return [
         doubt
         for split, pixels in counts.items()
@@ -106,27 +107,28 @@ def splits_doubts(names: Sequence[str], counts: Mapping[str, np.ndarray]) -> lis
 
 
 def read_doubts(names: Sequence[str], train: np.ndarray, val: np.ndarray) -> list[str]:
-    """The doubts of both splits of a training, and classes that only the second has; counts as for `class_table`."""
+    """Return the warnings for both splits of a training, and about classes that only the second has; `train` and `val`
+    as in `class_rows`."""
     doubts = splits_doubts(names, {"train": train, "val": val})
     only_val = (train[:, :-1].sum(axis=0) == 0) & (val[:, :-1].sum(axis=0) > 0)
     if only_val.any():
         found = ", ".join(name for name, only in zip(names, only_val, strict=True) if only)
-        doubts.append(f"Only validation masks hold {found}: nothing learns what is scored there.")
+        doubts.append(f"Only the validation masks contain {found}, so it cannot be learned.")
     return doubts
 
 
 def check_learnable(data: LabelledSplit, counts: np.ndarray) -> None:
-    """Refuse masks that hold one class alone: a network that knows nothing would score 100 % on them.
+    """Check that masks contain more than one class; otherwise an untrained network could score 100 %.
 
     Args:
-        counts: as for `class_table`.
+        counts: (images, K + 1) pixels, as in `class_rows`.
     Raises:
-        UserError: says which class it is, and what to do where 255 was meant as a class.
+        UserError: there is only one class. If 255 is probably meant as a class, the message says what to do.
     """
     pixels, ignored = counts[:, :-1].sum(axis=0), int(counts[:, -1].sum())
     present = np.flatnonzero(pixels)
     if len(present) != 1:
-        return  # none at all is refused where samples are drawn
+        return  # masks without any class are rejected by the sampler
     names, root = data.labels.class_names, Path(data.root)
     remedy = "label pixels of a second class."
     if _foreground_is_ignored(pixels, ignored):

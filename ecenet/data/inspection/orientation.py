@@ -1,4 +1,4 @@
-"""Photos that a flag in their file turns: were their masks drawn on the pixels as stored, or as they are shown?"""
+"""Checks whether the masks of photos with an EXIF orientation were drawn on the stored or on the upright pixels."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from ecenet.data.stored_image import QUARTER_TURNS
 
 
 def size_tells(path: Path, orientation: int) -> bool:
-    """Whether a mask's size alone says which way up it was drawn."""
+    """Return whether the size of a mask shows its orientation."""
     width, height = image_size(path)
     return orientation in QUARTER_TURNS and width != height
 
 
 def unsure_orientations(data: LabelledSplit) -> list[Path]:
-    """Photos with an EXIF orientation whose masks may have been drawn on the stored pixels: squares, and those that are
-    turned by 180° or mirrored. None where the masks of other photos, whose size tells, fit the upright photo.
+    """Return the photos with an EXIF orientation whose masks may have been drawn on the stored pixels: square ones, and
+    those rotated by 180° or mirrored. The list is empty if the sizes of other masks show that they are upright.
 
     Raises:
         UserError: an image cannot be opened.
@@ -23,14 +23,14 @@ def unsure_orientations(data: LabelledSplit) -> list[Path]:
     flagged = [(path, image_orientation(path)) for path in data.images]
     turned = [(path, orientation) for path, orientation in flagged if orientation != 1]
     if any(size_tells(path, orientation) for path, orientation in turned):
-        return []  # masks of other sizes than the upright photo's are refused
+        return []  # masks that do not have the size of the upright photo are rejected
     return [path for path, _ in turned]
 
 
 def orientation_doubt(paths: list[Path], split: str) -> str:
-    """One sentence about them."""
+    """Return a warning about these photos."""
     return (
-        f"{len(paths)} photos of {split} are turned by a flag (EXIF orientation; first: {paths[0]}), and their size "
-        "does not tell whether their masks were drawn before or after turning. After is assumed; if it was before, "
-        "`python -m ecenet data prepare DATA --out NEW --masks-as-stored` turns the masks, too."
+        f"{len(paths)} photos of {split} are rotated by their EXIF orientation (first: {paths[0]}), and their sizes do "
+        "not show whether the masks were drawn before or after the rotation. After is assumed; if it was before, run "
+        "`python -m ecenet data prepare DATA --out NEW --masks-as-stored`, which rotates the masks as well."
     )

@@ -1,4 +1,4 @@
-"""Both splits of a training, as `train` and `data check` tell of them."""
+"""The report on both splits of a training, for `train` and `data check`."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ecenet.data.split import LabelledSplit
 def splits_report(
     train: LabelledSplit, val: LabelledSplit, counts: np.ndarray, val_counts: np.ndarray
 ) -> tuple[str, list[str]]:
-    """(table of the classes, sentences on what is probably a mistake); counts as `pixel_counts` has them.
+    """Return (table of the classes, warnings about probable mistakes); `counts` and `val_counts` as in `pixel_counts`.
 
     Raises:
         UserError: an image cannot be opened.

@@ -1,1 +1,1 @@
-"""Data sets as their publishers lay them out, each read as a `LabelledSplit`."""
+"""Layouts of published data sets; each is read as a `LabelledSplit`."""

@@ -18,7 +18,7 @@ from ecenet.data.layouts.pairing import (
 from ecenet.data.split import LabelledSplit
 
 FOLDERS = {"train": "training", "val": "validation"}
-"""Our split names → the publisher's."""
+"""The publisher's names of our splits."""
 
 
 def read_ade20k(root: Path | str, split: str) -> LabelledSplit:

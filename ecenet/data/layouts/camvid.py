@@ -1,9 +1,9 @@
 """CamVid in SegNet's 11 classes, from its publisher's files or from the copy in SegNet's tutorial.
 
-The publisher's: `701_StillsRaw_full/*.png`, `LabeledApproved_full/*_L.png` (colours of 32 classes). It fixes no
-splits; the usual ones are the tutorial's `train.txt`, `val.txt` and `test.txt`, put beside the two folders.
+Publisher: `701_StillsRaw_full/*.png`, `LabeledApproved_full/*_L.png` (colours of 32 classes), without splits; the
+common ones are the tutorial's `train.txt`, `val.txt` and `test.txt`, placed beside the two folders.
 
-The tutorial's: `<split>/*.png`, `<split>annot/*.png` (8-bit indices, 11 = void).
+Tutorial: `<split>/*.png`, `<split>annot/*.png` (8-bit indices, 11 = void).
 """
 
 from functools import partial
@@ -55,10 +55,10 @@ GROUPS: tuple[dict[str, tuple[int, int, int]], ...] = (
     },
     {"Bicyclist": (0, 128, 192), "MotorcycleScooter": (192, 0, 192)},
 )
-"""For each of the 11 classes, the publisher's classes that it joins and their colours in `label_colors.txt`."""
+"""For each of the 11 classes, the publisher's classes that it combines, with their colours in `label_colors.txt`."""
 VOID = (0, 0, 0)
 UNKNOWN = 254
-"""Index of colours that are none of the 32."""
+"""Index of other colours."""
 
 
 def read_camvid(root: Path | str, split: str) -> LabelledSplit:
@@ -83,33 +83,33 @@ def read_camvid(root: Path | str, split: str) -> LabelledSplit:
 
 
 def read_colors(path: Path) -> np.ndarray:
-    """One of the publisher's masks, colours of 32 classes → (H, W) uint8 indices of 11 classes, 255 = void.
+    """Read a mask of the publisher, with colours of 32 classes, as (H, W) uint8 indices of 11 classes, 255 = void.
 
     Raises:
-        UserError: the file cannot be read, or holds another colour.
+        UserError: the file cannot be read, or contains another colour.
     """
     try:
         with Image.open(path) as file:
             colors = np.array(file.convert("RGB"))
-    except Exception as error:  # on damaged files Pillow's readers raise almost anything
+    except Exception as error:  # Pillow raises many exceptions for damaged files
         raise UserError(
             "file-damaged", f"Expected a PNG of class colours, but {path} cannot be read; unpack it again."
         ) from error
     indices: np.ndarray = _TABLE[_codes(colors)]
-    # Every colour of the 32 is made of multiples of 64, so six bits tell them apart.
+    # The channels of all 32 colours are multiples of 64, so six bits identify them.
     unknown = (indices == UNKNOWN) | (colors % 64 != 0).any(axis=-1)
     if unknown.any():
         red, green, blue = colors[unknown][0].tolist()
         raise UserError(
             "unknown-mask-value",
-            f"Expected only the 32 colours of label_colors.txt in {path}, but it holds ({red}, {green}, {blue}); "
+            f"Expected only the 32 colours of label_colors.txt in {path}, but it contains ({red}, {green}, {blue}); "
             "use the publisher's own masks, neither resized nor converted.",
         )
     return indices
 
 
 def _codes(colors: np.ndarray) -> np.ndarray:
-    """(…, 3) uint8 → (…) in 0 … 63, the two leading bits of each channel."""
+    """Return the two leading bits of each channel, (…, 3) uint8 → (…) in 0 … 63."""
     return colors[..., 0] // 64 * 16 + colors[..., 1] // 64 * 4 + colors[..., 2] // 64
 
 

@@ -1,7 +1,7 @@
 """Cityscapes with fine annotations: the 19 classes that its benchmark scores, in their official colours.
 
-`leftImg8bit/<split>/<city>/*_leftImg8bit.png`, `gtFine/<split>/<city>/*_gtFine_labelIds.png` (34 ids). Where no
-image has those, `*_gtFine_labelTrainIds.png` (0 … 18, 255 = ignore) serves, which the publisher's scripts write.
+`leftImg8bit/<split>/<city>/*_leftImg8bit.png`, `gtFine/<split>/<city>/*_gtFine_labelIds.png` (34 ids) or, if there are
+none, `*_gtFine_labelTrainIds.png` (0 … 18, 255 = ignore), which the publisher's scripts write.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from ecenet.data.layouts.pairing import class_table, list_files, pair_files, pub
 from ecenet.data.split import LabelledSplit, read_indices
 
 IDS = 34
-"""Label ids 0 … 33; the 35th label, license plate, is −1 and never drawn."""
+"""Label ids 0 … 33; the 35th label, license plate, is −1 and does not occur."""
 CLASS_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """Label ids of the 19 classes, road to bicycle."""
 IMAGE_END = "_leftImg8bit.png"

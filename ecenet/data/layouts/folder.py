@@ -13,7 +13,7 @@ def read_folder(root: Path | str, split: str) -> LabelledSplit:
     """List one split and pair its files.
 
     Raises:
-        UserError: the folder, the split, or masks are missing, or two images share one mask.
+        UserError: the folder, the split or masks are missing, or two images share a mask.
     """
     root = Path(root)
     folder = root / "images" / split
@@ -22,11 +22,11 @@ def read_folder(root: Path | str, split: str) -> LabelledSplit:
         found = f"it has the splits {', '.join(splits)}" if splits else "there is no such folder"
         raise UserError("data-missing", f"Expected images in {folder}, but {found}; check --data and --split.")
     labels = read_labels(root / "classes.json")
-    # Some systems put hidden twins of each file ("._cat.jpg") beside it.
+    # Some systems create hidden files such as "._cat.jpg".
     images = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
     if not images:
         raise UserError(
-            "data-missing", f"Expected images in {folder}, but it holds none; put JPEG, PNG or WebP files there."
+            "data-missing", f"Expected images in {folder}, but there are none; put JPEG, PNG or WebP files there."
         )
     for first, second in pairwise(sorted(images, key=lambda p: p.stem)):
         if first.stem == second.stem:

@@ -1,4 +1,4 @@
-"""What the readers of published layouts share: finding folders and files, pairing them, renumbering masks."""
+"""Functions shared by the readers of layouts: finding folders and files, pairing them, renumbering masks."""
 
 import fnmatch
 import re
@@ -14,62 +14,63 @@ from ecenet.data.split import LabelledSplit, read_indices
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 FILE_NAME = re.compile(rf"(.+?(?:{'|'.join(re.escape(suffix) for suffix in sorted(IMAGE_SUFFIXES))}))(?:\s|$)", re.I)
-"""An image's name at the beginning of a line, spaces in it included."""
+"""The name of an image at the start of a line, which may contain spaces."""
 
 
 def published_labels(name: str) -> LabelSet:
-    """Class names and colours of a published data set, from `classes/<name>.json` beside this module."""
+    """Return the class names and colours of a published data set from `classes/<name>.json` beside this module."""
     return read_labels(Path(__file__).parent / "classes" / f"{name}.json")
 
 
 def find_home(candidates: Sequence[Path], *, holds: str) -> Path:
-    """The first folder of `candidates` that has something called `holds`: archives are unpacked at different depths.
+    """Return the first folder of `candidates` that contains `holds`, since archives may be unpacked at different
+    depths.
 
     Raises:
-        UserError: none of them has it.
+        UserError: none of them contains it.
     """
     for folder in candidates:
         if (folder / holds).exists():
             return folder
     tried = " or ".join(str(folder / holds) for folder in candidates)
-    raise UserError("data-missing", f"Expected {tried}, but nothing is there; check --data and unpack what is missing.")
+    raise UserError("data-missing", f"Expected {tried}, but it does not exist; check --data and unpack the data set.")
 
 
 def list_files(folder: Path, pattern: str) -> list[Path]:
-    """Files in `folder` that match a glob pattern, sorted by path.
+    """Return the files in `folder` that match a glob pattern, sorted by path.
 
     Raises:
-        UserError: the folder is missing or holds none.
+        UserError: the folder is missing, or no file matches.
     """
     if not folder.is_dir():
         raise UserError(
             "data-missing", f"Expected {pattern} in {folder}, but there is no such folder; check --data and --split."
         )
-    # Some systems put hidden twins of each file ("._cat.jpg") beside it.
+    # Some systems create hidden files such as "._cat.jpg".
     files = sorted(path for path in _glob(folder, pattern) if not path.name.startswith("."))
     if not files:
         raise UserError(
-            "data-missing", f"Expected {pattern} in {folder}, but it holds none; unpack the publisher's archive there."
+            "data-missing", f"Expected {pattern} in {folder}, but there are none; unpack the publisher's archive there."
         )
     return files
 
 
 def _glob(folder: Path, pattern: str) -> list[Path]:
-    """As `Path.glob`, but cameras write `.JPG`, too."""
+    """Do the same as `Path.glob`, but ignore case, since cameras also write `.JPG`."""
     wanted = re.compile(fnmatch.translate(Path(pattern).name), re.I)
     return [path for path in folder.glob(f"{pattern.rpartition('/')[0] or '.'}/*") if wanted.match(path.name)]
 
 
 def files_of_stems(folder: Path, stems: Sequence[str], *, suffix: str) -> list[Path]:
-    """`folder/STEM.suffix` of each, whether the suffix is there in small or large letters."""
+    """Return `folder/STEM.suffix` of each stem; the suffix may be lower or upper case."""
     found = {path.stem: path for path in _glob(folder, f"*{suffix}")} if folder.is_dir() else {}
     return [found.get(stem, folder / f"{stem}{suffix}") for stem in stems]
 
 
 def listed_stem(line: str) -> str:
-    """Of the image that a line of a list names, whatever follows it: the mask, or a number.
+    """Return the stem of the image in a line of a list; a following mask or number is ignored.
 
-    Dots and spaces are part of names; only the suffix of an image is cut off.
+    Names may contain dots and spaces; only the suffix of an image is removed.
     """
     line = line.strip().replace("\\", "/")
     named = FILE_NAME.match(line)
@@ -82,12 +83,12 @@ def listed_stem(line: str) -> str:
 
 
 def read_list(path: Path) -> list[str]:
-    """Stems of the images that a split's list names.
+    """Return the stems of the images in the list of a split.
 
-    One image a line, as a stem or a path; what follows it on the line (some lists add the mask) is left out.
+    Each line has an image as a stem or a path; anything after it, such as the mask in some lists, is ignored.
 
     Raises:
-        UserError: the list is missing or unreadable, names nothing, or names an image twice.
+        UserError: the list is missing, unreadable or empty, or contains an image twice.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -100,16 +101,18 @@ def read_list(path: Path) -> list[str]:
     except (OSError, ValueError) as error:
         raise UserError(
             "file-damaged",
-            f"Expected {path} to list one image a line, but it cannot be read ({error}); fetch it again.",
+            f"Expected {path} to list one image per line, but it cannot be read ({error}); download it again.",
         ) from error
     stems = [listed_stem(line) for line in lines if line.strip()]
     if not stems:
-        raise UserError("data-missing", f"Expected {path} to list one image a line, but it names none; fetch it again.")
+        raise UserError(
+            "data-missing", f"Expected {path} to list one image per line, but it is empty; download it again."
+        )
     for first, second in pairwise(sorted(stems)):
         if first == second:
             raise UserError(
                 "duplicate-entry",
-                f"Expected each image once in {path}, but it names {first} again; remove one of the lines.",
+                f"Expected each image once in {path}, but {first} occurs twice; remove one of the lines.",
             )
     return stems
 
@@ -121,10 +124,10 @@ def pair_files(
     pairs: Iterable[tuple[Path, Path]],
     decode: Callable[[Path], np.ndarray],
 ) -> LabelledSplit:
-    """A split of (image, mask) pairs whose files all exist.
+    """Create a split from (image, mask) pairs and check that all files exist.
 
     Raises:
-        UserError: files are missing; it counts them and names the first.
+        UserError: files are missing; the message states their number and the first.
     """
     images, masks = (list(paths) for paths in zip(*pairs, strict=True))
     for kind, paths in (("image", images), ("mask", masks)):
@@ -139,12 +142,12 @@ def pair_files(
 
 
 def class_table(values: Iterable[int], *, size: int, first: int = 0, other: int = IGNORE_INDEX) -> np.ndarray:
-    """(size,) uint8, from the publisher's values to class indices.
+    """Return a table, (size,) uint8, from the publisher's values to class indices.
 
     Args:
-        values: those of the classes, in the order of the classes.
+        values: the values of the classes, in the order of the classes.
         first: index of the first class.
-        other: what every other value becomes.
+        other: index for all other values.
     """
     table = np.full(size, other, dtype=np.uint8)
     for index, value in enumerate(values, start=first):
@@ -153,16 +156,18 @@ def class_table(values: Iterable[int], *, size: int, first: int = 0, other: int 
 
 
 def renumber(values: np.ndarray, table: np.ndarray, path: Path) -> np.ndarray:
-    """The publisher's values of the mask in `path`, unsigned integers (H, W) → (H, W) uint8 class indices.
+    """Convert a mask with the publisher's values, unsigned integers (H, W), to (H, W) uint8 class indices.
 
+    Args:
+        path: the file of the mask, for messages.
     Raises:
-        UserError: a value lies beyond the table.
+        UserError: a value is not in the table.
     """
     top = int(values.max(initial=0))
     if top >= len(table):
         raise UserError(
             "unknown-mask-value",
-            f"Expected values 0 … {len(table) - 1} in {path}, but it holds {top}; "
+            f"Expected values 0 … {len(table) - 1} in {path}, but it contains {top}; "
             "check that it is the publisher's own file.",
         )
     renumbered: np.ndarray = table[values]
@@ -170,5 +175,5 @@ def renumber(values: np.ndarray, table: np.ndarray, path: Path) -> np.ndarray:
 
 
 def read_renumbered(path: Path, *, table: np.ndarray) -> np.ndarray:
-    """An 8-bit mask of the publisher's values → (H, W) uint8 class indices."""
+    """Read an 8-bit mask with the publisher's values as (H, W) uint8 class indices."""
     return renumber(read_indices(path), table, path)

@@ -1,11 +1,11 @@
-"""PASCAL-Context: the 59 most frequent of its 459 classes, alone or with everything else as background.
+"""PASCAL-Context: the 59 most frequent of its 459 classes, optionally with everything else as background.
 
-`trainval/*.mat` (`LabelMap`, 16-bit indices) and `labels.txt` (`index: name`) from the publisher of the annotations,
-`JPEGImages/*.jpg` and `ImageSets` from VOC 2010. The usual split is that of VOC's main task: 4,998 images to train,
-5,105 to validate.
+`trainval/*.mat` (`LabelMap`, 16-bit indices) and `labels.txt` (`index: name`) are from the publisher of the
+annotations, `JPEGImages/*.jpg` and `ImageSets` from VOC 2010. The common split is that of VOC's main task, with 4,998
+images for training and 5,105 for validation.
 
-The order of the classes is that of the publisher's `59_labels.txt`, their names are those of `labels.txt`; the two
-spell three classes differently (table, cloth, bedclothes). Colours continue VOC's own colour map.
+The order of the classes is that of the publisher's `59_labels.txt`, the names are those of `labels.txt`; the two files
+spell three classes differently (table, cloth, bedclothes). Colours continue VOC's colour map.
 """
 
 from functools import partial
@@ -29,13 +29,13 @@ from ecenet.data.split import LabelledSplit
 
 
 def read_pascal_context(root: Path | str, split: str, *, background: bool = False) -> LabelledSplit:
-    """Pair the files that one split lists.
+    """Pair the files in the list of a split.
 
     Args:
-        root: the folder VOC2010, VOCdevkit, or the one around that; the annotations lie there or in VOC2010.
-        split: `train` or `val`, as listed beside the annotations, else in `ImageSets/SegmentationContext`, else in
+        root: the folder VOC2010, VOCdevkit, or the one around it; the annotations are there or in VOC2010.
+        split: `train` or `val`, listed beside the annotations, in `ImageSets/SegmentationContext` or in
             `ImageSets/Main`.
-        background: 60 classes, class 0 is whatever is none of the 59; otherwise that is ignored.
+        background: use 60 classes, with class 0 for everything else, which is ignored otherwise.
     Raises:
         UserError: folders, lists, images or masks are missing, or `labels.txt` lacks a class.
     """
@@ -55,7 +55,7 @@ def read_pascal_context(root: Path | str, split: str, *, background: bool = Fals
         raise UserError(
             "invalid-labels",
             f"Expected the publisher's 459 classes in {context / 'labels.txt'}, but {', '.join(absent)} "
-            f"{'is' if len(absent) == 1 else 'are'} not among its {len(indices)}; fetch the file again.",
+            f"{'is' if len(absent) == 1 else 'are'} not among its {len(indices)}; download the file again.",
         )
     values = [indices[name] for name in labels.class_names]
     size = max(indices.values()) + 1
@@ -68,7 +68,7 @@ def read_pascal_context(root: Path | str, split: str, *, background: bool = Fals
 
 
 def with_background(labels: LabelSet) -> LabelSet:
-    """The 59 classes behind a class 0 for everything else."""
+    """Insert a class 0 for everything else before the 59 classes."""
     return LabelSet(
         name=f"PASCAL-Context ({labels.num_classes + 1} classes)",
         class_names=["background", *labels.class_names],
@@ -77,10 +77,10 @@ def with_background(labels: LabelSet) -> LabelSet:
 
 
 def read_label_indices(path: Path) -> dict[str, int]:
-    """Name → index in the publisher's masks, from lines of `index: name`.
+    """Read the index of each class name in the publisher's masks from lines of `index: name`.
 
     Raises:
-        UserError: the file is missing, or holds other lines.
+        UserError: the file is missing or has another format.
     """
     try:
         lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
@@ -89,23 +89,23 @@ def read_label_indices(path: Path) -> dict[str, int]:
     except (OSError, ValueError) as error:
         raise UserError(
             "invalid-labels",
-            f"Expected lines of 'index: name' in {path}, but it cannot be read so ({error}); "
+            f"Expected lines of 'index: name' in {path}, but it cannot be read ({error}); "
             "put the publisher's labels.txt there.",
         ) from error
 
 
 def read_label_map(path: Path, *, table: np.ndarray) -> np.ndarray:
-    """A MATLAB file's `LabelMap` → (H, W) uint8 class indices.
+    """Read the `LabelMap` of a MATLAB file as (H, W) uint8 class indices.
 
     Raises:
-        UserError: the file cannot be read, lacks the map, or holds an index that `labels.txt` does not.
+        UserError: the file cannot be read, has no map, or contains an index that is not in `labels.txt`.
     """
     try:
         label_map = loadmat(path, variable_names=["LabelMap"])["LabelMap"]
-    except Exception as error:  # on damaged files SciPy's reader raises almost anything
+    except Exception as error:  # SciPy raises many exceptions for damaged files
         raise UserError(
             "file-damaged",
-            f"Expected a MATLAB file with LabelMap, but {path} is none that can be read; unpack it again.",
+            f"Expected a MATLAB file with LabelMap, but {path} cannot be read as one; unpack it again.",
         ) from error
     if label_map.ndim != 2 or label_map.dtype.kind != "u":
         raise UserError(

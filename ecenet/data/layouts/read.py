@@ -1,4 +1,4 @@
-"""One split of a data set in any layout that this package reads."""
+"""Reading of a split in any supported layout."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,14 +13,14 @@ from ecenet.data.layouts.voc2012 import read_voc2012
 from ecenet.data.split import LabelledSplit
 
 Layout = Literal["folder", "ade20k", "pascal-context-59", "pascal-context-60", "cityscapes", "voc2012", "camvid"]
-"""How a data set lies on disk: our own folders, or as its publisher unpacks."""
+"""Layout of a data set: our folder layout, or that of a published data set."""
 
 
 def read_data(root: Path | str, split: str, *, layout: Layout) -> LabelledSplit:
-    """List one split and pair its files; nothing is loaded yet.
+    """List the files of a split and pair them, without loading them.
 
     Raises:
-        UserError: something that the layout promises is missing.
+        UserError: files that the layout requires are missing.
     """
     match layout:
         case "folder":

@@ -4,7 +4,7 @@
 `ImageSets/Segmentation`. The split `train_aug`, which adds the masks of the Semantic Boundaries Dataset, needs
 `SegmentationClassAug/*.png` (8-bit indices) and its list, `trainaug.txt` or `train_aug.txt`.
 
-Tools export their users' data in this layout, too: `class_names.txt` then has the classes, one a line.
+Annotation tools export this layout as well; `class_names.txt` then contains the classes, one per line.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from ecenet.data.split import LabelledSplit, read_indices
 
 
 def read_voc2012(root: Path | str, split: str) -> LabelledSplit:
-    """Pair the files that one split lists.
+    """Pair the files in the list of a split.
 
     Args:
         root: the folder VOC2012, VOCdevkit, or the one around that.
@@ -28,7 +28,7 @@ def read_voc2012(root: Path | str, split: str) -> LabelledSplit:
     home = find_home([root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"], holds="JPEGImages")
     lists = home / "ImageSets" / "Segmentation"
     augmented = split == "train_aug"
-    # Both spellings are in use for this list, which is not the publisher's.
+    # Both spellings are common for this list, which is not the publisher's.
     name = "trainaug" if augmented and (lists / "trainaug.txt").exists() else split
     folder = home / ("SegmentationClassAug" if augmented else "SegmentationClass")
     labels = _labels(home)
@@ -41,16 +41,16 @@ def read_voc2012(root: Path | str, split: str) -> LabelledSplit:
 
 
 def _labels(home: Path) -> LabelSet:
-    """VOC's, or those that a tool which exports this layout has written beside the folders.
+    """Return the classes of VOC, or those written by an annotation tool.
 
     Raises:
-        UserError: the names are a tool's whose masks have colours in the place of indices, or they are none.
+        UserError: the masks contain colours instead of indices, or the file of classes is invalid.
     """
     if (home / "labelmap.txt").is_file():
         raise UserError(
             "wrong-file",
-            f"Expected masks of class indices in {home}, but its labelmap.txt says that they are colours; "
-            f"run `python -m ecenet data prepare {home} --out NEW` and train on that.",
+            f"Expected masks of class indices in {home}, but according to its labelmap.txt they contain colours; "
+            f"run `python -m ecenet data prepare {home} --out NEW` and train on NEW.",
         )
     if not (home / "class_names.txt").is_file():
         return published_labels("voc2012")

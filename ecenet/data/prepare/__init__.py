@@ -1,2 +1,2 @@
-"""Labelled photos in the forms that people and tools have them (`formats/`): found (`find.py`), looked at (`check.py`)
-and written in the folder layout (`write.py`)."""
+"""Conversion of labelled photos: detecting their format (`find.py`, `formats/`), checking them (`check.py`) and writing
+them in the folder layout (`write.py`)."""

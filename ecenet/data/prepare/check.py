@@ -1,4 +1,4 @@
-"""What lies in a folder of labelled photos, what would be refused, and the command that goes on from there."""
+"""Inspection of labelled photos: what was found, what training would reject, and which command to run next."""
 
 import shlex
 from collections import Counter
@@ -28,48 +28,50 @@ MARKS: dict[Layout, tuple[str, ...]] = {
     "camvid": ("701_StillsRaw_full", "LabeledApproved_full"),
     "voc2012": ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"),
 }
-"""Of layouts that `train` reads as they are, what must lie there."""
+"""Paths that identify the layouts that `train` reads directly."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known about a folder."""
+    """The result of inspecting a folder."""
 
     title: str
     table: str = ""
     notes: list[str] = field(default_factory=list)
     refusal: str = ""
-    """Why `train` would not take it as it is."""
+    """Why `train` cannot read it directly, or ""."""
     command: str = ""
-    """What to run next."""
+    """Command to run next."""
     splits: tuple[LabelledSplit, LabelledSplit] | None = None
-    """For training and for validation, where `train` reads it as it is."""
+    """Training and validation split, if `train` can read it directly."""
     layout: Layout = "folder"
-    """In which it reads them."""
+    """Layout of these splits."""
     counts: dict[str, np.ndarray] = field(default_factory=dict)
-    """Split → pixels, as for `class_table`."""
+    """Pixels by split, as in `class_table`."""
 
     def report(self) -> str:
-        """For a terminal."""
+        """Return the report as text."""
         lines = [self.title, self.table, *(f"Note: {note}" for note in self.notes)]
         if self.refusal:
-            lines.append(f"Training would refuse it as it is: {self.refusal}")
+            lines.append(f"Training cannot read it directly: {self.refusal}")
         return "\n".join(line for line in [*lines, f"Next: {self.command}"] if line)
 
 
 def check(root: Path, options: PrepareOptions) -> Checked:
-    """Read every mask, in whatever form the labels have.
+    """Inspect labelled photos in any supported format. Every mask is read.
 
     Raises:
-        UserError: nothing that is known lies there, or all of it is unusable.
+        UserError: the format is unknown, or none of the data is usable.
     """
     with local_source(root) as folder:
         return _checked(folder, options, name=root)
 
 
 def _checked(root: Path, options: PrepareOptions, *, name: Path) -> Checked:
-    """Args:
-    name: what the user calls the folder.
+    """Inspect a local folder.
+
+    Args:
+        name: the path given by the user.
     """
     refusal = None
     if options == PrepareOptions() and name == root:
@@ -85,20 +87,23 @@ def _checked(root: Path, options: PrepareOptions, *, name: Path) -> Checked:
     }
     notes = [*found.notes, *splits_doubts(labels.classes.names, of_split)]
     if labels.encoding is not None and labels.encoding.doubtful:
-        notes.append(f"{labels.encoding.doubtful:.2%} of the pixels lie between classes; they go to the nearest.")
+        notes.append(
+            f"{labels.encoding.doubtful:.2%} of the pixels have values between classes; the nearest class is used."
+        )
     if problems:
         shown = "".join(f"\n  {problem}" for problem in problems[:3])
-        notes.append(f"{len(problems)} photos cannot be used as they are:{shown}")
+        notes.append(f"{len(problems)} photos cannot be used:{shown}")
     title = f"{found.kind}: {len(found.samples)} photos, {_sizes(sizes)}; {labels.how}."
     out = root.resolve().with_name(f"{root.resolve().name}-prepared")
     if name != root:
-        out = Path(f"{name.name.partition(':')[0]}-prepared")  # a data set of the Hub, which lies nowhere
+        out = Path(f"{name.name.partition(':')[0]}-prepared")  # a data set of the Hub
     words = ["python", "-m", "ecenet", "data", "prepare", str(name), "--out", str(out), *_option_words(options)]
     return Checked(title, class_table(labels.classes.names, of_split), notes, str(refusal or ""), shlex.join(words))
 
 
 def as_it_is(root: Path) -> tuple[Checked | None, UserError | None]:
-    """What `train` reads in a folder, and where it has the marks of a layout but cannot be read, why."""
+    """Inspect a folder that `train` can read directly. Returns the result, or the error if the folder has a known
+    layout but cannot be read."""
     refusal: UserError | None = None
     for layout, marks in MARKS.items():
         if all((root / mark).exists() for mark in marks):
@@ -110,10 +115,10 @@ def as_it_is(root: Path) -> tuple[Checked | None, UserError | None]:
 
 
 def ready(root: Path, layout: Layout) -> Checked:
-    """A layout that `train` reads.
+    """Inspect a folder in a layout of `train`.
 
     Raises:
-        UserError: it would not.
+        UserError: it cannot be read.
     """
     train, val = (read_data(root, split, layout=layout) for split in ("train", "val"))
     counts, val_counts = pixel_counts(train), pixel_counts(val)
@@ -122,13 +127,13 @@ def ready(root: Path, layout: Layout) -> Checked:
     words = ["python", "-m", "ecenet", "train", "--data", str(root)]
     words += [] if layout == "folder" else ["--layout", layout]
     words += ["--start-from", DEFAULT_WEIGHTS, "--out", f"runs/{root.resolve().name}"]
-    title = f"Ready to train on, layout {layout}: {len(train)} photos to train, {len(val)} to validate."
+    title = f"Ready for training, layout {layout}: {len(train)} photos for training, {len(val)} for validation."
     of_split = {"train": counts, "val": val_counts}
     return Checked(title, table, doubts, command=shlex.join(words), splits=(train, val), layout=layout, counts=of_split)
 
 
 def _looked_at(found: Found, labels: Labels) -> tuple[list[tuple[int, int]], np.ndarray, list[str]]:
-    """(sizes of the photos, (samples, K + 1) pixels, what is wrong with some)."""
+    """Return the sizes of the photos, (samples, K + 1) pixels, and problems with photos."""
     classes = len(labels.classes.names)
 
     def look(number: int) -> tuple[tuple[int, int], np.ndarray, str]:
@@ -147,19 +152,20 @@ def _looked_at(found: Found, labels: Labels) -> tuple[list[tuple[int, int]], np.
 
 
 def _size_problem(found: Found, number: int, size: tuple[int, int]) -> str:
-    """Of a mask file; one that fits the photo before a flag turned it is turned with it."""
+    """Describe a wrong size of a mask file, or return "". Masks that fit the photo before its rotation are rotated
+    later."""
     sample = found.samples[number]
     assert sample.mask is not None
     own = image_size(sample.mask)
     if own in (size, size[::-1]):
         return ""
-    return f"{sample.mask} has {own[0]}×{own[1]}, its photo {sample.image} {size[0]}×{size[1]}"
+    return f"{sample.mask} has {own[0]}×{own[1]} pixels, its photo {sample.image} {size[0]}×{size[1]}"
 
 
 def _sizes(sizes: list[tuple[int, int]]) -> str:
     counted = Counter(size for size in sizes if size != (0, 0)).most_common()
     if not counted:
-        return "none of which can be read"
+        return "none of them readable"
     if len(counted) == 1:
         return f"all {counted[0][0][0]}×{counted[0][0][1]}"
     widths, heights = zip(*(size for size, _ in counted), strict=True)

@@ -1,4 +1,4 @@
-"""Which class each value or colour of a set of masks is."""
+"""Assignment of mask values or colours to classes."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,33 +14,33 @@ from ecenet.data.prepare.mask_values import Survey, color_code, rgb_of
 
 Unknown = Literal["refuse", "ignore", "nearest"]
 NEAR = 40.0
-"""Distance in RGB (or of greys, in values) up to which a pixel of a lossy mask is surely of the nearest class."""
+"""Distance in RGB, or in grey values, up to which a pixel of a lossy mask certainly belongs to the nearest class."""
 LEAST_SHARE, SURE_SHARE = 0.002, 0.05
-"""Of all pixels: rarer values of lossy masks are taken for smeared ones; from the second on they are surely none."""
+"""Shares of all pixels: values of lossy masks below the first are compression artefacts, above the second classes."""
 TWO = ("background", "foreground")
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """Code → class index, of every code that the masks hold; and the classes."""
+    """The class index of every code (value or colour) in the masks."""
 
     classes: ClassList
     indices: dict[int, int]
     colored: bool
     how: str
-    """For people: what was recognised."""
+    """Description of the encoding, for messages."""
     doubtful: float = 0.0
-    """Share of pixels that lie far from every class, and were given to the nearest."""
+    """Share of pixels that are far from every class and were assigned to the nearest."""
 
     def apply(self, codes: np.ndarray) -> np.ndarray:
-        """(H, W) codes → uint8 class indices, 255 = ignored."""
+        """Convert (H, W) codes to uint8 class indices, 255 = ignored."""
         known = np.array(sorted(self.indices))
         table = np.array([self.indices[code] for code in known.tolist()], np.uint8)
         mask: np.ndarray = table[np.searchsorted(known, codes)]
         return mask
 
     def class_pixels(self, pixels: dict[int, int]) -> np.ndarray:
-        """(K + 1,) pixels of each class of one file, the ignored last."""
+        """Return the pixels of each class in a file, (K + 1,), with ignored pixels last."""
         classes = len(self.classes.names)
         counts = np.zeros(classes + 1, np.int64)
         for code, count in pixels.items():
@@ -50,13 +50,13 @@ class Encoding:
 
 
 def encode(masks: Survey, classes: ClassList, *, unknown: Unknown = "refuse") -> Encoding:
-    """Find out what the codes of masks mean.
+    """Determine the class of each code.
 
     Args:
-        classes: names, with or without colours, where they are known.
-        unknown: what happens to colours that none of `classes` has.
+        classes: names, with or without colours, if known.
+        unknown: treatment of colours that are not in `classes`.
     Raises:
-        UserError: the codes cannot be told apart as classes, or are none of the given ones.
+        UserError: the codes cannot be assigned to classes, or do not match the given ones.
     """
     total = masks.total
     smeared = masks.lossy or len(total) > IGNORE_INDEX
@@ -66,8 +66,8 @@ def encode(masks: Survey, classes: ClassList, *, unknown: Unknown = "refuse") ->
     if len(centres) > IGNORE_INDEX:
         raise UserError(
             "wrong-data",
-            f"Expected masks with at most {IGNORE_INDEX} different values, but these hold {len(total)}; they may be "
-            "photos, or instances: name the masks with --masks.",
+            f"Expected masks with at most {IGNORE_INDEX} different values, but these have {len(total)}; they may be "
+            "photos or instances: select the masks with --masks.",
         )
     if masks.colored:
         return _found_colors(total, centres, classes)
@@ -79,7 +79,7 @@ def encode(masks: Survey, classes: ClassList, *, unknown: Unknown = "refuse") ->
 
 
 def _fit_palette(masks: Survey, classes: ClassList) -> bool:
-    """Whether indices stand for the colours of given classes in another order than theirs."""
+    """Return whether the indices refer, by their palette, to the colours of the given classes."""
     given = {color for color in classes.colors}
     return bool(masks.palette) and all(
         code in masks.palette and rgb_of(masks.palette[code]) in given for code in masks.total
@@ -94,33 +94,34 @@ def _given_colors(total: Counter[int], classes: ClassList, *, unknown: Unknown) 
         share = sum(total[code] for code in strange) / total.total()
         raise UserError(
             "unknown-mask-value",
-            f"Expected the {len(indices)} colours of the classes in the masks, but they hold {len(strange)} others "
+            f"Expected the {len(indices)} colours of the classes in the masks, but they contain {len(strange)} others "
             f"({shown}{' …' if len(strange) > 3 else ''}; {share:.2%} of the pixels); add them to the list of classes, "
-            "or choose --unknown ignore or --unknown nearest.",
+            "or use --unknown ignore or --unknown nearest.",
         )
     if unknown == "ignore":
         return Encoding(classes, indices | dict.fromkeys(strange, IGNORE_INDEX), True, "colours of the given classes")
     snapped, doubtful = _snap(total, indices, colored=True)
-    how = "colours of the given classes" + (", the nearest of them" if strange else "")
+    how = "colours of the given classes" + (", nearest match" if strange else "")
     return Encoding(classes, snapped, True, how, doubtful)
 
 
 def _found_colors(total: Counter[int], centres: list[int], classes: ClassList) -> Encoding:
-    order = sorted(centres, key=lambda code: (code != 0, -total[code]))  # black is mostly the background
+    order = sorted(centres, key=lambda code: (code != 0, -total[code]))  # black is usually the background
     colors: list[Color | None] = [rgb_of(code) for code in order]
     if classes.names and len(classes.names) != len(order):
         raise UserError(
             "wrong-classes",
-            f"Expected a colour for each of the {len(classes.names)} named classes, but the masks hold {len(order)} "
+            f"Expected a colour for each of the {len(classes.names)} named classes, but the masks have {len(order)} "
             f"({', '.join(str(rgb_of(code)) for code in order[:5])}{' …' if len(order) > 5 else ''}); "
-            "give a list of names with colours as --classes.",
+            "give a list of names with colours with --classes.",
         )
     if classes.names:
         raise UserError(
             "missing-value",
-            f"Expected colours beside the names of {len(order)} classes, since nothing tells which is which; add them: "
+            f"Expected a colour for each of the {len(order)} class names, got names only; add colours, such as (this "
+            "order, most frequent first, is a guess): "
             + ", ".join(f"{name} #{code:06x}" for name, code in zip(classes.names, order, strict=True))
-            + " is one order, the most frequent first.",
+            + ".",
         )
     indices, doubtful = _snap(total, {code: k for k, code in enumerate(order)}, colored=True)
     names = [f"color-{k + 1}" for k in range(len(order))]
@@ -128,7 +129,7 @@ def _found_colors(total: Counter[int], centres: list[int], classes: ClassList) -
 
 
 def _values(masks: Survey, total: Counter[int], centres: list[int], classes: ClassList) -> Encoding:
-    """Grey values and palette indices: class indices as they are, or in ascending order."""
+    """Interpret grey values or palette indices, as class indices or in ascending order."""
     present, count = set(centres), len(classes.names)
     own = present - {IGNORE_INDEX}
     ignored = IGNORE_INDEX in present
@@ -157,8 +158,8 @@ def _values(masks: Survey, total: Counter[int], centres: list[int], classes: Cla
         shown = ", ".join(map(str, sorted(present)[:12]))
         raise UserError(
             "unknown-mask-value",
-            f"Expected masks of the {count} classes {', '.join(names[:4])}{' …' if count > 4 else ''}, but they hold "
-            f"{len(present)} values ({shown}{' …' if len(present) > 12 else ''}); give as many names as --classes.",
+            f"Expected masks of the {count} classes {', '.join(names[:4])}{' …' if count > 4 else ''}, but they have "
+            f"{len(present)} values ({shown}{' …' if len(present) > 12 else ''}); give as many names with --classes.",
         )
     nearest = {code: centres_of[code] for code in centres if code in centres_of}
     indices, doubtful = _snap(total, nearest, colored=False)
@@ -171,8 +172,8 @@ def _values(masks: Survey, total: Counter[int], centres: list[int], classes: Cla
 
 
 def _centres(total: Counter[int], *, colored: bool) -> list[int]:
-    """The values that smeared masks were drawn with: the most frequent ones, each with all that is near it. Rarer ones
-    between two of them are what an edge is smeared to."""
+    """Return the original values of lossy masks: the most frequent ones, without those near them. Rare values between
+    two of them are artefacts at edges."""
     codes, counts = np.array(list(total)), np.array(list(total.values()))
     points = _points(codes, colored=colored)
     left = np.ones(len(codes), bool)
@@ -190,7 +191,7 @@ def _centres(total: Counter[int], *, colored: bool) -> list[int]:
 
 
 def _is_mix(point: np.ndarray, centres: np.ndarray) -> bool:
-    """Whether a point lies near the line between two of `centres`."""
+    """Return whether a point is near the line between two of `centres`."""
     for one, other in combinations(centres, 2):
         along = other - one
         place = np.clip((point - one) @ along / (along @ along), 0, 1)
@@ -200,7 +201,7 @@ def _is_mix(point: np.ndarray, centres: np.ndarray) -> bool:
 
 
 def _snap(total: Counter[int], indices: dict[int, int], *, colored: bool) -> tuple[dict[int, int], float]:
-    """Every code to the class of the nearest one, and the share of pixels that are far from all."""
+    """Assign every code to the class of the nearest known one, and return the share of pixels that are far from all."""
     strange = [code for code in total if code not in indices]
     if not strange:
         return dict(indices), 0.0
@@ -214,7 +215,7 @@ def _snap(total: Counter[int], indices: dict[int, int], *, colored: bool) -> tup
 
 
 def _points(codes: np.ndarray, *, colored: bool) -> np.ndarray:
-    """(N, 3) colours or (N, 1) values."""
+    """Return (N, 3) colours or (N, 1) values."""
     if not colored:
         return codes[:, None].astype(float)
     return np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=-1).astype(float)

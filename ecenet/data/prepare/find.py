@@ -1,4 +1,4 @@
-"""Which form labelled photos have, by what lies in a folder."""
+"""Detection of the format of labelled photos."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from ecenet.data.prepare.formats.labelme import find_labelme, is_labelme
 from ecenet.data.prepare.formats.yolo import find_yolo
 from ecenet.data.prepare.samples import Found
 
-EXPECTED = """Expected photos and their labels in one of these forms:
+EXPECTED = """Expected photos and labels in one of these formats:
   images/train/a.jpg + masks/train/a.png (also img_dir/ann_dir, train/images + train/masks, a.jpg + a_mask.png)
   JPEGImages/a.jpg + SegmentationClass/a.png
   COCO: a json file with images, annotations and categories
@@ -22,15 +22,17 @@ EXPECTED = """Expected photos and their labels in one of these forms:
 
 
 def find_labelled(root: Path, *, images: str | None = None, masks: str | None = None) -> Found:
-    """The labelled photos below a folder.
+    """Find the labelled photos below a folder.
 
     Args:
-        images, masks: patterns of paths below `root`, for photos with mask files whose names say nothing.
+        images, masks: patterns of paths below `root`, for photos and mask files with other names.
     Raises:
-        UserError: nothing that is known, or something of a known form that is damaged.
+        UserError: the format is unknown, or the data is damaged.
     """
     if not root.is_dir():
-        raise UserError("data-missing", f"Expected a folder of photos and labels, but {root} is none; check the path.")
+        raise UserError(
+            "data-missing", f"Expected a folder of photos and labels, but {root} is not a folder; check the path."
+        )
     if images is None and masks is None:
         found = _annotation_files(root)
         if found is not None:
@@ -43,13 +45,13 @@ def find_labelled(root: Path, *, images: str | None = None, masks: str | None = 
         return text
     raise UserError(
         "data-missing",
-        f"{EXPECTED}\nFound in {root}: {_inventory(root)}. If these are photos and masks, tell them apart by patterns: "
+        f"{EXPECTED}\nFound in {root}: {_inventory(root)}. If these are photos and masks, select them by patterns: "
         f"python -m ecenet data prepare {root} --out NEW --images '*_sat.jpg' --masks '*_map.png'.",
     )
 
 
 def _annotation_files(root: Path) -> Found | None:
-    """Of json and xml files, the kind that the most files are of."""
+    """Find photos that are labelled by JSON or XML files."""
     contents = {path: read_json(path) for path in _json_files(root)}
     for is_kind, find in (
         (is_coco, find_coco),
@@ -63,7 +65,7 @@ def _annotation_files(root: Path) -> Found | None:
                 return found
             raise UserError(
                 "data-missing",
-                f"Expected the photos that {next(iter(own))} names below {root}, but none is there. "
+                f"Expected the photos listed in {next(iter(own))} below {root}, but none of them exists. "
                 + " ".join(found.notes),
             )
     for path in sorted(root.rglob("*.xml")):
@@ -74,7 +76,7 @@ def _annotation_files(root: Path) -> Found | None:
 
 
 def _json_files(root: Path) -> list[Path]:
-    """Without those that hold classes or a study's figures."""
+    """Return the JSON files other than `classes.json`."""
     return sorted(path for path in root.rglob("*.json") if path.name[0] != "." and path.name != "classes.json")
 
 

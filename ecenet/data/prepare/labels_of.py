@@ -1,4 +1,4 @@
-"""Samples of any kind as masks of class indices: what `check` counts and `write` writes."""
+"""Conversion of samples in any format to masks of class indices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,29 +26,29 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings stored pixels upright, by EXIF orientation."""
+"""Transposition of stored pixels to upright, by EXIF orientation."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Classes, and how each sample's mask is made."""
+    """The classes, and the function that returns the mask of a sample."""
 
     classes: ClassList
     how: str
-    """For people: what the masks or regions were taken for."""
+    """Description of the labels, for messages."""
     mask_of: Callable[[Sample], np.ndarray]
-    """(H, W) uint8, as large as the upright photo."""
+    """Function that returns the mask of a sample, (H, W) uint8, at the size of the upright photo."""
     encoding: Encoding | None = None
-    """Of mask files."""
+    """Encoding of mask files."""
     counts: np.ndarray | None = None
-    """(samples, K + 1) pixels of each class and those ignored, of mask files, which have been read."""
+    """(samples, K + 1) pixels of each class and ignored pixels, for mask files."""
 
 
 def labels_of(found: Found, options: PrepareOptions) -> Labels:
-    """Read what must be known of all samples before one mask can be made: the values of mask files.
+    """Read the values of all mask files, which must be known before a mask can be converted.
 
     Raises:
-        UserError: masks cannot be read, or their values cannot be told apart as classes.
+        UserError: masks cannot be read, or their values cannot be assigned to classes.
     """
     given = read_class_list(options.classes) if options.classes is not None else None
     if found.has_masks:
@@ -71,21 +71,21 @@ def labels_of(found: Found, options: PrepareOptions) -> Labels:
         mask = draw(sample.regions, size=size, names=classes.names, rest=options.rest)
         return upright(mask, sample, as_stored=options.masks_as_stored)
 
-    return Labels(classes, "regions, drawn", drawn)
+    return Labels(classes, "masks drawn from regions", drawn)
 
 
 def _values(image: Image.Image, path: Path) -> np.ndarray:
-    """Greys of a file in colours are its red."""
+    """Return grey values; for colour files that are grey, the red channel."""
     if image.mode in ("RGB", "RGBA", "CMYK", "YCbCr", "LA", "PA"):
         return np.asarray(image.convert("RGB"))[..., 0]
     return grey_values(image, path)
 
 
 def _chosen(found: ClassList, given: ClassList | None) -> ClassList:
-    """The given classes alone, in their order, a background before them where they have none.
+    """Return the given classes, with a background inserted first if they have none, or all classes of the data.
 
     Raises:
-        UserError: a given name is no label of the data.
+        UserError: a given name is not a label of the data.
     """
     if given is None:
         return found
@@ -102,10 +102,10 @@ def _chosen(found: ClassList, given: ClassList | None) -> ClassList:
 
 
 def upright(mask: np.ndarray, sample: Sample, *, as_stored: bool) -> np.ndarray:
-    """Turn a mask with its photo where it was drawn on the stored pixels: where its size says so, or it is said.
+    """Rotate a mask like its photo if it was drawn on the stored pixels, according to its size or `as_stored`.
 
     Raises:
-        UserError: its size is neither that of the stored nor of the upright photo.
+        UserError: the mask has neither the size of the stored nor of the upright photo.
     """
     size, orientation = image_size(sample.image), image_orientation(sample.image)
     own = mask.shape[::-1]
@@ -117,7 +117,7 @@ def upright(mask: np.ndarray, sample: Sample, *, as_stored: bool) -> np.ndarray:
         raise UserError(
             "size-mismatch",
             f"Expected {whose} to have the size of {sample.image}, {size[0]}×{size[1]}, got {own[0]}×{own[1]}; "
-            "export photo and mask at one size.",
+            "export photo and mask at the same size.",
             expected=size,
             got=own,
         )

@@ -1,4 +1,4 @@
-"""What mask files hold: values or colours, how much of each, and which are meant as one."""
+"""The values or colours in mask files, with their numbers of pixels."""
 
 import os
 from collections import Counter
@@ -17,36 +17,38 @@ from ecenet.common.errors import UserError
 from ecenet.data.images import load_stored
 
 MAX_COLORS = 4096
-"""Of a mask that are counted quickly; whatever has more is a photo, or was resized as one."""
+"""Maximum number of colours that are counted the fast way; files with more are photos or were resized like photos."""
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
 class MaskValues:
-    """One mask file."""
+    """The values of a mask file."""
 
     size: tuple[int, int]
     """(width, height)."""
     pixels: dict[int, int]
-    """Code → how many pixels have it: a grey value or palette index, or a colour as 0xRRGGBB."""
+    """Number of pixels by code: a grey value, a palette index, or a colour as 0xRRGGBB."""
     colored: bool
-    """The codes are colours; those of a file in colours that has only greys are values."""
+    """Whether the codes are colours; a colour file with greys only has values."""
     palette: dict[int, int]
-    """Index → colour of the indices that are used, of a file with a palette."""
+    """Colour by used index, for a file with a palette."""
     lossy: bool
-    """Compressed as photos are: values differ from what was drawn."""
+    """Whether the file has lossy compression, so that values differ from the original ones."""
 
 
 def parallel(work: Callable[[Item], Answer], items: Sequence[Item], *, title: str, unit: str) -> list[Answer]:
-    """`work` of each, in order, on all cores, with a progress bar: decoding leaves Python's lock alone."""
+    """Apply `work` to each item in threads on all cores, with a progress bar; decoding releases Python's lock."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(tqdm(pool.map(work, items), total=len(items), desc=title, unit=unit, leave=False))
 
 
 def read_values(path: Path) -> MaskValues:
-    """Raises:
-    UserError: it is no image, or its values are no whole numbers.
+    """Read the values of a mask file.
+
+    Raises:
+        UserError: the file is not an image, or has values that are not integers.
     """
     image = load_stored(path)
     lossy = image.format in ("JPEG", "MPO")
@@ -75,7 +77,7 @@ def read_values(path: Path) -> MaskValues:
 
 
 def grey_values(image: Image.Image, path: Path) -> np.ndarray:
-    """(H, W) values of a file without colours; palettes give their indices, bits 0 and 255."""
+    """Return the (H, W) values of a file without colours: indices for palettes, and 0 and 255 for bits."""
     values = np.asarray(image.convert("L") if image.mode == "1" else image)
     if values.ndim != 2:
         values = np.asarray(image.convert("L"))
@@ -83,14 +85,14 @@ def grey_values(image: Image.Image, path: Path) -> np.ndarray:
         whole = values.round()
         if not np.array_equal(whole, values):
             raise UserError(
-                "wrong-file", f"Expected whole numbers in the mask {path}, but it holds fractions; save class indices."
+                "wrong-file", f"Expected integers in the mask {path}, but it contains fractions; save class indices."
             )
         values = whole.astype(np.int64)
     return values
 
 
 def color_codes(image: Image.Image) -> np.ndarray:
-    """(H, W) int32, 0xRRGGBB."""
+    """Return the colours as (H, W) int32, 0xRRGGBB."""
     channels = np.asarray(image.convert("RGB")).astype(np.int32)
     codes: np.ndarray = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
     return codes
@@ -111,14 +113,14 @@ def rgb_of(code: int) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Survey:
-    """All masks of a data set."""
+    """The values of all masks of a data set."""
 
     files: list[MaskValues]
     colored: bool
-    """Codes are colours: some file has colours, or palettes differ between files."""
+    """Whether the codes are colours, because a file has colours or the palettes of files differ."""
 
     def pixels_of(self, number: int) -> dict[int, int]:
-        """Codes of one file, of the kind that all have."""
+        """Return the codes of a file, of the same kind as for all files."""
         one = self.files[number]
         if not self.colored or one.colored:
             return one.pixels
@@ -129,7 +131,7 @@ class Survey:
 
     @cached_property
     def total(self) -> Counter[int]:
-        """Code → pixels in all files."""
+        """Number of pixels in all files by code."""
         counts: Counter[int] = Counter()
         for number in range(len(self.files)):
             counts.update(self.pixels_of(number))
@@ -141,15 +143,15 @@ class Survey:
 
     @cached_property
     def palette(self) -> dict[int, int]:
-        """Index → colour, where all files are of one palette."""
+        """Colour by index, if all files have the same palette."""
         return {index: color for one in self.files for index, color in one.palette.items()}
 
 
 def survey(paths: Sequence[Path]) -> Survey:
-    """Look at every mask once, on all cores.
+    """Read the values of every mask, on all cores.
 
     Raises:
-        UserError: names the bad files, three of them.
+        UserError: files are invalid; the message names up to three.
     """
 
     def look(path: Path) -> MaskValues | str:

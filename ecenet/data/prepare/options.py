@@ -1,4 +1,4 @@
-"""What can be chosen about how labelled photos are prepared."""
+"""Options of `data check` and `data prepare`."""
 
 import re
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from ecenet.data.prepare.samples import Rest
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """How labelled photos are read and divided."""
+    """How labelled photos are read and split."""
 
     classes: Path | None = None
-    """A list of classes: a name a line, with its colour or without, or JSON; by default what lies beside the data."""
+    """File with the classes: a name per line, optionally with a colour, or JSON. By default, a file beside the data."""
     images: str | None = None
-    """Pattern of the photos' paths below the folder, such as '*_sat.jpg'; by default found by names."""
+    """Pattern of the photos' paths below the folder, such as '*_sat.jpg'; by default they are detected by name."""
     masks: str | None = None
-    """Pattern of the masks' paths, likewise."""
+    """Pattern of the masks' paths; by default they are detected by name."""
     unknown: Unknown = "refuse"
-    """What becomes of colours that no class has."""
+    """Treatment of colours that do not belong to a class."""
     rest: Rest = "background"
-    """What pixels are that no polygon covers."""
+    """Label of pixels that no polygon covers."""
     val_share: float = 0.2
-    """Of the photos, for validation, where the data has no split for that."""
+    """Share of photos for validation, if the data has no validation split."""
     group: str | None = None
-    """Regular expression that matches the beginning of names; photos for which that is the same stay together, as
-    frames of one film should: '[^_]+' takes all up to the first `_`."""
+    """Regular expression for the start of file names. Photos with the same match stay in the same split, as needed for
+    frames of a film; '[^_]+' matches up to the first `_`."""
     seed: int = 0
     masks_as_stored: bool = False
-    """Masks were drawn on the stored pixels of photos that a flag (EXIF orientation) turns, so they are turned, too."""
+    """Rotate masks like their photos (EXIF orientation), because they were drawn on the stored pixels."""
 
     def __post_init__(self) -> None:
         if not 0 < self.val_share < 1:

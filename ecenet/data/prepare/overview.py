@@ -1,4 +1,4 @@
-"""A picture of some prepared photos under their masks, to look at before anything is trained."""
+"""An overview picture of prepared photos under their masks."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ LINE = 18
 
 
 def contact_sheet(pairs: list[tuple[Path, Path]], *, names: list[str], colors: list[list[int]]) -> Image.Image:
-    """Photos in columns, each beside the same under its mask, and a legend of the classes.
+    """Draw photos, each beside the same photo under its mask, and a legend of the classes.
 
     Args:
-        pairs: photo and mask of class indices.
+        pairs: files of photos and masks of class indices.
     """
     cells = [_cell(photo, mask, colors) for photo, mask in pairs]
     rows = [cells[start : start + COLUMNS // 2] for start in range(0, len(cells), COLUMNS // 2)]
@@ -38,10 +38,10 @@ def contact_sheet(pairs: list[tuple[Path, Path]], *, names: list[str], colors: l
 
 
 def overlaid(photo: Image.Image, mask: np.ndarray, colors: list[list[int]]) -> Image.Image:
-    """A photo under its mask; ignored pixels keep the photo's colours.
+    """Draw a photo under its mask; ignored pixels keep the colours of the photo.
 
     Args:
-        mask: (H, W) uint8 class indices, as large as the photo or larger.
+        mask: (H, W) uint8 class indices, at least as large as the photo.
     """
     indices = np.asarray(Image.fromarray(mask).resize(photo.size, Image.Resampling.NEAREST))
     table = np.zeros((256, 3), np.float32)

@@ -1,4 +1,4 @@
-"""Regions → a mask of class indices, by COCO's own rasteriser."""
+"""Conversion of regions to masks of class indices with COCO's rasteriser."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ ELLIPSE_CORNERS = 64
 
 
 def draw(regions: Sequence[Region], *, size: tuple[int, int], names: Sequence[str], rest: Rest) -> np.ndarray:
-    """(H, W) uint8 class indices; later regions lie over earlier ones.
+    """Draw regions as (H, W) uint8 class indices; later regions cover earlier ones.
 
     Args:
         size: (width, height) in pixels.
-        names: of the classes. Regions of other labels are left out, those that `IGNORED` names become 255.
-        rest: what no region covers: class 0, or ignored.
+        names: class names. Regions with other labels are omitted; labels in `IGNORED` become 255.
+        rest: label of pixels outside of all regions: class 0, or ignored.
     """
     width, height = size
     mask = np.full((height, width), 0 if rest == "background" else IGNORE_INDEX, np.uint8)
@@ -40,7 +40,7 @@ def draw(regions: Sequence[Region], *, size: tuple[int, int], names: Sequence[st
 
 
 def class_indices(names: Sequence[str]) -> dict[str, int]:
-    """Label → mask value, with the words that tools have for background and for what is to be ignored."""
+    """Return the mask value of each label, including the names that tools use for background and ignored pixels."""
     indices = {name: index for index, name in enumerate(names)}
     if "background" in indices:
         indices |= {label: indices["background"] for label in BACKGROUND if label not in indices}
@@ -48,14 +48,14 @@ def class_indices(names: Sequence[str]) -> dict[str, int]:
 
 
 def ellipse(x: float, y: float, rx: float, ry: float) -> list[tuple[float, float]]:
-    """The corners of a polygon that is as good as the ellipse around (x, y) with these radii."""
+    """Return the corners of a polygon that approximates an ellipse around (x, y) with these radii."""
     angles = [2 * math.pi * corner / ELLIPSE_CORNERS for corner in range(ELLIPSE_CORNERS)]
     return [(x + rx * math.cos(angle), y + ry * math.sin(angle)) for angle in angles]
 
 
 def runs_of(bitmap: np.ndarray, *, left: int, top: int, size: tuple[int, int]) -> dict[str, object]:
-    """COCO's runs of a (h, w) bitmap whose upper left corner lies at (left, top) of an image of `size` (width, height);
-    what sticks out is cut off."""
+    """Return COCO's run-length encoding of a (h, w) bitmap at (left, top) in an image of `size` (width, height); parts
+    outside of the image are cropped."""
     width, height = size
     whole = np.zeros((height, width), np.uint8, order="F")
     part = bitmap[max(0, -top) :, max(0, -left) :][: height - max(0, top), : width - max(0, left)]

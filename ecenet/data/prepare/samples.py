@@ -1,4 +1,4 @@
-"""What every reader of labelled photos answers with."""
+"""The common result type of all readers of labelled photos."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,69 +16,69 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-"""Names of folders and lists → of our splits."""
+"""Our split for each name of a folder or list."""
 BACKGROUND = ("background", "_background_", "__background__")
-"""What tools call pixels that belong to nothing."""
+"""Names of the background in annotation tools."""
 IGNORED = ("__ignore__", "ignore", "void")
-"""And those that nobody has labelled."""
+"""Names of ignored pixels in annotation tools."""
 
 
 class Region(NamedTuple):
-    """One labelled region: outlines, or runs of pixels."""
+    """A labelled region, given by outlines or run lengths."""
 
     label: str
     outlines: tuple[tuple[float, ...], ...] = ()
-    """Each x₀ y₀ x₁ y₁ … in pixels; the region is all that lies in one of them."""
+    """Each is x₀ y₀ x₁ y₁ … in pixels; the region is their union."""
     runs: Any = None
-    """COCO's run-length encoding, of the whole image."""
+    """COCO's run-length encoding of the whole image."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One photo with its labels: a mask file, or regions."""
+    """A photo with its labels: a mask file, or regions."""
 
     image: Path
     split: str | None = None
-    """One of ours, where the source has splits."""
+    """Our name of its split, if the source has splits."""
     folder: str = ""
-    """What tells it apart from photos of the same name, such as `tile-1`."""
+    """Distinguishes photos of the same name, such as `tile-1`."""
     mask: Path | None = None
     regions: tuple[Region, ...] = ()
     size: tuple[int, int] | None = None
-    """(width, height) of the photo that the regions were drawn on; where it is not said, the photo's own."""
+    """(width, height) of the image that the regions were drawn on; None for that of the photo."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Labelled photos of one kind."""
+    """Labelled photos in one format."""
 
     kind: str
     samples: list[Sample]
     classes: ClassList = field(default_factory=ClassList)
-    """As far as the source names them. Of regions all labels, in the order of the classes."""
+    """Classes named in the source; for regions all labels, in the order of the classes."""
     notes: list[str] = field(default_factory=list)
-    """What was left out, and why."""
+    """Notes on omitted data."""
 
     @property
     def has_masks(self) -> bool:
-        """Mask files rather than regions."""
+        """Whether the labels are mask files."""
         return any(sample.mask is not None for sample in self.samples)
 
 
 Rest = Literal["background", "ignore"]
-"""What pixels are that no region covers."""
+"""Label of pixels that no region covers."""
 
 
 def split_in(parts: tuple[str, ...]) -> str | None:
-    """Of a path's folders, the one that names a split."""
+    """Return the split named by a folder of a path, or None."""
     return next((SPLITS[part.lower()] for part in parts if part.lower() in SPLITS), None)
 
 
 def natural_classes(labels: list[str]) -> list[str]:
-    """Each label once, in alphabetic order, those of the background first and those to ignore left out."""
+    """Return the distinct labels in alphabetic order, with background first and without ignored labels."""
     return background_first(sorted({label for label in labels if label.lower() not in IGNORED}))
 
 
 def background_first(names: Iterable[str]) -> list[str]:
-    """The same names after `background`, which takes the place of whatever tools call so."""
+    """Return the names with `background` first, which replaces other names of the background."""
     return ["background", *(name for name in names if name.lower() not in BACKGROUND)]

@@ -1,4 +1,4 @@
-"""Which photo is for training and which for validation, and what it is called."""
+"""Assignment of photos to splits, and their file names."""
 
 import re
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ from ecenet.data.prepare.samples import Sample
 
 
 def unique_names(samples: Sequence[Sample]) -> list[str]:
-    """A file name without suffix for each: the photo's own, after its folders where another photo has the same."""
+    """Return a unique file name without suffix for each photo, prefixed with its folders if names repeat."""
     stems = Counter((sample.split, sample.image.stem.lower()) for sample in samples)
     names = []
     for sample in samples:
@@ -31,16 +31,17 @@ def unique_names(samples: Sequence[Sample]) -> list[str]:
 def divided(
     samples: Sequence[Sample], names: Sequence[str], *, val_share: float, group: str | None, seed: int
 ) -> list[str]:
-    """The split of each: the source's own, and validation photos drawn from those for training where it has none.
+    """Return the split of each photo: that of the source, with validation photos drawn from the training photos if it
+    has none.
 
     Args:
-        group: regular expression of what photos that stay together have in common at the beginning of their names.
+        group: regular expression for the start of names; photos with the same match stay together.
     Raises:
-        UserError: there is one photo or one group alone, which cannot be divided.
+        UserError: there is only one photo or group.
     """
     splits = [sample.split or "train" for sample in samples]
     if "train" not in splits:
-        splits = ["train"] * len(samples)  # a part of a data set, to be divided anew
+        splits = ["train"] * len(samples)  # a part of a data set, which is split again
     if "val" in splits:
         return splits
     members: dict[str, list[int]] = defaultdict(list)
@@ -51,8 +52,8 @@ def divided(
     if len(members) < 2:
         raise UserError(
             "not-enough-data",
-            f"Expected at least two photos{' or groups' if group else ''} to train on and to validate, got "
-            f"{len(members)}; label another{', or choose another --group' if group else ''}.",
+            f"Expected at least two photos{' or groups' if group else ''} for training and validation, got "
+            f"{len(members)}; label more photos{' or choose another --group' if group else ''}.",
         )
     wanted = max(1, round(val_share * sum(len(numbers) for numbers in members.values())))
     order = np.random.default_rng(seed).permutation(sorted(members))

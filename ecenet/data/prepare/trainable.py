@@ -1,4 +1,4 @@
-"""Labelled photos of any kind, a folder or a zip → a folder that `train` reads, and what is in it."""
+"""Conversion of labelled photos, in a folder or a zip file, to a folder that `train` can read."""
 
 import hashlib
 import os
@@ -18,20 +18,20 @@ from ecenet.data.prepare.write import prepare
 from ecenet.data.split import LabelledSplit, evenly_spread
 
 SAMPLES, SAMPLE_SIDE = 6, 320
-"""Photos that are shown under their masks, and their longest side in pixels."""
+"""Number of photos that are shown under their masks, and their longest side in pixels."""
 
 
 @dataclass(frozen=True)
 class TrainableData:
-    """What a training is started with."""
+    """Data that is ready for training."""
 
     source: Path
-    """The folder that was named, or the zip's, unpacked."""
+    """The given folder, or the folder with the content of the zip file."""
     folder: Path
-    """The same, or where the data was prepared."""
+    """The folder to train on: the source, or the prepared data."""
     checked: Checked
     how: str = ""
-    """What prepared labels were taken for; empty where they are read as they are."""
+    """How the labels were prepared, or "" if they are read directly."""
 
     @property
     def layout(self) -> Layout:
@@ -51,7 +51,7 @@ class TrainableData:
         return self.checked.splits
 
     def samples(self) -> list[tuple[str, Image.Image]]:
-        """(split and file name, the photo under its mask) of a few photos, evenly spread.
+        """Return (split and file name, photo under its mask) of a few photos, evenly spread.
 
         Raises:
             UserError: a photo cannot be read.
@@ -67,20 +67,22 @@ class TrainableData:
 
 
 def trainable_data(source: Path, *, store: Path, layout: Layout = "folder") -> TrainableData:
-    """Look at labelled photos, and prepare them in `store` where `train` does not read them as they are.
+    """Check labelled photos, and prepare them in `store` if `train` cannot read them directly.
 
     Args:
-        source: a folder, or a zip, which is unpacked in `store`.
-        store: folder for what is unpacked and prepared; the source is never changed.
-        layout: of a publisher, where it cannot be told; `folder` for any.
+        source: a folder, or a zip file, which is unpacked in `store`.
+        store: folder for unpacked and prepared data; the source is not changed.
+        layout: layout of a published data set, or `folder` to detect the format.
     Raises:
-        UserError: nothing that is known lies there, or it cannot be used.
+        UserError: the format is unknown, or the data cannot be used.
     """
     if source.is_file() and source.suffix.lower() == ".zip":
         source = unpack_zip(source, store)
+        source.touch()  # as below
     if not source.is_dir():
         raise UserError(
-            "data-missing", f"Expected a folder of photos and labels, or a zip of one, but {source} is none."
+            "data-missing",
+            f"Expected a folder or zip file of photos and labels, but {source} is neither; check the path.",
         )
     if layout != "folder":
         return TrainableData(source, source, ready(source, layout))
@@ -92,13 +94,14 @@ def trainable_data(source: Path, *, store: Path, layout: Layout = "folder") -> T
         prepared = prepare(source.resolve(), out, PrepareOptions())
     except UserError as error:
         raise (refusal or error) from error
+    out.touch()  # looked at today: copies that nobody uses are deleted some day
     checked = ready(out, "folder")
     checked = replace(checked, notes=[*prepared.notes, *checked.notes])
     return TrainableData(source, out, checked, f"{prepared.kind}: {prepared.how}")
 
 
 def _listing_hash(root: Path) -> str:
-    """Of names, sizes and times of all files: what is changed is prepared anew."""
+    """Return a hash of the names, sizes and times of all files, so that changed data is prepared again."""
     digest = hashlib.sha256(str(root.resolve()).encode())
     for folder, folders, files in os.walk(root):
         folders.sort()

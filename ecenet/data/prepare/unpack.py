@@ -1,5 +1,5 @@
-"""A zip of labelled photos, unpacked into a folder of its own: files that readers of labelled photos open, and nothing
-that could leave that folder or fill the disk."""
+"""Safe unpacking of zip files of labelled photos: nothing is written outside of the folder, and the disk is not
+filled."""
 
 import hashlib
 import shutil
@@ -11,20 +11,20 @@ from ecenet.common.errors import UserError, disk_errors
 
 MAX_FILES = 200_000
 MAX_BYTES = 16 << 30
-"""Of all files, unpacked."""
+"""Limit on the unpacked size."""
 SPARE_BYTES = 1 << 30
-"""Of the disk, which stay free."""
+"""Disk space that is kept free."""
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Which unpack no more at a time than is asked for."""
+"""Accepted compression methods, which unpack no more at a time than requested."""
 CHUNK = 1 << 20
 
 
 def unpack_zip(path: Path, store: Path) -> Path:
-    """Unpack into `store/NAME-HASH`; the same file again is not unpacked twice.
+    """Unpack into `store/NAME-HASH`, unless the same file has been unpacked there before.
 
-    Returns: the folder in which the photos and labels lie: folders that hold nothing but another folder are passed.
+    Returns: the folder with the photos and labels; folders that contain only another folder are skipped.
     Raises:
-        UserError: it is no zip, is damaged, would write elsewhere, or holds more than is accepted.
+        UserError: the file is not a zip file, is damaged or unsafe, or exceeds the limits.
     """
     out = store / f"{_plain(path.stem)}-{_digest(path)[:12]}"
     if not out.is_dir():
@@ -61,26 +61,28 @@ def _unpack(path: Path, out: Path) -> None:
                 target = out.joinpath(*_parts(entry.filename))
                 with disk_errors(target):
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    # No more than the size that is stated, which has been counted: zipfile stops there.
+                    # zipfile stops at the stated size, which has been checked.
                     with source.open(entry) as packed, target.open("xb") as file:
                         shutil.copyfileobj(packed, file, CHUNK)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
         raise UserError(
             "file-damaged",
-            f"Expected {path.name} to be a zip of photos and labels, but it cannot be unpacked "
-            f"({str(error)[:120] or type(error).__name__}); pack it again, without a password.",
+            f"Expected {path.name} to be a zip file of photos and labels, but it cannot be unpacked "
+            f"({str(error)[:120] or type(error).__name__}); create it again, without a password.",
         ) from error
 
 
 def _check(path: Path, entries: list[zipfile.ZipInfo], out: Path) -> None:
-    """Raises:
-    UserError: nothing of it is unpacked.
+    """Check the entries before anything is unpacked.
+
+    Raises:
+        UserError: an entry is unsafe, or the file exceeds the limits.
     """
     if len(entries) > MAX_FILES:
         raise UserError(
             "too-many",
-            f"Expected at most {MAX_FILES} files in {path.name}, but it holds {len(entries)}; unpack it yourself and "
-            "name the folder.",
+            f"Expected at most {MAX_FILES} files in {path.name}, but it has {len(entries)}; unpack it yourself and "
+            "enter the folder.",
             limit=MAX_FILES,
         )
     total = sum(entry.file_size for entry in entries)
@@ -89,8 +91,8 @@ def _check(path: Path, entries: list[zipfile.ZipInfo], out: Path) -> None:
     if total > room:
         raise UserError(
             "file-too-large",
-            f"Expected at most {max(room, 0) / 1e9:.1f} GB in {path.name}, but it holds {total / 1e9:.1f} GB unpacked; "
-            "unpack it yourself where there is room and name the folder.",
+            f"Expected at most {max(room, 0) / 1e9:.1f} GB in {path.name}, but it has {total / 1e9:.1f} GB unpacked; "
+            "unpack it yourself where there is enough space and enter the folder.",
             limit=room,
         )
     seen: set[tuple[str, ...]] = set()
@@ -99,20 +101,20 @@ def _check(path: Path, entries: list[zipfile.ZipInfo], out: Path) -> None:
         escapes = ".." in parts or entry.filename.startswith(("/", "\\")) or ":" in parts[0] or "\0" in entry.filename
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if escapes or kind not in (0, stat.S_IFREG):
-            what = "a name that leads out of it" if escapes else "a link or a device"
+            what = "a path outside of it" if escapes else "a link or a device"
             raise UserError(
                 "file-unsafe",
-                f"Expected plain files in {path.name}, but {entry.filename[:80]!r} is {what}; pack the folder anew.",
+                f"Expected plain files in {path.name}, but {entry.filename[:80]!r} is {what}; create the zip again.",
             )
         if entry.compress_type not in PACKINGS:
             raise UserError(
                 "wrong-file",
-                f"Expected a zip packed as usual (deflate), but {entry.filename[:80]!r} in {path.name} is not; "
-                "pack it anew.",
+                f"Expected a zip file with deflate compression, but {entry.filename[:80]!r} in {path.name} has not; "
+                "create it again.",
             )
         if parts in seen:
             raise UserError(
-                "duplicate-entry", f"Expected each file once in {path.name}, but {entry.filename[:80]!r} comes twice."
+                "duplicate-entry", f"Expected each file once in {path.name}, but {entry.filename[:80]!r} occurs twice."
             )
         seen.add(parts)
 
@@ -122,7 +124,7 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _is_hidden(name: str) -> bool:
-    """What systems put beside files."""
+    """Return whether a file was added by the operating system."""
     return any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in _parts(name))
 
 

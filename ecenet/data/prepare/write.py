@@ -1,4 +1,4 @@
-"""Labelled photos of any known form → the folder layout, in a folder of its own; the originals stay as they are."""
+"""Conversion of labelled photos in any supported format to the folder layout. The originals are not changed."""
 
 import json
 import shutil
@@ -25,35 +25,35 @@ from ecenet.data.split import mask_counts
 
 RECORD, SHEET = "prepare.json", "overview.jpg"
 SHOWN = 12
-"""Photos on the contact sheet."""
+"""Number of photos in the overview."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What was written."""
+    """The result of a conversion."""
 
     out: Path
     kind: str
     how: str
     names: list[str]
     counts: dict[str, np.ndarray]
-    """Split → (images, K + 1) pixels of each class and those ignored."""
+    """(images, K + 1) pixels of each class and ignored pixels, by split."""
     notes: list[str]
 
     def report(self) -> str:
-        """For a terminal: what it was taken for, the classes, what looks wrong."""
+        """Return a text with the format, the classes and warnings."""
         lines = [f"{self.kind}: {self.how}.", class_table(self.names, self.counts)]
         notes = [*self.notes, *splits_doubts(self.names, self.counts)]
         return "\n".join([*lines, *(f"Note: {note}" for note in notes)])
 
 
 def prepare(source: Path, out: Path, options: PrepareOptions) -> Prepared:
-    """Write `images/SPLIT`, `masks/SPLIT`, `classes.json` and a contact sheet. Files that are there already stay, so
-    that the same call continues an interrupted one.
+    """Write `images/SPLIT`, `masks/SPLIT`, `classes.json` and an overview picture. Existing files are kept, so the same
+    call resumes an interrupted one.
 
     Raises:
-        UserError: nothing that is known lies in `source`, masks or annotations cannot be used, or `out` holds something
-            else.
+        UserError: the format of `source` is unknown, masks or annotations cannot be used, or `out` contains other
+            files.
     """
     _check_out(source, out, options)
     with local_source(source, keep=out / "original") as folder:
@@ -68,8 +68,8 @@ def _prepared(source: Path, out: Path, options: PrepareOptions, *, name: str) ->
     if len(labels.classes.names) < 2:
         raise UserError(
             "not-enough-data",
-            f"Expected at least two classes in {source}, but its masks hold {', '.join(labels.classes.names)} alone; "
-            "label pixels of another.",
+            f"Expected at least two classes in {source}, but its masks have {', '.join(labels.classes.names)} only; "
+            "label pixels of another class.",
         )
     with disk_errors(out):
         for split in sorted(set(splits)):
@@ -90,15 +90,18 @@ def _prepared(source: Path, out: Path, options: PrepareOptions, *, name: str) ->
     }
     notes = list(found.notes)
     if labels.encoding is not None and labels.encoding.doubtful:
-        notes.append(f"{labels.encoding.doubtful:.2%} of the pixels lie between classes and were given to the nearest.")
+        notes.append(
+            f"{labels.encoding.doubtful:.2%} of the pixels lie between classes and were assigned to the nearest."
+        )
     return Prepared(out, found.kind, labels.how, labels.classes.names, of_split, notes)
 
 
 def _check_out(source: Path, out: Path, options: PrepareOptions) -> None:
-    """Refuse a folder with anything but the same call's work, and take note of the call."""
+    """Check that the output folder is empty or contains a part of the same conversion, and write the options to it."""
     if out.resolve() == source.resolve() or source.resolve().is_relative_to(out.resolve()):
         raise UserError(
-            "invalid-value", f"Expected a folder of its own for the prepared data, got {out}, which holds the source."
+            "invalid-value",
+            f"Expected a separate folder for the prepared data, but {out} contains the source; choose another --out.",
         )
     settings = {"source": str(source.resolve()), **asdict(options)}
     settings["classes"] = str(options.classes) if options.classes else None
@@ -111,12 +114,12 @@ def _check_out(source: Path, out: Path, options: PrepareOptions) -> None:
         if before != settings:
             raise UserError(
                 "changed-settings",
-                f"Expected to continue in {out}, but it was prepared from other data or with other options; "
-                "choose another --out, or remove that folder.",
+                f"Expected to resume in {out}, but it was prepared from other data or with other options; "
+                "choose another --out, or delete that folder.",
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(
-            "name-taken", f"Expected a new or empty folder, but {out} holds something; choose another --out."
+            "name-taken", f"Expected a new or empty folder, but {out} contains files; choose another --out."
         )
     write_json(record, settings)
 
@@ -130,7 +133,7 @@ def _write_classes(out: Path, name: str, labels: Labels) -> None:
 def _write_samples(
     found: Found, labels: Labels, out: Path, names: list[str], splits: list[str]
 ) -> tuple[np.ndarray, list[str]]:
-    """((samples, K + 1) pixels, what is wrong with some)."""
+    """Return (samples, K + 1) pixels, and problems with photos."""
     classes = len(labels.classes.names)
 
     def write(number: int) -> np.ndarray | str:
@@ -154,7 +157,7 @@ def _write_one(sample: Sample, labels: Labels, out: Path, *, name: str, split: s
     with disk_errors(path):
         suffix = sample.image.suffix.lower()
         if suffix in IMAGE_SUFFIXES:
-            # No link: whoever edits the copy must not change the original.
+            # Not a link, so that editing the copy does not change the original.
             with replaced(out / "images" / split / f"{name}{suffix}") as partial:
                 shutil.copyfile(sample.image, partial)
         else:

@@ -1,1 +1,1 @@
-"""Checkpoints of other projects, written anew as ours."""
+"""Conversion of other projects' checkpoints."""

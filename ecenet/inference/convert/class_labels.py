@@ -1,4 +1,4 @@
-"""Names and colours of a published checkpoint's classes, in the order of its outputs."""
+"""Class names and colours of published checkpoints."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from ecenet.inference.convert.mmseg_file import Published
 
 
 def find_labels(published: Published, *, count: int, classes: Path | None) -> LabelSet:
-    """Those of a file, else those that the checkpoint names itself, else those of a data set with so many classes.
+    """Return the classes in a file, or those in the checkpoint, or those of a data set with the same number of classes.
 
-    Of PASCAL-Context the order is mmsegmentation's, which sorts the names; the publisher's own list has another, which
-    `--layout pascal-context-59` has, too.
+    For PASCAL-Context, the order is that of mmsegmentation, which sorts the names, unlike the publisher's list and
+    `--layout pascal-context-59`.
 
     Args:
-        count: K of the checkpoint.
-        classes: file as `read_labels` takes it.
+        count: number of classes of the checkpoint.
+        classes: file for `read_labels`.
     Raises:
-        UserError: none of these, or a file with another number of classes.
+        UserError: the classes are unknown, or the file has another number of classes.
     """
     if classes is not None:
         labels = read_labels(classes)
@@ -28,28 +28,28 @@ def find_labels(published: Published, *, count: int, classes: Path | None) -> La
             raise UserError(
                 "wrong-classes",
                 f"Expected the {count} classes of {published.file} in {classes}, got {labels.num_classes}; "
-                "list them all, in the order that it was trained with.",
+                "list all of them in the order of the training.",
             )
         return labels
     known = _data_set(count)
     own = published.class_names
     if len(own) == count == len(set(own)):
         shared = set(own) & set(known.class_names if known is not None else ())
-        # A data set spells a name or two otherwise from file to file; with fewer in common it is another one.
+        # Spelling may differ for a few names; with fewer common names, it is another data set.
         if known is not None and 2 * len(shared) > count:
             return _renamed(known, own)
         return LabelSet(published.file, own, [list(color) for color in distinct_colors(count)])
     if known is None:
         raise UserError(
             "missing-value",
-            f"Expected a checkpoint of 59, 60, 150 or 171 classes, whose names are known, got {count} in "
-            f"{published.file}; give them as --classes FILE, a classes.json.",
+            f"Expected a checkpoint with 59, 60, 150 or 171 classes, whose names are known, got {count} in "
+            f"{published.file}; give the names with --classes FILE, a classes.json.",
         )
     return known
 
 
 def _data_set(count: int) -> LabelSet | None:
-    """The data set that has so many classes, in mmsegmentation's order."""
+    """Return the classes of the data set with that number of classes, in mmsegmentation's order, or None."""
     match count:
         case 150:
             return published_labels("ade20k")
@@ -67,7 +67,7 @@ def _sorted(labels: LabelSet) -> LabelSet:
 
 
 def _renamed(labels: LabelSet, names: list[str]) -> LabelSet:
-    """Other names, or the same in another order; what keeps its name keeps its colour."""
+    """Return the labels with other or reordered names; equal names keep their colour."""
     colors = dict(zip(labels.class_names, labels.class_colors, strict=True))
     fresh = distinct_colors(len(names))
     return LabelSet(labels.name, names, [colors.get(name, list(fresh[k])) for k, name in enumerate(names)])

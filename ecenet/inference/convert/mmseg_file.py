@@ -1,6 +1,6 @@
-"""Checkpoints of mmsegmentation 0.x: tensors, and what they say of how they were made. Nothing in them is executed.
+"""Reading of mmsegmentation 0.x checkpoints without executing code in them.
 
-Such a file holds `state_dict` and `meta`; of the latter only the class names and the configuration are looked at.
+Such a file contains `state_dict` and `meta`, of which only the class names and the configuration are used.
 """
 
 import ast
@@ -16,32 +16,32 @@ from torch import Tensor
 from ecenet.common.errors import UserError
 
 NUMPY_SCALAR = np.float64(0).__reduce__()[0]
-"""What numpy makes its numbers with when they are read."""
+"""NumPy's function for unpickling numbers."""
 PLAIN_NUMBERS: list[Any] = [
     *((NUMPY_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),  # before numpy 2, and since
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8")),
 ]
-"""What mmcv may note scores as."""
+"""Types of scores that mmcv may store."""
 
 
 class Published(NamedTuple):
-    """A checkpoint as it lies on the disk."""
+    """The content of a published checkpoint."""
 
     file: str
-    """Its name, for messages."""
+    """Name of the file, for messages."""
     tensors: dict[str, Tensor]
     config: dict[str, Any]
-    """What its `meta` says of how it was made; empty where it says nothing."""
+    """Configuration in `meta`, or empty."""
     class_names: list[str]
-    """From `meta`; empty where it names none."""
+    """Class names in `meta`, or empty."""
 
 
 def read_published(path: Path) -> Published:
-    """Load a checkpoint's tensors and plain values; nothing in it is executed.
+    """Load the tensors and plain values of a checkpoint; nothing in it is executed.
 
     Raises:
-        UserError: there is no such file, it is damaged, or it holds other Python objects.
+        UserError: the file does not exist, is damaged, or contains other Python objects.
     """
     try:
         with torch.serialization.safe_globals(PLAIN_NUMBERS):
@@ -52,17 +52,17 @@ def read_published(path: Path) -> Published:
             raise _damaged(path, error) from error
         raise UserError(
             "file-unsafe",
-            f"Expected tensors and plain values alone in {path}, but it holds a Python object ({foreign[1]}), which "
-            "could run code when it is read; have its state_dict alone saved by someone you trust.",
+            f"Expected only tensors and plain values in {path}, but it contains a Python object ({foreign[1]}), which "
+            "could run code when it is read; ask someone you trust to save its state_dict only.",
         ) from error
-    except Exception as error:  # on damaged files torch raises almost anything
+    except Exception as error:  # torch raises many exceptions for damaged files
         raise _damaged(path, error) from error
     stored = stored if isinstance(stored, dict) else {}
     tensors = stored.get("state_dict", stored)
     if not isinstance(tensors, dict) or not tensors or not all(isinstance(one, Tensor) for one in tensors.values()):
         raise UserError(
             "wrong-file",
-            f"Expected tensors by name, as state_dict or alone, in {path}, but it holds something else; "
+            f"Expected tensors by name, in a state_dict or directly, in {path}, but it has other content; "
             "give the checkpoint of a trained network.",
         )
     meta = stored.get("meta")
@@ -86,9 +86,9 @@ def _damaged(path: Path, error: Exception) -> UserError:
 
 
 def parse_config(text: object) -> dict[str, Any]:
-    """An mmcv configuration, `name = dict(key=value, …)` line after line, as values. It is read, not run.
+    """Parse the values of an mmcv configuration, lines of `name = dict(key=value, …)`, without executing it.
 
-    Returns: what could be read as values; empty where it is no such text.
+    Returns: the values that could be parsed; empty for other text.
     """
     try:
         lines = ast.parse(text).body if isinstance(text, str) else []
@@ -97,12 +97,12 @@ def parse_config(text: object) -> dict[str, Any]:
             for line in lines
             if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)
         }
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two where brackets nest too deep
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two for deeply nested brackets
         return {}
 
 
 def _value(node: ast.expr) -> Any:
-    """A constant, a list, or a `dict(…)` of them; None for anything else."""
+    """Return the value of a constant, a list, or a `dict(…)`; None for other expressions."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
         return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
     if isinstance(node, (ast.List, ast.Tuple)):
@@ -111,8 +111,8 @@ def _value(node: ast.expr) -> Any:
 
 
 def stated(published: Published, *path: str, kind: type) -> Any:
-    """A value of the checkpoint's own configuration, such as `"model", "backbone", "out_indices"`; None where there
-    is none of that kind."""
+    """Return a value of the checkpoint's configuration, such as `"model", "backbone", "out_indices"`, or None if there
+    is no value of that type."""
     value: Any = published.config
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""Checkpoints of ECENet's authors' release as checkpoints of this package, which every command and the app open."""
+"""Conversion of checkpoints of ECENet's authors' release."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from ecenet.model.config import ReleaseConfig
 from ecenet.model.release import ECENetRelease
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB values in 0 … 1, as the release normalises images."""
+"""Mean and standard deviation of RGB values in 0 … 1 in the release."""
 SIDE = 640
-"""Of the release's training crops and windows in pixels."""
+"""Side in pixels of the release's training crops and windows."""
 IMAGE_SIZE = 853
-"""Longest side in pixels of an image of 4:3 whose shortest side is `SIDE`, as the release's windows want it."""
+"""Longest side in pixels of a 4:3 image whose shortest side is `SIDE`."""
 
 
 def convert_release(
@@ -41,20 +41,20 @@ def convert_release(
     image_std: tuple[float, float, float] | None = None,
     half: bool = False,
 ) -> ECENetRelease:
-    """Write `config.json`, `model.safetensors` and a model card, `README.md`; return the model.
+    """Write `config.json`, `model.safetensors` and a model card, `README.md`, and return the model.
 
     Args:
-        path: PyTorch or safetensors, the release's tensor names with `decode_head.` or without; the backbone's tensors
-            begin with `backbone.` and are timm's or Microsoft's Swin's.
-        classes: file as `read_labels` takes it; by default the checkpoint's own names, else those of a data set of so
-            many classes.
-        backbone, out_indices: as for `ReleaseConfig`; the release's Swin-B by default.
-        backbone_weights: safetensors file of the backbone, where the checkpoint holds the head alone.
-        image_mean, image_std: of RGB values in 0 … 1; ImageNet's by default, as in the release.
-        half: as fp16.
+        path: PyTorch or safetensors file with the release's tensor names, with or without `decode_head.`. Tensors of
+            the backbone start with `backbone.` and have the names of timm's or Microsoft's Swin.
+        classes: file for `read_labels`; by default the names in the checkpoint, or those of a data set with the same
+            number of classes.
+        backbone, out_indices: see `ReleaseConfig`; by default the release's Swin-B.
+        backbone_weights: safetensors file of the backbone, if the checkpoint contains the head only.
+        image_mean, image_std: normalisation of RGB values in 0 … 1; by default ImageNet's, as in the release.
+        half: save weights as fp16.
     Raises:
-        UserError: the file cannot be read or holds something else; tensors are missing, misfit or left over; the
-            backbone has other channels; the classes are not known.
+        UserError: the file cannot be read or has other content; tensors are missing, misfit or left over; the
+            backbone has other channels; or the classes are unknown.
     """
     published = read_release(path)
     sizes = head_sizes(published.tensors, file=published.file)
@@ -81,9 +81,9 @@ def convert_release(
     if channels != sizes.channels:
         raise UserError(
             "unsuitable-backbone",
-            f"Expected a backbone whose four stages have {', '.join(map(str, sizes.channels))} channels, as "
-            f"{published.file} was trained with, got {config.backbone} with {', '.join(map(str, channels))}; "
-            "give it as --backbone NAME, with --out-indices.",
+            f"Expected a backbone whose four stages have {', '.join(map(str, sizes.channels))} channels, as in "
+            f"{published.file}, got {config.backbone} with {', '.join(map(str, channels))}; "
+            "give the right one with --backbone NAME and --out-indices.",
         )
     head = {name: one for name, one in published.tensors.items() if name not in inside}
     model.head.load_state_dict(translate_head(head, wanted=model.head.state_dict(), file=published.file))
@@ -98,7 +98,7 @@ def convert_release(
 
 
 def _load_backbone(model: ECENetRelease, tensors: dict[str, Tensor], *, file: Published) -> None:
-    """The backbone, and the norms behind it where the checkpoint has them."""
+    """Load the backbone, and the norms after it if the checkpoint has them."""
     wanted = {
         name.removeprefix("backbone."): tensor
         for name, tensor in model.state_dict().items()
@@ -108,8 +108,8 @@ def _load_backbone(model: ECENetRelease, tensors: dict[str, Tensor], *, file: Pu
         first = list(backbone_sources(wanted, tensors).values())[:3]
         raise UserError(
             "tensor-mismatch",
-            f"Expected the backbone's tensors in {file.file}, but it holds a head alone: {len(wanted)} are missing "
-            f"({', '.join(first)}, …); give a whole checkpoint, or the trained backbone as --backbone-weights FILE.",
+            f"Expected tensors of the backbone in {file.file}, but it contains a head only: {len(wanted)} are missing "
+            f"({', '.join(first)}, …); give a complete checkpoint, or the trained backbone with --backbone-weights.",
         )
     found = fitting(tensors, backbone_sources(wanted, tensors), wanted=wanted, file=file.file)
     named = {name if name.startswith("feature_norms.") else f"backbone.{name}": one for name, one in found.items()}
@@ -117,13 +117,13 @@ def _load_backbone(model: ECENetRelease, tensors: dict[str, Tensor], *, file: Pu
 
 
 def model_card(model: ECENetRelease, labels: LabelSet, *, file: str) -> str:
-    """Where the weights are from, what their authors state, and how to measure them."""
+    """Return a model card with the source of the weights, the authors' figures, and how to evaluate them."""
     config = model.settings
-    figures = "The release states no figure for such a checkpoint."
+    figures = "The release reports no figures for such a checkpoint."
     if (config.backbone.split(".")[0], model.num_classes) == (ReleaseConfig().backbone, 150):
         figures = (
-            "As the authors' release states, not measured here: ADE20K, mIoU 54.17, pixel accuracy 84.57, mean\n"
-            f"accuracy 65.46. That `{file}` is their file was not checked."
+            "Reported by the authors' release, not measured here: ADE20K, mIoU 54.17, pixel accuracy 84.57, mean\n"
+            f"accuracy 65.46. Whether `{file}` is their file was not checked."
         )
     return f"""# ECENet (authors' release) on {labels.name}
 
@@ -133,13 +133,13 @@ D = {config.embed_dim}, {config.num_heads} heads.
 **Source.** Liu et al., Boosting Semantic Segmentation from the Perspective of Explicit Class Embeddings, ICCV 2023,
 [arXiv 2308.12894](https://arxiv.org/abs/2308.12894); the head computes what the authors' inference release does.
 
-**Licence.** The weights stay under their authors' terms. The data set and the backbone's pretrained weights have terms
-of their own.
+**Licence.** The weights remain under their authors' terms. The data set and the backbone's pretrained weights have
+terms of their own.
 
 **Figures.** {figures}
 
-To measure them: `python -m ecenet evaluate --weights FOLDER --data DATA --window {SIDE}`.
-The authors bring an image's shortest side to {SIDE} pixels and average windows of {SIDE} at a stride of 608. Here the
-longest side is brought to {model.image_size}, windows of {SIDE} are spread evenly and overlap by half or more, and
-their probabilities are averaged; so figures may differ a little.
+To evaluate the weights: `python -m ecenet evaluate --weights FOLDER --data DATA --window {SIDE}`.
+The authors resize the shortest side of an image to {SIDE} pixels and average windows of {SIDE} at a stride of 608. Here
+the longest side is resized to {model.image_size}, windows of {SIDE} are spread evenly and overlap by half or more, and
+their probabilities are averaged, so figures may differ slightly.
 """

@@ -1,7 +1,7 @@
-"""The tensor names of ECENet as its authors released it, and ours for them.
+"""Mapping of the tensor names of ECENet's authors' release to ours.
 
-The head's names are the release's. Those of its backbone are not known: taken are timm's and Microsoft's names for Swin
-(`layers.0.blocks.0.attn.qkv.weight`), with `norm0` … `norm3` where each stage has a norm.
+The names of the head are those of the release. Those of its backbone are not known; timm's and Microsoft's names for
+Swin are accepted (`layers.0.blocks.0.attn.qkv.weight`), with `norm0` … `norm3` if each stage has a norm.
 """
 
 import re
@@ -19,28 +19,29 @@ from ecenet.model.tensor_files import tensor_problems
 
 HEAD_PREFIX, BACKBONE_PREFIX = "decode_head.", "backbone."
 MINDSPORE = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-"""What MindSpore calls the parameters of norms → PyTorch."""
+"""PyTorch's names for MindSpore's parameters of norms."""
 COUNTER = "num_batches_tracked"
-"""Of PyTorch's batch norms: nothing depends on it."""
+"""Counter of PyTorch's batch norms, which has no effect."""
 UNUSED = re.compile(r"auxiliary_head\.|.*\.(num_batches_tracked|relative_position_index|attn_mask)$")
-"""What no prediction needs: a head that only training has, and numbers that follow from sizes."""
+"""Tensors that are not needed for prediction: an auxiliary head, and values derived from sizes."""
 
 
 class Sizes(NamedTuple):
-    """Of a head, as its tensors tell them."""
+    """The sizes of a head, derived from its tensors."""
 
     channels: list[int]
-    """C of the four stages, shallow to deep."""
+    """Channels of the four stages, shallow to deep."""
     num_classes: int
     embed_dim: int
     num_heads: int
 
 
 def read_release(path: Path) -> Published:
-    """Tensors of a safetensors or PyTorch file, under PyTorch's names for a norm's parameters; nothing is executed.
+    """Read the tensors of a safetensors or PyTorch file, with PyTorch's names for parameters of norms; nothing is
+    executed.
 
     Raises:
-        UserError: the file cannot be read, is MindSpore's own, or holds something else.
+        UserError: the file cannot be read, is in MindSpore's format, or has other content.
     """
     if path.suffix == ".safetensors":
         try:
@@ -53,9 +54,10 @@ def read_release(path: Path) -> Published:
     elif path.suffix in (".ckpt", ".mindir") and path.is_file() and path.read_bytes()[:2] != b"PK":
         raise UserError(
             "wrong-file",
-            f"Expected PyTorch or safetensors, got MindSpore's own format in {path}; export it where MindSpore is "
-            "installed: {name: parameter.asnumpy() for name, parameter in mindspore.load_checkpoint(FILE).items()} "
-            "saved by safetensors.numpy.save_file.",
+            f"Expected PyTorch or safetensors, got MindSpore's format in {path}; export it where MindSpore is "
+            "installed: "
+            "save {name: parameter.asnumpy() for name, parameter in mindspore.load_checkpoint(FILE).items()} "
+            "with safetensors.numpy.save_file.",
         )
     else:
         published = read_published(path)
@@ -68,10 +70,10 @@ def _torch_name(name: str) -> str:
 
 
 def head_sizes(tensors: Mapping[str, Tensor], *, file: str) -> Sizes:
-    """Sizes of the head whose tensors bear the release's names, with or without `decode_head.`.
+    """Return the sizes of a head from its tensors, with or without the prefix `decode_head.`.
 
     Raises:
-        UserError: a tensor that tells one of them is missing or has another number of axes.
+        UserError: a required tensor is missing or has another number of axes.
     """
     named = {name.removeprefix(HEAD_PREFIX): tensor for name, tensor in tensors.items()}
     telling = ["conv_seg.weight", "learner.0.weight", *(f"laterals.{stage}.weight" for stage in range(4))]
@@ -79,9 +81,9 @@ def head_sizes(tensors: Mapping[str, Tensor], *, file: str) -> Sizes:
     if missing:
         raise UserError(
             "wrong-file",
-            f"Expected the tensors of ECENet's release in {file}, but {len(missing)} that tell its sizes are missing "
+            f"Expected the tensors of ECENet's release in {file}, but {len(missing)} required ones are missing "
             f"({', '.join(missing[:3])}); its first tensor is {next(iter(tensors), 'none')}. "
-            "Give a checkpoint of the release, with its own names.",
+            "Give a checkpoint of the release with its original names.",
         )
     num_classes, embed_dim = named["conv_seg.weight"].shape[:2]
     return Sizes(
@@ -93,7 +95,7 @@ def head_sizes(tensors: Mapping[str, Tensor], *, file: str) -> Sizes:
 
 
 def head_modules(stages: int = 4) -> dict[str, str]:
-    """Our name of every layer in `ReleaseHead` → the release's."""
+    """Return the release's name of every layer in `ReleaseHead`, by our name."""
     pairs = {
         "coarse.0": "learner.0",
         "coarse.1": "learner.1",
@@ -148,19 +150,19 @@ def head_modules(stages: int = 4) -> dict[str, str]:
 
 
 def head_sources(wanted: Iterable[str]) -> dict[str, str]:
-    """Our name of every tensor of a `ReleaseHead` → the release's, without a prefix."""
+    """Return the release's name, without prefix, of every tensor of a `ReleaseHead`, by our name."""
     modules = head_modules()
     parted = {name: name.rpartition(".") for name in wanted}
     return {name: f"{modules[module]}.{last}" for name, (module, _, last) in parted.items() if last != COUNTER}
 
 
 def backbone_sources(wanted: Iterable[str], theirs: Collection[str]) -> dict[str, str]:
-    """Our name of every tensor of the backbone, and of norms behind it → the name that the file has, timm's or
-    Microsoft's Swin's; timm's where it has neither."""
+    """Return the file's name of every tensor of the backbone and the norms after it, by our name. File names are timm's
+    or those of Microsoft's Swin; if a tensor is missing, Microsoft's name is returned."""
     found: dict[str, str] = {}
     for ours in (name for name in wanted if not name.endswith(COUNTER)):
         timms = ours.removeprefix("network.").replace("feature_norms.", "norm")
-        # In Microsoft's Swin a stage ends with the merging of patches, in timm's it begins with it.
+        # In Microsoft's Swin a stage ends with patch merging, in timm's it starts with it.
         merging = re.sub(r"^layers_(\d)\.downsample\.", lambda part: f"layers.{int(part[1]) - 1}.downsample.", timms)
         microsofts = re.sub(r"^layers_(\d)\.", r"layers.\1.", merging)
         found[ours] = BACKBONE_PREFIX + (timms if BACKBONE_PREFIX + timms in theirs else microsofts)
@@ -168,13 +170,13 @@ def backbone_sources(wanted: Iterable[str], theirs: Collection[str]) -> dict[str
 
 
 def translate_head(tensors: Mapping[str, Tensor], *, wanted: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
-    """Every tensor of a head under our name.
+    """Return the tensors of a head by our names.
 
     Args:
-        tensors: with the release's names, with or without `decode_head.`.
-        wanted: state dict of the `ReleaseHead` that they are for.
+        tensors: tensors by the release's names, with or without `decode_head.`.
+        wanted: state dict of the `ReleaseHead`.
     Raises:
-        UserError: names the first three that are missing, have another shape, or belong nowhere.
+        UserError: tensors are missing, have another shape, or are left over; the message names the first three.
     """
     bare = {name.removeprefix(HEAD_PREFIX): tensor for name, tensor in tensors.items()}
     return fitting(bare, head_sources(wanted), wanted=wanted, file=file)
@@ -183,13 +185,13 @@ def translate_head(tensors: Mapping[str, Tensor], *, wanted: Mapping[str, Tensor
 def fitting(
     tensors: Mapping[str, Tensor], sources: Mapping[str, str], *, wanted: Mapping[str, Tensor], file: str
 ) -> dict[str, Tensor]:
-    """The tensors under our names, if they are those that are wanted and no others.
+    """Return the tensors by our names and check that they are complete.
 
     Args:
-        sources: our name → name in the file.
-        wanted: a state dict; the counters of its batch norms stay as they are.
+        sources: names in the file by our names.
+        wanted: a state dict; counters of batch norms are taken from it.
     Raises:
-        UserError: names, as in the file, the first three that are missing, have another shape or belong nowhere.
+        UserError: tensors are missing, have another shape, or are left over; the message names the first three.
     """
     missing = [theirs for theirs in sources.values() if theirs not in tensors and not theirs.endswith(COUNTER)]
     found = {ours: tensors[theirs] for ours, theirs in sources.items() if theirs in tensors}
@@ -200,7 +202,7 @@ def fitting(
     if problems:
         raise UserError(
             "tensor-mismatch",
-            f"Expected the {len(sources)} tensors of ECENet's release with such a backbone in {file}, but there are "
-            f"{problems}; give a checkpoint of one whole network.",
+            f"Expected the {len(sources)} tensors of ECENet's release with this backbone in {file}, but there are "
+            f"{problems}; give a complete checkpoint.",
         )
     return {name: tensor for name, tensor in wanted.items() if name.endswith(COUNTER)} | found

@@ -1,4 +1,4 @@
-"""The checkpoints of SegViT's authors as checkpoints of this package, which every command and the app open."""
+"""Conversion of checkpoints of SegViT's authors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,18 @@ from ecenet.inference.weights import save_model
 from ecenet.model.segvit import SegViT
 
 GREY = (127.5, 127.5, 127.5)
-"""Mean and standard deviation, of 0 … 255, that the authors normalise images with, as their backbones want it."""
+"""The authors' mean and standard deviation of RGB values in 0 … 255."""
 ASPECT = 4 / 3
-"""Longest side over shortest: they bring the shortest side of an image to the side of their crops, we the longest."""
+"""Assumed aspect ratio: the authors resize the shortest side of an image to their crop size, we the longest."""
 
 
 class Stated(NamedTuple):
-    """A row of the authors' table."""
+    """Figures from the authors' table."""
 
     data: str
     miou: float
     averaged: float
-    """Over several scales and mirror images."""
+    """mIoU with multi-scale and flip augmentation."""
 
 
 STATED = {
@@ -33,19 +33,19 @@ STATED = {
     ("vit_large_patch16_384", 171): Stated("COCO-Stuff 10K", 49.9, 50.3),
     ("vit_large_patch16_384", 59): Stated("PASCAL-Context (59 classes)", 64.1, 65.3),
 }
-"""(backbone, classes) → what the authors' README says of it."""
+"""Figures in the authors' README by backbone and number of classes."""
 STRIDES = {512: 341, 480: 320, 640: 608}
-"""Side of the authors' windows → their stride, in pixels."""
+"""Stride of the authors' windows by their side, in pixels."""
 LAYOUTS = {150: "ade20k", 59: "pascal-context-59", 60: "pascal-context-60"}
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What came of a file."""
+    """The result of a conversion."""
 
     model: SegViT
     unused: list[str]
-    """Tensors of the file that no prediction needs."""
+    """Tensors of the file that are not needed for prediction."""
 
 
 def convert_segvit(
@@ -62,13 +62,13 @@ def convert_segvit(
     """Write `config.json`, `model.safetensors` and a model card, `README.md`.
 
     Args:
-        classes: file as `read_labels` takes it; by default as `find_labels` has it.
-        out_indices, num_heads: as for `architecture`.
-        image_mean, image_std: of RGB values in 0 … 1; by default as the checkpoint's own configuration says, else the
-            authors' published ones, 0.5.
-        half: as fp16.
+        classes: file for `read_labels`; by default see `find_labels`.
+        out_indices, num_heads: see `architecture`.
+        image_mean, image_std: normalisation of RGB values in 0 … 1; by default that in the checkpoint's configuration,
+            or else the authors' published one, 0.5.
+        half: save weights as fp16.
     Raises:
-        UserError: the file cannot be read or is of something else, or its classes are not known.
+        UserError: the file cannot be read or belongs to another network, or its classes are unknown.
     """
     published = read_published(path)
     config = architecture(published, out_indices=out_indices, num_heads=num_heads)
@@ -91,7 +91,7 @@ def convert_segvit(
 
 
 def _normalisation(published: Published, name: str) -> list[float]:
-    """Of RGB values in 0 … 1."""
+    """Return the mean or standard deviation of RGB values in 0 … 1."""
     values = stated(published, "img_norm_cfg", name, kind=list) or GREY
     if len(values) != 3 or not all(type(value) in (int, float) for value in values):
         values = GREY
@@ -99,14 +99,14 @@ def _normalisation(published: Published, name: str) -> list[float]:
 
 
 def model_card(model: SegViT, labels: LabelSet, *, file: str) -> str:
-    """Where the weights are from, what their authors state, and how to measure them."""
+    """Return a model card with the source of the weights, the authors' figures, and how to evaluate them."""
     settings = model.settings
     row = STATED.get((settings.backbone, model.num_classes))
-    figures = "The authors' README has no figure for such a checkpoint."
+    figures = "The authors' README has no figures for such a checkpoint."
     if row is not None:
         figures = (
-            f"As the authors state, not measured here: {row.data}, mIoU {row.miou}, {row.averaged} averaged over\n"
-            f"scales and mirror images. That `{file}` is their file was not checked."
+            f"Reported by the authors, not measured here: {row.data}, mIoU {row.miou}, {row.averaged} averaged over\n"
+            f"scales and mirror images. Whether `{file}` is their file was not checked."
         )
     side, layout = settings.position_side, LAYOUTS.get(model.num_classes)
     command = f"python -m ecenet evaluate --weights FOLDER --data DATA --window {side}"
@@ -116,8 +116,8 @@ def model_card(model: SegViT, labels: LabelSet, *, file: str) -> str:
     if layout in ("pascal-context-59", "pascal-context-60"):
         command += " --map classes-map.json"
         order = (
-            "\nThe classes are in mmsegmentation's order, those of that layout in the publisher's: first write the map "
-            f"from names\nto names, `python -m ecenet map FOLDER DATA --layout {layout} --out classes-map.json`."
+            "\nThe classes are in mmsegmentation's order, those of that layout in the publisher's; first write a class "
+            f"map with\n`python -m ecenet map FOLDER DATA --layout {layout} --out classes-map.json`."
         )
     stride = STRIDES.get(side, "two thirds of that")
     return f"""# SegViT on {labels.name}
@@ -128,15 +128,15 @@ Converted from `{file}` by `python -m ecenet convert segvit`: {settings.backbone
 **Source.** Zhang et al., SegViT: Semantic Segmentation with Plain Vision Transformers, NeurIPS 2022,
 [arXiv 2210.05844](https://arxiv.org/abs/2210.05844); code and checkpoints: <https://github.com/zbwxp/SegVit>.
 
-**Licence.** The weights stay under their authors' terms: the 2-clause BSD licence for academic use; commercial use only
-after asking them. The data set and the backbone's pretrained weights have terms of their own.
+**Licence.** The weights remain under their authors' terms: the 2-clause BSD licence for academic use; commercial use
+requires their permission. The data set and the backbone's pretrained weights have terms of their own.
 
 **Figures.** {figures}
 
-To measure them: `{command}`.{order}
-The authors bring an image's shortest side to {side} pixels and look through windows of {side} at a stride of {stride};
-they average the windows' shares as they are, which need not sum to 1 over classes. Here the longest side is brought to
+To evaluate the weights: `{command}`.{order}
+The authors resize the shortest side of an image to {side} pixels and use windows of {side} at a stride of {stride}.
+They average the windows' shares, which need not sum to 1 over classes. Here the longest side is resized to
 {model.image_size}, windows are spread evenly and overlap by half or more, and each window's shares are normalised to
-probabilities before they are averaged, so figures may differ a little. As theirs, masks are combined at the image's
-size, and position embeddings are resized without antialiasing.
+probabilities before they are averaged, so figures may differ slightly. As in their code, masks are combined at the
+image's size, and position embeddings are resized without antialiasing.
 """

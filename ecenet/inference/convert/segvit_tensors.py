@@ -1,6 +1,6 @@
-"""SegViT's checkpoints as its authors publish them: what they are of, and our names for their tensors.
+"""Architecture and tensor names of the checkpoints of SegViT's authors.
 
-Theirs begin with `backbone.`, which is mmsegmentation's plain ViT, and `decode_head.`, which is their own ATMHead.
+Their names start with `backbone.` (mmsegmentation's plain ViT) and `decode_head.` (the authors' ATMHead).
 """
 
 import re
@@ -21,26 +21,26 @@ BACKBONES = {
     (768, 12): "vit_base_patch16_384",
     (1024, 24): "vit_large_patch16_384",
 }
-"""(width, blocks) → timm's name."""
+"""timm's name by width and number of blocks."""
 PATCH = 16
 LAYERS = {12: (5, 7, 11), 24: (7, 15, 23)}
-"""Blocks → those that the authors' configurations make stages of."""
+"""Blocks that the authors use as stages, by number of blocks."""
 HEAD_DIM = 32
-"""Width of one of the head's attention heads, in the authors' configurations."""
+"""Width of an attention head in the authors' configurations."""
 UNUSED = ("backbone.cls_token", "decode_head.loss_decode.criterion.empty_weight")
-"""What no prediction needs: a token that their backbone drops before its first block, and weights of their loss."""
+"""Tensors that are not needed for prediction: a token that their backbone drops, and weights of their loss."""
 KINDS = ("weight", "bias")
 BLOCKS = r"backbone\.layers\.(\d+)\."
 
 
 class Source(NamedTuple):
-    """Where a tensor comes from."""
+    """The source of a tensor."""
 
     name: str
     third: int | None = None
-    """0, 1 or 2 where theirs joins query, key and value, along the first axis."""
+    """0, 1 or 2 if the source concatenates query, key and value along the first axis."""
     skip: int = 0
-    """Leading entries of the second axis to leave out."""
+    """Number of leading entries of the second axis to drop."""
 
     def take(self, tensors: Mapping[str, Tensor]) -> Tensor:
         tensor = tensors[self.name]
@@ -52,20 +52,20 @@ class Source(NamedTuple):
 def architecture(
     published: Published, *, out_indices: tuple[int, ...] | None = None, num_heads: int | None = None
 ) -> SegViTConfig:
-    """What the checkpoint is of, from the shapes of its tensors.
+    """Determine the architecture of a checkpoint from the shapes of its tensors.
 
     Args:
-        out_indices, num_heads: which shapes do not tell; by default as the checkpoint's own configuration says, else
-            as the authors' published ones do.
+        out_indices, num_heads: these cannot be determined from shapes; by default those in the checkpoint's
+            configuration, or else the authors' published ones.
     Raises:
-        UserError: it is of another model, or of a backbone without such blocks.
+        UserError: the checkpoint belongs to another model, or the backbone does not have these blocks.
     """
     file, tensors = published.file, published.tensors
     if any(name.startswith("decode_head.atm.") for name in tensors):
         raise UserError(
             "wrong-file",
-            f"Expected a plain SegViT, got the shrunk one in {file} (decode_head.atm.*), which is another network; "
-            "give a checkpoint of the plain one.",
+            f"Expected a plain SegViT, got the Shrunk variant in {file} (decode_head.atm.*), which is another network; "
+            "give a checkpoint of the plain variant.",
         )
     width, _, patch, _ = _shape(published, "backbone.patch_embed.projection.weight", rank=4)
     _, positions, _ = _shape(published, "backbone.pos_embed", rank=3)
@@ -78,7 +78,7 @@ def architecture(
         known = ", ".join(f"{w}×{d}" for w, d in BACKBONES)
         raise UserError(
             "wrong-file",
-            f"Expected a ViT of width × blocks among {known}, with patches of {PATCH} and a square of position "
+            f"Expected a ViT of width × blocks among {known}, with patches of {PATCH} and a square grid of position "
             f"embeddings, in {file}, got {width}×{depth}, {patch} and {positions}; give another checkpoint.",
         )
     if out_indices is None:
@@ -87,7 +87,7 @@ def architecture(
         raise UserError(
             "out-of-range",
             f"Expected {stages} blocks of 0 … {depth - 1} as --out-indices, one for each stage of {file}, "
-            f"got {', '.join(map(str, out_indices))}; choose those that it was trained with.",
+            f"got {', '.join(map(str, out_indices))}; give those of the training.",
         )
     if num_heads is None:
         said = stated(published, "model", "decode_head", "num_heads", kind=int)
@@ -110,7 +110,7 @@ def _shape(published: Published, name: str, *, rank: int) -> tuple[int, ...]:
         raise UserError(
             "wrong-file",
             f"Expected a checkpoint of SegViT, with {name} of {rank} axes, but {published.file} has {came} (its first "
-            f"tensor is {next(iter(published.tensors))}); give one that its authors published.",
+            f"tensor is {next(iter(published.tensors))}); give a checkpoint of SegViT's authors.",
         )
     return tuple(tensor.shape)
 
@@ -120,11 +120,11 @@ def _count(names: Iterable[str], pattern: str) -> int:
 
 
 def sources(config: SegViTConfig) -> dict[str, Source]:
-    """Our name of every tensor → where it is in theirs. Their stages count from the deepest on, ours from the
+    """Return the source of every tensor, by our name. Their stages are numbered from the deepest, ours from the
     shallowest."""
     found = {"learned_embeddings": Source("decode_head.q.weight")}
     vit = "backbone.network.model"
-    found[f"{vit}.pos_embed"] = Source("backbone.pos_embed", skip=1)  # that of the class token
+    found[f"{vit}.pos_embed"] = Source("backbone.pos_embed", skip=1)  # drops the class token's
     pairs = {f"{vit}.patch_embed.proj": "backbone.patch_embed.projection", "classify": "decode_head.class_embed"}
     for block in range(max(config.out_indices) + 1):
         ours, theirs = f"{vit}.blocks.{block}", f"backbone.layers.{block}"
@@ -135,7 +135,7 @@ def sources(config: SegViTConfig) -> dict[str, Source]:
             f"{ours}.mlp.fc1": f"{theirs}.ffn.layers.0.0",
             f"{ours}.mlp.fc2": f"{theirs}.ffn.layers.1",
         }
-        # timm, too, joins query, key and value, in this order.
+        # timm also concatenates query, key and value in this order.
         found |= {f"{ours}.attn.qkv.{kind}": Source(f"{theirs}.attn.attn.in_proj_{kind}") for kind in KINDS}
     stages = len(config.out_indices)
     for level in range(stages):
@@ -166,12 +166,12 @@ def sources(config: SegViTConfig) -> dict[str, Source]:
 def translate(
     published: Published, config: SegViTConfig, *, wanted: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Every tensor under our name, and the names of those that no prediction needs.
+    """Return the tensors by our names, and the names of those that are not needed for prediction.
 
     Args:
-        wanted: state dict of the model that they are for, plain SegViT.
+        wanted: state dict of the model, a plain SegViT.
     Raises:
-        UserError: names what is missing, has another shape, or belongs nowhere.
+        UserError: tensors are missing, have another shape, or are left over.
     """
     places, theirs = sources(config), published.tensors
     assert places.keys() == wanted.keys(), "a plain SegViT has these tensors and no others"
@@ -188,6 +188,6 @@ def translate(
         raise UserError(
             "wrong-file",
             f"Expected the tensors of a plain SegViT on {config.backbone} in {published.file}, but there are "
-            f"{problems}; give a checkpoint that its authors published.",
+            f"{problems}; give a checkpoint of SegViT's authors.",
         )
     return found, unused

@@ -1,4 +1,4 @@
-"""Attention-to-Mask (ATM): class embeddings read the features, and what they attend to is their mask.
+"""Attention-to-Mask (ATM): class embeddings attend to the features, and the attention scores are their masks.
 
 From SegViT (arXiv 2210.05844, section 3.2).
 """
@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FFN_RATIO = 4
-"""Hidden width of a layer's feed-forward network, as a multiple of D, as the authors have it."""
+"""Hidden width of a layer's feed-forward network as a multiple of D, as in the authors' code."""
 
 
 class ScoredAttention(nn.Module):
-    """Multi-head attention that also returns its scores from before the softmax."""
+    """Multi-head attention that also returns its scores before the softmax."""
 
     def __init__(self, *, embed_dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -26,9 +26,10 @@ class ScoredAttention(nn.Module):
         self.project = nn.Linear(embed_dim, embed_dim)
 
     def forward(self, embeddings: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """What (B, K, D) embeddings read of (B, N, D) tokens → (B, K, D), and the scores' mean over heads (B, K, N)."""
+        """Attend from (B, K, D) embeddings to (B, N, D) tokens; returns (B, K, D) and the mean scores over heads
+        (B, K, N)."""
         query, key, value = self.query(embeddings), self.key(tokens), self.value(tokens)
-        # Heads split D, so that their scores add up to one inner product over all of it.
+        # Heads split D, so the sum of their scores is an inner product over all of D.
         head_dim = query.shape[-1] // self.num_heads
         scores = query @ key.mT * (head_dim**-0.5 / self.num_heads)
         read = F.scaled_dot_product_attention(
@@ -37,12 +38,12 @@ class ScoredAttention(nn.Module):
         return self.project(read.transpose(1, 2).flatten(2)), scores
 
     def _heads(self, rows: Tensor) -> Tensor:
-        """(B, N, D) → (B, heads, N, D / heads)."""
+        """Split the heads, (B, N, D) → (B, heads, N, D / heads)."""
         return rows.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
 
 class MaskLayer(nn.Module):
-    """A layer of a transformer decoder: embeddings attend to each other, then to the features; norms come last."""
+    """A post-norm transformer decoder layer: embeddings attend to each other, then to the features."""
 
     def __init__(self, *, embed_dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
@@ -60,10 +61,9 @@ class MaskLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, embeddings: Tensor, tokens: Tensor, *, read: bool = True) -> tuple[Tensor, Tensor]:
-        """(B, K, D) embeddings, (B, N, D) tokens → embeddings (B, K, D), scores (B, K, N).
+        """Update (B, K, D) embeddings with (B, N, D) tokens; returns embeddings (B, K, D) and scores (B, K, N).
 
-        Knock-out: with `read` off nothing of the tokens is added to the embeddings; the scores are computed all the
-        same.
+        Knock-out: without `read`, nothing of the tokens is added to the embeddings; the scores are still computed.
         """
         embeddings = self.among_norm(embeddings + self.dropout(self.among(embeddings, embeddings)[0]))
         taken, scores = self.read(embeddings, tokens)
@@ -72,7 +72,7 @@ class MaskLayer(nn.Module):
 
 
 class AttentionToMask(nn.Module):
-    """One stage: layers in turn; the last one's scores are the stage's masks."""
+    """A stage: several layers; the scores of the last one are the masks of the stage."""
 
     def __init__(self, *, embed_dim: int, num_heads: int, num_layers: int, dropout: float) -> None:
         super().__init__()
@@ -81,9 +81,9 @@ class AttentionToMask(nn.Module):
         )
 
     def forward(self, embeddings: Tensor, features: Tensor, *, read: bool = True) -> tuple[Tensor, Tensor]:
-        """(B, K, D) embeddings, (B, D, h, w) features → embeddings (B, K, D), scores (B, K, h, w).
+        """Update (B, K, D) embeddings with (B, D, h, w) features; returns embeddings (B, K, D) and scores (B, K, h, w).
 
-        Knock-out as for `MaskLayer`, in every layer.
+        Knock-out as in `MaskLayer`, in every layer.
         """
         tokens = features.flatten(2).mT
         for layer in self.layers:
@@ -92,10 +92,10 @@ class AttentionToMask(nn.Module):
 
 
 def semantic_logits(class_logits: Tensor, masks: Tensor) -> Tensor:
-    """Masks and what their embeddings are taken for become one map a class: log Σ_q P(class k | q) · σ(mask of q).
+    """Combine masks and classified embeddings to a map for each class: log Σ_q P(class k | q) · σ(mask of q).
 
     Args:
-        class_logits: (B, Q, K + 1) of each embedding; the last column stands for "not in this image".
+        class_logits: (B, Q, K + 1) classification of each embedding; the last column is "not in this image".
         masks: (B, Q, h, w) logits.
     Returns: (B, K, h, w) float32.
     """
@@ -104,7 +104,7 @@ def semantic_logits(class_logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def class_shares(class_logits: Tensor, *, without: Sequence[int] = ()) -> Tensor:
-    """P(class k | q): (B, Q, K + 1) logits → (B, Q, K) float32, 0 for the classes `without`."""
+    """Return P(class k | q), (B, Q, K + 1) logits → (B, Q, K) float32, with 0 for the classes `without`."""
     shares = class_logits.float().softmax(dim=-1)[..., :-1]
     if not without:
         return shares
@@ -114,10 +114,10 @@ def class_shares(class_logits: Tensor, *, without: Sequence[int] = ()) -> Tensor
 
 
 def combined_masks(shares: Tensor, masks: Tensor) -> Tensor:
-    """log Σ_q shares of q · σ(mask of q): (B, Q, K), (B, Q, h, w) logits → (B, K, h, w) float32.
+    """Compute log Σ_q shares of q · σ(mask of q) from (B, Q, K) shares and (B, Q, h, w) logits: (B, K, h, w) float32.
 
-    The sum is the authors'; its logarithm is ours, so that a softmax over classes has its shares as probabilities. They
-    take it at the image's size, to which each mask is brought first; on the grid, pixels at borders differ.
+    The sum is the authors'; the logarithm is ours, so that a softmax over classes normalises the sums. The authors
+    compute it at the image's size after resizing each mask; on the grid, pixels at borders differ.
     """
     sums = torch.einsum("bqk,bqhw->bkhw", shares, masks.float().sigmoid())
     return sums.clamp_min(torch.finfo(torch.float32).tiny).log()

@@ -1,7 +1,7 @@
-"""Explicit Class Extraction (ECE), in our own design: the features under a mask become a class embedding.
+"""Explicit Class Extraction (ECE) in our design: class embeddings are computed from the features under a mask.
 
-The authors' release pools the mask logits themselves; no feature enters an embedding there. See `MaskExtraction` in
-`ecenet/model/layers/release_parts.py`, which `LogitsExtraction` puts into our design.
+The authors' release pools the mask logits instead of features; see `MaskExtraction` in
+`ecenet/model/layers/release_parts.py`, which `LogitsExtraction` uses in our design.
 """
 
 import torch
@@ -18,12 +18,12 @@ EPSILON = 1e-6
 
 
 def masked_mean(features: Tensor, weights: Tensor) -> Tensor:
-    """Mean feature under each class's weights.
+    """Compute the weighted mean of features for each class.
 
     Args:
         features: (B, D, ...) with any number of cells after the channel axis.
         weights: (B, K, ...) non-negative, over the same cells.
-    Returns: (B, K, D). A class without any weight gets zeros.
+    Returns: (B, K, D); zeros for classes without weight.
     """
     weights = weights.flatten(2)
     weights = weights / weights.sum(dim=2, keepdim=True).clamp_min(EPSILON)
@@ -31,25 +31,27 @@ def masked_mean(features: Tensor, weights: Tensor) -> Tensor:
 
 
 def pyramid_cells(maps: Tensor, *, grids: tuple[int, ...]) -> Tensor:
-    """(B, C, h, w) → (B, C, h·w + Σ g²): the full grid followed by its average-pooled g×g versions."""
+    """Return the cells of the full grid and of its average-pooled g×g versions, (B, C, h, w) → (B, C, h·w + Σ g²)."""
     pooled = [F.adaptive_avg_pool2d(maps, grid).flatten(2) for grid in grids]
     return torch.cat([maps.flatten(2), *pooled], dim=2)
 
 
 class ClassExtraction(nn.Module):
-    """Predict coarse masks, pool features under them, project: one embedding per class.
+    """Coarse masks, pooling of features under them, and a projection: one embedding per class.
 
-    The abstract's: embeddings are made of predicted masks at the final stage, by pooling over a spatial pyramid and a
-    projection. Whether features or masks are pooled it does not tell. The grids 1, 2, 3, 6 are the authors' release's.
+    From the abstract: embeddings are computed from predicted masks at the final stage by pooling over a spatial pyramid
+    and a projection. It does not say whether features or masks are pooled. The grids 1, 2, 3, 6 are those of the
+    authors' release.
 
-    Ours: that features are pooled, under masks after a softmax; the full grid beside the four; the mask's layers (norm
-    and two 1×1 convolutions); that each class's weights are normalised jointly over the cells of all grids; and that
-    the mask's peak joins the embedding: a mean alone cannot tell a class that is there from one that is nowhere, so the
-    network would bend its masks into class codes.
+    Ours: features are pooled, under masks after a softmax; the full grid is used in addition; the mask's layers are a
+        norm
+    and two 1×1 convolutions; each class's weights are normalised jointly over the cells of all grids; and the mask's
+    peak is added to the embedding, since a mean alone does not distinguish present from absent classes, and the network
+    would learn to encode classes in its masks.
 
-    Ours, too, are the stand-ins: a mask that shows nothing has no class to make an embedding of, only what resembles it
-    most, which is another class. A learned vector stands in for the embedding then, as far as the peak lacks of 1.
-    Besides them nothing here knows which class is which; only the mask does.
+    Also ours are the stand-ins: the mask of an absent class covers the most similar region, which belongs to another
+    class. Its embedding is therefore blended with a learned vector, with weight 1 − peak. Except for the stand-ins,
+    only the mask depends on the classes.
     """
 
     def __init__(
@@ -62,10 +64,12 @@ class ClassExtraction(nn.Module):
         masks_only: bool,
         stand_ins: bool,
     ) -> None:
-        """Args:
-        pool_grids: empty for a plain masked mean.
-        masks_only: leave out the projection, which nothing would train where embeddings are learned.
-        stand_ins: have learned vectors for classes that masks do not show.
+        """Create the layers.
+
+        Args:
+            pool_grids: empty for a masked mean over the full grid.
+            masks_only: omit the projection, for learned embeddings.
+            stand_ins: use learned vectors for absent classes.
         """
         super().__init__()
         self.pool_grids = pool_grids
@@ -81,18 +85,18 @@ class ClassExtraction(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the stand-ins anew; all else resets itself."""
+        """Initialise the stand-ins; other layers initialise themselves."""
         if self.stand_ins is not None:
             nn.init.normal_(self.stand_ins)
 
     def predict_mask(self, features: Tensor) -> Tensor:
-        """(B, D, h, w) → mask logits (B, K, h, w)."""
+        """Predict mask logits, (B, D, h, w) → (B, K, h, w)."""
         return self.mask(features)
 
     def first_embeddings(self, features: Tensor, predicted: Tensor, *, given: Tensor | None = None) -> Tensor:
-        """E_0 of the coarse mask, or of one that is given in its place.
+        """Compute E_0 from the coarse mask or from a given one.
 
-        Ours: no gradient back into the mask. It answers to its own supervision alone and stays a mask.
+        Ours: no gradient flows back into the mask, so that it is trained by its own loss only and stays a mask.
 
         Args:
             features: (B, D, h, w).
@@ -103,7 +107,7 @@ class ClassExtraction(nn.Module):
         return self.embed(features, predicted.softmax(dim=1).detach() if given is None else given)
 
     def embed(self, features: Tensor, mask_probabilities: Tensor) -> Tensor:
-        """Class embeddings of given masks, which need not be predicted ones.
+        """Compute class embeddings from masks.
 
         Args:
             features: (B, D, h, w).
@@ -112,7 +116,7 @@ class ClassExtraction(nn.Module):
         Raises:
             UserError: the model's embeddings are learned ones.
         """
-        # Sums over thousands of cells want fp32, whatever the autocast.
+        # Sums over thousands of cells need fp32, regardless of autocast.
         with torch.autocast(features.device.type, enabled=False):
             pooled = masked_mean(
                 pyramid_cells(features.float(), grids=self.pool_grids),
@@ -123,11 +127,11 @@ class ClassExtraction(nn.Module):
         return embeddings if self.stand_ins is None else peak * embeddings + (1 - peak) * self.stand_ins
 
     def project_pooled(self, pooled: Tensor, peak: Tensor) -> Tensor:
-        """Mean features under masks become embeddings, of whatever they are masks of: any region can have one.
+        """Project mean features under masks of any regions to embeddings.
 
         Args:
-            pooled: (B, N, D).
-            peak: (B, N, 1) each mask's highest value, 0 … 1.
+            pooled: (B, N, D) mean features.
+            peak: (B, N, 1) maximum of each mask, 0 … 1.
         Returns: (B, N, D).
         Raises:
             UserError: the model's embeddings are learned ones.
@@ -135,18 +139,18 @@ class ClassExtraction(nn.Module):
         if self.masks_only:
             raise UserError(
                 "unsupported-by-weights",
-                "Expected a model with explicit embeddings, got one with learned ones, which no mask can change; "
-                "use weights whose config says embeddings: explicit.",
+                "Expected a model with explicit embeddings, got one with learned ones, which do not depend on masks; "
+                "use weights with embeddings: explicit in their config.",
             )
         return self.norm(self.project(pooled) + self.presence(peak))
 
 
 class LogitsExtraction(ClassExtraction):
-    """Embeddings of the coarse mask's logits alone, as the authors' release makes them.
+    """Embeddings computed from the logits of the coarse mask only, as in the authors' release.
 
-    The pyramid of logits and its linear map are the release's (`MaskExtraction`). Ours: the coarse mask and that no
-    gradient goes back into it, as for `ClassExtraction`; and the norm, since our attention has none for embeddings,
-    where the release's has one. There are no stand-ins.
+    The pyramid of logits and its linear map are those of the release (`MaskExtraction`). Ours: the coarse mask without
+    gradient, as in `ClassExtraction`, and the norm, since our attention has none for embeddings, unlike the release.
+    There are no stand-ins.
     """
 
     def __init__(self, *, width: int, embed_dim: int, num_classes: int) -> None:
@@ -157,21 +161,23 @@ class LogitsExtraction(ClassExtraction):
         self.norm = nn.LayerNorm(embed_dim)
 
     def first_embeddings(self, features: Tensor, predicted: Tensor, *, given: Tensor | None = None) -> Tensor:
-        """As `ClassExtraction.first_embeddings`, but that features do not matter. A given mask gets logits within the
-        predicted ones' range."""
+        """Compute E_0 as in `ClassExtraction.first_embeddings`, but independent of the features. The logits of a given
+        mask are clipped to the range of the predicted ones."""
         logits = predicted.detach()
         if given is not None:
             logits = within_range(logits_like(logits, given), logits)
         return self.norm(self.pyramid(logits))
 
     def project_pooled(self, pooled: Tensor, peak: Tensor) -> Tensor:
-        """Raises:
-        UserError: always, since no feature enters an embedding.
+        """Raise an error, since embeddings do not depend on features.
+
+        Raises:
+            UserError: always.
         """
         raise UserError(
             "unsupported-by-weights",
-            "Expected a model whose class embeddings are made of features, got one that makes them of mask logits; "
-            "use weights whose config says extraction: pyramid or mean.",
+            "Expected a model with class embeddings computed from features, got one that uses mask logits; "
+            "use weights with extraction: pyramid or mean in their config.",
         )
 
 
@@ -185,7 +191,7 @@ def build_extraction(
     masks_only: bool,
     stand_ins: bool,
 ) -> ClassExtraction:
-    """What makes the coarse mask and, unless embeddings are learned, explicit embeddings of it; arguments as for
+    """Build the module for the coarse mask and, unless embeddings are learned, explicit embeddings; arguments as in
     `ClassExtraction`."""
     if kind == "logits" and not masks_only:
         return LogitsExtraction(width=width, embed_dim=embed_dim, num_classes=num_classes)

@@ -1,9 +1,9 @@
-"""Feature Reconstruction (FR), in our own design: make backbone features discriminative before embeddings are taken
-from them.
+"""Feature Reconstruction (FR) in our design, which makes backbone features more discriminative before embeddings are
+computed from them.
 
 The authors' release works at the backbone's width with branches of half of it, scales the channels of the diverse one,
-and has another diversity loss: see `ReleaseReconstruction` in `ecenet/model/layers/release_parts.py`, which
-`NarrowedReconstruction` puts into our design.
+and has another diversity loss; see `ReleaseReconstruction` in `ecenet/model/layers/release_parts.py`, which
+`NarrowedReconstruction` uses in our design.
 """
 
 import torch
@@ -16,19 +16,19 @@ from ecenet.model.layers.release_parts import ReleaseReconstruction, position_di
 
 
 class TwoBranches(nn.Module):
-    """What Feature Reconstruction is in every form: a module that also answers with its two branches."""
+    """Base class of all forms of Feature Reconstruction, which also return their two branches."""
 
     def diversity(self, intrinsic: Tensor, diverse: Tensor) -> Tensor:
-        """The diversity loss of the branches that `forward` returned, ours by default. Returns: ()."""
+        """Compute the diversity loss of the branches returned by `forward`; ours by default. Returns: ()."""
         return diversity_loss(intrinsic, diverse)
 
 
 class FeatureReconstruction(TwoBranches):
-    """Two branches, intrinsic and diverse, combined.
+    """Combination of two branches, intrinsic and diverse.
 
-    The abstract's: an intrinsic and a diverse branch, so that features are diverse and redundant at once, and a
-    diversity loss. The layers are ours: intrinsic is a 1×1 convolution to D, diverse a depthwise 3×3 on top of it
-    (cheap, as in ghost features), normed and bent; a 1×1 convolution adds it.
+    From the abstract: an intrinsic and a diverse branch, so that features are both diverse and redundant, and a
+    diversity loss. The layers are ours: the intrinsic branch is a 1×1 convolution to D, the diverse one a depthwise 3×3
+    convolution of it (cheap, as in ghost features) with norm and GELU, which a 1×1 convolution adds.
     """
 
     def __init__(self, *, in_channels: int, width: int) -> None:
@@ -40,9 +40,9 @@ class FeatureReconstruction(TwoBranches):
         self.combine = nn.Conv2d(width, width, 1)
 
     def forward(self, features: Tensor, *, diversify: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C, h, w) → reconstructed, intrinsic, diverse, each (B, D, h, w).
+        """Compute reconstructed, intrinsic and diverse features, each (B, D, h, w), from (B, C, h, w).
 
-        Without `diversify` the diverse branch is all zeros: a knock-out.
+        Knock-out: without `diversify`, the diverse branch is zero.
         """
         intrinsic = self.intrinsic(features)
         diverse = self.diverse(intrinsic) if diversify else torch.zeros_like(intrinsic)
@@ -50,11 +50,11 @@ class FeatureReconstruction(TwoBranches):
 
 
 class JoinedReconstruction(TwoBranches):
-    """Both branches in the room of one: each has D/2 channels, joined by a 1×1 convolution. Ours, too; measured to be
-    worse. Halves joined by a 1×1 convolution are what the authors' release has as well, at the backbone's width and
+    """Two branches of D/2 channels each, combined by a 1×1 convolution. Ours, with worse results than
+    `FeatureReconstruction`. The authors' release also combines halves by a 1×1 convolution, at the backbone's width and
     with other norms.
 
-    No shipped weights use it; `ablate`'s variant `joined-fr` and the recipes of early runs do.
+    No included weights use it, only the variant `joined-fr` of `ablate` and the presets of early runs.
     """
 
     def __init__(self, *, in_channels: int, width: int) -> None:
@@ -65,15 +65,15 @@ class JoinedReconstruction(TwoBranches):
         self.combine = nn.Conv2d(width, width, 1)
 
     def forward(self, features: Tensor, *, diversify: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-        """As `FeatureReconstruction`, but for intrinsic and diverse: (B, D/2, h, w)."""
+        """Compute the same as `FeatureReconstruction`, but intrinsic and diverse are (B, D/2, h, w)."""
         intrinsic = self.intrinsic(features)
         diverse = self.diverse(intrinsic) if diversify else torch.zeros_like(intrinsic)
         return self.combine(torch.cat([intrinsic, diverse], dim=1)), intrinsic, diverse
 
 
 class NarrowedReconstruction(TwoBranches):
-    """The authors' release's Feature Reconstruction at the backbone's width C, and a 1×1 convolution without bias from
-    there to D, as the release's laterals are."""
+    """Feature Reconstruction of the authors' release at the backbone's width C, followed by a 1×1 convolution without
+    bias to D, like the release's laterals."""
 
     def __init__(self, *, in_channels: int, width: int) -> None:
         super().__init__()
@@ -81,18 +81,18 @@ class NarrowedReconstruction(TwoBranches):
         self.lateral = nn.Conv2d(in_channels, width, 1, bias=False)
 
     def forward(self, features: Tensor, *, diversify: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-        """As `FeatureReconstruction`, but that the second is the reconstructed feature at the backbone's width, (B, C,
-        h, w), and diverse has its scaled channels: (B, C/2, h, w)."""
+        """Compute the same as `FeatureReconstruction`, but the second result is the reconstructed features at the
+        backbone's width, (B, C, h, w), and the diverse ones are scaled, (B, C/2, h, w)."""
         reconstructed, diverse = self.reconstruct(features, diversify=diversify)
         return self.lateral(reconstructed), reconstructed, diverse
 
     def diversity(self, intrinsic: Tensor, diverse: Tensor) -> Tensor:
-        """`position_diversity_loss` of the diverse branch alone."""
+        """Compute `position_diversity_loss` of the diverse branch."""
         return position_diversity_loss(diverse)
 
 
 def build_reconstruction(kind: Reconstruction, *, in_channels: int, width: int) -> nn.Module:
-    """What takes a stage's C channels to its width D; a plain 1×1 convolution if Feature Reconstruction is off."""
+    """Build the module from a stage's C channels to its width D; a 1×1 convolution if Feature Reconstruction is off."""
     if kind == "off":
         return nn.Conv2d(in_channels, width, 1)
     if kind == "release":
@@ -102,11 +102,11 @@ def build_reconstruction(kind: Reconstruction, *, in_channels: int, width: int) 
 
 
 def diversity_loss(intrinsic: Tensor, diverse: Tensor) -> Tensor:
-    """How redundant the diverse branch is; 0 when its channels correlate with nothing.
+    """Compute the redundancy of the diverse branch; 0 if its channels are uncorrelated.
 
-    The abstract's: that there is a diversity loss. The formula is ours; the authors' release compares the positions
-    that channels look at (`position_diversity_loss`). Mean squared correlation over space, per image: between different
-    channels of `diverse`, and of each with every channel of `intrinsic`.
+    From the abstract: that there is a diversity loss. The formula is ours; the authors' release compares the positions
+    of the channels' maxima (`position_diversity_loss`). It is the mean squared spatial correlation, per image, between
+    different channels of `diverse`, and between channels of `diverse` and `intrinsic`.
 
     Args:
         intrinsic, diverse: (B, C, h, w).
@@ -122,6 +122,6 @@ def diversity_loss(intrinsic: Tensor, diverse: Tensor) -> Tensor:
 
 
 def _standardise(features: Tensor) -> Tensor:
-    """(B, C, h, w) → (B, C, h·w) of zero mean and unit length, so that inner products are correlations."""
+    """Normalise (B, C, h, w) to (B, C, h·w) with zero mean and unit length, so that inner products are correlations."""
     flat = features.float().flatten(2)
     return F.normalize(flat - flat.mean(dim=2, keepdim=True), dim=2, eps=1e-6)

@@ -1,8 +1,8 @@
-"""Layers of ECENet as its authors released it (MindSpore, 2023), one class for each part.
+"""Layers of the authors' release of ECENet (MindSpore, 2023).
 
-Every formula here is the authors' release's, checked against numbers of an independent transcription
-(`tests/model/test_release_fixture.py`); what is probable or ours says so. K classes, D embedding width, B batch, h×w a
-stage's grid.
+All formulas are those of the authors' release, tested against numbers of an independent transcription
+(`tests/model/test_release_fixture.py`), unless a docstring says that they are an assumption or ours. K is the number of
+classes, D the width of embeddings, B the batch size, h×w the grid of a stage.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from ecenet.model.edits import silenced
 
 POOL_GRIDS = (1, 2, 3, 6)
-"""Side lengths to which Explicit Class Extraction pools masks, before the m×m grid that depends on K."""
+"""Side lengths of the grids to which Explicit Class Extraction pools masks, besides the m×m grid that depends on K."""
 FFN_RATIO = 4
 """Hidden width of a stage's feed-forward network, as a multiple of D."""
 NORM_EPSILON = 1e-5
-"""Of every layer norm: timm's own would be 1e-6."""
+"""Epsilon of every layer norm; timm's default is 1e-6."""
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -35,8 +35,8 @@ class ChannelNorm(nn.LayerNorm):
 class ReleaseReconstruction(nn.Module):
     """Feature Reconstruction at the backbone's width C: an intrinsic and a diverse branch of C/2 channels each.
 
-    The diverse branch is a depthwise 3×3 convolution of the intrinsic one, its channels scaled by two linear layers of
-    their spatial means without a sigmoid, so that a scale can be any number.
+    The diverse branch is a depthwise 3×3 convolution of the intrinsic one, with channels scaled by two linear layers of
+    their spatial means, without a sigmoid.
     """
 
     def __init__(self, *, channels: int) -> None:
@@ -51,9 +51,9 @@ class ReleaseReconstruction(nn.Module):
         self.norm = ChannelNorm(channels)
 
     def forward(self, features: Tensor, *, diversify: bool = True) -> tuple[Tensor, Tensor]:
-        """(B, C, h, w) → reconstructed (B, C, h, w), diverse part after scaling (B, C/2, h, w).
+        """Compute the reconstructed features (B, C, h, w) and the scaled diverse part (B, C/2, h, w) from (B, C, h, w).
 
-        Without `diversify` the diverse part is all zeros: a knock-out.
+        Knock-out: without `diversify`, the diverse part is zero.
         """
         intrinsic = self.intrinsic(features)
         diverse = self.diverse(intrinsic)
@@ -64,30 +64,30 @@ class ReleaseReconstruction(nn.Module):
 
 
 def diversity_map(diverse: Tensor) -> Tensor:
-    """Where the channels of the diverse part look: softmax over positions of each channel, then at each position the
-    maximum over channels. (B, C, h, w) → (B, h·w) float32. The authors' release's."""
+    """Compute the map of the authors' release for the diversity loss: the softmax over positions of each channel, then
+    the maximum over channels at each position. (B, C, h, w) → (B, h·w) float32."""
     return diverse.float().flatten(2).softmax(dim=2).amax(dim=1)
 
 
 def position_diversity_loss(diverse: Tensor) -> Tensor:
-    """1 − Σ_positions of the diversity map / C: 0 where each of C channels looks at a cell of its own, 1 − 1/C where
-    all look at the same ones. (B, C, h, w) → (), mean over images.
+    """Compute 1 − Σ_positions of the diversity map / C: 0 if each of C channels is concentrated on a cell of its own,
+    1 − 1/C if all are equal. (B, C, h, w) → (), mean over images.
 
-    Probable: the release names the loss and makes the map, but holds no formula.
+    The formula is our assumption: the release names the loss and computes the map, but does not contain the formula.
     """
     return (1 - diversity_map(diverse).sum(dim=1) / diverse.shape[1]).mean()
 
 
 def mask_grid(num_classes: int) -> int:
-    """Side m of the finest grid that masks are pooled to: ⌊√K⌋, plus 1 if that is even."""
+    """Return the side m of the finest grid to which masks are pooled: ⌊√K⌋, plus 1 if that is even."""
     side = isqrt(num_classes)
     return side + 1 if side % 2 == 0 else side
 
 
 class MaskExtraction(nn.Module):
-    """Explicit Class Extraction of the release: a class embedding is a linear map of its mask logits' pyramid.
+    """Explicit Class Extraction of the release: a class embedding is a linear map of the pyramid of its mask logits.
 
-    No features enter, nothing is normalised, and one map serves all classes.
+    It uses no features and no normalisation, and the map is the same for all classes.
     """
 
     def __init__(self, *, num_classes: int, embed_dim: int) -> None:
@@ -96,20 +96,21 @@ class MaskExtraction(nn.Module):
         self.project = nn.Linear(sum(side * side for side in self.grids), embed_dim)
 
     def forward(self, mask_logits: Tensor) -> Tensor:
-        """(B, K, h, w) → (B, K, D)."""
-        cells = mask_logits.float()  # means over thousands of cells want fp32, whatever the autocast
+        """Compute embeddings from mask logits, (B, K, h, w) → (B, K, D)."""
+        cells = mask_logits.float()  # means over thousands of cells need fp32, regardless of autocast
         pooled = [F.adaptive_avg_pool2d(cells, side).flatten(2) for side in self.grids]
         return self.project(torch.cat(pooled, dim=2))
 
 
 def negated_scores(scores: Tensor, *, dim: int) -> Tensor:
-    """max − s over the classes of `dim`, at least 0: the less a class fits, the higher."""
+    """Return max − s over the classes in `dim`, which is higher for less similar classes."""
     return scores.amax(dim=dim, keepdim=True) - scores
 
 
 class NegatedAttention(nn.Module):
-    """Features attend to class embeddings: multi-head, with negated scores. The mean of the raw scores over heads is
-    the stage's mask; the attention is softmax_K(max_K s − s), which reads most from the classes that fit least."""
+    """Multi-head attention of features to class embeddings with negated scores. The mean of the raw scores over heads
+    is the mask of the stage. The attention is softmax_K(max_K s − s), with the largest weights for the least similar
+    classes."""
 
     def __init__(self, *, embed_dim: int, num_heads: int) -> None:
         super().__init__()
@@ -121,10 +122,11 @@ class NegatedAttention(nn.Module):
         self.project = nn.Conv2d(embed_dim, embed_dim, 1)
 
     def forward(self, features: Tensor, embeddings: Tensor, *, without: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
-        """(B, D, h, w), (B, K, D) → what is read (B, D, h, w), mask (B, K, h, w).
+        """Attend from (B, D, h, w) features to (B, K, D) embeddings; returns the attention output (B, D, h, w) and the
+        mask (B, K, h, w).
 
         Args:
-            without: classes that nothing is read from. The mask stays the same.
+            without: classes that are excluded from the attention. The mask does not change.
         """
         grid = features.shape[-2:]
         query = self.query(features).flatten(2).unflatten(1, (self.num_heads, -1))  # (B, heads, D/heads, h·w)
@@ -138,7 +140,7 @@ class NegatedAttention(nn.Module):
 
 
 class ReleaseStage(nn.Module):
-    """Semantics attention of one stage: normed laterals query normed embeddings, then a feed-forward network."""
+    """Semantics attention of a stage: attention of normed laterals to normed embeddings, and a feed-forward network."""
 
     def __init__(self, *, embed_dim: int, num_heads: int) -> None:
         super().__init__()
@@ -157,11 +159,12 @@ class ReleaseStage(nn.Module):
     def forward(
         self, lateral: Tensor, embeddings: Tensor, *, read: bool = True, without: Sequence[int] = ()
     ) -> tuple[Tensor, Tensor]:
-        """(B, D, h, w) lateral, (B, K, D) embeddings → enhanced features (B, D, h, w), mask (B, K, h, w).
+        """Compute enhanced features (B, D, h, w) and the mask (B, K, h, w) from a (B, D, h, w) lateral and (B, K, D)
+        embeddings.
 
         Args:
-            read: off, nothing of the embeddings is added to the features: a knock-out.
-            without: classes that are not read. Neither of the two changes the mask.
+            read: if False, nothing of the embeddings is added to the features (knock-out).
+            without: classes that are excluded from the attention. Neither of the two changes the mask.
         """
         taken, mask = self.attention(self.norm(lateral), self.embedding_norm(embeddings), without=without)
         features = lateral + taken if read else lateral
@@ -169,9 +172,9 @@ class ReleaseStage(nn.Module):
 
 
 class GatedAddition(nn.Module):
-    """Updater of the release: adds the evidence of a stage's mask, as far as the gate lets it in.
+    """Updater of the release, which adds the gated evidence of a stage's mask.
 
-    With T the mask's own embedding and (p, o) = W_d T: g = σ(LN(W_g(W_i E ⊙ p))), E ← ReLU(LN(W(g ⊙ LN(o) + E))).
+    With T the embedding of the mask and (p, o) = W_d T: g = σ(LN(W_g(W_i E ⊙ p))), E ← ReLU(LN(W(g ⊙ LN(o) + E))).
     """
 
     def __init__(self, *, embed_dim: int) -> None:
@@ -187,10 +190,11 @@ class GatedAddition(nn.Module):
     def forward(
         self, embeddings: Tensor, evidence: Tensor, *, gate: float | Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """(B, K, D) embeddings, (B, K, D) embeddings of the stage's mask → updated (B, K, D), gate (B, K, D).
+        """Update (B, K, D) embeddings with (B, K, D) embeddings of the stage's mask; returns the updated ones (B, K, D)
+        and the gate (B, K, D).
 
         Args:
-            gate: forces the gate; broadcastable to (B, K, D), 0 adds nothing of the mask's evidence, 1 all of it.
+            gate: forced gate, broadcastable to (B, K, D); 0 adds none of the mask's evidence, 1 all of it.
         """
         asked, offered = self.evidence(evidence).chunk(2, dim=-1)
         if gate is None:
@@ -202,7 +206,8 @@ class GatedAddition(nn.Module):
 
 
 class GhostUpsample(nn.Module):
-    """Twice as many rows and columns: 1×1 to 2D and a depthwise 3×3 of that, joined and shuffled into space."""
+    """Upsampling by 2: a 1×1 convolution to 2D and a depthwise 3×3 convolution of that, concatenated, and pixel
+    shuffle."""
 
     def __init__(self, *, width: int) -> None:
         super().__init__()
@@ -210,13 +215,13 @@ class GhostUpsample(nn.Module):
         self.cheap = _conv_norm_relu(2 * width, 2 * width, 3, groups=2 * width)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, D, h, w) → (B, D, 2h, 2w)."""
+        """Upsample (B, D, h, w) to (B, D, 2h, 2w)."""
         primary = self.primary(features)
         return F.pixel_shuffle(torch.cat([primary, self.cheap(primary)], dim=1), 2)
 
 
 class ReleaseFusion(nn.Module):
-    """All stages, brought up to the shallowest one's grid and joined: (B, D, h, w) of each stage → (B, D, h, w)."""
+    """Fusion of all stages, upsampled to the grid of the shallowest: (B, D, h, w) of each stage → (B, D, h, w)."""
 
     def __init__(self, *, width: int, stages: int) -> None:
         super().__init__()
@@ -226,7 +231,7 @@ class ReleaseFusion(nn.Module):
         self.project = _conv_norm_relu(stages * width, width, 3)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Shallow to deep; each stage has half the rows and columns of the one before."""
+        """Fuse features, shallow to deep; each stage has half the rows and columns of the previous one."""
         grid = features[0].shape[-2:]
         deeper = [up(feature) for up, feature in zip(self.up, features[1:], strict=True)]
         deeper = [F.interpolate(one, size=grid, mode="bilinear", align_corners=False) for one in deeper]

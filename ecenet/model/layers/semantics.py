@@ -1,7 +1,7 @@
-"""Semantics Attention & Updater (SAU), in our own design: features read the class embeddings, the emerging mask
-rewrites them.
+"""Semantics Attention & Updater (SAU) in our design: features attend to the class embeddings, and the resulting mask
+updates them.
 
-The authors' release has several heads, attention over negated scores and a gated addition instead of a mix: see
+The authors' release has several heads, attention over negated scores, and a gated addition instead of a mix; see
 `NegatedAttention` and `GatedAddition` in `ecenet/model/layers/release_parts.py`.
 """
 
@@ -19,14 +19,14 @@ from ecenet.model.layers.release_parts import GatedAddition, negated_scores
 
 
 class SemanticsAttention(nn.Module):
-    """Features attend to class embeddings; the similarity map is returned, since it is the stage's mask.
+    """Attention of features to class embeddings, which also returns the similarity map, the mask of the stage.
 
-    The abstract's: that features interact with class embeddings in an attention, and that masks are its by-product.
-    Ours: one head with an ordinary softmax over classes, queries that already hold the deeper stage's features, a mask
-    that adds to the deeper stage's. The query projection is folded into the keys' and the output projection into the
-    values': with far more cells than classes this leaves only K·D multiplications a cell.
+    From the abstract: features interact with class embeddings in an attention, and masks are its by-product. Ours: a
+    single head with a softmax over classes, queries that include the features of the deeper stage, and a mask that is
+    added to that of the deeper stage. The query projection is folded into that of the keys, and the output projection
+    into that of the values, which leaves K·D multiplications per cell.
 
-    With `kind` negated the softmax is that of the authors' release, over max(s) − s of the similarity s.
+    With `kind` negated, the softmax is that of the authors' release, over max(s) − s for similarities s.
     """
 
     def __init__(self, *, width: int, embed_dim: int, ffn_ratio: float, kind: Attention = "plain") -> None:
@@ -35,7 +35,7 @@ class SemanticsAttention(nn.Module):
         hidden = int(width * ffn_ratio)
         self.scale = width**-0.5
         self.query_norm = LayerNorm2d(width)
-        # A bias would add one number to all classes of a cell, which no softmax over classes can see.
+        # A bias would add the same number to all classes of a cell, which does not change a softmax over classes.
         self.key = nn.Linear(embed_dim, width, bias=False)
         self.value = nn.Linear(embed_dim, width)
         self.norm = LayerNorm2d(width)
@@ -55,12 +55,13 @@ class SemanticsAttention(nn.Module):
         read: bool = True,
         without: Sequence[int] = (),
     ) -> tuple[Tensor, Tensor]:
-        """(B, C, h, w) features, (B, K, D) embeddings → enhanced (B, C, h, w), similarity (B, K, h, w).
+        """Compute enhanced features (B, C, h, w) and the similarity (B, K, h, w) from (B, C, h, w) features and (B, K,
+        D) embeddings.
 
         Args:
-            mask: (B, K, h, w) mask logits of the deeper stage, to which this one's scores are added.
-            read: off, no embedding's value is added to the features: a knock-out.
-            without: classes that are not read. Neither of the two changes the similarity.
+            mask: (B, K, h, w) mask logits of the deeper stage, to which the scores are added.
+            read: if False, nothing of the embeddings is added to the features (knock-out).
+            without: classes that are excluded from the attention. Neither of the two changes the similarity.
         """
         similarity = dot_product(self.query_norm(features), self.key(embeddings) * self.scale, plus=mask)
         if read:
@@ -72,21 +73,23 @@ class SemanticsAttention(nn.Module):
 
 
 class EmbeddingUpdater(nn.Module):
-    """Rewrite class embeddings with what lies under the stage's mask.
+    """Update of class embeddings with the features under the stage's mask.
 
-    The abstract's: that masks enhance the embeddings, through a gate, which is said to be better than an addition. Ours
-    is the formula, a convex mix whose candidate C is the mask-weighted mean of the enhanced features:
-    g = σ(W[E; C]), E ← norm(g·E + (1−g)·W_c C). A gate of 1 keeps the old embedding. In the authors' release the
-    candidate is made of the mask alone and is added as far as the gate lets it in: a gate of 1 adds all of it. The mode
+    From the abstract: masks enhance the embeddings through a gate, which is reported to be better than an addition. The
+    formula is ours, a convex combination with the mask-weighted mean of the enhanced features as candidate C:
+    g = σ(W[E; C]), E ← norm(g·E + (1−g)·W_c C). A gate of 1 keeps the old embedding. In the authors' release, the
+    candidate is computed from the mask only and is added, multiplied by the gate: a gate of 1 adds all of it. The mode
     gated_addition is that formula (`GatedAddition`) with W_c C as the mask's evidence.
     """
 
     def __init__(
         self, *, width: int, embed_dim: int, mode: Updater, norm_bias: bool = True, gate_bias: float = 0.0
     ) -> None:
-        """Args:
-        width: channels of the features that are pooled.
-        gate_bias: see `ModelConfig`.
+        """Create the layers.
+
+        Args:
+            width: channels of the pooled features.
+            gate_bias: see `ModelConfig`.
         """
         super().__init__()
         self.mode = mode
@@ -99,18 +102,20 @@ class EmbeddingUpdater(nn.Module):
             self.gate.bias.data += gate_bias
         elif mode == "gated_addition":
             self.addition = GatedAddition(embed_dim=embed_dim)
-            self.addition.gate_norm.bias.data -= gate_bias  # whose gate of 0 is the one that adds nothing
+            self.addition.gate_norm.bias.data -= gate_bias  # a gate of 0 adds nothing
 
     def forward(
         self, embeddings: Tensor, features: Tensor, similarity: Tensor, *, gate: float | Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Args:
+        """Update the embeddings.
+
+        Args:
             embeddings: (B, K, D).
-            features: (B, C, h, w) enhanced features, perhaps of a coarser stage: each of its cells then counts as far
-                as the mask covers it.
-            similarity: (B, K, H, W) the stage's mask logits.
-            gate: forces the gate; broadcastable to (B, K, D), values in [0, 1]. Only where there is one.
-        Returns: updated embeddings (B, K, D) and the gate (B, K, D), None where the mode has none.
+            features: (B, C, h, w) enhanced features, possibly of a coarser stage, to whose grid the mask is then
+                averaged.
+            similarity: (B, K, H, W) mask logits of the stage.
+            gate: forced gate, broadcastable to (B, K, D), with values in [0, 1]; only for modes with a gate.
+        Returns: updated embeddings (B, K, D), and the gate (B, K, D) or None.
         """
         if self.mode == "off":
             return embeddings, None
@@ -132,7 +137,7 @@ class EmbeddingUpdater(nn.Module):
 
 
 def dot_product(features: Tensor, embeddings: Tensor, *, plus: Tensor | None = None) -> Tensor:
-    """Inner product of every cell with every class, and what is added to it.
+    """Compute the inner product of every cell with every class, plus an optional addend.
 
     (B, D, h, w), (B, K, D), (B, K, h, w) → (B, K, h, w), channels last.
     """
@@ -142,11 +147,11 @@ def dot_product(features: Tensor, embeddings: Tensor, *, plus: Tensor | None = N
 
 
 def plus_weighted_sum(features: Tensor, weights: Tensor, vectors: Tensor) -> Tensor:
-    """Every cell's feature and the sum of the vectors with its weights: (B, C, h, w), (B, K, h, w), (B, K, C) → (B, C,
-    h, w), channels last.
+    """Add the weighted sum of vectors to the feature of every cell: (B, C, h, w), (B, K, h, w), (B, K, C) → (B, C, h,
+    w), channels last.
 
-    As one product of matrices, since einsum's answer lies otherwise in memory than features do, and adding them takes
-    several times as long.
+    A single matrix product is used, since einsum's result has another memory layout than the features, which makes the
+    addition several times slower.
     """
     cells = torch.baddbmm(features.flatten(2).mT, weights.flatten(2).mT, vectors)
     return cells.mT.unflatten(2, features.shape[-2:])

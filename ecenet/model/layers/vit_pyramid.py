@@ -1,4 +1,5 @@
-"""Several stages from a plain ViT's one grid: a simple feature pyramid, as ViTDet has it (Li et al. 2022). Ours."""
+"""A simple feature pyramid, as in ViTDet (Li et al. 2022), which makes several stages from the grid of a plain ViT.
+Ours."""
 
 from timm.layers import LayerNorm2d
 from torch import Tensor, nn
@@ -9,17 +10,17 @@ from ecenet.model.backbone import Backbone
 PATCH = 16
 """Image pixels per cell of the ViT's grid."""
 FOUR_STRIDES = (4, 8, 16, 32)
-"""Image pixels per cell of the usual four stages."""
+"""Strides of the usual four stages."""
 
 
 class ViTPyramid(nn.Module):
     """Stages of strides 4 to 32 from features of stride 16, by transposed convolutions and pooling.
 
     Args:
-        width: C of the ViT's features.
-        strides: 4, 8, 16 or 32 of each stage, shallow to deep.
+        width: channels of the ViT's features.
+        strides: stride of each stage, 4, 8, 16 or 32, shallow to deep.
     Attributes:
-        channels: C of each stage: a quarter of the ViT's at stride 4, a half at 8, all from 16 on.
+        channels: channels of each stage: a quarter of the ViT's at stride 4, half at 8, all from 16 on.
         strides: image pixels per cell of each stage.
     """
 
@@ -30,10 +31,11 @@ class ViTPyramid(nn.Module):
         self.levels = nn.ModuleList(_level(width, stride) for stride in strides)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """One (B, width, h, w) map or one for each stage → (B, C, h·16/stride, w·16/stride) of each stage.
+        """Compute (B, C, h·16/stride, w·16/stride) features of each stage.
 
-        Of several, which come from shallow to deep blocks, each makes the stage of its place; one makes all. h and w
-        must be even where a stage has stride 32.
+        Args:
+            features: one (B, width, h, w) map for all stages, or one for each stage, shallow to deep. h and w must be
+                even if a stage has stride 32.
         """
         features = features * len(self.levels) if len(features) == 1 else features
         return [level(feature) for level, feature in zip(self.levels, features, strict=True)]
@@ -54,21 +56,22 @@ def _level(width: int, stride: int) -> nn.Module:
 
 
 def fits_pyramid(backbone: Backbone) -> bool:
-    """Whether all of its features have one grid of stride 16 and one width that can be quartered, as a plain ViT's."""
+    """Return whether all features of a backbone have stride 16 and the same width, a multiple of 16, as in a plain
+    ViT."""
     width = backbone.channels[0]
     return set(backbone.strides) == {PATCH} and set(backbone.channels) == {width} and width % PATCH == 0
 
 
 def build_vit_pyramid(backbone: Backbone, *, name: str, strides: tuple[int, ...]) -> ViTPyramid:
-    """The pyramid behind a plain ViT, whose images must then be multiples of the largest stride.
+    """Build the pyramid for a plain ViT, and set the backbone's size divisor to the largest stride.
 
     Raises:
-        UserError: the backbone is no ViT of one grid of stride 16, or its channels are no multiple of 16.
+        UserError: the backbone is not a ViT with a single grid of stride 16, or its channels are not a multiple of 16.
     """
     if not fits_pyramid(backbone):
         raise UserError(
             "unsuitable-backbone",
-            f"Expected a plain ViT with patches of {PATCH} pixels to make a pyramid of, got {name} with strides "
+            f"Expected a plain ViT with patches of {PATCH} pixels for a feature pyramid, got {name} with strides "
             f"{', '.join(map(str, backbone.strides))}; leave vit_strides empty or choose another backbone.",
         )
     backbone.size_divisor = max(PATCH, *strides)

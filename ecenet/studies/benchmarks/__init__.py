@@ -1,1 +1,1 @@
-"""Time, memory and operations, ours and other networks'."""
+"""Benchmarks of time, memory and operations, for ECENet and other networks."""

@@ -1,4 +1,4 @@
-"""Options of `benchmark-peers`, which the command line shows; made without heavy imports."""
+"""Options of `benchmark-peers`. Without heavy imports, since the command line shows them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,25 +10,25 @@ BackboneName = Literal["mobilenetv2", "vit-small", "vit-base", "vit-large"]
 
 @dataclass(frozen=True)
 class PeerOptions:
-    """What is timed, and at what."""
+    """Options of `benchmark-peers`."""
 
     backbone: BackboneName = "mobilenetv2"
-    """That all networks stand on, but for those that bring one of their own."""
+    """Backbone of all networks except those with a backbone of their own."""
     candidates: tuple[str, ...] = ()
-    """Networks beside the bare backbone; all by default."""
+    """Networks to time in addition to the backbone; all by default."""
     size: tuple[int, int] | None = None
-    """Height and width of the images in pixels; 352 480 for MobileNetV2, 640 640 for ViT-L, else 512 512 by default."""
+    """Height and width of the images in pixels; by default 352 480 for MobileNetV2, 640 640 for ViT-L, else 512 512."""
     classes: int | None = None
-    """11 for MobileNetV2, else 150 by default."""
+    """Number of classes; by default 11 for MobileNetV2, else 150."""
     batch: tuple[int, ...] = (1, 16)
-    """Images a pass: 1 tells latency, more tell throughput."""
+    """Batch sizes: 1 measures latency, larger ones throughput."""
     rounds: int = 20
-    """Each times every network once."""
+    """Number of rounds; each times every network once."""
     device: Literal["cpu", "cuda"] | None = None
-    """CUDA where it is there by default."""
+    """Device; by default CUDA if available."""
     precision: Precision = "auto"
-    """auto: bf16 where the hardware computes it natively."""
+    """auto: bf16 if the hardware supports it natively."""
     threads: int | None = None
-    """On CPUs; PyTorch's own choice by default."""
+    """Number of CPU threads; by default PyTorch's choice."""
     memory: bool = True
-    """Measure peak memory, too; on CPUs that takes a process for each network."""
+    """Also measure peak memory; on CPUs this takes a process for each network."""

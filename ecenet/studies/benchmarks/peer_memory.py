@@ -1,4 +1,4 @@
-"""Peak memory of one forward pass: CUDA's own counter, or on CPUs what a fresh process gains in resident memory."""
+"""Peak memory of a forward pass: CUDA's counter, or on CPUs the growth of a new process's resident memory."""
 
 import gc
 import json
@@ -18,20 +18,20 @@ from ecenet.studies.benchmarks.options import BackboneName
 from ecenet.studies.benchmarks.peer_networks import Candidate, Setting, backbone_setting, build_peer
 
 STATUS = Path("/proc/self/status")
-"""Where Linux tells a process how much memory it has resident."""
+"""Linux file with the resident memory of the process."""
 WARM_UP_SIDE = 64
-"""Of an image that loads what a first pass loads, before the peak counts."""
+"""Size of the warm-up image, which loads libraries before the peak is measured."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What a process of its own is to measure."""
+    """A measurement for a separate process."""
 
     backbone: BackboneName
     candidate: Candidate
     part: Literal["network", "backbone"]
     size: tuple[int, int]
-    """(H, W)."""
+    """(H, W) in pixels."""
     classes: int
     batches: tuple[int, ...]
     half: bool
@@ -40,35 +40,34 @@ class Ask:
 
 @dataclass(frozen=True)
 class Memory:
-    """What it measured, in bytes."""
+    """Results of a measurement, in bytes."""
 
     weights: int
     peaks: dict[int, int]
-    """By batch size: weights and the most that a pass holds at once beside its images. A size that the process did not
-    survive is missing."""
+    """Peak by batch size: weights plus the maximum of a pass, without its images. Sizes that failed are missing."""
     failure: str | None
-    """Why one is missing."""
+    """Why a size is missing."""
 
 
 def forward(run: Callable[[Tensor], object], images: Tensor, *, half: bool) -> object:
-    """One pass as the app's predictor makes it: without gradients, under bf16 autocast where `half`."""
+    """One pass as in the app's predictor: without gradients, with bf16 autocast if `half`."""
     with torch.inference_mode(), torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
         return run(images)
 
 
 def noise(batch: int, size: tuple[int, int], device: torch.device) -> Tensor:
-    """(B, 3, H, W), channels last in memory as the predictor has images."""
+    """(B, 3, H, W) random images in channels-last memory format, as in the predictor."""
     return torch.randn(batch, 3, *size, device=device).contiguous(memory_format=torch.channels_last)
 
 
 def weight_bytes(network: nn.Module) -> int:
-    """Parameters and buffers."""
+    """Size of parameters and buffers in bytes."""
     return sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
 
 
 def peak_on_cuda(run: Callable[[], object], *, device: torch.device, weights: int) -> int:
-    """Bytes that a pass allocates at most beside what lies there already, and the weights that it needs."""
-    run()  # libraries allocate workspaces in the first pass, for all that follow
+    """Peak allocation of a pass in bytes, relative to the current allocation, plus the weights."""
+    run()  # warm-up: libraries allocate workspaces in the first pass
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
@@ -78,25 +77,25 @@ def peak_on_cuda(run: Callable[[], object], *, device: torch.device, weights: in
 
 
 def can_measure_cpu() -> bool:
-    """Whether this system tells peaks of resident memory, and lets a process set its own back."""
+    """Whether the system reports the peak resident memory and lets a process reset its own."""
     return STATUS.is_file() and Path("/proc/self/clear_refs").is_file()
 
 
 def free_bytes() -> int:
-    """That a process can take before others have to give way."""
+    """Memory available to a process, in bytes."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 def peaks_on_cpu(ask: Ask) -> Memory:
-    """Measure in a fresh process, one batch size after the other, the smallest first."""
+    """Measure all batch sizes in a new process, smallest first."""
     ask = replace(ask, batches=tuple(sorted(ask.batches)))
     command = [sys.executable, "-m", "ecenet.studies.benchmarks.peer_memory", json.dumps(asdict(ask))]
     done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=False)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     failure = None
     if done.returncode == -signal.SIGKILL:
-        failure = "more memory than there is"
+        failure = "not enough memory"
     elif done.returncode:
         failure = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
     weights = answers[0]["weights"] if answers else 0
@@ -104,10 +103,11 @@ def peaks_on_cpu(ask: Ask) -> Memory:
 
 
 def answer(ask: Ask, setting: Setting) -> None:
-    """In the process of its own: print the weights' bytes, then each batch size's peak, a line of JSON each."""
+    """Main function of the separate process: print the size of the weights, then the peak of each batch size, as lines
+    of JSON."""
     torch.set_num_threads(ask.threads)
     device = torch.device("cpu")
-    # Code that is loaded on the way (the peer's library, the kernels) is not the network's memory.
+    # Memory of code loaded meanwhile (libraries, kernels) does not count.
     with torch.device("meta"):
         build_peer(ask.candidate, setting, classes=ask.classes)
     forward(torch.nn.Conv2d(3, 8, 3), noise(1, (WARM_UP_SIDE, WARM_UP_SIDE), device), half=ask.half)
@@ -124,15 +124,15 @@ def answer(ask: Ask, setting: Setting) -> None:
     for batch in ask.batches:
         images = noise(batch, ask.size, device)
         forward(run, noise(1, (WARM_UP_SIDE, WARM_UP_SIDE), device), half=ask.half)
-        Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is resident now
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current value
         forward(run, images, half=ask.half)
-        # Pages of files are code; they are the system's to drop.
+        # File-backed pages are code, which the system can drop.
         peak = _resident("VmHWM") - _resident("RssFile") - before - images.nbytes
         print(json.dumps({"batch": batch, "peak": peak}), flush=True)
 
 
 def _resident(entry: str) -> int:
-    """Bytes."""
+    """An entry of that file in bytes."""
     lines = STATUS.read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{entry}:"))
 

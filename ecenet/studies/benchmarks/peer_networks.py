@@ -1,8 +1,8 @@
-"""The networks that ECENet is timed beside, with random weights, each with the bare backbone that it stands on.
+"""Networks to compare the speed of ECENet with, with random weights, each with its bare backbone.
 
-Decoders of `segmentation_models_pytorch` (SMP) and `transformers`, which only this and `compare` need, with the sizes
-that those libraries give them; what a backbone is for SegFormer and Mask2Former on ViTs, and how Mask2Former's masks
-become class scores, is ours.
+Decoders are from `segmentation_models_pytorch` (SMP) and `transformers`, with these libraries' default sizes. The
+backbones for SegFormer and Mask2Former in place of ViTs, and the conversion of Mask2Former's masks to class scores, are
+our choices.
 """
 
 from collections.abc import Mapping
@@ -33,51 +33,51 @@ Candidate = Literal[
     "transformers-segformer",
     "transformers-mask2former",
 ]
-"""SMP's and transformers' networks are named after their library; segvit-updater has the explicit embeddings and the
-updater of our ECENet."""
+"""Networks of SMP and transformers are named after their library; segvit-updater is SegViT with the explicit embeddings
+and updater of our ECENet."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A backbone, what it is compared at, and what stands for it in networks that bring a backbone of their own."""
+    """A backbone, the sizes for the comparison, and the counterparts of networks with their own backbone."""
 
     model: ModelConfig
-    """ECENet on it."""
+    """ECENet on the backbone."""
     segvit: SegViTConfig | None
-    """SegViT on it, where it is a plain ViT."""
+    """SegViT on the backbone; None if it is not a plain ViT."""
     size: tuple[int, int]
-    """(H, W) in pixels."""
+    """(H, W) of images in pixels."""
     classes: int
     mix_transformer: Literal["b0", "b2", "b5"]
-    """SegFormer's: the nearest in parameters."""
+    """Backbone of SegFormer with the most similar number of parameters."""
     swin: Literal["tiny", "base", "large"] | None
-    """Mask2Former's where the backbone has no pyramid: the nearest in parameters. None takes the backbone itself."""
+    """Backbone of Mask2Former with the most similar number of parameters; None uses the backbone itself (pyramids)."""
 
     @property
     def plain(self) -> bool:
-        """A plain ViT: one grid of stride 16 instead of a pyramid."""
+        """Whether it is a plain ViT: one grid of stride 16 instead of a pyramid."""
         return self.model.backbone.startswith("vit_")
 
     @property
     def pyramid_stride(self) -> int:
-        """Of the deepest stage for decoders that want the backbone as it is."""
+        """Stride of the deepest stage, for decoders that use the unmodified backbone."""
         return 16 if self.plain else 32
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A network, in evaluation mode, and the part of it that is its bare backbone."""
+    """A network in evaluation mode, and its bare backbone."""
 
     network: nn.Module
     backbone: nn.Module
 
     def scores(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) → (B, K, h, w), as `class_scores` has it."""
+        """(B, K, h, w) class scores of (B, 3, H, W) images, see `class_scores`."""
         return class_scores(self.network(images))
 
 
 def backbone_setting(name: BackboneName) -> Setting:
-    """The sizes are those of the comparison in `docs/accuracy.md` and of SegViT's settings on ADE20K."""
+    """The setting of a backbone. Sizes are those of the comparison in `docs/accuracy.md` and of SegViT on ADE20K."""
     match name:
         case "mobilenetv2":
             return Setting(ModelConfig(), None, size=(352, 480), classes=11, mix_transformer="b0", swin=None)
@@ -93,9 +93,7 @@ def backbone_setting(name: BackboneName) -> Setting:
 
 
 def _plain_models(backbone: str, layers: tuple[int, ...], *, heads: int) -> tuple[ModelConfig, SegViTConfig]:
-    """ECENet as the recipes on plain ViTs have it; SegViT's head is half as wide as its ViT, which is that
-    of its authors. Each of a ViT's heads is 64 wide.
-    """
+    """ECENet as in the recipes for plain ViTs, and SegViT with a head half as wide as the ViT, as by its authors."""
     width = PLAIN_VIT_OPTIONS["embed_dim"]
     assert isinstance(width, int)
     ours = ModelConfig(backbone=backbone, out_indices=layers, output_stride=None, embed_dim=width)
@@ -103,10 +101,10 @@ def _plain_models(backbone: str, layers: tuple[int, ...], *, heads: int) -> tupl
 
 
 def checked_candidates(names: tuple[str, ...]) -> list[Candidate]:
-    """The candidates of these names; all where there are none.
+    """The candidates with these names; all candidates if `names` is empty.
 
     Raises:
-        UserError: there is none of a name.
+        UserError: a name is unknown.
     """
     known = get_args(Candidate)
     for name in names:
@@ -118,20 +116,20 @@ def checked_candidates(names: tuple[str, ...]) -> list[Candidate]:
 
 
 def reason_against(name: Candidate, setting: Setting) -> str | None:
-    """Why there is no such network on this backbone; None where there is."""
+    """Why the network is not available on this backbone; None if it is."""
     match name:
         case "smp-deeplabv3plus" | "smp-fpn" | "smp-upernet" | "smp-segformer" if setting.plain:
-            return "SMP has its decoder on pyramids of strides 2 or 4 to 32; a plain ViT has one grid"
+            return "SMP's decoder needs a pyramid of strides 2 or 4 to 32; a plain ViT has a single grid"
         case "segvit" | "segvit-updater" if setting.segvit is None:
-            return "SegViT attends to a plain ViT's one grid; this backbone is a pyramid"
+            return "SegViT needs the single grid of a plain ViT; this backbone is a pyramid"
         case "smp-dpt" if not setting.plain:
-            return "DPT makes a pyramid of a plain ViT's one grid; this backbone is a pyramid itself"
+            return "DPT needs the single grid of a plain ViT; this backbone is a pyramid"
         case _:
             return None
 
 
 def stands_on(name: Candidate, setting: Setting) -> str:
-    """Name of the bare backbone: networks of the same name compute the same."""
+    """Name of the bare backbone; equal names mean identical computation."""
     backbone = setting.model.backbone
     match name:
         case "ecenet" | "smp-dpt":
@@ -149,19 +147,19 @@ def stands_on(name: Candidate, setting: Setting) -> str:
 
 
 def build_peer(name: Candidate, setting: Setting, *, classes: int) -> Peer:
-    """A network with random weights, on the CPU.
+    """Build a network with random weights on the CPU.
 
     Raises:
-        UserError: the library that has it is not installed.
+        UserError: the network's library is not installed.
     """
-    assert reason_against(name, setting) is None, "there is such a network"
+    assert reason_against(name, setting) is None, "the network is available"
     network: Any
     match name:
         case "ecenet":
             network = random_model(setting.model, classes=classes)
             return _peer(network, network.backbone)
         case "segvit" | "segvit-updater":
-            assert setting.segvit is not None, "there is a reason against it"
+            assert setting.segvit is not None, "excluded by reason_against"
             explicit: dict[str, Any] = {"embeddings": "explicit", "updater": "gated"}
             config = replace(setting.segvit, **explicit) if name == "segvit-updater" else setting.segvit
             network = random_model(config, classes=classes)
@@ -177,8 +175,8 @@ def build_peer(name: Candidate, setting: Setting, *, classes: int) -> Peer:
             return _peer(network, network.encoder)
         case "transformers-upernet":
             hf = library("transformers")
-            # The auxiliary head serves training alone. Between a plain ViT and UPerNet there is no neck: all of its
-            # stages have the ViT's one grid, as in MMSegmentation's `vit_deit-*_upernet` settings without "mln".
+            # Without the auxiliary head, which is only used in training. A plain ViT has no neck before UPerNet: all
+            # stages have the same grid, as in MMSegmentation's `vit_deit-*_upernet` settings without "mln".
             config = hf.UperNetConfig(
                 backbone_config=_wrapped_config(setting), num_labels=classes, use_auxiliary_head=False
             )
@@ -207,10 +205,10 @@ def build_peer(name: Candidate, setting: Setting, *, classes: int) -> Peer:
 
 
 def class_scores(output: Any) -> Tensor:
-    """(B, K, h, w) of what any of the networks answers, on the grid that it answers on.
+    """(B, K, h, w) class scores from the output of any network, on its output grid.
 
-    Logits, but for Mask2Former, whose queries' masks are summed up by what class they are (as its paper does for
-    semantic segmentation); that sum is ours to count as a part of it, since no other network is without it.
+    The scores are logits. Only for Mask2Former they are the sum of the queries' masks weighted by class, as in its
+    paper; this step counts as part of the network, because all others include it.
     """
     if isinstance(output, Tensor):
         return output
@@ -218,25 +216,25 @@ def class_scores(output: Any) -> Tensor:
         scores = output.logits
         assert isinstance(scores, Tensor)
         return scores
-    classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]  # the last one is "no object"
+    classes = output.class_queries_logits.softmax(dim=-1)[..., :-1]  # the last class is "no object"
     return torch.einsum("bqk,bqhw->bkhw", classes, output.masks_queries_logits.sigmoid())
 
 
 def _peer(network: nn.Module, backbone: nn.Module) -> Peer:
-    """What all of them are given alike: evaluation mode, and memory as the app's predictor has it."""
+    """Set evaluation mode and the memory format of the app's predictor."""
     network.eval().to(memory_format=torch.channels_last)
     return Peer(network, backbone)
 
 
 def _timm_options(setting: Setting) -> dict[str, Any]:
-    """What timm must be told so that the backbone is the one that ECENet has."""
+    """Options for timm to create the same backbone as in ECENet."""
     if setting.plain:
         return {"dynamic_img_size": True}
     return {"pad_type": "same"} if setting.model.same_padding else {}
 
 
 def _wrapped_config(setting: Setting) -> Any:
-    """Of transformers' wrapper around timm: the pyramid's stages from stride 4 on, or four of a ViT, evenly spread."""
+    """Config of transformers' timm wrapper: the stages from stride 4, or four evenly spaced layers of a ViT."""
     indices: tuple[int, ...] = (1, 2, 3, 4)
     if setting.plain:
         blocks = setting.model.out_indices[-1] + 1
@@ -245,14 +243,14 @@ def _wrapped_config(setting: Setting) -> Any:
 
 
 def _wrapped_backbone(setting: Setting) -> nn.Module:
-    """The config has no place for timm's options, so the backbone that a network makes of it is replaced."""
+    """The backbone with timm's options, which the config does not support; it replaces the one made from the config."""
     backbone = library("transformers").TimmBackbone(_wrapped_config(setting), **_timm_options(setting))
     assert isinstance(backbone, nn.Module)
     return backbone
 
 
 def _mix_transformer(size: Literal["b0", "b2", "b5"]) -> Mapping[str, Any]:
-    """SegFormer's sizes, from its paper."""
+    """Sizes of SegFormer, from its paper."""
     wide = {"hidden_sizes": [64, 128, 320, 512], "decoder_hidden_size": 768}
     match size:
         case "b0":
@@ -264,7 +262,7 @@ def _mix_transformer(size: Literal["b0", "b2", "b5"]) -> Mapping[str, Any]:
 
 
 def _swin(size: Literal["tiny", "base", "large"]) -> Mapping[str, Any]:
-    """Swin's sizes, with the windows that Mask2Former's paper has for them."""
+    """Sizes of Swin, with the window sizes of the Mask2Former paper."""
     match size:
         case "tiny":
             return {"embed_dim": 96, "depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24], "window_size": 7}

@@ -1,7 +1,7 @@
-"""ECENet beside other networks on the same backbone, and beside the bare backbone, which no decoder can be faster than.
+"""Compare the speed of ECENet with other networks on the same backbone, and with the bare backbone (the lower limit).
 
-One run times all of them in turn, round by round, so that what slows the machine down hits all alike. A ratio to the
-bare backbone is the median over rounds of what both took in the same round.
+Each round times all networks in turn, so that slowdowns of the machine affect all of them equally. The ratio to the
+bare backbone is the median over rounds of the ratio within a round.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,17 +43,17 @@ from ecenet.studies.benchmarks.single import WARM_UP_ROUNDS, count_gigaflops, ra
 from ecenet.training.config import HALF
 
 SIZE_DIVISOR = 32
-"""Of images that all networks take."""
+"""Image sides must be multiples of this for all networks."""
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all networks of a run have in common."""
+    """Settings shared by all networks of a run."""
 
     setting: Setting
     candidates: list[Candidate]
     size: tuple[int, int]
-    """(H, W)."""
+    """(H, W) of images in pixels."""
     classes: int
     batches: tuple[int, ...]
     rounds: int
@@ -62,40 +62,40 @@ class Conditions:
 
 
 class Entry(NamedTuple):
-    """What is timed: a candidate's network, or the bare backbone that one or several stand on."""
+    """Something to time: a candidate's network, or a bare backbone."""
 
     name: str
     candidate: Candidate
     part: Literal["network", "backbone"]
     backbone: str
-    """Name of the bare backbone; its own if it is one."""
+    """Name of the network's bare backbone; its own name if it is one."""
 
 
 class Timed(NamedTuple):
-    """An entry, built."""
+    """An entry with its network."""
 
     entry: Entry
     module: nn.Module
     run: Callable[[Tensor], Any]
-    """(B, 3, H, W) → class scores, or a bare backbone's features."""
+    """Computes class scores, or a bare backbone's features, from (B, 3, H, W) images."""
 
 
 def benchmark_peers(options: PeerOptions) -> dict[str, Any]:
-    """Count, weigh and time every candidate.
+    """Measure operations, memory and time of every candidate.
 
-    Returns: JSON-able: `rows`, the bare backbones first; `not_run`, the candidates that there are not on this backbone,
-        with the reason; and what all of it was measured on. A row's `batches` has for each batch size `milliseconds`
-        (median), `images_per_second`, `ratio` (first, second and third quartile of the ratio to its backbone; null for
-        a backbone) and `peak_megabytes` (null: not measured), or what `failed`.
+    Returns: a dictionary for JSON: `rows`, bare backbones first; `not_run`, candidates that are not available on this
+        backbone, with the reason; and the measurement conditions. A row's `batches` has for each batch size
+        `milliseconds` (median), `images_per_second`, `ratio` (quartiles of the ratio to its backbone; null for a
+        backbone) and `peak_megabytes` (null if not measured), or the reason in `failed`.
     Raises:
-        UserError: an option that nothing can be timed at, a library that is not installed, or too little memory for all
-            networks at once.
+        UserError: an option is out of range, a library is not installed, or there is too little memory for all networks
+            at once.
     """
     at = conditions(options)
     memory = {}
     if options.memory and at.device.type == "cpu" and can_measure_cpu():
         memory = measured_memory(options, at)
-        # Bare backbones are parts of networks, and need no room beside them.
+        # Bare backbones are parts of networks and need no extra memory.
         check_room([memory[name] for name in at.candidates if name in memory], free=free_bytes())
     return {
         "backbone": options.backbone,
@@ -109,8 +109,10 @@ def benchmark_peers(options: PeerOptions) -> dict[str, Any]:
 
 
 def conditions(options: PeerOptions) -> Conditions:
-    """Raises:
-    UserError: for an option that nothing can be timed at.
+    """Validate the options and fill in defaults.
+
+    Raises:
+        UserError: an option is out of range.
     """
     setting = backbone_setting(options.backbone)
     size = options.size or setting.size
@@ -125,9 +127,7 @@ def conditions(options: PeerOptions) -> Conditions:
         if not fits:
             raise UserError("out-of-range", f"Expected {name} to be {wanted}, got {value}; correct the option.")
     if options.device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "gpu-missing", "Expected a GPU for --device cuda, but PyTorch finds none; leave the option out."
-        )
+        raise UserError("gpu-missing", "Expected a GPU for --device cuda, but PyTorch finds none; omit the option.")
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -145,7 +145,7 @@ def conditions(options: PeerOptions) -> Conditions:
 
 
 def entries(at: Conditions) -> list[Entry]:
-    """The bare backbones, each once, then the candidates that there are on this backbone."""
+    """The bare backbones, each once, then the candidates that are available on this backbone."""
     bare: dict[str, Entry] = {}
     networks = []
     for candidate in at.candidates:
@@ -157,7 +157,7 @@ def entries(at: Conditions) -> list[Entry]:
 
 
 def measured_memory(options: PeerOptions, at: Conditions) -> dict[str, Memory]:
-    """Of every entry on the CPU, by name."""
+    """CPU memory of every entry, by name."""
     memory = {}
     for one in tqdm(entries(at), desc="Measuring memory", unit="network", leave=False):
         ask = Ask(
@@ -175,10 +175,10 @@ def measured_memory(options: PeerOptions, at: Conditions) -> dict[str, Memory]:
 
 
 def check_room(memory: Sequence[Memory], *, free: int) -> None:
-    """Whether all networks, and the pass of one of them, find room at once, as timing them in turn needs.
+    """Check that there is memory for all networks and one forward pass at the same time.
 
     Raises:
-        UserError: they do not.
+        UserError: there is not enough memory.
     """
     passes = max((peak - one.weights for one in memory for peak in one.peaks.values()), default=0)
     needed = sum(one.weights for one in memory) + passes
@@ -186,15 +186,15 @@ def check_room(memory: Sequence[Memory], *, free: int) -> None:
         raise UserError(
             "out-of-memory",
             f"Expected {needed / 1e9:.1f} GB of memory for all networks at once, got {free / 1e9:.1f} GB; "
-            "name fewer --candidates, or take smaller --batch sizes.",
+            "choose fewer --candidates or smaller --batch sizes.",
         )
 
 
 def measure(at: Conditions, *, memory: dict[str, Memory]) -> dict[str, Any]:
-    """Count and time every entry: `rows` and `not_run` of `benchmark_peers`.
+    """Measure operations and time of every entry: `rows` and `not_run` of `benchmark_peers`.
 
     Args:
-        memory: as far as it was measured on a CPU; entries that failed there at a batch size are not timed at it.
+        memory: CPU measurements, if any; batch sizes that failed there are not timed.
     """
     field = _built(at)
     rows: list[dict[str, Any]] = [_counted(one, at) | {"batches": {}} for one in field]
@@ -207,10 +207,10 @@ def measure(at: Conditions, *, memory: dict[str, Memory]) -> dict[str, Any]:
 
 
 def _built(at: Conditions) -> list[Timed]:
-    """Every entry on its device. A bare backbone is that of the first candidate on it, so it takes no memory.
+    """Build every entry on the device. A bare backbone is shared with its first candidate, so it needs no memory.
 
     Raises:
-        UserError: a GPU's memory does not hold all of them.
+        UserError: the GPU has too little memory for all of them.
     """
     peers: dict[Candidate, Peer] = {}
     field = []
@@ -222,8 +222,8 @@ def _built(at: Conditions) -> list[Timed]:
             except torch.OutOfMemoryError as error:
                 raise UserError(
                     "out-of-memory",
-                    f"Expected room on the GPU for all networks at once, but {one.candidate} finds none; "
-                    "name fewer --candidates.",
+                    f"Expected enough GPU memory for all networks at once, but {one.candidate} does not fit; "
+                    "choose fewer --candidates.",
                 ) from error
         peer = peers[one.candidate]
         whole = one.part == "network"
@@ -232,14 +232,14 @@ def _built(at: Conditions) -> list[Timed]:
 
 
 def _counted(one: Timed, at: Conditions) -> dict[str, Any]:
-    """What does not depend on the batch size; `scores_stride` is pixels a cell of the class scores."""
+    """Values that do not depend on the batch size; `scores_stride` is the stride of the class scores in pixels."""
     images = noise(1, at.size, at.device)
     outputs: list[Any] = []
     gigaflops = count_gigaflops(lambda: outputs.append(one.run(images)))
     stride = None
     if one.entry.part == "network":
         scores = outputs[0]
-        assert scores.shape[1] == at.classes, "a score for each class"
+        assert scores.shape[1] == at.classes, "one score per class"
         stride = at.size[0] // scores.shape[2]
     return {
         "name": one.entry.name,
@@ -251,7 +251,7 @@ def _counted(one: Timed, at: Conditions) -> dict[str, Any]:
 
 
 def _timed(field: list[Timed], at: Conditions, *, batch: int, memory: dict[str, Memory]) -> dict[str, dict[str, Any]]:
-    """A batch size's figures of every entry, by name."""
+    """Measurements of every entry at one batch size, by name."""
     images = noise(batch, at.size, at.device)
     calls: dict[str, Callable[[], object]] = {}
     peaks: dict[str, int | None] = {}
@@ -262,7 +262,7 @@ def _timed(field: list[Timed], at: Conditions, *, batch: int, memory: dict[str, 
         try:
             peaks[name] = _peak(call, one, at, batch=batch, memory=memory.get(name))
             calls[name] = call
-        except RuntimeError as error:  # what one network cannot do must not cost the others their figures
+        except RuntimeError as error:  # continue with the other networks
             figures[name] = {"failed": " ".join(str(error).split())[:120]}
     seconds = round_seconds(calls, rounds=at.rounds, warm_up=max(1, min(WARM_UP_ROUNDS, at.rounds // 5)))
     for one in field:
@@ -282,10 +282,10 @@ def _timed(field: list[Timed], at: Conditions, *, batch: int, memory: dict[str, 
 
 
 def _peak(call: Callable[[], object], one: Timed, at: Conditions, *, batch: int, memory: Memory | None) -> int | None:
-    """Bytes at the peak of a pass, if they are known. Makes one pass, unless the CPU's memory was measured.
+    """Peak memory of a pass in bytes, or None. Runs one pass, unless the CPU memory was measured before.
 
     Raises:
-        RuntimeError: this entry makes no pass at this batch size.
+        RuntimeError: the pass failed at this batch size.
     """
     if at.device.type == "cuda":
         return peak_on_cuda(call, device=at.device, weights=weight_bytes(one.module))

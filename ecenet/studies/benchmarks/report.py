@@ -1,4 +1,4 @@
-"""Tables of `benchmark-peers`, and the page that gathers them: each table beside what it was measured with."""
+"""Tables of `benchmark-peers` with their measurement conditions, and the page that contains them."""
 
 import json
 import re
@@ -8,12 +8,12 @@ from typing import Any
 from ecenet.common.errors import UserError
 
 BLOCK = re.compile(r"<!-- figures (?P<name>\S+): (?P<options>[^\n]*?) -->\n.*?<!-- end -->", re.DOTALL)
-"""A place for the figures that `benchmark-peers` with these options writes to NAME.json beside the page."""
+"""A block of the page for the results that `benchmark-peers` with these options writes to NAME.json next to it."""
 FIGURE_KEYS = {"rows", "not_run", "command", "date", "machine", "versions"}
 
 
 def figures_text(figures: dict[str, Any]) -> str:
-    """Markdown of what `benchmark_peers` returns: what it was measured with, a row a network, what did not run."""
+    """Markdown of the result of `benchmark_peers`: conditions, one row per network, networks that did not run."""
     height, width = figures["size"]
     versions = ", ".join(f"{name} {number}" for name, number in figures["versions"].items())
     threads = f", {figures['threads']} threads" if figures["device"] == "cpu" else ""
@@ -32,10 +32,10 @@ def figures_text(figures: dict[str, Any]) -> str:
 
 
 def filled_page(text: str, folder: Path) -> str:
-    """The page with every block's table made anew from its file in `folder`; "not run" where there is none.
+    """The page with the table of every block regenerated from its file in `folder`; "not run" if there is no file.
 
     Raises:
-        UserError: a file holds no such figures.
+        UserError: a file does not contain results of `benchmark-peers`.
     """
 
     def filled(block: re.Match[str]) -> str:
@@ -51,8 +51,10 @@ def filled_page(text: str, folder: Path) -> str:
 
 
 def read_figures(path: Path) -> dict[str, Any]:
-    """Raises:
-    UserError: the file is none of `benchmark-peers`.
+    """Read a results file.
+
+    Raises:
+        UserError: the file was not written by `benchmark-peers`.
     """
     try:
         figures = json.loads(path.read_text(encoding="utf-8"))
@@ -61,7 +63,7 @@ def read_figures(path: Path) -> dict[str, Any]:
     if not isinstance(figures, dict) or not figures.keys() >= FIGURE_KEYS:
         raise UserError(
             "wrong-file",
-            f"Expected figures of benchmark-peers in {path}, got something else; write it anew with "
+            f"Expected results of benchmark-peers in {path}, got something else; write it again with "
             f"benchmark-peers --json {path}.",
         )
     return figures

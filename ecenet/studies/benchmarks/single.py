@@ -1,4 +1,4 @@
-"""Timings as medians and ratios of one run: every round times each candidate once, so that drift hits all alike."""
+"""Timings as medians and ratios; every round times each candidate once, so that drift affects all of them equally."""
 
 import copy
 import platform
@@ -25,13 +25,13 @@ WARM_UP_ROUNDS = 3
 def benchmark(
     *, weights: str | None, size: tuple[int, int], rounds: int, half: bool | None = None
 ) -> dict[str, object]:
-    """Time backbone and model, as they were trained and made ready for inference, and the explanation of one photo.
+    """Time backbone and model, as trained and optimised for inference, and a prediction with all explanations.
 
     Args:
-        weights: as for `load_model`; None takes random weights for 13 classes.
-        size: (width, height) of the photo in pixels; its content is noise.
+        weights: as for `load_model`; None uses random weights for 13 classes.
+        size: (width, height) of the photo in pixels; its content is random.
         half: as for `Predictor`.
-    Returns: JSON-able: medians in milliseconds, ratios, and what they were measured on.
+    Returns: a dictionary for JSON: medians in milliseconds, ratios, and measurement conditions.
     """
     model = load_model(weights) if weights else random_model(ModelConfig(), classes=13)
     trained, predictor = Predictor(copy.deepcopy(model), half=half), Predictor(model, half=half, optimised=True)
@@ -53,7 +53,7 @@ def benchmark(
             "backbone as trained": lambda: run_backbone(trained, images),
             "model as trained, logits returned": lambda: run_model(trained, take_logits),
             "backbone": lambda: run_backbone(predictor, images),
-            # The same pass; what differs is what is handed out as arrays.
+            # The same pass, but different outputs are converted to arrays.
             "model, logits returned": lambda: run_model(predictor, take_logits),
             "model, every stage returned": lambda: run_model(predictor, all_arrays),
             "photo explained": lambda: predictor.predict(photo),
@@ -83,13 +83,13 @@ def benchmark(
 
 
 def interleaved(candidates: dict[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
-    """Median milliseconds of each candidate over rounds that run them in turn, after a warm-up."""
+    """Median time of each candidate in milliseconds; every round runs all in turn, after a warm-up."""
     seconds = round_seconds(candidates, rounds=rounds, warm_up=WARM_UP_ROUNDS)
     return {name: round(float(np.median(values)) * 1000, 2) for name, values in seconds.items()}
 
 
 def round_seconds(candidates: dict[str, Callable[[], object]], *, rounds: int, warm_up: int) -> dict[str, list[float]]:
-    """Seconds of each candidate in each round; `warm_up` rounds more come first, whose times are dropped."""
+    """Seconds of each candidate in each round, after `warm_up` rounds that are not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for index in tqdm(range(warm_up + rounds), desc="Timing", unit="round", leave=False):
         for name, run in candidates.items():
@@ -103,9 +103,10 @@ def round_seconds(candidates: dict[str, Callable[[], object]], *, rounds: int, w
 
 
 def count_gigaflops(run: Callable[[], object]) -> float:
-    """Of the convolutions and matrix products in one call, attention's included; a multiplication and its addition
-    count as two. What is no product (norms, activations, resizing, sampling) is left out."""
-    # Attention as plain matrix products: not every release of torch counts every fused kernel.
+    """GFLOPs of the convolutions and matrix products in one call, including attention; a multiply-add counts as two.
+
+    Other operations (norms, activations, resizing, sampling) are not counted."""
+    # Use unfused attention, because some versions of PyTorch do not count all fused kernels.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops() / 1e9
@@ -117,7 +118,7 @@ def run_backbone(predictor: Predictor, images: torch.Tensor) -> None:
 
 
 def random_model(config: NetworkConfig, *, classes: int) -> Network:
-    """Random weights and nameless classes."""
+    """A network with random weights and generic class names."""
     return build_network(
         config,
         class_names=[f"class {k}" for k in range(classes)],
@@ -128,12 +129,12 @@ def random_model(config: NetworkConfig, *, classes: int) -> Network:
 
 
 def all_arrays(output: ECENetOutput) -> list[np.ndarray]:
-    """Every tensor of an output as an fp32 array on the host."""
+    """All tensors of an output as fp32 arrays on the CPU."""
     leaves = tree_leaves(output)
     return [leaf.float().cpu().numpy() for leaf in leaves if isinstance(leaf, torch.Tensor)]
 
 
 def ratio_quartiles(seconds: Sequence[float], backbone_seconds: Sequence[float]) -> list[float]:
-    """First, second and third quartile of the ratios of two entries' times in the same rounds."""
+    """Quartiles of the ratio of two entries' times per round."""
     ratios = np.asarray(seconds) / np.asarray(backbone_seconds)
     return [round(float(quartile), 4) for quartile in np.percentile(ratios, (25, 50, 75))]

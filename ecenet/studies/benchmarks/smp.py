@@ -1,4 +1,4 @@
-"""Decoders of `segmentation_models_pytorch` (SMP), which only comparisons need, in the sizes that it gives them."""
+"""Decoders of `segmentation_models_pytorch` (SMP) with its default sizes; only used for comparisons."""
 
 from importlib import import_module
 from typing import Any, Literal
@@ -9,10 +9,10 @@ SMPDecoder = Literal["deeplabv3plus", "fpn", "upernet", "segformer", "dpt"]
 
 
 def build_smp(name: SMPDecoder, *, backbone: str, classes: int, pretrained: bool, timm_options: dict[str, Any]) -> Any:
-    """A network whose `encoder` is a timm backbone; random weights but for the backbone's, where `pretrained`.
+    """Build a network whose `encoder` is a timm backbone; random weights, except for a `pretrained` backbone.
 
     Args:
-        timm_options: what timm must be told so that the backbone is the one that ECENet has.
+        timm_options: options for timm to create the same backbone as in ECENet.
     Raises:
         UserError: SMP is not installed.
     """
@@ -37,14 +37,16 @@ def build_smp(name: SMPDecoder, *, backbone: str, classes: int, pretrained: bool
 
 
 def library(package: str) -> Any:
-    """Raises:
-    UserError: it is not installed.
+    """Import a package.
+
+    Raises:
+        UserError: it is not installed.
     """
     try:
         return import_module(package)
     except ImportError as error:
         raise UserError(
             "package-missing",
-            f"Expected {package} for the networks beside ECENet, but it is not installed; "
-            "pip install -r requirements-dev.txt.",
+            f"Expected {package} to build other networks, but it is not installed; "
+            "run pip install -r requirements-dev.txt.",
         ) from error

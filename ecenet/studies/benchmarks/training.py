@@ -1,4 +1,4 @@
-"""How fast training goes: does loading starve the step, and what do two processes gain over one?"""
+"""Benchmarks of training speed: data loading versus computation, and two processes versus one."""
 
 import subprocess
 import tempfile
@@ -27,13 +27,13 @@ from ecenet.training.setup import new_accelerator, new_batches, new_model, new_p
 from ecenet.training.step import new_learner, optimisation_step
 
 BLOCK = 5
-"""Steps that are timed together: loading runs ahead of the step, so single steps would tell little."""
+"""Steps timed together; single steps vary because data is loaded ahead."""
 
 
 def loading_ratio(config: TrainConfig, *, blocks: int = 8) -> dict[str, float]:
-    """Seconds a step with real data and with one batch repeated, in alternating blocks of one run, and their ratio.
+    """Seconds per step with real data and with a repeated batch, in alternating blocks of one run, and their ratio.
 
-    The steps are the first ones of a training with these settings: with `frozen_steps`, its backbone rests.
+    These are the first steps of a training with these settings, so the backbone is frozen if `frozen_steps` is set.
     """
     timed = replace(config, steps=BLOCK * (blocks + 2))
     data = read_data(config.data.folder, config.data.train_split, layout=config.data.layout)
@@ -64,15 +64,15 @@ def loading_ratio(config: TrainConfig, *, blocks: int = 8) -> dict[str, float]:
     pairs = [(seconds(real), seconds(repeated)) for _ in tqdm(range(blocks), desc="Loading", unit="block")]
     with_data, without = (float(np.median(column)) for column in zip(*pairs, strict=True))
     return {
-        "seconds a step, real data": round(with_data, 4),
-        "seconds a step, one batch repeated": round(without, 4),
+        "seconds per step, real data": round(with_data, 4),
+        "seconds per step, one batch repeated": round(without, 4),
         "real data / repeated batch": round(with_data / without, 3),
     }
 
 
 def process_ratio(config: TrainConfig, *, steps: int = 3 * LOG_EVERY, threads: int = 2) -> dict[str, float]:
-    """Images a second of two CPU processes with half the threads each, and of one process with all; their ratio."""
-    # Loading in the process itself and validating once, at the end: only steps are compared, of whatever weights.
+    """Images per second of two CPU processes with half the threads each and of one process with all, and the ratio."""
+    # Load data in the main process and validate only at the end, so that only training steps are compared.
     measured = replace(
         config,
         steps=steps,
@@ -90,8 +90,8 @@ def process_ratio(config: TrainConfig, *, steps: int = 3 * LOG_EVERY, threads: i
             seconds = float(np.median([entry["seconds"] / log_every(steps) for entry in logged]))
             speeds[processes] = config.batch_size / seconds
     return {
-        "images a second, one process": round(speeds[1], 2),
-        "images a second, two processes": round(speeds[2], 2),
+        "images per second, one process": round(speeds[1], 2),
+        "images per second, two processes": round(speeds[2], 2),
         "two processes / one": round(speeds[2] / speeds[1], 3),
     }
 
@@ -103,6 +103,6 @@ def _run_training(config: TrainConfig, *, processes: int, threads: int) -> None:
     if done.returncode:
         raise UserError(
             "training-failed",
-            f"Expected a training in {processes} processes to end well, but it did not: "
-            f"{done.stderr.strip().splitlines()[-1]}; run it by hand.",
+            f"Expected the training in {processes} processes to succeed, but it failed: "
+            f"{done.stderr.strip().splitlines()[-1]}; run it manually.",
         )

@@ -1,8 +1,9 @@
-"""How long the server takes for a click, and how much a session holds."""
+"""Benchmarks of the app: response time of the server, and memory of a session."""
 
 import time
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ecenet.app.state.model_registry import ModelRegistry
 from ecenet.app.state.reference_bank import find_reference
 from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Photo, Session, new_session
-from ecenet.app.tabs import compare, pixel, segment, similarity
+from ecenet.app.tabs import compare, match, pixel, segment, similarity
 from ecenet.app.tabs.embeddings import panels as map_panels
 from ecenet.app.tabs.embeddings import render as embeddings
 from ecenet.app.tabs.evaluate import tab as dataset
@@ -37,9 +38,9 @@ FULL_PREDICTION = "for comparison: a photo predicted in full"
 
 
 def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
-    """Time what a click makes the server draw, UMAP, and a full session's memory.
+    """Time the views that the server renders after a click and UMAP, and measure the memory of a full session.
 
-    Returns: JSON-able: medians in milliseconds of each view, seconds of UMAP, megabytes of a full session.
+    Returns: a dictionary for JSON: medians of each view in milliseconds, UMAP in seconds, a full session in megabytes.
     """
     give_numpy_one_thread()  # as in the app
     umap = UmapWorker()
@@ -62,6 +63,7 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
     painted = _painted(session, selection, predictor=predictor)
     lasso = np.arange(max(0, len(grown.points) - 200), len(grown.points))
     other = compare.Other("", ("one", "other"), shown[3], shown[3])
+    found = partial(_found, session, selection, predictor=predictor)
     views: dict[str, Callable[[], object]] = {
         "a new photo's pictures of every stage": lambda: stage_pictures(shown[3]),
         "another photo: masks of every stage": lambda: segment.render(session, selection, 0.6),
@@ -74,6 +76,9 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
         "confusion matrix of a bank": lambda: dataset.render(session, selection, None, registry=registry),
         "200 points in a lasso": lambda: map_panels.picked_points(grown, lasso, image_names=names),
         "a pixel": lambda: pixel.render_pixel(session, selection),
+        "a pixel in all photos, backbone": lambda: found("pixel", "backbone"),
+        "a pixel in all photos, stage1": lambda: found("pixel", "stage1"),
+        "a class embedding in all photos": lambda: found("class", "final"),
         "a point of the map": lambda: embeddings.render_selected(session, selection, grown, names),
         "what if: a forced gate, drawn": lambda: render_result(forced, session, selection, predictor=predictor),
         "what if: a painted class, drawn": lambda: render_result(painted, session, selection, predictor=predictor),
@@ -94,8 +99,14 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
     }
 
 
+def _found(session: Session, selection: Selection, query: match.Query, level: str, *, predictor: Predictor) -> str:
+    """The page of what is found in each photo of the session."""
+    found = match.find_matches(session, selection, level, query=query, predictor=predictor)
+    return match.render_matches(found, is_cosine=query != "class")
+
+
 def _painted(session: Session, selection: Selection, *, predictor: Predictor) -> Experiment:
-    """With a box on one photo, made a class."""
+    """An experiment with a class painted as a box on one photo."""
     prediction = session.required_photo(selection).prediction
     box = (Stroke("box", ((200, 100), (280, 180))),)
     experiment = Experiment(session.model).with_strokes(prediction, box)
@@ -103,7 +114,7 @@ def _painted(session: Session, selection: Selection, *, predictor: Predictor) ->
 
 
 def _full_session(registry: ModelRegistry) -> Session:
-    """As many photos as a session takes: cut-outs of one, each at another place."""
+    """A session with the maximum number of photos: different crops of one photo."""
     session = new_session(registry)
     predictor = registry.open(session.model)
     astronaut = Image.fromarray(skimage.data.astronaut())
@@ -116,7 +127,7 @@ def _full_session(registry: ModelRegistry) -> Session:
 
 
 def _wait_for_umap(umap: UmapWorker) -> tuple[float, float]:
-    """Seconds of a fit of clustered random points, and of placing 60 more."""
+    """Seconds to fit clustered random points, and to place 60 more."""
     rng = np.random.default_rng(0)
     centers = rng.normal(size=(40, 96)) * 3
     vectors = (centers[rng.integers(40, size=MANY_POINTS)] + rng.normal(size=(MANY_POINTS, 96))).astype(np.float32)
@@ -131,7 +142,7 @@ def _wait_for_umap(umap: UmapWorker) -> tuple[float, float]:
 
 
 def held_bytes(value: Any) -> int:
-    """Bytes of all arrays, tensors and pictures behind a value, each counted once."""
+    """Size in bytes of all arrays, tensors and images reachable from a value, each counted once."""
     seen: dict[int, int] = {}
 
     def visit(part: Any) -> None:

@@ -1,1 +1,1 @@
-"""Trainings as processes of their own: started, stopped, resumed and watched by somebody else."""
+"""Trainings in separate processes: starting, stopping, resuming and monitoring."""

@@ -1,4 +1,4 @@
-"""The embedding bank of a run's best weights, made from the data that it learned from."""
+"""The embedding bank of a run's best weights, made from its training data."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,12 @@ from ecenet.training.jobs.form import check_settings
 from ecenet.training.jobs.launcher import find_run
 
 MOST_PHOTOS = 400
-"""Of a bank, evenly spread over the training photos."""
+"""Maximum number of photos of a bank, evenly spread over the training photos."""
 
 
 @dataclass(frozen=True)
 class RunData:
-    """Both splits that a run was made with."""
+    """Both splits of a run."""
 
     best: Path
     """Folder of its best weights."""
@@ -27,10 +27,10 @@ class RunData:
 
 
 def run_data(name: str | None, *, root: Path) -> RunData:
-    """The data of a run whose best weights can be used.
+    """Read the data of a run that has weights.
 
     Raises:
-        UserError: there is no such run, it has no weights yet, or its data cannot be read any more.
+        UserError: the run does not exist or has no weights yet, or its data can no longer be read.
     """
     run = find_run(name, root=root)
     best = run.folder / "best"
@@ -38,7 +38,7 @@ def run_data(name: str | None, *, root: Path) -> RunData:
         raise UserError(
             "wrong-run-state",
             f"Expected a run with weights, but {run.name} is {run.state}{'' if run.active else ' and has none'}; "
-            "wait for its end.",
+            "wait until it has finished.",
         )
     config = check_settings(list(run.arguments), directory=run.directory)
     folder, layout = run.directory / config.data.folder, config.data.layout
@@ -47,12 +47,12 @@ def run_data(name: str | None, *, root: Path) -> RunData:
 
 
 def make_bank(data: RunData, predictor: Predictor) -> Path:
-    """Write the bank of a run's best weights beside them.
+    """Write the bank of a run's best weights to their folder.
 
     Args:
-        predictor: of just these weights.
+        predictor: predictor with these weights.
     Raises:
-        UserError: the data's classes are not the weights' any more, a file is bad, or the disk is full.
+        UserError: the classes of the data have changed, a file is invalid, or the disk is full.
     """
     path = data.best / BANK
     write_bank(embed_split(predictor, data.train, limit=MOST_PHOTOS), path, half=True)

@@ -1,4 +1,4 @@
-"""What a person asks of a run: a form in, checked words for the command line out."""
+"""Conversion of the form of a run to checked command-line arguments."""
 
 import difflib
 import shlex
@@ -22,17 +22,17 @@ from ecenet.training.settled import settled
 
 OPTIONS = set(options(TrainConfig(DataConfig(Path("data")), Path("out"))))
 ASKED_FOR = {"data", "out", "layout", "preset"}
-"""Options that the form has fields for and that no further option may replace."""
+"""Options with a field of their own in the form, which are not accepted as further options."""
 SMALL_BATCH = 4
-"""Images a step on a CPU, where a run lasts minutes: twice as many steps as with the default learn more."""
+"""Batch size for runs of a few minutes on a CPU: twice as many steps as with the default give better results."""
 
 
 Field = Literal["name", "data", "start", "length", "more"]
-"""What a mistake in a form may be about: the run's name, its data, what it starts from, how long it is, the rest."""
+"""Fields of the form that an error can concern: name, data, start weights, length, and further options."""
 
 
 class FieldError(UserError):
-    """A mistake in one field of the form."""
+    """An error in a field of the form."""
 
     def __init__(self, field: Field, error: UserError) -> None:
         super().__init__(error.code, error.message, **error.facts)
@@ -41,7 +41,7 @@ class FieldError(UserError):
 
 @contextmanager
 def about(field: Field) -> Iterator[None]:
-    """What is refused within is a mistake in this field, unless it is one in another already."""
+    """Convert user errors in the block to errors of this field, unless they are field errors already."""
     try:
         yield
     except FieldError:
@@ -52,26 +52,26 @@ def about(field: Field) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the form asks for; None and empty leave it to the preset."""
+    """The values of the form; None and "" use the preset's."""
 
     name: str
     data: str
     layout: Layout = "folder"
     preset: str | None = None
     start_from: str = ""
-    """Name of shipped weights, a folder, or a Hub id."""
+    """Name of included weights, a folder, or a Hub id."""
     backbone_weights: str = ""
     steps: int | None = None
     minutes: float | None = None
-    """How long it may take where neither `steps`, a preset nor further options say how many steps it has."""
+    """Maximum duration, used if neither `steps`, a preset nor further options specify the number of steps."""
     batch_size: int | None = None
     crop_size: int | None = None
     more: str = ""
-    """Further options of `train`, as on a command line."""
+    """Further options of `train`, as on the command line."""
 
     @property
     def lasts_minutes(self) -> bool:
-        """Whether its steps follow from its minutes."""
+        """Whether the number of steps is determined by the minutes."""
         named = (
             self.steps is not None or self.preset or any(group[0] == "--steps" for group in option_groups(self.more))
         )
@@ -79,15 +79,15 @@ class RunRequest:
 
 
 def command_words(request: RunRequest, *, out: Path) -> list[str]:
-    """The form as words after `python -m ecenet`.
+    """Convert the form to arguments of `python -m ecenet`.
 
     Raises:
-        FieldError: a field that needs no data to be found wrong.
+        FieldError: a field is invalid regardless of the data.
     """
     if not request.data.strip():
         with about("data"):
             raise UserError(
-                "missing-value", "Expected the folder of a labelled data set, got nothing; fill in the data folder."
+                "missing-value", "Expected the folder of a labelled data set, got nothing; enter the data folder."
             )
     words = ["train"]
     if request.preset:
@@ -100,7 +100,7 @@ def command_words(request: RunRequest, *, out: Path) -> list[str]:
     with about("more"):
         more = [word for group in option_groups(request.more) for word in group]
         if request.lasts_minutes and request.batch_size is None and only_cpu():
-            words += ["--batch-size", str(SMALL_BATCH)]  # options behind it count
+            words += ["--batch-size", str(SMALL_BATCH)]  # later options take precedence
     for name in ("steps", "batch_size", "crop_size"):
         value = getattr(request, name)
         if value is not None:
@@ -109,23 +109,23 @@ def command_words(request: RunRequest, *, out: Path) -> list[str]:
 
 
 def option_groups(text: str) -> list[list[str]]:
-    """`--lr 1e-3 --no-pretrained` → an option with its values each.
+    """Split `--lr 1e-3 --no-pretrained` into options with their values.
 
     Raises:
-        UserError: an option that `train` does not have, or that has a field of its own.
+        UserError: `train` does not have an option, or it has a field of its own.
     """
     try:
         words = shlex.split(text)
     except ValueError as error:
         raise UserError(
-            "invalid-value", f"Expected further options with closed quotes, got {text[:80]!r}; correct them."
+            "invalid-value", f"Expected options with closed quotes, got {text[:80]!r}; correct them."
         ) from error
     groups: list[list[str]] = []
     for word in words:
         if not word.startswith("--"):
             if not groups:
                 raise UserError(
-                    "invalid-value", f"Expected further options to begin with --name, got {word!r}; correct them."
+                    "invalid-value", f"Expected options that start with --name, got {word!r}; correct them."
                 )
             groups[-1].append(word)
             continue
@@ -133,23 +133,24 @@ def option_groups(text: str) -> list[list[str]]:
         name = flag[2:].replace("-", "_")
         if name in ASKED_FOR:
             raise UserError(
-                "conflicting-options", f"Expected {flag} in its own field, got it among further options; move it there."
+                "conflicting-options",
+                f"Expected {flag} in its own field, got it among the further options; move it there.",
             )
         if name not in OPTIONS and name.removeprefix("no_") not in OPTIONS:
             close = difflib.get_close_matches(name, sorted(OPTIONS - ASKED_FOR), n=1)
-            hint = f"did you mean --{close[0].replace('_', '-')}?" if close else "`train --help` lists them all."
+            hint = f"did you mean --{close[0].replace('_', '-')}?" if close else "`train --help` lists all options."
             raise UserError("unknown-option", f"Expected options of `python -m ecenet train`, got {flag}; {hint}")
         groups.append([word])
     return groups
 
 
 def check_settings(words: list[str], *, directory: Path | None = None) -> TrainConfig:
-    """What the run would find wrong with its options and its data's files, before it is started.
+    """Check the options and the data of a run before it is started.
 
     Args:
-        directory: what relative paths are relative to; where this process is by default.
+        directory: base of relative paths; by default the current directory.
     Raises:
-        FieldError: the first of it.
+        FieldError: the first error found.
     """
     with about("more"):
         config = _parse(words)
@@ -159,8 +160,8 @@ def check_settings(words: list[str], *, directory: Path | None = None) -> TrainC
         if weights is not None and not (here / weights).is_file():
             raise UserError(
                 "wrong-file",
-                f"Expected backbone weights in a safetensors file, but {weights} is none; "
-                "correct the path or leave it empty.",
+                f"Expected a safetensors file with backbone weights, but there is no file {weights}; "
+                "correct the path or clear the field.",
             )
         if config.start.start_from in shipped_weights():
             settled(config)
@@ -175,7 +176,7 @@ def _parse(words: list[str]) -> TrainConfig:
         return _config(words)
     except SystemExit:
         pass
-    # tyro says what is wrong on standard error alone, which all threads share; so each option is tried by itself.
+    # tyro reports errors on standard error only, which all threads share, so each option is tried separately.
     begins = [number for number, word in enumerate(words) if word.startswith("--")]
     groups = [words[begin:end] for begin, end in zip(begins, [*begins[1:], len(words)], strict=False)]
     for group in groups:
@@ -184,11 +185,10 @@ def _parse(words: list[str]) -> TrainConfig:
         except SystemExit:
             raise UserError(
                 "invalid-value",
-                f"Expected options that `python -m ecenet train` takes, got {shlex.join(group)!r}; "
-                "correct it, `train --help` tells how.",
+                f"Expected valid options of `python -m ecenet train`, got {shlex.join(group)!r}; see `train --help`.",
             ) from None
     raise UserError(
-        "conflicting-options", f"Expected options that fit together, got {shlex.join(words)!r}; correct them."
+        "conflicting-options", f"Expected options that can be combined, got {shlex.join(words)!r}; correct them."
     )
 
 

@@ -1,4 +1,4 @@
-"""From minutes to steps: what ten steps take here (`ecenet/training/jobs/timing.py`), and how many fit."""
+"""Conversion of minutes to steps, by measuring ten steps (`ecenet/training/jobs/timing.py`)."""
 
 import json
 import subprocess
@@ -13,29 +13,29 @@ from ecenet.training.config import LONGEST_REST
 from ecenet.training.jobs.timing import STEPS, StepTimes
 
 PATIENCE = 600
-"""Seconds that ten steps may take."""
+"""Time limit for ten steps in seconds."""
 LEAST_STEPS = 20
 VALIDATING, MOST_VALIDATIONS = 0.2, 10
-"""Share of the time that validations may take, and how many there are at most."""
+"""Maximum share of time for validations, and their maximum number."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What steps take, and for which run."""
+    """Measured duration of the steps of a run."""
 
     words: tuple[str, ...]
-    """After `python -m ecenet`."""
+    """Arguments of `python -m ecenet`."""
     times: StepTimes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run is."""
+    """The length of a run."""
 
     steps: int
     validate_every: int
     seconds: float
-    """That it will probably take."""
+    """Estimated duration."""
 
     @property
     def words(self) -> list[str]:
@@ -43,12 +43,12 @@ class Plan:
 
 
 def measure(words: list[str], *, nice: int) -> Measured:
-    """Take ten steps of the run that `python -m ecenet WORDS` would begin, in a process as it would have.
+    """Measure ten steps of the run `python -m ecenet WORDS` in a separate process.
 
     Args:
-        nice: added to this process's.
+        nice: increment of the process's niceness.
     Raises:
-        UserError: the run would fail, or one step takes a minute.
+        UserError: the run fails, or a step takes more than a minute.
     """
     began = time.perf_counter()
     try:
@@ -73,7 +73,8 @@ def measure(words: list[str], *, nice: int) -> Measured:
         begin = max((number for number, line in enumerate(lines) if line.startswith("Error: ")), default=-1)
         problem = " ".join(lines[begin:]).removeprefix("Error: ")[:600]
         raise UserError(
-            "training-failed", problem or "It ended without a word, as out of memory; choose a smaller batch."
+            "training-failed",
+            problem or "The process ended without a message, probably out of memory; choose a smaller batch.",
         )
     times = StepTimes(**json.loads(done.stdout.splitlines()[-1]))
     inside = STEPS // 2 * (times.resting + times.whole)
@@ -81,12 +82,12 @@ def measure(words: list[str], *, nice: int) -> Measured:
 
 
 def plan(times: StepTimes, minutes: float) -> Plan:
-    """As many steps as fit into the minutes, with as many validations as cost a fifth of them at most."""
+    """Compute how many steps fit into the minutes, with validations taking at most a fifth of the time."""
     left = max(60 * minutes - times.begin, 0)
     validations = max(1, min(MOST_VALIDATIONS, int(VALIDATING * left / times.validation)))
     left = max(left - validations * times.validation, 0)
     steps = int(2 * left / (times.resting + times.whole))
-    if steps > 2 * LONGEST_REST:  # the backbone rests for half of the steps, but not for more than that
+    if steps > 2 * LONGEST_REST:  # the backbone is frozen for at most LONGEST_REST steps
         steps = LONGEST_REST + int((left - LONGEST_REST * times.resting) / times.whole)
     steps = max(steps, LEAST_STEPS)
     rest = min(steps // 2, LONGEST_REST)

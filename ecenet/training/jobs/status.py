@@ -1,8 +1,8 @@
-"""How runs are doing, read from their folders alone, whoever started them.
+"""The state of runs, read from their folders.
 
-Besides what `ecenet/training/run_folder.py` lists, a run that the app started (`launcher.py`) has
-launch.json  arguments, directory, process id; there before the run has written run.json
-train.log    what the process prints, held locked for as long as it lives
+In addition to the files listed in `ecenet/training/run_folder.py`, a run started by the app (`launcher.py`) has
+launch.json  arguments, directory, process id; written before run.json
+train.log    output of the process, locked as long as it lives
 stop         id of the process that was asked to stop
 """
 
@@ -20,26 +20,26 @@ from ecenet.training.run_folder import RunSummary, is_running, read_metrics, sum
 
 LAUNCH, LOG, STOP = "launch.json", "train.log", "stop"
 PACE_ENTRIES = 10
-"""Lines of the log that the pace is measured over: a few minutes at most, validations included."""
+"""Number of log lines over which the speed is measured: a few minutes at most, including validations."""
 LOG_LINES = 15
-"""Lines of a failed run's log that are shown."""
+"""Number of log lines that are shown for a failed run."""
 State = Literal["starting", "running", "stopping", "finished", "stopped", "failed"]
 ACTIVE: tuple[State, ...] = ("starting", "running", "stopping")
 
 _probing = threading.Lock()
-"""Looking whether a lock is held takes it for a moment, and two who look would see each other."""
+"""Testing a lock acquires it briefly, so concurrent tests would see each other."""
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """One run, as the Train tab shows it."""
+    """The state of a run, as shown in the Train tab."""
 
     name: str
-    """Its folder below the runs folder."""
+    """Path of its folder below the folder of runs."""
     folder: Path
     state: State
     arguments: tuple[str, ...]
-    """After `python -m ecenet`, in `directory`."""
+    """Arguments of `python -m ecenet` in `directory`."""
     directory: Path
     started: str
     """ISO 8601, UTC."""
@@ -47,13 +47,13 @@ class RunReport:
     steps: int | None = None
     """None before the run has read its data."""
     miou: float | None = None
-    """Best validated, 0 … 1."""
+    """Best validation mIoU, 0 … 1."""
     error: str = ""
-    """Last error of its log, where it failed."""
+    """Last error in its log, if it failed."""
 
     @property
     def active(self) -> bool:
-        """Whether a process is at it."""
+        """Whether a process is running."""
         return self.state in ACTIVE
 
 
@@ -64,14 +64,14 @@ class Pace:
 
 
 def run_reports(root: Path) -> list[RunReport]:
-    """Every run below a folder, the newest first."""
+    """Return all runs below a folder, newest first."""
     folders = folders_with(root, "run.json", LAUNCH)
     states = [state for folder in folders if (state := run_report(folder, root=root))]
     return sorted(states, key=lambda run: run.started, reverse=True)
 
 
 def run_report(folder: Path, *, root: Path) -> RunReport | None:
-    """None where the folder holds no run; its name is its path below `root`."""
+    """Return the state of the run in a folder, or None if it contains no run. Its name is the path below `root`."""
     with _probing:
         summary = summarise_run(folder)
         trained = is_running(folder)
@@ -82,7 +82,7 @@ def run_report(folder: Path, *, root: Path) -> RunReport | None:
         return None
     if trained or launched:
         asked = (folder / STOP).is_file() and process_id(folder) == _read_number(folder / STOP)
-        # A process that has held the folder before is not starting but about to end.
+        # A process that has already locked the folder is ending, not starting.
         begun = trained or _read_number(folder / "pid") == process_id(folder)
         return replace(run, state="stopping" if asked else "running" if begun else "starting")
     if summary is not None and summary.status == "finished":
@@ -115,7 +115,7 @@ def _described(
 
 
 def read_launch(folder: Path) -> dict[str, Any] | None:
-    """What `launch.json` says; None where it is missing or damaged."""
+    """Return the content of `launch.json`, or None if it is missing or damaged."""
     try:
         launch = json.loads((folder / LAUNCH).read_text())
         complete = {"arguments", "directory", "started", "pid"} <= launch.keys()
@@ -125,7 +125,7 @@ def read_launch(folder: Path) -> dict[str, Any] | None:
 
 
 def write_launch(folder: Path, *, arguments: list[str], directory: Path, pid: int) -> None:
-    """Whole or not at all."""
+    """Write `launch.json` atomically."""
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     launch = {"arguments": arguments, "directory": str(directory), "started": started, "pid": pid}
     with replaced(folder / LAUNCH) as partial:
@@ -133,19 +133,19 @@ def write_launch(folder: Path, *, arguments: list[str], directory: Path, pid: in
 
 
 def is_launched(folder: Path) -> bool:
-    """Whether a process that the app started lives: it has inherited the lock on its log, and nobody else has it."""
+    """Return whether a process started by the app is alive: it has inherited the lock on its log."""
     try:
         with (folder / LOG).open() as log:
             fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # most of all: there is no log
+    except OSError:  # usually there is no log
         return False
     return False
 
 
 def process_id(folder: Path) -> int | None:
-    """Of the process that is at the run; only meaningful while there is one."""
+    """Return the id of the run's process, which is meaningful only while it is running."""
     launch = read_launch(folder)
     return int(launch["pid"]) if launch is not None and is_launched(folder) else _read_number(folder / "pid")
 
@@ -158,27 +158,27 @@ def _read_number(path: Path) -> int | None:
 
 
 def last_error(folder: Path) -> str:
-    """Why the process that the app started last ended, if it neither finished nor was asked to stop; else empty."""
+    """Return why the last process started by the app failed, or "" if it finished or was stopped."""
     launch = read_launch(folder)
     if launch is None or launch["pid"] == _read_number(folder / STOP):
         return ""
     trainer = _read_number(folder / "pid")
     later = (folder / "pid").stat().st_mtime if trainer is not None else 0.0
     if trainer != launch["pid"] and later > (folder / LAUNCH).stat().st_mtime:
-        return ""  # a command line has gone on with the run since: the log is an older process's
+        return ""  # the run was resumed on the command line, so the log is that of an older process
     lines = log_lines(folder, count=10_000)
     if lines and lines[-1] == "Stopped.":
         return ""
     errors = [number for number, line in enumerate(lines) if re.match(r"(Error: |[\w.]+(Error|Exception)\b)", line)]
     if errors:
         return " ".join(line.strip() for line in lines[errors[-1] :])[:400].removeprefix("Error: ")
-    return "It ended without a word, as a process does when the system runs out of memory."
+    return "The process ended without a message: it was killed or ran out of memory."
 
 
 def log_lines(folder: Path, *, count: int = LOG_LINES) -> list[str]:
-    """The last lines that the last process printed; of a progress bar only its last state."""
+    """Return the last lines of the last process's output; only the final state of progress bars."""
     try:
-        # As bytes: reading text would turn the carriage returns of progress bars into lines.
+        # As bytes, since text mode would convert the carriage returns of progress bars to line ends.
         text = (folder / LOG).read_bytes().decode(errors="replace")
     except OSError:
         return []
@@ -188,12 +188,12 @@ def log_lines(folder: Path, *, count: int = LOG_LINES) -> list[str]:
 
 
 def sample_pictures(folder: Path) -> list[tuple[int, Path]]:
-    """(step, picture) of every validation, in order."""
+    """Return (step, picture) of every validation, in order."""
     return sorted((int(path.stem.rpartition("-")[2]), path) for path in folder.glob("samples/step-*.jpg"))
 
 
 def pace(run: RunReport) -> Pace | None:
-    """How fast the run is going; None before it has logged twice."""
+    """Return the speed of a run, or None before it has logged twice."""
     logged = [entry for entry in read_metrics(run.folder) if entry.get("seconds")][-PACE_ENTRIES - 1 :]
     if len(logged) < 2 or run.steps is None:
         return None

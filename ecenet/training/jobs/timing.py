@@ -1,7 +1,7 @@
-"""How long a step of a training takes on this machine: ten real ones, in a process like that of a run.
+"""Measure the duration of a training step on this machine by running ten steps.
 
-`python -m ecenet.training.jobs.timing train --data … --out …` prints the figures as one line of JSON, and writes no
-file.
+`python -m ecenet.training.jobs.timing train --data … --out …` prints the figures as one line of JSON and writes no
+files.
 """
 
 import json
@@ -27,23 +27,23 @@ STEPS = 10
 
 @dataclass(frozen=True)
 class StepTimes:
-    """Seconds."""
+    """Durations in seconds."""
 
     resting: float
-    """Of a step in which the backbone rests."""
+    """A step with a frozen backbone."""
     whole: float
-    """Of a step in which all weights learn."""
+    """A step in which all weights are trained."""
     validation: float
-    """Of a validation, saving included."""
+    """A validation, including saving."""
     begin: float = 0.0
-    """Until the first step: loading the program and the weights, and reading every mask."""
+    """The time before the first step, for loading the program and the weights and reading every mask."""
 
 
 def time_steps(config: TrainConfig) -> StepTimes:
-    """Train for ten steps on the run's own data and predict two validation photos; nothing is saved.
+    """Train for ten steps on the run's data and predict two validation photos. Nothing is saved.
 
     Raises:
-        UserError: as `train`.
+        UserError: as in `train`.
     """
     began = time.perf_counter()
     config = settled(config)
@@ -66,7 +66,7 @@ def time_steps(config: TrainConfig) -> StepTimes:
     seconds = []
     last = time.perf_counter()
     for batch in batches:
-        optimisation_step(learner, batch, trial).total.item()  # the value waits for a GPU to be done
+        optimisation_step(learner, batch, trial).total.item()  # reading the value waits for the GPU
         now = time.perf_counter()
         seconds.append(now - last)
         last = now
@@ -87,7 +87,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def main(words: list[str]) -> None:
-    """Print the figures of the run that `python -m ecenet WORDS` would begin."""
+    """Print the figures of the run `python -m ecenet WORDS`."""
     try:
         times = time_steps(tyro.cli(Train, args=with_preset(words)[1:]).config)
     except UserError as error:

@@ -1,10 +1,10 @@
-"""Supervised contrastive loss on class embeddings: those of one class are to be alike in every photo. Ours.
+"""Supervised contrastive loss on class embeddings, which pulls the embeddings of a class in different photos together.
 
-The form is that of Khosla et al., "Supervised Contrastive Learning" (NeurIPS 2020), with a class embedding of a photo
-in the place of an augmented view. Neither ECENet's abstract nor its authors' release nor SegViT's has it.
+The loss is ours for ECENet: neither the abstract, the authors' release nor SegViT has it. Its form is that of Khosla et
+al., "Supervised Contrastive Learning" (NeurIPS 2020), with class embeddings of photos instead of augmented views.
 
-It compares photos with each other, so that it is no sum over photos: where a batch is split, over processes or into
-accumulated parts, photos are compared within a part alone. One photo at once has nothing to be compared with.
+It compares photos with each other and is therefore not a sum over photos. If a batch is split, over processes or into
+accumulated parts, photos are compared within a part only. For a single photo the loss is 0.
 """
 
 import torch
@@ -14,13 +14,13 @@ from torch import Tensor
 from ecenet.model.outputs import ECENetOutput
 
 TEMPERATURE = 0.1
-"""Of the cosines."""
+"""Temperature of the cosine similarities."""
 MIN_SHARE = 0.01
-"""Of a crop's pixels; the embedding of a class that covers less is of too little to be compared."""
+"""Minimum share of a crop's pixels for the embedding of a class to take part."""
 
 
 def stage_contrast(output: ECENetOutput, labels: Tensor) -> Tensor:
-    """Mean over all stages but `final`, whose embeddings are those of the stage before it, of `contrastive_loss`.
+    """Compute the mean of `contrastive_loss` over all stages except `final`, which has no embeddings of its own.
 
     Args:
         labels: (B, H, W) int64 class indices, 255 = ignore.
@@ -35,7 +35,7 @@ def stage_contrast(output: ECENetOutput, labels: Tensor) -> Tensor:
 
 
 def held_classes(labels: Tensor, *, num_classes: int, min_share: float = MIN_SHARE) -> Tensor:
-    """Which classes cover at least `min_share` of each crop: (B, H, W) → (B, K) bool."""
+    """Return which classes cover at least `min_share` of each crop: (B, H, W) → (B, K) bool."""
     flat = labels.flatten(1)
     counts = torch.zeros(len(flat), 256, device=labels.device)
     counts.scatter_add_(1, flat, torch.ones_like(flat, dtype=torch.float32))
@@ -43,20 +43,20 @@ def held_classes(labels: Tensor, *, num_classes: int, min_share: float = MIN_SHA
 
 
 def contrastive_loss(embeddings: Tensor, held: Tensor, *, temperature: float = TEMPERATURE) -> Tensor:
-    """How far class embeddings are from being nearest to those of their own class in other photos.
+    """Compute the supervised contrastive loss of class embeddings.
 
-    For each embedding, −log of the softmax over its cosines with all others, divided by `temperature`; the mean over
-    the embeddings of its class in other photos.
+    For each embedding, it is −log of the softmax over its cosines with all others, divided by `temperature`, averaged
+    over the embeddings of its class in other photos.
 
     Args:
         embeddings: (B, K, D).
-        held: (B, K) bool, the classes that each photo shows; only their embeddings take part.
-    Returns: (), mean over the embeddings whose class another photo shows, too; 0 where there is none.
+        held: (B, K) bool, the classes that each photo contains; only their embeddings take part.
+    Returns: (), mean over the embeddings whose class occurs in another photo; 0 if there are none.
     """
     photos, classes = held.nonzero(as_tuple=True)
     alike = (classes[:, None] == classes) & (photos[:, None] != photos)
     matches = alike.sum(dim=1)
-    if not matches.any():  # also where softmax would have nothing to be over
+    if not matches.any():  # also avoids a softmax over nothing
         return embeddings.new_zeros((), dtype=torch.float32)
     with torch.autocast(embeddings.device.type, enabled=False):
         vectors = F.normalize(embeddings[photos, classes].float(), dim=1)

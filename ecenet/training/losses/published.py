@@ -1,9 +1,9 @@
-"""Losses of masks that each belong to one class, as SegViT's authors have them and ECENet's release probably does.
+"""Mask losses of SegViT's authors, which ECENet's authors probably use as well.
 
-Every embedding answers for its own class, so nothing has to be matched: of a batch's masks those count whose class
-their image holds. They are compared at the labels' size, where cells without a label count as outside of every mask.
+Every embedding belongs to a fixed class, so no matching is needed: the losses use the masks of classes that the image
+contains. Masks are compared at the size of the labels, where pixels without a label count as outside of every mask.
 
-All are sums over images divided by what the whole batch shares, see `ecenet/training/losses/segmentation.py`.
+All losses are sums over images divided by a value of the whole batch; see `ecenet/training/losses/segmentation.py`.
 """
 
 from typing import NamedTuple
@@ -18,36 +18,36 @@ from ecenet.model.outputs import ECENetOutput
 from ecenet.model.release import summed_masks
 
 FOCAL_POWER, FOCAL_BALANCE = 2.0, 0.25
-"""Of SegViT's focal loss: (1 − p)^power, and what a mask's own pixels weigh, against 1 − it for all others."""
+"""SegViT's focal loss: the power of (1 − p), and the weight of a mask's own pixels (1 − it for all others)."""
 FOCAL_WEIGHT, DICE_WEIGHT = 20.0, 1.0
-"""Of SegViT's mask losses, against the cross-entropy of classes, which has 1."""
+"""Weights of SegViT's mask losses; the cross-entropy of classes has weight 1."""
 NO_OBJECT_WEIGHT = 0.1
-"""In that, of a class that the image does not hold."""
+"""Weight, in that cross-entropy, of classes that the image does not contain."""
 
 
 class Masks(NamedTuple):
-    """Those of a batch whose class their image holds: M of them, at the labels' size."""
+    """The M masks of a batch whose class occurs in their image, at the size of the labels."""
 
     logits: Tensor
     """(M, H·W)."""
     targets: Tensor
-    """(M, H·W), 1 where the class is."""
+    """(M, H·W), 1 for pixels of the class."""
 
 
 def held_classes(labels: Tensor, *, num_classes: int) -> Tensor:
-    """Whether each image has a pixel of each class: (B, H, W) → (B, K) bool."""
+    """Return whether each image contains each class: (B, H, W) → (B, K) bool."""
     held = torch.zeros(len(labels), num_classes + 1, dtype=torch.bool, device=labels.device)
     known = labels != IGNORE_INDEX
     return held.scatter(1, labels.where(known, num_classes).flatten(1), True)[:, :-1]
 
 
 def masks_per_image(labels: Tensor, *, num_classes: int) -> Tensor:
-    """() float, classes that an image holds, on average."""
+    """Return the mean number of classes in an image, () float."""
     return held_classes(labels, num_classes=num_classes).float().sum(dim=1).mean()
 
 
 def held_masks(mask_logits: Tensor, labels: Tensor) -> Masks:
-    """(B, K, h, w), (B, H, W) → the masks of classes that images hold, enlarged bilinearly."""
+    """Return the masks of classes that occur in their image, enlarged bilinearly, from (B, K, h, w) and (B, H, W)."""
     image, k = held_classes(labels, num_classes=mask_logits.shape[1]).nonzero(as_tuple=True)
     logits = resize(mask_logits[image, k][:, None].float(), labels.shape[-2:])
     targets = labels[image] == k[:, None, None]
@@ -55,7 +55,7 @@ def held_masks(mask_logits: Tensor, labels: Tensor) -> Masks:
 
 
 def mask_focal(masks: Masks) -> Tensor:
-    """Sum over masks of their mean focal loss, SegViT's. Returns: ()."""
+    """Compute the sum over masks of their mean focal loss (SegViT's). Returns: ()."""
     cross_entropy = F.binary_cross_entropy_with_logits(masks.logits, masks.targets, reduction="none")
     missing = (masks.targets - masks.logits.sigmoid()).abs()
     balance = FOCAL_BALANCE * masks.targets + (1 - FOCAL_BALANCE) * (1 - masks.targets)
@@ -63,29 +63,30 @@ def mask_focal(masks: Masks) -> Tensor:
 
 
 def mask_cross_entropy(masks: Masks) -> Tensor:
-    """Sum over masks of their mean binary cross-entropy. Returns: ()."""
+    """Compute the sum over masks of their mean binary cross-entropy. Returns: ()."""
     return _sum_of_means(F.binary_cross_entropy_with_logits(masks.logits, masks.targets, reduction="none"))
 
 
 def mask_dice(masks: Masks) -> Tensor:
-    """Sum over masks of 1 − (2 Σpt + 1) / (Σp + Σt + 1), SegViT's. Returns: ()."""
+    """Compute the sum over masks of 1 − (2 Σpt + 1) / (Σp + Σt + 1) (SegViT's). Returns: ()."""
     probabilities = masks.logits.sigmoid()
     overlap = (probabilities * masks.targets).sum(dim=1)
     return (1 - (2 * overlap + 1) / (probabilities.sum(dim=1) + masks.targets.sum(dim=1) + 1)).sum()
 
 
 def _sum_of_means(values: Tensor) -> Tensor:
-    """(M, N) → (); 0 without a mask."""
+    """Sum the means of the rows, (M, N) → (); 0 without masks."""
     return values.sum() / values.shape[1]
 
 
 def class_cross_entropy(class_logits: Tensor, labels: Tensor, *, per_image: Tensor) -> Tensor:
-    """What each embedding is taken for: its own class where the image holds that, "not in this image" elsewhere, which
-    weighs `NO_OBJECT_WEIGHT`; mean over the whole batch by weight. An image without any label holds no class. SegViT's.
+    """Compute SegViT's cross-entropy of the classified embeddings. The target is the embedding's own class if the image
+    contains it, and otherwise "not in this image" with the weight `NO_OBJECT_WEIGHT`. The result is the weighted mean
+    over the whole batch. Images without labels contain no class.
 
     Args:
         class_logits: (B, K, K + 1).
-        per_image: () classes that an image of the whole batch holds, on average.
+        per_image: () mean number of classes in an image of the whole batch.
     Returns: ().
     """
     batch, num_classes = class_logits.shape[:2]
@@ -98,14 +99,14 @@ def class_cross_entropy(class_logits: Tensor, labels: Tensor, *, per_image: Tens
 
 
 def segvit_loss(output: ECENetOutput, labels: Tensor, *, per_image: Tensor | None = None) -> Tensor:
-    """SegViT's authors' loss: of every stage, with weight 1, the cross-entropy of classes, 20 times the focal loss and
-    once the dice loss of the masks up to it. Nothing asks the final map.
+    """Compute the loss of SegViT's authors: the sum over stages of the cross-entropy of classes, 20 times the focal
+    loss and once the dice loss of the masks up to that stage. The final map has no loss of its own.
 
-    Mask losses are summed over the masks of the whole batch and divided by their number, at least 1. A coarse mask,
-    which only explicit embeddings have, is none of theirs and is left out.
+    Mask losses are summed over the masks of the whole batch and divided by their number, at least 1. The coarse mask,
+    which only explicit embeddings have, is not part of the authors' loss and is omitted.
 
     Args:
-        per_image: () classes that an image of the whole batch holds, on average; of these labels by default.
+        per_image: () mean number of classes in an image of the whole batch; by default that of these labels.
     Returns: ().
     """
     if per_image is None:
@@ -123,7 +124,8 @@ def segvit_loss(output: ECENetOutput, labels: Tensor, *, per_image: Tensor | Non
 
 
 def deep_masks(output: ECENetOutput) -> Tensor:
-    """Sum of all masks but the shallowest, on its grid: what the authors' release returns in training. (B, K, h, w)."""
+    """Return the sum of all masks except the shallowest, on the grid of the shallowest, (B, K, h, w). The authors'
+    release returns it in training."""
     masks = {name: stage.mask_logits for name, stage in output.stages.items() if name != "final"}
     shallowest = masks.pop("stage1")
     deeper = [resize(mask, shallowest.shape[-2:]) for mask in reversed(masks.values())]
@@ -138,13 +140,14 @@ def release_mask_loss(
     dice_weight: float,
     per_image: Tensor | None = None,
 ) -> Tensor:
-    """Binary cross-entropy and dice of the sum of all masks but the shallowest, divided by the batch's masks.
+    """Compute binary cross-entropy and dice loss of the sum of all masks except the shallowest, divided by the number
+    of masks of the batch.
 
-    The weights 5 and 2 are the release's; that they are of these losses, for classes that an image holds, of that sum,
-    is probable: the code of its "SDT" loss is not in it.
+    The weights 5 and 2 are those of the release. That they belong to these losses of that sum, for classes in the
+    image, is our assumption: the release does not contain the code of its "SDT" loss.
 
     Args:
-        per_image: as for `segvit_loss`.
+        per_image: see `segvit_loss`.
     Returns: ().
     """
     if per_image is None:
@@ -159,5 +162,5 @@ def release_mask_loss(
 
 
 def _batch_masks(labels: Tensor, per_image: Tensor) -> Tensor:
-    """() masks of the whole batch, in proportion to this part of it; at least 1, as the authors have it."""
+    """Return the number of masks of the whole batch, in proportion to this part, (); at least 1, as in SegViT."""
     return (per_image * len(labels)).clamp_min(1)

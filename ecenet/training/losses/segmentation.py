@@ -1,9 +1,9 @@
-"""What training minimises: final cross-entropy + λ_s Σ stage losses + λ_p presence + λ_j Jaccard + λ_d diversity
+"""The training loss: final cross-entropy + λ_s Σ stage losses + λ_p presence + λ_j Jaccard + λ_d diversity
 + λ_c contrast.
 
-Every term but the last is a sum over images divided by something that the whole batch shares, so that a batch split
-over processes or accumulated in parts has the same loss and the same gradient. The contrast compares images with each
-other, in each part those of that part alone.
+Every term except the last is a sum over images divided by a value of the whole batch, so that a batch that is split
+over processes or accumulated parts has the same loss and gradient. The contrastive loss compares the images of each
+part.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ from ecenet.training.losses.published import (
 
 
 class Losses(NamedTuple):
-    """Unweighted parts, and their weighted sum. All ()."""
+    """The unweighted terms and their weighted sum, all ()."""
 
     total: Tensor
     final: Tensor
@@ -49,22 +49,22 @@ def segmentation_losses(
     labelled_share: Tensor | None = None,
     masks_per_image: Tensor | None = None,
 ) -> Losses:
-    """Supervise the final logits at the labels' size (or every `label_stride`-th pixel), each stage at its own grid;
-    `config.terms` may say otherwise.
+    """Compute the losses of the final logits at the size of the labels (or every `label_stride`-th pixel), and of each
+    stage on its own grid.
 
-    The abstract's: that there is a diversity loss. Ours: the terms and weights, and that each stage's mask is
-    supervised by itself; the authors' release returns one sum of masks for its loss. SegViT's stages have its authors'
-    loss instead, but for what `matched_loss` says; what the final logits add to that is ours. With the terms "release"
-    and "segvit" it is the losses of `ecenet/training/losses/published.py`.
+    From the abstract: that there is a diversity loss. Ours: the terms and weights, and that each stage's mask has its
+    own loss (the authors' release returns one sum of masks for its loss). Stages of SegViT use its authors' loss, with
+    the differences described in `matched_loss`; adding the loss of the final logits is ours. With the terms "release"
+    and "segvit", the losses of `ecenet/training/losses/published.py` are used.
 
     Args:
-        output: of a batch. Of another decoder, whose answer is (B, K, h, w) logits alone, only the losses that need no
-            more are computed; the others are 0.
+        output: output for a batch. For other decoders, which return (B, K, h, w) logits only, terms that need more are
+            0.
         labels: (B, H, W) int64 class indices, 255 = ignore.
-        class_weights: (K,) of the cross-entropies; 1 for all by default.
-        labelled_share: () share of pixels with a label in the whole batch of which this is a part; measured here by
-            default.
-        masks_per_image: () classes that an image of the whole batch holds, on average; measured here by default.
+        class_weights: (K,) weights of the cross-entropies; by default all 1.
+        labelled_share: () share of labelled pixels in the whole batch, of which this is a part; by default that of
+            these labels.
+        masks_per_image: () mean number of classes in an image of the whole batch; by default that of these labels.
     """
     if labelled_share is None:
         labelled_share = share_labelled(labels)
@@ -81,7 +81,7 @@ def segmentation_losses(
     stage_weight = config.stage_weight
     if isinstance(output, ECENetOutput):
         if config.terms == "segvit":
-            # Its authors' weights are within; a coarse mask, which is ours, keeps the weight that stages have with us.
+            # The authors' weights are included. The coarse mask, which is ours, has our weight of stages.
             stages = segvit_loss(output, labels, per_image=masks_per_image)
             stages = stages + stage_weight * _coarse_loss(output, labels, labelled_share=labelled_share)
             stage_weight = 1.0
@@ -100,7 +100,7 @@ def segmentation_losses(
         contrast = stage_contrast(output, labels) if config.contrast_weight else zero
     presence = class_presence_loss(logits, labels) if config.presence_weight else zero
     jaccard = lovasz_softmax(logits, labels) if config.jaccard_weight else zero
-    # SegViT's authors ask nothing of the final map: it is reported alone.
+    # SegViT's authors use no loss on the final map; it is only reported.
     total = stage_weight * stages if config.terms == "segvit" else final + stage_weight * stages
     total = total + config.presence_weight * presence + config.jaccard_weight * jaccard
     total = total + config.diversity_weight * diversity
@@ -117,7 +117,7 @@ def _stage_losses(
     class_weights: Tensor | None,
     labelled_share: Tensor,
 ) -> Tensor:
-    """Sum over all stages but `final`. Returns: ()."""
+    """Compute the sum of losses over all stages except `final`. Returns: ()."""
     losses, summed_masks = labelled_share.new_zeros(()), labelled_share.new_zeros(())
     for name, stage in output.stages.items():
         if name == "final":
@@ -140,7 +140,7 @@ def _stage_losses(
 
 
 def _coarse_loss(output: ECENetOutput, labels: Tensor, *, labelled_share: Tensor) -> Tensor:
-    """Cross-entropy of the coarse mask; 0 where there is none. Returns: ()."""
+    """Compute the cross-entropy of the coarse mask, or 0 without one. Returns: ()."""
     coarse = output.stages.get("ece")
     if coarse is None:
         return labelled_share.new_zeros(())
@@ -149,7 +149,7 @@ def _coarse_loss(output: ECENetOutput, labels: Tensor, *, labelled_share: Tensor
 
 
 def share_labelled(labels: Tensor) -> Tensor:
-    """() float, share of pixels that have a label."""
+    """Return the share of labelled pixels, () float."""
     return (labels != IGNORE_INDEX).float().mean()
 
 
@@ -162,11 +162,12 @@ def cross_entropy(
     hard_pixels: float = 1.0,
     focal_power: float = 0.0,
 ) -> Tensor:
-    """Mean over the labelled pixels of the whole batch; 0 where there are none. (B, K, h, w), (B, h, w) → ().
+    """Compute the mean cross-entropy over the labelled pixels of the whole batch, or 0 without any.
+    (B, K, h, w), (B, h, w) → ().
 
     Args:
-        hard_pixels: below 1, only so large a share of each image's pixels counts, those with the largest loss.
-        focal_power: above 0, each pixel's loss is multiplied by (1 − p)^power.
+        hard_pixels: if below 1, use only this share of each image's pixels, those with the largest loss.
+        focal_power: if above 0, each pixel's loss is multiplied by (1 − p)^power.
     """
     if labelled_share is None:
         labelled_share = share_labelled(labels)
@@ -183,40 +184,40 @@ def cross_entropy(
 
 
 def dice(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 − Dice of every class that an image holds, its mean per image, their mean. (B, K, h, w), (B, h, w) → ()."""
+    """Compute 1 − Dice, averaged over the classes in each image and over images. (B, K, h, w), (B, h, w) → ()."""
     targets, labelled = _class_targets(labels, num_classes=logits.shape[1])
     return _mean_of_held(_missed(logits.float().softmax(dim=1) * labelled, targets), targets).mean()
 
 
 def _class_targets(labels: Tensor, *, num_classes: int) -> tuple[Tensor, Tensor]:
-    """1 where a cell has the class, and 1 where it has a label: (B, h, w) → float32 (B, K, h, w), (B, 1, h, w)."""
+    """Return one-hot targets and a mask of labelled cells: (B, h, w) → float32 (B, K, h, w), (B, 1, h, w)."""
     labelled = (labels != IGNORE_INDEX)[:, None]
     targets = F.one_hot(labels.where(labelled[:, 0], 0), num_classes).permute(0, 3, 1, 2) * labelled
     return targets.float(), labelled.float()
 
 
 def _mean_of_held(values: Tensor, targets: Tensor) -> Tensor:
-    """Each image's mean over the classes that it holds; 0 if none. (B, K), (B, K, h, w) → (B,)."""
+    """Compute each image's mean over the classes that it contains, or 0. (B, K), (B, K, h, w) → (B,)."""
     held = targets.amax(dim=(2, 3))
     return (values * held).sum(dim=1) / held.sum(dim=1).clamp_min(1)
 
 
 def _missed(probabilities: Tensor, targets: Tensor) -> Tensor:
-    """1 − Dice of each mask, (B, K, h, w) twice → (B, K)."""
+    """Compute 1 − Dice of each mask, (B, K, h, w) twice → (B, K)."""
     overlap = (probabilities * targets).sum(dim=(2, 3))
     total = probabilities.sum(dim=(2, 3)) + targets.sum(dim=(2, 3))
     return 1 - (2 * overlap + 1) / (total + 1)
 
 
 def matched_loss(class_logits: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
-    """Each class embedding answers for its own class: is it in the image, and where? Mean over images.
+    """Compute the loss of classified embeddings and their masks, mean over images.
 
-    SegViT's: cross-entropy of what embeddings are taken for, and for the classes that an image holds focal loss and
-    dice of their masks, with its authors' weights. Ours: that masks are judged on their grid, in its labelled part.
-    Without it two embeddings may come to share two classes, and nothing in the final map's loss would part them.
+    From SegViT: cross-entropy of the classified embeddings, and focal and dice loss of the masks of classes in the
+    image, with its authors' weights. Ours: masks are compared on their own grid, on labelled cells only. Without this
+    loss, two embeddings may end up sharing two classes, which the loss of the final map cannot separate.
 
     Args:
-        class_logits: (B, K, K + 1), the last for a class that the image does not hold.
+        class_logits: (B, K, K + 1), the last for classes that are not in the image.
         masks: (B, K, h, w) logits.
         labels: (B, H, W) int64 class indices, 255 = ignore.
     Returns: ().
@@ -243,23 +244,22 @@ def matched_loss(class_logits: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
 
 
 def class_presence_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Does the image hold the class? Binary cross-entropy of each class's highest probability in the labelled part.
-
-    Ours. (B, K, h, w), (B, H, W) → ().
+    """Compute the binary cross-entropy between the highest probability of each class, over labelled cells, and whether
+    the image contains the class. Ours. (B, K, h, w), (B, H, W) → ().
     """
     targets, labelled = _class_targets(subsample(labels, logits.shape[-2:]), num_classes=logits.shape[1])
     peaks = (logits.float().softmax(dim=1) * labelled).amax(dim=(2, 3)).clamp(1e-6, 1 - 1e-6)
     held = targets.amax(dim=(2, 3))
-    # Written out, since autocast refuses binary_cross_entropy.
+    # Written out, since autocast does not allow binary_cross_entropy.
     return -(held * peaks.log() + (1 - held) * (1 - peaks).log()).mean()
 
 
 def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
-    """1 − IoU of every class that an image holds, made smooth; its mean per image, their mean.
+    """Compute the Lovász-softmax loss, a surrogate of 1 − IoU, averaged over the classes in each image and over images.
 
-    Cross-entropy weighs a pixel as any other; to the IoU of a thin class a few pixels are much. This is the Lovász
-    extension of 1 − IoU (Berman, Triki, Blaschko, CVPR 2018): equal to it where every probability is 0 or 1, convex in
-    the errors between. On the logits' own grid, since each class sorts all its pixels.
+    It is the Lovász extension of 1 − IoU (Berman, Triki, Blaschko, CVPR 2018): equal to 1 − IoU if all probabilities
+    are 0 or 1, and convex in the errors in between. Unlike cross-entropy, it gives more weight to the pixels of small
+    classes. It is computed on the grid of the logits, since each class sorts all its pixels.
 
     (B, K, h, w), (B, H, W) → ().
     """
@@ -268,7 +268,7 @@ def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
     errors, order = errors.sort(dim=2, descending=True)
     own = targets.flatten(2).gather(2, order)
     pixels = own.sum(dim=2, keepdim=True)
-    # 1 − IoU if the first, the first two, ... of the sorted pixels were wrong and no other.
+    # 1 − IoU if only the first, the first two, ... of the sorted pixels were wrong.
     missed, added = own.cumsum(dim=2), (1 - own).cumsum(dim=2)
     jaccard = 1 - (pixels - missed) / (pixels + added).clamp_min(1)
     steps = jaccard.diff(dim=2, prepend=torch.zeros_like(pixels))
@@ -276,11 +276,11 @@ def lovasz_softmax(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def balanced_class_weights(pixels: Tensor, *, balance: float) -> Tensor:
-    """Weights ∝ frequency^−balance whose mean over all pixels is 1; a class without pixels gets the largest.
+    """Return class weights ∝ frequency^−balance with mean 1 over all pixels; classes without pixels get the largest.
 
     Args:
         pixels: (K,) labelled pixels of each class.
-        balance: 0 weighs all pixels alike, 1 all classes.
+        balance: 0 weights all pixels equally, 1 all classes.
     """
     frequency = pixels.double() / pixels.sum()
     weights = frequency.clamp_min(frequency[frequency > 0].min()) ** -balance
@@ -288,7 +288,7 @@ def balanced_class_weights(pixels: Tensor, *, balance: float) -> Tensor:
 
 
 def subsample(labels: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """The label at the centre of each cell: (B, H, W) → (B, *size)."""
+    """Return the label at the centre of each cell: (B, H, W) → (B, *size)."""
     if labels.shape[-2:] == tuple(size):
         return labels
     return F.interpolate(labels[:, None].float(), size=tuple(size), mode="nearest-exact")[:, 0].long()

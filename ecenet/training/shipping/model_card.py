@@ -1,4 +1,4 @@
-"""The model card of weights that a run has made: classes, scores, data, licence and use."""
+"""The model card of trained weights: classes, scores, data, licence and use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,22 +7,22 @@ from ecenet.model.network import Network
 
 
 def model_card(model: Network, figures: Mapping[str, Any], *, title: str, licence: str | None) -> str:
-    """Markdown with the header that the Hugging Face Hub reads.
+    """Return a model card in Markdown, with the header for the Hugging Face Hub.
 
     Args:
-        figures: as `ship` measures them.
-        title: what the weights are called.
-        licence: of the weights, by Hugging Face's identifier; None where nobody has named one.
+        figures: the figures measured by `ship`.
+        title: name of the weights.
+        licence: Hugging Face identifier of the weights' licence, or None if unknown.
     """
     recipe, settings = model.recipe, model.settings
     options = recipe.get("train", {})
     header = [f"license: {licence}"] if licence else []
     header += ["library_name: ecenet", "pipeline_tag: image-segmentation", "tags:", "  - semantic-segmentation"]
     parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    trained = str(recipe.get("data", "data that its config does not name"))
+    trained = str(recipe.get("data", "unknown data"))
     schedule = f" for {options['steps']} steps of {options['batch_size']} images" if "steps" in options else ""
     start = f", starting from `{options['start_from']}`" if options.get("start_from") else ""
-    licensed = f"The weights: {licence}." if licence else "Nobody has named a licence for these weights."
+    licensed = f"The weights: {licence}." if licence else "No licence is specified for these weights."
     return f"""---
 {chr(10).join(header)}
 ---
@@ -34,20 +34,20 @@ def model_card(model: Network, figures: Mapping[str, Any], *, title: str, licenc
 
 ## Classes
 
-{_listed(model.class_names)}. There is no class for anything else: such pixels get one of these.
+{_listed(model.class_names)}. There is no class for anything else; every pixel gets one of these classes.
 
 ## Scores
 
-mIoU in percent on the {figures["images"]} photos of the split `{figures["split"]}` of {figures["data"]}, by these very
-weights at a longest side of {figures["image_size"]} pixels. Final mask: pixel accuracy
+mIoU in percent on the {figures["images"]} photos of the split `{figures["split"]}` of {figures["data"]}, measured with
+these weights at a longest side of {figures["image_size"]} pixels. Pixel accuracy of the final mask:
 {100 * figures["pixel_accuracy"]:.1f}.
 
 {figures_table(figures)}
 
 IoU of the final mask: {_per_class(figures["per_class"])}.
 
-If the best of several validations on this split was chosen, the figures are a little too good; photos of another kind
-than those of {figures["data"]} can be far worse.
+If the best of several validations on this split was selected, the figures are slightly optimistic. Results on photos of
+other kinds than those of {figures["data"]} can be far worse.
 
 ## Data
 
@@ -55,8 +55,8 @@ Trained on the training photos of {trained}{schedule}{start}. `config.json` has 
 
 ## Licence
 
-{licensed} The data and the weights that the training began with have terms of their own, which may bind these weights,
-too.
+{licensed} The data and the weights that the training started from have terms of their own, which may apply to these
+weights as well.
 
 ## Use
 
@@ -72,12 +72,12 @@ def _listed(names: list[str]) -> str:
 
 
 def _per_class(scores: Mapping[str, float | None]) -> str:
-    """A class that the split does not hold has no score."""
+    """List the IoU of each class; classes that the split does not contain have none."""
     return ", ".join(f"{name} {'–' if iou is None else f'{100 * iou:.1f}'}" for name, iou in scores.items())
 
 
 def figures_table(figures: Mapping[str, Any]) -> str:
-    """The figures as a Markdown table, one row a stage."""
+    """Return the figures as a Markdown table with a row for each stage."""
     means = {name.replace("miou_", "mIoU-"): stages for name, stages in figures.items() if name.startswith("miou_")}
     lines = [f"| stage | {' | '.join(means)} |", f"|---|{'---|' * len(means)}"]
     for stage in next(iter(means.values())):

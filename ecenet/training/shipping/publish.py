@@ -1,4 +1,4 @@
-"""From a run to a checkpoint that can be shared: half the size, with the figures measured on just these weights."""
+"""Conversion of a run to a checkpoint to share, at half the size and with measured scores."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,16 +27,16 @@ def ship(
     map_file: Path | None = None,
     licence: str | None = None,
 ) -> dict[str, Any]:
-    """Write `out` as fp16, put its own scores into its config's recipe, and write a model card.
+    """Write the weights as fp16 to `out`, with their scores in the config's recipe and a model card.
 
     Args:
         sources: folders of trained models; the weights of several are averaged.
-        data: labelled split to measure on.
-        classes: also measure the mean over the first so many classes.
-        image_size: longest side in pixels to predict at, instead of the one trained around.
-        map_file: from the weights' classes to the data's, where they differ; see `ecenet/evaluation/class_map.py`.
-        licence: of the weights, by Hugging Face's identifier, such as `cc-by-4.0`; the card says where there is none.
-    Returns: the figures, JSON-able: split, images, and mIoU by stage over all and over the first classes.
+        data: labelled split to evaluate on.
+        classes: also compute the mean over the first N classes.
+        image_size: longest side in pixels of the network's input; by default that of the training.
+        map_file: class map from the weights' classes to the data's, see `ecenet/evaluation/class_map.py`.
+        licence: Hugging Face identifier of the weights' licence, such as `cc-by-4.0`, or None.
+    Returns: the figures as JSON values: split, images, and mIoU by stage over all and over the first classes.
     """
     trained = load_average(sources)
     class_map = None
@@ -68,18 +68,18 @@ def ship(
 
 
 def weights_in(folder: Path, *, names: Sequence[str]) -> list[Path]:
-    """The folder itself if it holds weights, else those of the run that it is: "best", "model" or both."""
+    """Return the folder itself if it contains weights, else the folders of weights in the run, such as "best"."""
     if any((folder / name).is_file() for name in ("config.json", SINGLE_FILE, INDEX_FILE)):
         return [folder]
     return [folder / name for name in names]
 
 
 def load_average(folders: Sequence[Path]) -> Network:
-    """One model whose weights are the mean of several that began from the same ones, or are steps of one run (a "model
-    soup"); with the settings of the first.
+    """Load a model with the average of several weights ("model soup"), which must be steps of one run or have been
+    trained from the same weights. It has the settings of the first.
 
     Raises:
-        UserError: they are not of one architecture and the same classes.
+        UserError: the architectures or classes differ.
     """
     models = [load_model(folder) for folder in folders]
     first, states = models[0], [model.state_dict() for model in models]
@@ -88,8 +88,8 @@ def load_average(folders: Sequence[Path]) -> Network:
         if model.class_names != first.class_names or shapes != {name: t.shape for name, t in states[0].items()}:
             raise UserError(
                 "tensor-mismatch",
-                f"Expected models of one architecture and the same classes to average, but {folder} differs from "
-                f"{folders[0]}; average runs that began from the same weights.",
+                f"Expected models with the same architecture and classes, but {folder} differs from "
+                f"{folders[0]}; average runs that were trained from the same weights.",
             )
     mean = {
         name: torch.stack([state[name] for state in states]).mean(dim=0) if tensor.is_floating_point() else tensor
@@ -97,7 +97,7 @@ def load_average(folders: Sequence[Path]) -> Network:
     }
     first.load_state_dict(mean)
     if len(models) > 1:
-        # Those of one of them say nothing of their mean.
+        # The calibration of a single model does not apply to the average.
         first.temperature = 1.0
         first.unsure_below = None
     return first

@@ -64,5 +64,5 @@ def test_the_classes_of_a_photo_the_largest_first() -> None:
     assert [one.class_index for one in prediction_consistency(prediction, centroids, stage="ece", min_area=0.3)] == [2]
     with refused("unknown-choice", "stage", "ece", "'final'"):
         prediction_consistency(prediction, centroids, stage="final")
-    with refused("wrong-weights", "4 numbers", 2, expected=4, got=2):
+    with refused("wrong-weights", "width 4", 2, expected=4, got=2):
         prediction_consistency(prediction, {"ece": np.zeros((3, 2), np.float32)}, stage="ece")

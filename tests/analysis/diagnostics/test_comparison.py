@@ -186,7 +186,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare(before, make_prediction(BEFORE.T))
     with refused("wrong-classes"):
         compare(before, replace(before, class_names=["a", "b", "c"]))
-    with refused("size-mismatch", "truth", "4×2", "2×4", expected=(4, 2), got=(2, 4)):
+    with refused("size-mismatch", "ground-truth", "4×2", "2×4", expected=(4, 2), got=(2, 4)):
         compare(before, before, truth=BEFORE.T)
     with refused("unknown-mask-value", "0 … 2", "value of 3"):
         compare(before, before, truth=BEFORE + 1)

@@ -80,7 +80,7 @@ def test_too_few_points_of_one_stage_are_shown_by_pca() -> None:
     )
     assert shown.method == "PCA"
     assert not fitter.fitted
-    assert "16 points of each stage and there are 3" in shown.note
+    assert "16 points of each stage but there are only 3" in shown.note
 
 
 def test_rows_of_stages_go_from_coarse_to_fine_and_name_each_class_of_each_image() -> None:

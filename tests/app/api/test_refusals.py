@@ -156,7 +156,7 @@ def test_calls_that_gradio_itself_cannot_follow(api: Served, photo: dict[str, An
     for endpoint, body in bodies:
         assert_names(error_of(api, endpoint, **body), "endpoint", "API page")
     assert_names(error_of(api, "nothing", named=False, data=[]), "endpoint", "API page")
-    assert_names(error_of(api, "segment", named=False, data=[]), "uploaded files", "arguments", "API page")
+    assert_names(error_of(api, "segment", named=False, data=[]), "uploaded", "arguments", "API page")
 
 
 def test_without_its_extra_mcp_is_refused_before_anything_is_loaded(

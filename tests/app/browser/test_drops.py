@@ -1,5 +1,6 @@
 """Photos dropped as people drop them: anywhere, several, in folders, good and bad. Nothing is lost, the page stays."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.helpers import encode, noise_image
-from tests.support.web.browsing import opened_page, served_app, upload
+from tests.support.web.browsing import free_port, opened_page, served_app, upload
 
 pytestmark = pytest.mark.browser
 
@@ -188,3 +189,20 @@ def test_with_keeping_switched_off_nothing_stays_and_the_page_says_what_was_lost
     expect(page.get_by_label("Keep my photos in this browser")).not_to_be_checked()
     expect(page.locator(OWN_PHOTOS)).to_have_count(0)
     wait_for_kept(page, "")
+
+
+def test_after_a_restart_of_the_server_an_open_page_sends_its_photos_again(
+    browser: Browser, photos: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    with contextlib.ExitStack() as visit:
+        with served_app(tmp_path / "runs", port=port) as address:
+            page = visit.enter_context(opened_page(browser, address))
+            upload(page, photos / "a.png")
+            expect_photos(page, "a")
+            wait_for_kept(page, "a.png")
+        with served_app(tmp_path / "runs", port=port):
+            upload(page, photos / "b.png")
+            expect_photos(page, "b", "a")
+            expect(page.locator("#drop-note")).to_contain_text("lost this session")
+            wait_for_kept(page, "a.png,b.png")

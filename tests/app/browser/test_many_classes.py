@@ -52,7 +52,7 @@ def places(page: Page, labels: list[list[int]], box: tuple[float, float]) -> lis
 
 def test_a_name_lies_deepest_inside_of_its_region_and_small_regions_have_none(browser: Browser) -> None:
     page = browser.new_page()
-    page.add_script_tag(content=read_static("region_names.js"))
+    page.add_script_tag(content=read_static("segment/region_names.js"))
     wall = [[0] * 12 for _ in range(7)]
     assert places(page, wall, (5, 3)) == [[0, 5, 3]]
     assert places(page, wall, (13, 3)) == [], "wider than the photo"
@@ -66,7 +66,7 @@ def test_a_name_lies_deepest_inside_of_its_region_and_small_regions_have_none(br
 
 def test_many_classes_can_be_read_found_and_doubted(busy_page: Page) -> None:
     page = busy_page
-    expect(page.locator("#segment-view .ece-sentence")).to_contain_text("unsure of most of this photo")
+    expect(page.locator("#segment-view .ece-sentence")).to_contain_text("of this photo, which may show none of the")
     legend = page.locator("#segment-view .ece-legend:visible")
     rows = legend.locator("tbody tr")
     names = [text.strip() for text in rows.locator("td:first-child").all_inner_texts()]
@@ -105,7 +105,7 @@ def test_many_classes_can_be_read_found_and_doubted(busy_page: Page) -> None:
     expect(hatch).to_have_attribute("width", "1")
 
     # On the keyboard: a search leaves one class, which stands out; a press on its name keeps it.
-    search = page.get_by_label("Find a class of the legend")
+    search = page.get_by_label("Find a class in the legend")
     search.fill(names[2])
     expect(legend.locator("tbody tr:visible").first).to_contain_text(names[2])
     assert all(names[2] in text for text in legend.locator("tbody tr:visible").all_inner_texts())

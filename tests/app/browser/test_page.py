@@ -135,7 +135,7 @@ def fill_form(page: Page, *, name: str, data: Path, steps: int) -> None:
     field(page, "name").fill(name)
     field(page, "data").fill(str(data))
     page.locator("#run-start-from input").click()
-    page.get_by_role("option", name="none: a backbone").click()
+    page.get_by_role("option", name="none: download").click()
     if not field(page, "more").is_visible():
         page.locator("#run-advanced button").first.click()
     field(page, "steps").fill(str(steps))

@@ -10,19 +10,16 @@ import atexit
 import inspect
 import re
 from collections.abc import Callable
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import plotly
 import pytest
 import uvicorn
 import uvicorn.config
 from gradio import processing_utils, route_utils, routes, state_holder
 from gradio.block_function import BlockFunction
-from gradio.blocks import postprocess_update_dict
 from gradio.data_classes import ImageData, PredictBodyInternal
 from gradio.http_server import Server
 from gradio.queueing import Event, EventQueue, Queue
@@ -34,10 +31,8 @@ from ecenet.app.server.blocks import Page
 from ecenet.app.server.event_queue import VisitorQueue
 from ecenet.app.server.middleware import UNUSED
 from ecenet.app.server.session_store import Retention, Sessions
-from ecenet.app.static_files import STATIC, read_static
 from tests.support.web.browsing import ROOT
 
-FRONTEND = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
 REQUIREMENTS = [
     Requirement(line.partition("#")[0].strip())
     for line in (ROOT / "requirements.txt").read_text().splitlines()
@@ -51,16 +46,6 @@ def pinned(name: str) -> SpecifierSet:
 
 def parameters(function: Callable[..., Any]) -> list[str]:
     return list(inspect.signature(function).parameters)
-
-
-@cache
-def page_scripts() -> list[str]:
-    return [path.read_text(encoding="utf-8") for path in FRONTEND.glob("*.js")]
-
-
-def in_scripts(text: str) -> bool:
-    """Whether the scripts of Gradio's page hold a text."""
-    return any(text in script for script in page_scripts())
 
 
 @pytest.fixture
@@ -128,8 +113,6 @@ def test_routes_answer_as_visitor_queue_expects() -> None:
     for state, status in (("queue_full", "HTTP_503_SERVICE_UNAVAILABLE"), ("error", "HTTP_400_BAD_REQUEST")):
         assert f'"{state}": status.{status}' in source, where
     assert "detail=event_id" in source, where
-    # Otherwise the page would not show the sentence of an error, and would have one of its own for a full queue.
-    assert in_scripts("This application is currently busy. Please try again. "), where
 
 
 def test_launch_uses_the_queue_that_serve_has_put_in(page: Page) -> None:
@@ -249,55 +232,3 @@ def test_events_and_uploads_have_the_shape_that_handlers_read() -> None:
     assert event._data == {"index": 1}, "see event_data in ecenet/app/state/events.py"
     assert parameters(gr.Image.preprocess) == ["self", "payload"], "see _uploaded_path in ecenet/app/sidebar/photos.py"
     assert "path" in ImageData.model_fields, "see _uploaded_path in ecenet/app/sidebar/photos.py"
-
-
-def test_a_prop_of_html_is_sent_as_an_update_of_props() -> None:
-    where = "see ecenet/app/widgets/props.py"
-    html = gr.HTML("", region="", render=False)
-    assert postprocess_update_dict(html, {"region": "data:,"}) == {
-        "props": {"region": "data:,"},
-        "__type__": "update",
-    }, where
-    quoted = gr.HTML("", js_on_load="trigger('stroke')", render=False)
-    assert hasattr(quoted, "stroke"), where
-    assert not hasattr(quoted, "region"), where
-
-
-@pytest.mark.parametrize("script", ["segment.js", "canvas.js", "map.js"])
-def test_no_script_quotes_the_name_of_a_prop_that_the_server_sends(script: str) -> None:
-    html = gr.HTML("", js_on_load=read_static(script), render=False)
-    for name in ("region", "ring", "photos"):
-        assert not hasattr(html, name), f"{script} quotes {name!r}: gr.HTML would take it for an event"
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("Function(`element`,`trigger`,`props`,`server`,`upload`,`watch`", "scripts of gr.HTML use these names"),
-        ("`__type__`in e&&e?.__type__===`update`", "send_props sets props by an update (ecenet/app/widgets/props.py)"),
-        ("queue/data", "stream.js joins streams of this address"),
-        ("queue/join", "stream.js counts events that are sent to this address"),
-        ("s.msg===`close_stream`", "stream.js holds this message back while answers are due"),
-        ("s.msg===`process_completed`", "stream.js takes this message for an event's answer"),
-        ("let n=new Request(e,t);bt(n.headers,`Accept`,`text/event-stream`)", "stream.js is given a Request"),
-        ("r=await fetch(n);if(!r.ok)throw r", "stream.js replaces window.fetch, which reads the stream of answers"),
-        (",fetch(e,{...t,headers:n})}", "stream.js replaces window.fetch, which sends events"),
-    ],
-)
-def test_the_page_has_what_our_scripts_rely_on(text: str, why: str) -> None:
-    assert in_scripts(text), f"Gradio's page no longer contains {text!r}: {why}"
-
-
-def test_the_server_ends_a_stream_as_stream_js_expects() -> None:
-    source = inspect.getsource(routes.App.create_app)
-    for text in ("CloseStreamMessage", '{"event_id": event_id}'):
-        assert text in source, f"see ecenet/app/static/stream.js: no {text} in Gradio's routes"
-
-
-def test_plotly_has_the_parts_that_a_map_is_moved_by() -> None:
-    script = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-    named = set(re.findall(r"'\.([\w-]+)|, \.([\w-]+)", (STATIC / "map_moves.js").read_text(encoding="utf-8")))
-    parts = {one or other for one, other in named}
-    assert parts == {"nsewdrag", "gl-container", "annotation", "cartesianlayer", "hoverlayer", "selectionlayer"}
-    for part in parts:
-        assert part in script, f"Plotly has no .{part} any more: see ecenet/app/static/map_moves.js"

@@ -198,7 +198,7 @@ def test_what_fails_becomes_one_sentence_whose_reference_the_journal_has(
     with pytest.raises(AppError) as failed:
         api.client.predict(handle_file(str(api.folder / "photo.jpg")), api_name="/segment")
     sentence = failed.value.message
-    assert sentence.startswith("Something went wrong on our side (reference ")
+    assert sentence.startswith("Something went wrong on the server (reference ")
     assert "RuntimeError" not in sentence
     assert "/" not in sentence
     _, line = log.lines()

@@ -30,7 +30,7 @@ from tests.support.web.visitors import Visitor, opened_in, route, sentence
 
 ROOT = Path(__file__).parents[3]
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-ANSWERS = ("Expected", "Something went wrong on our side", "File ")
+ANSWERS = ("Expected", "Something went wrong on the server", "File ")
 """How sentences begin that a visitor may read; the last is Gradio's, about a path that the visitor sent."""
 
 
@@ -183,7 +183,7 @@ def test_only_names_of_the_list_choose_a_model(visitor: Visitor, monkeypatch: py
     for key in ("owner/name", "../everyday", str(weights.WEIGHTS_DIR / "camvid"), "run:../../etc", "weights:../camvid"):
         calls = [(one, visitor.inputs(one, key), None) for one in (picker, other)]
         for answer in visitor.send(calls):
-            assert "got another (Value: " in sentence(answer)
+            assert "(Value: " in sentence(answer)
 
 
 def test_a_folder_that_has_gone_is_not_looked_for_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,107 +3,29 @@ and who waits for the model is told how many are ahead."""
 
 import asyncio
 import pickle
-import socket
-import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import httpx
 import numpy as np
 import pytest
 from gradio_client.utils import QueueError
 
 from ecenet.app.server import session_store
-from ecenet.app.server.blocks import Page
 from ecenet.app.server.event_queue import UNCOUNTED, UNREAD_BYTES, VisitorQueue
-from ecenet.app.server.serve import serve
-from ecenet.app.server.session_store import Sessions, delete_files, held_bytes
-from ecenet.app.state.events import HIDDEN, MODEL_QUEUE
+from ecenet.app.server.session_store import delete_files, held_bytes
 from ecenet.app.state.experiment import Experiment
-from ecenet.app.state.limits import Limits, Retention
+from ecenet.app.state.limits import Retention
 from ecenet.app.state.session import Photo, Session
-from ecenet.app.widgets.download import new_file
 from ecenet.inference.predictor import Predictor
 from tests.support.helpers import noise_image
 from tests.support.web.serving import patient_client
+from tests.support.web.small_page import LARGE, WRITTEN, SmallPage, small_page
 from tests.support.web.visitor import API, Visitor
 
 QUICK = Retention(seconds=1.0, empty_seconds=0.5, resting_seconds=0, every=0.05)
-LARGE = 4 << 20
-"""Bytes that a visitor of the small page holds."""
-WRITTEN = 5 << 20
-"""Bytes of an answer: not a whole part of UNREAD_BYTES, so only the last one asked for passes that."""
-
-
-class Held(np.ndarray):
-    """An array that can be watched until it is gone."""
-
-
-@dataclass
-class SmallPage:
-    """A page with a state, a file, small work, and a model that runs until it is let go."""
-
-    address: str
-    config: dict[str, object]
-    page: gr.Blocks
-    running: threading.Event = field(default_factory=threading.Event)
-    let_go: threading.Event = field(default_factory=threading.Event)
-    made: "list[weakref.ref[Held]]" = field(default_factory=list)
-
-    @property
-    def sessions(self) -> Sessions:
-        assert isinstance(self.page.state_holder, Sessions)
-        return self.page.state_holder
-
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-
-def small_page(retention: Retention, *, waiting: int = 2) -> SmallPage:
-    served = SmallPage("", {}, None)  # type: ignore[arg-type]
-
-    def fill(number: int) -> Held:
-        held = np.full(LARGE // 8, float(number)).view(Held)
-        served.made.append(weakref.ref(held))
-        return held
-
-    def tell(held: np.ndarray | None) -> str:
-        return "nothing" if held is None else f"{held.sum():.0f}"
-
-    def make() -> str:
-        with new_file("result.txt") as path:
-            path.write_text("mine")
-        return str(path)
-
-    def run() -> str:
-        served.running.set()
-        assert served.let_go.wait(60)
-        return "done"
-
-    with Page(analytics_enabled=False) as page:
-        held, number = gr.State(None), gr.Number(1, elem_id="number")
-        answer, file = gr.Textbox(elem_id="answer"), gr.File(elem_id="file")
-        gr.Button(elem_id="fill").click(fill, number, held, **HIDDEN)
-        gr.Button(elem_id="tell").click(tell, held, answer, **HIDDEN)
-        gr.Button(elem_id="write").click(lambda: "a" * WRITTEN, None, answer, **HIDDEN)
-        gr.Button(elem_id="make").click(make, None, file, **HIDDEN)
-        gr.Button(elem_id="run").click(run, None, answer, **MODEL_QUEUE)
-        gr.api(run, api_name="run_api", **(MODEL_QUEUE | {"api_visibility": "public"}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    serve(page, host="127.0.0.1", port=port, limits=Limits(), retention=retention, queue=waiting, wait=False)
-    served.address, served.page = f"http://127.0.0.1:{port}", page
-    served.config = httpx.get(f"{served.address}/config", timeout=60).json()
-    return served
 
 
 @pytest.fixture
@@ -236,7 +158,7 @@ def test_a_full_queue_tells_how_many_are_ahead_and_small_work_goes_on(narrow: Sm
             return [await http.post(url, json=body, headers=one) for one in ({}, {"Origin": narrow.address})]
 
     program, browser = asyncio.run(crowd())
-    sentence = "Busy: 3 are ahead of you; try again in a minute."
+    sentence = "Busy: 3 requests are ahead of yours; try again in a minute."
     assert (program.status_code, program.json()["detail"]) == (503, sentence)
     assert (browser.status_code, browser.json()["detail"]) == (400, sentence), "so that the page shows it"
     with pytest.raises(QueueError):
@@ -258,7 +180,7 @@ def test_who_reads_no_answers_cannot_ask_without_end(narrow: SmallPage) -> None:
                 await visitor.join(index)
             return [one.error for one in visitor.answers]
 
-    assert asyncio.run(ask()) == ["Busy: 100 answers to you are ahead of this one; read them first."] * 2
+    assert asyncio.run(ask()) == ["Busy: you have 100 unread responses; read them first."] * 2
 
 
 def test_who_reads_no_answers_is_asked_to_once_they_are_large(narrow: SmallPage) -> None:
@@ -281,7 +203,7 @@ def test_who_reads_no_answers_is_asked_to_once_they_are_large(narrow: SmallPage)
             await visitor.join(indices["tell"])
             return [one.error for one in visitor.answers]
 
-    assert asyncio.run(ask()) == [f"Busy: {UNCOUNTED + enough} answers to you are ahead of this one; read them first."]
+    assert asyncio.run(ask()) == [f"Busy: you have {UNCOUNTED + enough} unread responses; read them first."]
 
 
 def test_held_bytes_counts_what_is_there_twice_once() -> None:

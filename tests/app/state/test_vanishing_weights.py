@@ -44,7 +44,7 @@ def test_a_model_whose_folder_is_deleted_goes_on_and_its_label_says_so(
     session = add_photo(session, photo_file(tmp_path), predictor=registry.open(KEY))
     assert label(registry, KEY) == "mine (run, mIoU 71.2)"
     shutil.rmtree(tmp_path / "runs" / "mine")
-    assert label(registry, KEY) == "mine (run, mIoU 71.2) (files are gone; as loaded before)"
+    assert label(registry, KEY) == "mine (run, mIoU 71.2) (files are missing; still loaded)"
 
     session = add_photo(session, photo_file(tmp_path), predictor=registry.open(KEY))
     assert len(session.photos) == 2
@@ -69,7 +69,7 @@ def test_a_model_whose_file_is_cut_short_goes_on_until_there_is_a_whole_one(
     tensors = tmp_path / "runs" / "mine" / "best" / "model.safetensors"
     os.truncate(tensors, tensors.stat().st_size // 2)
     assert registry.open(KEY) is before
-    assert label(registry, KEY).endswith("(files are damaged; as loaded before)")
+    assert label(registry, KEY).endswith("(files are damaged; still loaded)")
     save_model(small_model(seed=1), tensors.parent)
     assert registry.open(KEY) is not before
     assert registry.open(KEY).weights_hash == weights_hash(small_model(seed=1))

@@ -81,7 +81,7 @@ def test_a_click_looks_at_the_photo() -> None:
     assert choose_photo(session, shown, clicked({"index": 1})) == shown
     assert choose_photo(session, replace(shown, reference=3), clicked({"index": 1})) == shown
     for index in (2, -1, "0", None, True, 0.0):
-        with toasted("unknown-choice", "photo", "0 … 1", index):
+        with toasted("unknown-choice", "photos", "0 … 1", index):
             choose_photo(session, Selection(), clicked({"index": index}))
 
 
@@ -108,10 +108,10 @@ def test_a_pair_is_shown_with_its_photo_only() -> None:
     mine = session.photos[0].prediction
     other = Other("k", ("mine", "<b>other</b>"), mine, make_prediction(TWO))
     page = render_pair(session, Selection(), other)
-    assert "same class on 62.5% of the pixels" in page
+    assert "agree on 62.5% of the pixels" in page
     assert "<b>other" not in page
     assert "mIoU" not in page
-    assert "same class on 100.0%" in render_pair(session, Selection(stage="ece"), other)
+    assert "agree on 100.0%" in render_pair(session, Selection(stage="ece"), other)
     assert render_pair(session, Selection(photo=1), other) == ""
     session = session.with_truth(Selection(), Truth(ONE, tuple(mine.class_names)))
     assert "mIoU 100.0 and" in render_pair(session, Selection(), replace(other, of=session.photos[0].prediction))

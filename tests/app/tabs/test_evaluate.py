@@ -94,7 +94,7 @@ def test_a_matrix_of_many_classes_shows_the_largest_and_the_others_together() ->
     page = confusion_table(confusion, names=names, title="Final", whole=False)
     assert len(re.findall(r"<button", page)) == MAX_CLASSES**2
     assert page.count('scope="row"') == page.count('scope="col"') == MAX_CLASSES + 1
-    assert f"The {MAX_CLASSES} classes with most pixels; 4 more" in page
+    assert f"The {MAX_CLASSES} classes with most pixels; the 4 others" in page
     rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', page)
     shares = {name: [float(share) for share in re.findall(r"--share:([\d.]+)", cells)] for name, cells in rows}
     assert shares["class 0"][-1] == pytest.approx(250 / 1250, abs=1e-3)

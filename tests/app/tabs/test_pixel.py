@@ -47,13 +47,13 @@ def test_the_sentence_says_first_that_the_answer_is_unsure() -> None:
 
 def test_the_sentence_tells_who_decided_and_what_was_before() -> None:
     assert sentence(1, 1, 2, 2, 2, 2) == (
-        "Decided at Stage 3: before it was dog (100%), since then cat (100%). "
-        "The gate there overwrote 75% of cat's embedding with what lies under its mask."
+        "Decided at Stage 3: dog (100%) before, cat (100%) from then on. "
+        "Its gate replaced 75% of the embedding of cat by features under the mask."
     )
     assert sentence(2, 2, 2, 2, 2, 2) == (
-        "Decided at Coarse (ECE): cat (100%) from the start, and no later stage changed that."
+        "Decided at Coarse (ECE): cat (100%) from the start, unchanged by later stages."
     )
-    assert "Its whole way: cat → dog → cat → dog." in sentence(2, 1, 1, 1, 2, 1)
+    assert "All changes: cat → dog → cat → dog." in sentence(2, 1, 1, 1, 2, 1)
     assert "joins what all stages have found" in sentence(2, 1, 1, 1, 2, 1)
 
 
@@ -73,7 +73,7 @@ def test_a_pixel_is_told_charted_and_crossed() -> None:
     assert "--pixel-x:37.500%;--pixel-y:25.000%" in cross
     assert hint.visible is False
     assert "Pixel (1, 0) of &lt;b&gt;" in text.value
-    assert "Decided at Stage 4: before it was cat" in text.value
+    assert "Decided at Stage 4: cat (100%) before" in text.value
     assert lines.visible
     assert cells.visible
 

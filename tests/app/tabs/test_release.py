@@ -98,7 +98,7 @@ def test_with_embeddings_of_mask_logits_ours_says_that_nothing_painted_becomes_a
     parts = small_model(config=ModelConfig(embed_dim=16, extraction="logits", updater="gated_addition")).parts
     text = controls.limits(parts)
     assert "extraction: logits" in text
-    assert text.endswith("what can be changed: masks, embeddings, the updater, the attention.")
+    assert text.endswith("You can change: masks, embeddings, the updater, the attention.")
     assert (parts.gated, parts.gate_adds, parts.new_classes) == (True, True, False)
 
 

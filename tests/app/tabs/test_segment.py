@@ -145,10 +145,10 @@ def test_a_photo_says_how_much_of_it_is_unsure() -> None:
     assert 'data-unsure-below="41"' in page
     rows = re.findall(r"<tr data-doubtful>.*?unsure.*?<td>(.*?)</td><td>(.*?)</td></tr>", page)
     assert rows == [("50.0%", "&lt; 41%")], "once, of the final mask"
-    assert "unsure of most" not in page, "half is not most"
+    assert "The network is unsure" not in page, "half is not most"
     prediction.final.confidence[0, 2] = 0.3
     page = segment.render_masks(Photo("photo", replace(prediction, unsure_below=0.41)), "final", 0.6)
-    assert "unsure of most of this photo (62% of it): what is there may be none of the 3 classes" in page
+    assert "unsure about 62% of this photo, which may show none of the 3 classes" in page
 
 
 def test_weights_without_a_threshold_are_never_unsure() -> None:

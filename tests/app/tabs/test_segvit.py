@@ -70,7 +70,7 @@ def test_the_what_if_tab_leaves_out_what_the_model_cannot_do(overrides: dict[str
     }
     assert "own classes only" in parts["note"].value
     assert ("the updater" in parts["note"].value) == explicit
-    assert ("Learned class embeddings cannot" in embeddings) == explicit
+    assert ("class embeddings from masks" in embeddings) == explicit
 
     off = Experiment(session.model, scenario=Scenario(knock_outs=KnockOuts(attention_off=("stage2", "stage1"))))
     predictor = registry.open(session.model)

@@ -50,7 +50,7 @@ def test_what_is_probably_a_mistake_is_said() -> None:
 
 def test_a_class_of_the_validation_alone_is_named() -> None:
     doubts = read_doubts(NAMES, counts([5, 5, 0, 0]), counts([5, 5, 5, 0]))
-    assert any("Only validation" in doubt and "cat" in doubt for doubt in doubts)
+    assert any("Only the validation masks" in doubt and "cat" in doubt for doubt in doubts)
 
 
 @pytest.mark.parametrize(("pixels", "offered"), [([90, 30, 0], True), ([90, 0, 30], False), ([0, 90, 30], False)])
@@ -86,4 +86,4 @@ def test_a_training_says_what_its_masks_hold(tmp_path: Path, capsys: pytest.Capt
     read_splits(DataConfig(root))
     printed = capsys.readouterr().out
     assert_names(printed, "sky", "train photos", "val photos")
-    assert "Note: 1 class has no pixel in the masks of train: dog." in printed
+    assert "Note: 1 class has no pixels in the masks of train: dog." in printed

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,9 +44,11 @@ def error(data: bytes, expected: np.ndarray) -> float:
     return float(np.abs(np.asarray(load_image(data)).astype(float) - expected).mean())
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "HEIF"])
 @pytest.mark.parametrize("name", SPACES)
 def test_a_profile_is_converted_to_srgb(name: str, kind: str) -> None:
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
     space, pixels = SPACES[name], smooth()
     data = encode(Image.fromarray(pixels), kind, icc_profile=space.profile(), quality=97)
     plain = encode(Image.fromarray(pixels), kind, quality=97)
@@ -53,6 +56,18 @@ def test_a_profile_is_converted_to_srgb(name: str, kind: str) -> None:
     assert error(data, expected) < TOLERANCE
     assert error(plain, expected) > TOLERANCE, "which is seen where the profile is ignored"
     assert load_image(data).notes == ()
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_profile_of_a_jpeg_xl_file_is_converted(name: str, tmp_path: Path) -> None:
+    """Its encoder writes the profile of a JPEG that it packs without loss, and no other."""
+    pytest.importorskip("pillow_jxl")
+    space, pixels = SPACES[name], smooth()
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encode(Image.fromarray(pixels), "JPEG", icc_profile=space.profile(), quality=97))
+    with Image.open(path) as jpeg:
+        packed = encode(jpeg, "JXL", lossless_jpeg=True)
+    assert error(packed, space.to_srgb(pixels)) < TOLERANCE
 
 
 def test_a_profile_that_swaps_red_and_blue_does_so_exactly() -> None:
@@ -193,6 +208,12 @@ def test_a_profile_is_preferred_to_gamma() -> None:
     assert error(png_with(pixels, gamma_chunk(1.0), profile), DISPLAY_P3.to_srgb(pixels)) < TOLERANCE
 
 
+def heif_with(pixels: np.ndarray, *, primaries: int, transfer: int) -> bytes:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    points = {"color_primaries": primaries, "transfer_characteristics": transfer}
+    return encode(Image.fromarray(pixels), "HEIF", quality=100, chroma=444, save_nclx_profile=True, **points)
+
+
 def pq_encode(linear: np.ndarray) -> np.ndarray:
     """Light, 1 = 203 cd/m² → SMPTE ST 2084."""
     m1, m2, c1, c2, c3 = 0.1593017578125, 78.84375, 0.8359375, 18.8515625, 18.6875
@@ -208,7 +229,7 @@ def hlg_encode(linear: np.ndarray) -> np.ndarray:
         return np.where(scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(12 * scene - b) + c)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "AVIF"])
+@pytest.mark.parametrize("kind", ["PNG", "AVIF", "HEIF"])
 @pytest.mark.parametrize(("transfer", "code"), [(16, pq_encode), (18, hlg_encode)])
 def test_high_dynamic_range_keeps_middle_tones_and_presses_highlights(kind: str, transfer: int, code: Curve) -> None:
     light = np.linspace(0, 0.65, 64)[None, :, None] * np.array([1, 0.8, 0.5])[:, None, None] * np.ones((1, 1, 3))
@@ -219,6 +240,8 @@ def test_high_dynamic_range_keeps_middle_tones_and_presses_highlights(kind: str,
     coded = (code(wide) * 255).round().astype(np.uint8)
     if kind == "PNG":
         data = png_with(coded, chunk(b"cICP", bytes((9, transfer, 0, 1))))
+    elif kind == "HEIF":
+        data = heif_with(coded, primaries=9, transfer=transfer)
     else:
         data = encode(Image.fromarray(coded), "AVIF", quality=100, subsampling="4:4:4")
         place = data.index(b"colrnclx") + 8
@@ -232,5 +255,6 @@ def test_high_dynamic_range_keeps_middle_tones_and_presses_highlights(kind: str,
 
 def test_code_points_of_a_wide_gamut_are_converted() -> None:
     pixels = smooth()
+    assert error(heif_with(pixels, primaries=12, transfer=13), DISPLAY_P3.to_srgb(pixels)) < TOLERANCE
     assert error(png_with(pixels, chunk(b"cICP", bytes((12, 13, 0, 1)))), DISPLAY_P3.to_srgb(pixels)) < TOLERANCE
     assert np.array_equal(np.asarray(load_image(png_with(pixels, chunk(b"cICP", bytes((1, 13, 0, 1)))))), pixels)

@@ -55,7 +55,7 @@ def test_one_bad_side_chunk_does_not_cost_a_png(name: str, at_end: bool) -> None
 
 
 def test_what_was_set_aside_is_told() -> None:
-    assert "details" in load_image(png_with(BAD_CHUNKS["short pHYs"])).notes[0]
+    assert "metadata" in load_image(png_with(BAD_CHUNKS["short pHYs"])).notes[0]
     assert load_image(png_with(b"")).notes == ()
 
 

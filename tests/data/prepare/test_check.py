@@ -28,7 +28,7 @@ def next_words(report: str) -> list[str]:
 def test_a_folder_that_is_ready_says_how_to_train(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "ready", images=3)
     report = check(root, PrepareOptions()).report()
-    assert "3 photos to train, 3 to validate" in report
+    assert "3 photos for training, 3 for validation" in report
     assert next_words(report) == ["train", "--data", str(root), "--start-from", "everyday", "--out", "runs/ready"]
 
 
@@ -56,7 +56,7 @@ def test_the_command_that_check_names_mends_what_training_refuses(
     root = two_valued(tmp_path / "eyes")
     assert main(["data", "check", str(root)]) == 0
     report = capsys.readouterr().out
-    assert "Training would refuse it as it is" in report
+    assert "Training cannot read it directly" in report
     words = next_words(report)
     assert words[:2] == ["data", "prepare"]
     assert main(words) == 0

@@ -3,7 +3,6 @@
 import io
 import json
 import random
-import struct
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -26,14 +25,13 @@ from ecenet.app.state.session import Session, add_photo, new_session
 from ecenet.inference.weights import WEIGHTS_DIR
 from tests.support.color_profiles import DISPLAY_P3, PROPHOTO, cmyk_profile
 from tests.support.helpers import encode, noise_image
+from tests.support.hostile.damages import damaged, with_checksums
 from tests.support.hostile.entry_points import FILE_KINDS, IMAGE_FORMATS
-from tests.support.hostile.png_bombs import PNG_SIGNATURE, png_chunk
 
 pillow_heif.register_heif_opener()
 
 OTHER_FILES = ("truth", "bank", "class")
 """What other files are spliced with."""
-EXTREMES = (0, 1, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 ODD_VALUES: tuple[Any, ...] = (
     None,
     -1,
@@ -175,8 +173,8 @@ def image_mutant(number: int) -> tuple[str, bytes]:
     rng = random.Random(number)
     kind = IMAGE_FORMATS[number % len(IMAGE_FORMATS)]
     seeds = image_seeds()
-    content = _damaged(rng.choice(seeds[kind]), rng, other=rng.choice(seeds[rng.choice(IMAGE_FORMATS)]))
-    return kind, _with_checksums(content) if kind == "PNG" and rng.random() < 0.7 else content
+    content = damaged(rng.choice(seeds[kind]), rng, other=rng.choice(seeds[rng.choice(IMAGE_FORMATS)]))
+    return kind, with_checksums(content) if kind == "PNG" and rng.random() < 0.7 else content
 
 
 def file_mutant(number: int) -> tuple[str, bytes]:
@@ -186,68 +184,8 @@ def file_mutant(number: int) -> tuple[str, bytes]:
     content = file_seed(kind)
     if kind in REWRITTEN and rng.random() < 0.6:
         return kind, REWRITTEN[kind](content, rng)
-    content = _damaged(content, rng, other=file_seed(rng.choice(OTHER_FILES)))
-    return kind, _with_checksums(content) if kind in ("truth", "region") else content
-
-
-def _damaged(content: bytes, rng: random.Random, *, other: bytes) -> bytes:
-    data = bytearray(content)
-    for _ in range(rng.choice((1, 1, 2, 4))):
-        rng.choice((_flip, _flip_header, _cut, _wrong_size, _swap, _repeat, _remove, _splice))(data, rng, other)
-    return bytes(data)
-
-
-def _flip(data: bytearray, rng: random.Random, other: bytes) -> None:
-    for _ in range(rng.randint(1, 12)):
-        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-
-
-def _flip_header(data: bytearray, rng: random.Random, other: bytes) -> None:
-    for _ in range(rng.randint(1, 4)):
-        data[rng.randrange(min(64, len(data)))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
-
-
-def _cut(data: bytearray, rng: random.Random, other: bytes) -> None:
-    del data[rng.randint(1, len(data)) :]
-
-
-def _wrong_size(data: bytearray, rng: random.Random, other: bytes) -> None:
-    """A number near the start, where sizes, counts and offsets are, or near the end, where a zip has them."""
-    order, width = rng.choice("<>"), rng.choice((2, 4))
-    value = rng.choice((*EXTREMES, rng.randrange(1 << 16))) & ((1 << 8 * width) - 1)
-    place = rng.randrange(min(256, len(data)))
-    place = len(data) - 1 - place if rng.random() < 0.3 else place
-    data[place : place + width] = struct.pack(order + {2: "H", 4: "I"}[width], value)
-
-
-def _swap(data: bytearray, rng: random.Random, other: bytes) -> None:
-    a, b, c = sorted(rng.randrange(len(data) + 1) for _ in range(3))
-    data[a:c] = data[b:c] + data[a:b]
-
-
-def _repeat(data: bytearray, rng: random.Random, other: bytes) -> None:
-    start = rng.randrange(len(data))
-    part = data[start : start + rng.choice((4, 20, 300))]
-    data[start:start] = part * rng.choice((1, 10, 1000))
-
-
-def _remove(data: bytearray, rng: random.Random, other: bytes) -> None:
-    start = rng.randrange(len(data))
-    del data[max(1, start) : start + rng.choice((1, 4, 100))]
-
-
-def _splice(data: bytearray, rng: random.Random, other: bytes) -> None:
-    data[rng.randint(1, len(data)) :] = other[rng.randrange(len(other)) :]
-
-
-def _with_checksums(content: bytes) -> bytes:
-    """A PNG whose chunks are right again, as far as they can be followed: else a reader looks no further."""
-    repaired, place = PNG_SIGNATURE, len(PNG_SIGNATURE)
-    while place + 12 <= len(content):
-        length = min(int.from_bytes(content[place : place + 4], "big"), len(content) - place - 12)
-        repaired += png_chunk(content[place + 4 : place + 8], content[place + 8 : place + 8 + length])
-        place += 12 + length
-    return repaired + content[place:]
+    content = damaged(content, rng, other=file_seed(rng.choice(OTHER_FILES)))
+    return kind, with_checksums(content) if kind in ("truth", "region") else content
 
 
 def _odd(value: Any, rng: random.Random) -> Any:
@@ -268,8 +206,8 @@ def _odd_session(content: bytes, rng: random.Random) -> bytes:
         for name in ("photo.png", "truth.png"):
             for path in old.namelist():
                 if path.endswith(name):
-                    damaged = _damaged(old.read(path), rng, other=content) if rng.random() < 0.3 else old.read(path)
-                    new.writestr(path, damaged)
+                    part = old.read(path)
+                    new.writestr(path, damaged(part, rng, other=content) if rng.random() < 0.3 else part)
         new.writestr("view.json", json.dumps(view))
     return buffer.getvalue()
 

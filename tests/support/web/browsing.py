@@ -58,11 +58,9 @@ def address(runs: Path) -> Iterator[str]:
 
 
 @contextmanager
-def served_app(runs: Path, *options: str) -> Iterator[str]:
+def served_app(runs: Path, *options: str, port: int | None = None) -> Iterator[str]:
     """The address of an app that is there as long as the context is; options are `app.py`'s."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     ARTIFACTS.mkdir(exist_ok=True)
     with (ARTIFACTS / "app.log").open("w") as log:
@@ -78,6 +76,12 @@ def served_app(runs: Path, *options: str) -> Iterator[str]:
         finally:
             server.terminate()
             assert server.wait(timeout=60) == 0, "asked to end, whatever it was at"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def stage_button(page: Page, title: str) -> Locator:

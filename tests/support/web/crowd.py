@@ -8,7 +8,6 @@ import random
 import re
 import socket
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,8 +21,9 @@ import numpy as np
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from tests.support.web.ledger import Ledger
 from tests.support.web.serving import patient_client
-from tests.support.web.visitor import API, BUSY, Answer, Visitor
+from tests.support.web.visitor import API, Visitor
 
 LEVELS = (16, 90, 165, 240)
 """Of the squares in a picture's corner that tell whose it is."""
@@ -33,42 +33,6 @@ PHOTOS = 1
 EXAMPLE = ("examples", "pick", {"index": 0})
 NAMED = re.compile(r"crowd(\d+)-")
 JPEG = re.compile(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)")
-
-
-@dataclass
-class Ledger:
-    """What happened."""
-
-    actions: list[tuple[str, float, float]] = field(default_factory=list)
-    """What was asked, when it began and how long it took, `time.monotonic` seconds."""
-    events: int = 0
-    busy: int = 0
-    ahead: int = 0
-    """How many were told to be ahead of somebody, at most."""
-    errors: Counter[str] = field(default_factory=Counter)
-    checked: int = 0
-    """Answers that were looked at for another's pictures, and names or pictures that were found in them."""
-    seen: int = 0
-    foreign: Counter[str] = field(default_factory=Counter)
-
-    def take(self, answers: list[Answer]) -> None:
-        for one in answers:
-            self.events += 1
-            self.ahead = max(self.ahead, one.ahead)
-            if one.error:
-                self.fail(one.name, one.error)
-
-    def fail(self, where: str, sentence: str) -> None:
-        if sentence.startswith((BUSY, "Queue is full")):
-            self.busy += 1
-            self.ahead = max([self.ahead, *map(int, re.findall(r"\d+", sentence))])
-        else:
-            self.errors[f"{where}: {sentence}"] += 1
-
-    def look(self, owner: int, found: int, where: str) -> None:
-        self.seen += 1
-        if found != owner:
-            self.foreign[f"{owner} saw {found} in {where}"] += 1
 
 
 def size_of(owner: int) -> tuple[int, int]:

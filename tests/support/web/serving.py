@@ -111,3 +111,10 @@ def _write_files(folder: Path, predictor: Predictor) -> Prediction:
     for name, pixels in masks.items():
         Image.fromarray(pixels).save(folder / f"{name}.png")
     return prediction
+
+
+def file(api: Served, name: str) -> Any:
+    """One of the files in its folder, as a client uploads it."""
+    from gradio_client import handle_file
+
+    return handle_file(str(api.folder / name))

@@ -19,7 +19,7 @@ from ecenet.app.state.selection import MIN_AREA, Selection
 from ecenet.app.state.session import Session
 from ecenet.app.static_files import STATIC
 from ecenet.app.tabs import own_bank
-from ecenet.app.tabs.embeddings import consistency, panels
+from ecenet.app.tabs.embeddings import consistency, panels, training_photos
 from ecenet.app.tabs.embeddings.events import picked_point, picked_points, select_point, up_to_date
 from ecenet.app.tabs.embeddings.render import (
     Drawn,
@@ -39,9 +39,8 @@ PLACES = """<div class="ece-map"><div class="ece-plot" tabindex="0" role="applic
 <p class="ece-note ece-map-note" role="status" hidden></p>
 <div class="ece-stage-maps" role="group" aria-label="Stages of the map" hidden></div>"""
 MAP_SCRIPTS = (
-    *("map_moves.js", "map_webgl.js", "map_keys.js", "map_picks.js", "map_hover.js", "map_ring.js"),
-    "map_names.js",
-    *("stage_moves.js", "stage_maps.js", "map.js"),
+    "page/stage_moves.js",
+    *(f"map/{name}.js" for name in ("moves", "webgl", "keys", "picks", "hover", "ring", "names", "stage_maps", "map")),
 )
 MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
 
@@ -131,6 +130,7 @@ def build(
             neighbors = gr.HTML(js_on_load=panels.CLICK_ROW, elem_id="neighbors")
     picked = gr.HTML(js_on_load=panels.CLICK_ROW, elem_id="picked-points")
     lying = consistency.build(session, selection, registry=registry)
+    behind = training_photos.build(session, selection, registry=registry, runs=runs)
     heat = gr.Plot(show_label=False, visible=False, elem_id="centroids-plot")
     # UMAP takes seconds to start; until then PCA stands in, and this timer swaps the picture once it is there.
     waiting = gr.Timer(POLL_SECONDS, active=False)
@@ -157,7 +157,7 @@ def build(
     for clicked in (picture, neighbors, picked):
         clicked.point(choose_point, [session, selection, current], selection, **EACH)
     picture.lasso(show_picked, [session, current, names], picked, **EACH)
-    return [view, marked, lying, *([bank] if bank else [])]
+    return [view, marked, lying, behind, *([bank] if bank else [])]
 
 
 def _projection_fields() -> Fields:

@@ -1,4 +1,4 @@
-"""The images behind the numbers of the Evaluate tab, as names, or as pictures where the data's folder can be read."""
+"""The images behind the numbers of the Evaluate tab: as names, or as pictures if the folder of the data is known."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -22,21 +22,21 @@ from ecenet.inference.overlay import resize_labels
 from ecenet.inference.predictor import Predictor
 
 PICTURE_SIDE = 320
-"""Longest side in pixels of the pictures sent."""
+"""Longest side in pixels of the pictures."""
 
 
 class Listing(NamedTuple):
-    """Images of a bank, and why they are listed."""
+    """Images of a bank that are listed for a reason."""
 
     title: str
     stage: str
     rows: tuple[tuple[int, str], ...]
-    """(index into the bank's images, what to say of it)."""
+    """(index into the bank's images, text) of each."""
     cell: tuple[int, int] | None = None
-    """(true class, predicted class) of the confusion; None where they are the worst images."""
+    """(true class, predicted class) of a confusion; None for the worst images."""
 
     def pixels(self, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """(H, W) bool: what is meant in an image; of the worst ones all that is wrong.
+        """Return the relevant pixels of an image, (H, W) bool: those of the confusion, or all wrong ones.
 
         Args:
             truth, labels: (H, W) uint8 class indices, 255 = ignore in the truth.
@@ -47,16 +47,16 @@ class Listing(NamedTuple):
 
 
 def open_data(bank: EmbeddingBank, folder: str | None, layout: Layout) -> LabelledSplit | None:
-    """The bank's split in a folder of this machine; None where no folder is named.
+    """Read the bank's split from a folder on the server; returns None without a folder.
 
     Raises:
-        UserError: there is no such data there.
+        UserError: the folder does not contain the data.
     """
     return read_data(Path(folder.strip()), bank.about["split"], layout=layout) if folder and folder.strip() else None
 
 
 def image_names(listing: Listing, *, bank: EmbeddingBank) -> str:
-    """A list of names."""
+    """Return a list of the images' names."""
     items = "".join(f"<li>{escape(bank.images[image])} <b>{text}</b></li>" for image, text in listing.rows)
     return f'<p class="ece-note">{escape(listing.title)}</p><ol class="ece-images">{items or "<li>none</li>"}</ol>'
 
@@ -69,12 +69,12 @@ def image_cards(
     predictor: Predictor,
     track: Callable[[Sequence[tuple[int, str]]], Iterable[tuple[int, str]]] = iter,
 ) -> str:
-    """A button an image, on which the pixels that are meant stand out.
+    """Return a button for each image, with its relevant pixels highlighted.
 
     Args:
-        track: wraps the rows, to show how far it is.
+        track: wraps the rows, to show progress.
     Raises:
-        UserError: the data is not the bank's, or a file is bad.
+        UserError: the data is not that of the bank, or a file cannot be read.
     """
     cards = ""
     class_map = bank_class_map(bank, weights_names=predictor.model.class_names)
@@ -90,7 +90,7 @@ def image_cards(
   <span>{escape(bank.images[image])} <small>{text}</small></span>
 </button>"""
     return f"""
-<p class="ece-note">{escape(listing.title)}. Click one to look at it with its ground truth.</p>
+<p class="ece-note">{escape(listing.title)}. Click an image to open it with its ground truth.</p>
 <div class="ece-cards">{cards or "none"}</div>"""
 
 
@@ -104,21 +104,21 @@ def open_image(
     data: LabelledSplit,
     predictor: Predictor,
 ) -> tuple[Session, Selection]:
-    """Add an image of the bank to the session, with its ground truth, and look at it.
+    """Add an image of the bank, with its ground truth, to the session and select it.
 
     Args:
-        image: index into the bank's images, as a browser sent it.
+        image: index into the bank's images, as sent by the browser.
     Raises:
-        UserError: it is none that is listed, the data is not the bank's, or its classes are not the weights'.
+        UserError: the image is not listed, the data is not that of the bank, or its classes differ from the weights'.
     """
     if "class_map" in bank.about:
         raise UserError(
             "wrong-classes",
-            "Expected a bank of the weights' own classes to open its images with their ground truth, but this one was "
-            "made with a class map; open the photo itself in the sidebar.",
+            "Expected a bank with the classes of the weights, but this one was made with a class map and its ground "
+            "truth has other classes; add the photo in the sidebar instead.",
         )
     if not (type(image) is int and image in [index for index, _ in listing.rows]):
-        raise UserError("unknown-choice", f"Expected an image of the list, got {str(image)[:60]}; click one.")
+        raise UserError("unknown-choice", f"Expected an image of the list, got {str(image)[:60]}; click an image.")
     photo, mask = bank_image(bank, data, image, max_pixels=predictor.max_pixels)
     prediction = predictor.predict(thumbnail(photo, max_side=MAX_PHOTO_SIDE))
     truth = Truth(resize_labels(mask, size=prediction.image.size), tuple(prediction.class_names))

@@ -1,4 +1,4 @@
-"""Which bank the Evaluate tab shows."""
+"""The bank that the Evaluate tab shows."""
 
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ from ecenet.evaluation.bank import EmbeddingBank
 class Source(NamedTuple):
     bank: EmbeddingBank
     own: bool
-    """Opened by the visitor, rather than found beside the weights."""
+    """Whether the visitor opened it, rather than the one beside the weights."""
 
 
 def source_of(session: Session, opened: EmbeddingBank | None, *, registry: ModelRegistry) -> Source | None:
-    """The bank that was opened, as long as its model is the chosen one; else the one beside the weights."""
+    """Return the opened bank if it was made with the selected model, else the one beside the weights, or None."""
     if opened is not None and opened.about["weights_hash"] == registry.open(session.model).weights_hash:
         return Source(opened, own=True)
     bank = find_bank(registry, session.model)

@@ -1,4 +1,4 @@
-"""Evaluate: what a whole split says about the model, from a bank of its embeddings and confusions."""
+"""The Evaluate tab: confusions and embeddings of a whole data split, read from a bank."""
 
 from functools import lru_cache, partial
 from pathlib import Path
@@ -65,15 +65,15 @@ def build(
 
     Args:
         shown_tab: holds the id of the tab that is shown.
-        tabs: of the page; the first is opened with an image that somebody clicks.
-        runs: folder of the runs whose banks can be made here; None where strangers can reach the app, who must not
-            name a folder of this machine either.
+        tabs: the page's tabs; a click on an image opens the first.
+        runs: folder of the runs whose banks can be made here; None in a public app, which does not accept a data
+            folder either.
     """
     local_files = runs is not None
     opened, listing = gr.State(None), gr.State(None)
     gr.Markdown(
-        "What a whole split says: confusions, and how far each class's embeddings keep from their nearest rival. Click "
-        "a cell to see which images are behind it."
+        "Results over a whole data split: the confusion matrix, and how well the embeddings of each class are "
+        "separated from those of the nearest other class. Click a cell to list its images."
     )
     with gr.Row():
         with gr.Column(scale=3, min_width=260):
@@ -89,7 +89,7 @@ def build(
         )
     bank_button = own_bank.build(session, selection, registry=registry, runs=runs, elem_id="make-bank")
     with gr.Row(visible=local_files):
-        folder, layout = data_fields("Data folder, to see the images", elem_id="bank")
+        folder, layout = data_fields("Folder of the data, to show the images", elem_id="bank")
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             matrix = gr.HTML(js_on_load=CLICK, elem_id="confusion")
@@ -162,9 +162,7 @@ def build(
         source = source_of(session, opened, registry=registry)
         data = open_data(source.bank, folder, layout) if source is not None and local_files else None
         if source is None or listing is None or data is None:
-            raise UserError(
-                "missing-value", "Expected the folder of the images, but none is named; name it above the matrix."
-            )
+            raise UserError("missing-value", "Expected the folder of the images, got none; enter it above the matrix.")
         added, looked_at = open_image(
             session,
             selection,
@@ -189,11 +187,12 @@ def render(
     whole: bool = False,
     can_make: bool = False,
 ) -> tuple[str, str, Listing | None, str]:
-    """What the bank is, the confusion matrix, the worst images, and the classes' spread; all at the selected stage.
+    """Return a description of the bank, the confusion matrix, the worst images and the table of embeddings, all at the
+    selected stage.
 
     Args:
-        whole: the matrix with all classes, however many there are.
-        can_make: whether a button makes the bank of a run.
+        whole: show all classes in the matrix.
+        can_make: whether the page has a button that makes the bank of a run.
     """
     source = source_of(session, opened, registry=registry)
     if source is None:
@@ -205,7 +204,7 @@ def render(
     return (
         about_bank(bank, stage=stage),
         confusion_table(confusion, names=names, title=stage_title(stage), whole=whole),
-        Listing("Worst images, by the mean IoU of their classes", stage, worst),
+        Listing("Worst images, by mean IoU of their classes", stage, worst),
         spread_table(
             class_spreads(bank, stage, min_area=MIN_AREA),
             iou=intersection_over_union(confusion),
@@ -218,7 +217,7 @@ def render(
 def render_matrix(
     session: Session, selection: Selection, opened: EmbeddingBank | None, whole: bool, *, registry: ModelRegistry
 ) -> str:
-    """The confusion matrix at the selected stage; nothing without a bank."""
+    """Return the confusion matrix at the selected stage, or "" without a bank."""
     source = source_of(session, opened, registry=registry)
     if source is None:
         return ""
@@ -234,7 +233,7 @@ def render_matrix(
 def render_whole(
     session: Session, selection: Selection, opened: EmbeddingBank | None, *, registry: ModelRegistry
 ) -> gr.Checkbox:
-    """The choice of all classes, where there are more than the matrix shows without it."""
+    """Return the checkbox for all classes, visible if the matrix would leave some out."""
     source = source_of(session, opened, registry=registry)
     if source is None:
         return gr.Checkbox(visible=False)
@@ -243,14 +242,14 @@ def render_whole(
 
 
 def render_quality(session: Session, opened: EmbeddingBank | None, *, registry: ModelRegistry) -> gr.Plot:
-    """Lines over the stages: whether the embeddings of the bank keep their class; nothing where there is no bank."""
+    """Plot how well the bank's embeddings separate the classes at each stage; invisible without a bank."""
     source = source_of(session, opened, registry=registry)
     return gr.Plot(visible=False) if source is None else gr.Plot(quality_figure(source.bank), visible=True)
 
 
 @lru_cache(maxsize=4)
 def quality_figure(bank: EmbeddingBank) -> go.Figure:
-    """Of a bank; once, since a large one takes seconds."""
+    """Plot the embedding quality of a bank; cached, since a large bank takes seconds."""
     quality = bank_quality(bank)
     return quality_curves(
         stages=[stage_title(name) for name in quality],
@@ -269,16 +268,16 @@ def cell_listing(
     *,
     registry: ModelRegistry,
 ) -> Listing:
-    """Images behind a cell of the matrix, most pixels first.
+    """List the images behind a cell of the matrix, those with most pixels first.
 
     Args:
-        clicked: `truth` and `predicted`, indices of classes, as a browser sent them.
+        clicked: `truth` and `predicted`, class indices as sent by the browser.
     Raises:
-        UserError: they are not, or there is no bank.
+        UserError: the indices are invalid, or there is no bank.
     """
     source = source_of(session, opened, registry=registry)
     if source is None:
-        raise UserError("not-there-yet", "Expected a bank to be shown, but there is none; open one first.")
+        raise UserError("not-there-yet", "Expected a bank, but none is open; open one first.")
     bank, stage = source.bank, session.embedding_stage(selection)
     names = bank.about["class_names"]
     pair = clicked.get("truth"), clicked.get("predicted")
@@ -290,5 +289,7 @@ def cell_listing(
             )
     truth, predicted = int(str(pair[0])), int(str(pair[1]))
     found = cell_images(bank, stage, truth=truth, predicted=predicted, count=LISTED)
-    title = f"{names[truth]} taken for {names[predicted]}, pixels" if truth != predicted else f"{names[truth]}, pixels"
+    title = (
+        f"{names[truth]} predicted as {names[predicted]}, pixels" if truth != predicted else f"{names[truth]}, pixels"
+    )
     return Listing(title, stage, tuple((image, f"{count:,}") for image, count in found), (truth, predicted))

@@ -1,4 +1,4 @@
-"""The HTML of the Evaluate tab: what a bank is, its confusion matrix, how its classes' embeddings lie."""
+"""The HTML of the Evaluate tab: a bank's description, its confusion matrix, and the table of its embeddings."""
 
 import numpy as np
 
@@ -8,24 +8,24 @@ from ecenet.evaluation.bank import EmbeddingBank
 from ecenet.inference.prediction import stage_title
 
 NO_BANK = (
-    "These weights have no bank beside them. Make one with `python -m ecenet embed --weights … --data … --split val "
+    "These weights have no bank. Make one with `python -m ecenet embed --weights … --data … --split val "
     "--out val.parquet` and open it here."
 )
 NO_RUN_BANK = (
-    "This run has no bank yet: the button makes it from the photos that the run learned from. Or open one of its "
-    "validation photos, made with `python -m ecenet embed --split val`."
+    "This run has no bank yet. The button makes one from its training photos. For its validation photos, make one with "
+    "`python -m ecenet embed --split val` and open it here."
 )
 MAX_CLASSES = 12
-"""Rows of the confusion matrix, as far as it is not asked for whole: the classes with most pixels. One more is shown
-where the others would be that one alone."""
+"""Largest number of classes in the confusion matrix unless all are requested: those with most pixels. If only one
+more is left, it is shown as well."""
 OTHERS = "others"
 
 
 def about_bank(bank: EmbeddingBank, *, stage: str) -> str:
-    """Where the numbers come from, and mIoU by stage."""
+    """Return the bank's data set and the mIoU of each stage."""
     where = f"{len(bank.images)} images of {escape(bank.about['data'])}, {escape(bank.about['split'])}"
     if bank.about["split"] == "train":
-        where += "; the model was trained on them, which flatters it"
+        where += " (the model was trained on them, so the results are better than on new photos)"
     mious = " ".join(
         f"<span>{escape(stage_title(name))} <b>{value:.1%}</b></span>"
         if name == stage
@@ -36,23 +36,23 @@ def about_bank(bank: EmbeddingBank, *, stage: str) -> str:
 
 
 def occurring_classes(confusion: np.ndarray) -> list[int]:
-    """Classes that are labelled or predicted: those with most labelled pixels first."""
+    """Return the classes that are labelled or predicted, those with most labelled pixels first."""
     pixels, predictions = confusion.sum(axis=1), confusion.sum(axis=0)
     return [int(k) for k in np.lexsort((-predictions, -pixels)) if pixels[k] + predictions[k] > 0]
 
 
 def leaves_out(occurring: list[int]) -> bool:
-    """Whether a matrix that is not asked for whole has room for some of the classes only."""
+    """Return whether the matrix leaves classes out unless all are requested."""
     return len(occurring) > MAX_CLASSES + 1
 
 
 def confusion_table(confusion: np.ndarray, *, names: list[str], title: str, whole: bool = True) -> str:
-    """Rows are the truth, in shares of its pixels; columns may hold classes that nothing truly is. Each cell is a
-    button.
+    """Return the confusion matrix as a table. Rows are true classes, and cells are shares of their pixels. Columns may
+    include classes that are predicted but never labelled. Each cell is a button.
 
     Args:
-        whole: all classes that occur; else the `MAX_CLASSES` largest, and the others together in a last row and column,
-            whose cells are no buttons.
+        whole: show all classes that occur; otherwise the `MAX_CLASSES` largest, with the others combined in a last row
+            and column, whose cells are not buttons.
     """
     occurring = occurring_classes(confusion)
     shown = occurring if whole or not leaves_out(occurring) else occurring[:MAX_CLASSES]
@@ -66,7 +66,7 @@ def confusion_table(confusion: np.ndarray, *, names: list[str], title: str, whol
         for predicted in shown:
             share = confusion[truth, predicted] / pixels[truth]
             text = f"{share:.0%}" if share >= 0.005 else ""
-            pair = escape(f"{names[truth]} taken for {names[predicted]}")
+            pair = escape(f"{names[truth]} predicted as {names[predicted]}")
             cells += (
                 f'<td><button type="button" data-truth="{truth}" data-predicted="{predicted}" '
                 f'title="{pair}: {share:.1%}" aria-label="{pair}: {text or "less than 0.5%"}" '
@@ -82,26 +82,25 @@ def confusion_table(confusion: np.ndarray, *, names: list[str], title: str, whol
         body += f'<tr><th scope="row">{OTHERS}</th>{cells}</tr>'
     return f"""
 <div class="ece-scroll"><table class="ece-gates ece-confusion">
-  <caption>{title}: where the pixels of each true class (rows) go</caption>
+  <caption>{title}: predicted classes (columns) of the pixels of each true class (rows)</caption>
   <thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody>
 </table></div>{_others_note(len(shown), len(others)) if others else ""}"""
 
 
 def _others_note(shown: int, others: int) -> str:
     return (
-        f'<p class="ece-note">The {shown} classes with most pixels; {others} more are together in “{OTHERS}”. The bank '
-        "holds all.</p>"
+        f'<p class="ece-note">The {shown} classes with most pixels; the {others} others are combined as “{OTHERS}”.</p>'
     )
 
 
 def _share_cell(share: float) -> str:
-    """A share of several classes' pixels, which no list of images stands behind."""
+    """Return a cell for several classes, which has no list of images."""
     text = f"{share:.0%}" if share >= 0.005 else ""
     return f'<td><span class="ece-share" style="--share:{share:.3f}">{text}</span></td>'
 
 
 def spread_table(spreads: list[ClassSpread], *, iou: np.ndarray, names: list[str], colors: list[list[int]]) -> str:
-    """One row a class, the lowest margin first: where a rival is near, confusions are to be expected."""
+    """Return a table with a row for each class, lowest margin first. Low margins make confusions likely."""
     rows = ""
     for one in sorted(spreads, key=lambda spread: (np.isnan(spread.margin), spread.margin)):
         rival = "–" if one.rival is None else f"{color_swatch(colors[one.rival])}{escape(names[one.rival])}"
@@ -118,5 +117,5 @@ def spread_table(spreads: list[ClassSpread], *, iou: np.ndarray, names: list[str
 <div class="ece-scroll" tabindex="0" role="region" aria-label="Class embeddings"><table class="ece-legend">
   <caption>Class embeddings, lowest margin first</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>
 </table></div>
-<p class="ece-note">Spread: mean cosine distance to the class's centroid. Margin: how much farther the nearest rival's
-centroid is than the own one, median. Astray: embeddings that lie nearer to some other class.</p>"""
+<p class="ece-note">Spread: mean cosine distance to the centroid of the class. Margin: median distance to the nearest
+rival's centroid minus the distance to the own one. Astray: share of embeddings closer to another class.</p>"""

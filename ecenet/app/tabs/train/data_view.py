@@ -1,4 +1,4 @@
-"""Labelled data as HTML: a table of its classes, what looks wrong, some photos under their masks."""
+"""Labelled data as HTML: a table of its classes, warnings, and some photos under their masks."""
 
 from ecenet.app.widgets.markup import color_swatch, data_uri, escape
 from ecenet.data.inspection.class_table import class_rows, left_out
@@ -6,7 +6,7 @@ from ecenet.data.prepare.trainable import TrainableData
 
 
 def found(data: TrainableData) -> str:
-    """All of it.
+    """Return the whole view of the data.
 
     Raises:
         UserError: a photo cannot be read.
@@ -14,7 +14,9 @@ def found(data: TrainableData) -> str:
     train, val = (data.checked.counts[split] for split in ("train", "val"))
     facts = f"{len(data.class_names)} classes, {len(train)} photos to train on, {len(val)} to validate"
     prepared = (
-        f'<p class="ece-note">{escape(data.how)}. A copy is prepared; yours stays as it is.</p>' if data.how else ""
+        f'<p class="ece-note">{escape(data.how)}. A copy is prepared; the original is not changed.</p>'
+        if data.how
+        else ""
     )
     notes = "".join(f"<li>{escape(note)}</li>" for note in data.checked.notes)
     return f"""

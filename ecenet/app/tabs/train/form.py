@@ -1,4 +1,4 @@
-"""The fields of a run in three steps, data, start and length, and what they ask for."""
+"""The form of a run in three steps, data, start and length, and the request that it describes."""
 
 from typing import Any, NamedTuple, get_args
 
@@ -16,12 +16,12 @@ from ecenet.training.presets import RECIPES, find_recipe
 NO_PRESET = "none"
 NO_START = "none"
 MINUTES = 10
-"""In which a training from shipped weights shows the classes of a small data set."""
+"""Default length: enough for training from the included weights to find the classes of a small data set."""
 FIELDS = get_args(Field)
 
 
 class Form(NamedTuple):
-    """What the tab listens to and writes into."""
+    """The components of the form."""
 
     inputs: list[Any]
     """In the order of `run_request`."""
@@ -31,33 +31,33 @@ class Form(NamedTuple):
     zipped: gr.File
     check: gr.Button
     found: gr.HTML
-    """What is in the data."""
+    """A summary of the data."""
     minutes: gr.Slider
     measure: gr.Button
     length: gr.HTML
-    """How long it will take."""
+    """The estimated duration."""
     start: gr.Button
     errors: list[gr.HTML]
-    """Beside their fields, in the order of `FIELDS`."""
+    """Error messages below the fields, in the order of `FIELDS`."""
 
 
 def build(*, megabytes: int) -> Form:
-    """Lay the steps out, one below the other.
+    """Lay out the steps.
 
     Args:
-        megabytes: of the largest file that can be uploaded.
+        megabytes: size limit of uploaded files.
     """
     errors: dict[Field, gr.HTML] = {}
     with gr.Column(elem_classes="ece-step"):
         gr.Markdown("## 1. Your labelled photos")
         zipped = gr.File(
-            label=f"A .zip of them, up to {megabytes} MB",
+            label=f"A .zip file, up to {megabytes} MB",
             file_types=[".zip"],
             type="filepath",
             height=110,
             elem_id="run-zip",
         )
-        data, layout = data_fields("Or their folder", elem_id="run", folder_title="any: found by the check")
+        data, layout = data_fields("Or a folder", elem_id="run", folder_title="detect automatically")
         check = gr.Button("Check the data", elem_id="check-data")
         errors["data"] = _error("data")
         found = gr.HTML(visible=False, elem_id="run-data-found")
@@ -65,10 +65,10 @@ def build(*, megabytes: int) -> Form:
         gr.Markdown("## 2. Start from")
         starts = sorted(shipped_weights(), key=lambda weights: weights != DEFAULT_WEIGHTS)
         start_from = gr.Dropdown(
-            [*starts, ("none: a backbone from the internet", NO_START)],
+            [*starts, ("none: download a pretrained backbone", NO_START)],
             value=starts[0] if starts else NO_START,
             label="Start from",
-            info="Weights that know photos already learn new classes in minutes",
+            info="Trained weights learn new classes in minutes",
             filterable=False,
             interactive=True,
             elem_id="run-start-from",
@@ -118,7 +118,7 @@ def _error(field: Field) -> gr.HTML:
 
 def _advanced() -> tuple[gr.Dropdown, gr.Markdown, gr.Textbox, list[gr.Textbox], gr.Textbox]:
     presets = [("none: the defaults of train", NO_PRESET), *((recipe.name, recipe.name) for recipe in RECIPES)]
-    with gr.Accordion("Advanced: empty means the preset's", open=False, elem_id="run-advanced"):
+    with gr.Accordion("Advanced (empty fields use the preset)", open=False, elem_id="run-advanced"):
         preset = gr.Dropdown(
             presets, value=NO_PRESET, label="Preset", filterable=False, interactive=True, elem_id="run-preset"
         )
@@ -126,7 +126,7 @@ def _advanced() -> tuple[gr.Dropdown, gr.Markdown, gr.Textbox, list[gr.Textbox],
         backbone = gr.Textbox(
             label="Backbone weights",
             placeholder="backbone.safetensors",
-            info="A file, in the place of what the run starts from",
+            info="A file to start from instead",
             elem_id="run-backbone",
         )
         with gr.Row():
@@ -135,12 +135,12 @@ def _advanced() -> tuple[gr.Dropdown, gr.Markdown, gr.Textbox, list[gr.Textbox],
                 gr.Textbox(label=label, placeholder=empty, max_length=9, min_width=110, elem_id=f"run-{key}")
                 for label, key, empty in (
                     ("Steps", "steps", "by minutes"),
-                    ("Batch", "batch", "preset's"),
-                    ("Crop", "crop", "preset's"),
+                    ("Batch", "batch", "preset"),
+                    ("Crop", "crop", "preset"),
                 )
             ]
         more = gr.Textbox(
-            label="More options", placeholder="--lr 5e-4 --seed 1", info="As for train --help", elem_id="run-more"
+            label="More options", placeholder="--lr 5e-4 --seed 1", info="See train --help", elem_id="run-more"
         )
     return preset, about_preset, backbone, numbers, more
 
@@ -158,10 +158,10 @@ def run_request(
     more: str | None,
     minutes: float | None = None,
 ) -> RunRequest:
-    """The fields as the form has them. Browsers send None for those of an accordion that was never opened.
+    """Convert the form's values to a request. Browsers send None for fields in an accordion that was never opened.
 
     Raises:
-        FieldError: a number is none.
+        FieldError: a field is not a number.
     """
     chosen = None if preset in (NO_PRESET, None) else preset
     with about("more"):
@@ -181,22 +181,22 @@ def run_request(
 
 
 def _number(text: str | None, field: str) -> int | None:
-    """None where the field is empty."""
+    """Parse a positive integer; returns None for an empty field."""
     text = (text or "").strip()
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise UserError(
             "invalid-value",
-            f"Expected {field} to be a whole number above 0, got {text[:20]!r}; correct it or clear it.",
+            f"Expected {field} to be an integer above 0, got {text[:20]!r}; correct or clear the field.",
         )
     return int(text)
 
 
 def describe_preset(name: str) -> tuple[gr.Markdown, str, str]:
-    """What to expect of a preset, the layout that it is for, and what to start from: presets begin with a backbone."""
+    """Return a description of the preset, its data layout, and what to start from. Presets start from a backbone."""
     if name == NO_PRESET:
         return gr.Markdown(visible=False), "folder", DEFAULT_WEIGHTS
     recipe = find_recipe(name)
-    text = f"{recipe.summary}. mIoU: {recipe.miou}. Run time: {recipe.run_time}. Made for `{recipe.needs}`"
+    text = f"{recipe.summary}. mIoU: {recipe.miou}. Run time: {recipe.run_time}. Needs `{recipe.needs}`"
     return gr.Markdown(text, visible=True), str(recipe.options.get("layout", "folder")), NO_START

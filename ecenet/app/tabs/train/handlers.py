@@ -1,4 +1,4 @@
-"""What the Train tab's buttons do: one call of the library each; mistakes go beside the field that they are about."""
+"""The handlers of the Train tab's buttons. Errors appear below the field that they concern."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,24 +12,25 @@ from ecenet.app.tabs.train.form import FIELDS, run_request
 from ecenet.common.errors import UserError
 from ecenet.data.layouts.read import Layout
 from ecenet.data.prepare.trainable import TrainableData, trainable_data
+from ecenet.training.jobs.data_store import data_store
 from ecenet.training.jobs.form import Field, FieldError, RunRequest, about
-from ecenet.training.jobs.launcher import data_store, free_name, measure_run, resume_run, start_run, stop_run
+from ecenet.training.jobs.launcher import free_name, measure_run, resume_run, start_run, stop_run
 from ecenet.training.jobs.length import Measured, plan
 from ecenet.training.jobs.status import run_reports
 
-NO_DATA = "Expected the folder of labelled photos, got nothing; name it, or drop a zip."
+NO_DATA = "Expected a folder of labelled photos, got nothing; enter its path or drop a zip file."
 
 MEASURING = "Measuring ten steps"
 
 
 class Prepared(NamedTuple):
-    """Data that was looked at, so that a start need not do it again."""
+    """Data that was checked, so that the start need not check it again."""
 
     asked: tuple[str, Layout]
-    """What the fields said."""
+    """The values of the fields."""
     folder: str
     layout: Layout
-    """What is trained on."""
+    """The data to train on."""
 
 
 def check_data(
@@ -40,7 +41,7 @@ def check_data(
     *,
     root: Path,
 ) -> list[Any]:
-    """Look at the data of the fields. Returns: folder, layout, name, `Prepared`, what was found, and the errors."""
+    """Check the data of the fields. Returns: folder, layout, name, `Prepared`, the summary, and the errors."""
     return _looked_at(folder, layout, name, root=root)
 
 
@@ -51,15 +52,15 @@ def check_zip(
     *,
     root: Path,
 ) -> list[Any]:
-    """The same with a zip, whose folder the field then names."""
+    """Do the same as `check_data` with a zip file. The folder of its content is entered into the field."""
     return _looked_at(path or "", "folder", name, root=root, named_after=path)
 
 
 def _looked_at(source: str, layout: Layout, name: str, *, root: Path, named_after: str | None = None) -> list[Any]:
-    """What `check_data` returns.
+    """Return the values of `check_data`.
 
     Args:
-        named_after: what a run without a name is called after, in place of the folder.
+        named_after: path that a run without a name is named after, instead of the folder.
     """
     try:
         with about("data"):
@@ -83,7 +84,7 @@ def measure(
     *values: Any,
     root: Path,
 ) -> list[Any]:
-    """Ten steps of the run that the form describes. Returns: `Measured`, and the errors."""
+    """Measure ten steps of the run that the form describes. Returns: `Measured`, and the errors."""
     progress(None, desc=MEASURING)
     try:
         return [measure_run(_request(prepared, *values), root=root), *errors_of(None)]
@@ -92,7 +93,7 @@ def measure(
 
 
 def describe_length(measured: Measured | None, minutes: float) -> gr.HTML:
-    """How many steps fit; nothing where none was measured."""
+    """Show how many steps fit into the minutes; hidden without a measurement."""
     if measured is None:
         return gr.HTML(visible=False)
     return gr.HTML(run_view.length(plan(measured.times, minutes), measured.times), visible=True)
@@ -118,7 +119,7 @@ def begin(
 
 
 def _request(prepared: Prepared | None, *values: Any) -> RunRequest:
-    """Data that was looked at is not looked at again."""
+    """Return the request. Data that was checked is not checked again."""
     name, data, preset, layout, *rest = values
     if prepared is not None and prepared.asked == (data.strip(), layout):
         data, layout = prepared.folder, prepared.layout
@@ -126,7 +127,7 @@ def _request(prepared: Prepared | None, *values: Any) -> RunRequest:
 
 
 def errors_of(error: FieldError | None) -> list[gr.HTML]:
-    """The places beside the fields, all of them empty but that of the mistake."""
+    """Return the error messages of all fields, all of them empty except that of the error."""
     if error is not None:
         log_refusal("ecenet.app.tabs.train", error)
     return [_error(field, error) for field in FIELDS]
@@ -139,10 +140,10 @@ def _error(field: Field, error: FieldError | None) -> gr.HTML:
 
 
 def stop(name: str | None, *, root: Path) -> None:
-    """Ask the run to end."""
+    """Request the run to stop."""
     stop_run(name, root=root)
 
 
 def resume(name: str | None, *, root: Path) -> None:
-    """Go on with the run."""
+    """Resume the run."""
     resume_run(name, root=root)

@@ -1,4 +1,4 @@
-"""The live view of a run: what each look at its folder sends to the page."""
+"""The live view of a run, updated from its folder."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ from ecenet.training.run_folder import read_metrics
 
 
 class Seen(NamedTuple):
-    """What a page shows, so that only what has changed is sent again."""
+    """What the page shows, so that only changes are sent."""
 
     runs: tuple[tuple[str, str], ...] = ()
-    """Name and state of each."""
+    """Name and state of each run."""
     chosen: str | None = None
     state: str | None = None
     logged: int = -1
@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
 
 def refresh(chosen: str | None, number: float, seen: Seen, *, root: Path) -> list[Any]:
-    """Everything that has changed since `seen`; one value for each output of the view."""
+    """Return what has changed since `seen`: one value for each output of the view."""
     states = run_reports(root)
     run = next((state for state in states if state.name == chosen), states[0] if states else None)
     entries = read_metrics(run.folder) if run else []
@@ -45,7 +45,7 @@ def refresh(chosen: str | None, number: float, seen: Seen, *, root: Path) -> lis
         plots = [_plot(draw(entries)) for draw in (loss_curves, miou_curves, separation_curves)]
     slider, picture = gr.skip(), gr.skip()
     if other or pictures != seen.samples:
-        # Whoever looks at the newest picture goes on doing so; whoever looks back stays there.
+        # Follow the newest picture if it was shown; keep an older one.
         shown = pictures if other or number >= seen.samples else int(number)
         slider = gr.Slider(maximum=max(2, pictures), value=max(1, shown), visible=pictures > 1)
         picture = gr.HTML(run_view.sample(run, shown), visible=pictures > 0)
@@ -67,7 +67,7 @@ def refresh(chosen: str | None, number: float, seen: Seen, *, root: Path) -> lis
 
 
 def replay(chosen: str | None, number: float, *, root: Path) -> str:
-    """The picture that the slider points at."""
+    """Return the picture that the slider selects."""
     return run_view.sample(next((run for run in run_reports(root) if run.name == chosen), None), int(number))
 
 

@@ -1,4 +1,4 @@
-"""One run as HTML: how far it is, its pictures, the end of its log."""
+"""A run as HTML: its progress, its pictures, the end of its log."""
 
 import base64
 
@@ -7,11 +7,11 @@ from ecenet.training.jobs.length import Plan
 from ecenet.training.jobs.status import RunReport, log_lines, pace, sample_pictures
 from ecenet.training.jobs.timing import StepTimes
 
-NO_RUNS = "No runs yet: name your data and press Start, or train on the command line."
+NO_RUNS = "No runs yet. Choose your data and press Start, or train on the command line."
 
 
 def status(run: RunReport | None) -> str:
-    """State, steps, pace, best score."""
+    """Return the state, steps, speed and best score of a run."""
     if run is None:
         return empty_state(NO_RUNS)
     bar = ""
@@ -41,15 +41,17 @@ def _facts(run: RunReport) -> list[str]:
 def _remark(run: RunReport) -> str:
     match run.state:
         case "starting":
-            return "Loading the network and reading every mask once; the first step follows."
+            return "Loading the network and reading every mask once before the first step."
         case "running":
-            return "It goes on when you close this page, and when the app ends."
+            return "The run continues if you close this page or stop the app."
         case "stopping":
-            return "It ends after the step at hand, which it saves."
+            return "The run saves a checkpoint and ends after the current step."
         case "stopped":
-            return "Resume goes on from its last checkpoint."
+            return "Resume continues from the last checkpoint."
         case "finished":
-            return "Its best weights are in the model list; the button shows its class embeddings on the map."
+            return (
+                "The best weights are in the model list. Use the button to see the run's class embeddings on the map."
+            )
     return run.error
 
 
@@ -61,15 +63,15 @@ def _duration(seconds: float) -> str:
 
 
 def log_end(run: RunReport | None) -> str:
-    """What a failed run printed last; nothing for others."""
+    """Return the end of a failed run's log, or ""."""
     if run is None or run.state != "failed":
         return ""
     lines = escape("\n".join(log_lines(run.folder)))
-    return f'<p class="ece-note">The end of its log:</p><pre class="ece-log" tabindex="0">{lines}</pre>'
+    return f'<p class="ece-note">End of the log:</p><pre class="ece-log" tabindex="0">{lines}</pre>'
 
 
 def sample(run: RunReport | None, number: int) -> str:
-    """The picture of one validation, counted from 1; the last where there are fewer."""
+    """Return the picture of validation `number`, counted from 1, or the last one if there are fewer."""
     pictures = sample_pictures(run.folder) if run is not None else []
     if not pictures:
         return ""
@@ -77,22 +79,22 @@ def sample(run: RunReport | None, number: int) -> str:
     source = f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"
     return f"""
 <figure class="ece-sample">
-  <figcaption>Step {step} <small>photo, truth, coarse mask, final mask</small></figcaption>
-  <img src="{source}" alt="Validation photos with their truth, coarse masks and final masks at step {step}">
+  <figcaption>Step {step} <small>photo, ground truth, coarse mask, final mask</small></figcaption>
+  <img src="{source}" alt="Validation photos with ground truth, coarse masks and final masks at step {step}">
 </figure>"""
 
 
 def length(plan: Plan, times: StepTimes) -> str:
-    """How many steps fit into the minutes."""
+    """Describe how many steps fit into the minutes."""
     step = (times.resting + times.whole) / 2
     validations = -(-plan.steps // plan.validate_every)
     text = (
-        f"A step takes about {step:.2g} s here: {_duration(plan.seconds)} for {plan.steps} steps, "
-        f"validated {validations} time{'' if validations == 1 else 's'} on the way."
+        f"A step takes about {step:.2g} s on this machine: {_duration(plan.seconds)} for {plan.steps} steps "
+        f"with {validations} validation{'' if validations == 1 else 's'}."
     )
     return f'<p class="ece-note">{escape(text)}</p>'
 
 
 def field_error(sentence: str) -> str:
-    """What is wrong with the field above."""
+    """Return an error message for the field above."""
     return f'<p class="ece-field-error" role="alert">{escape(sentence)}</p>'

@@ -1,5 +1,5 @@
-"""Train: from labelled photos to a run, in three steps, and its life as it learns. Every picture of a run is drawn from
-its folder."""
+"""The Train tab: start a run from labelled photos in three steps, and watch it. All views are read from the run's
+folder."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,26 +20,26 @@ from ecenet.app.tabs.train import render as run_view
 
 POLL_SECONDS = 2.5
 CLOSED = (
-    "Training is off here: it would let every visitor read this server's folders and use its processor. "
+    "Training is disabled here, because it would let every visitor read this server's folders and use its processor. "
     "Run the app on your own machine (`make app`) to train."
 )
 SHOW_PROBLEM = """() => setTimeout(() => {
   const problem = [...document.querySelectorAll('.ece-field-error')].find((one) => one.offsetParent);
   (problem ?? document.querySelector('#run-status')).scrollIntoView({block: 'nearest', behavior: 'smooth'});
 }, 300)"""
-"""After Start: the first mistake in the form, or the run."""
+"""Scrolls to the first error of the form or, without errors, to the run."""
 
 
 class TrainTab(NamedTuple):
     view: Subscription
     finished: gr.State
-    """Names of the finished runs; it changes when a run finishes."""
+    """Names of the finished runs."""
     opened: Callable[..., Any]
-    """The event after which a run's weights are the chosen ones."""
+    """The event after which the weights of a run are selected."""
 
 
 def build_closed() -> None:
-    """What a public app has in place of the tab: one line, no event."""
+    """Lay out the note that replaces the tab in a public app."""
     gr.Markdown(CLOSED, elem_id="train-closed")
 
 
@@ -56,8 +56,8 @@ def build(
 
     Args:
         shown_tab: holds the id of the tab that is shown.
-        tabs: of the page; the map is shown with a run that is opened.
-        runs: folder where runs are looked for and put.
+        tabs: the page's tabs; opening a run selects the map.
+        runs: folder of the runs.
     """
     seen, finished = gr.State(live.Seen()), gr.State(())
     prepared, measured = gr.State(None), gr.State(None)

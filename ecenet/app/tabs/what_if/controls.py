@@ -1,4 +1,4 @@
-"""The fields of the What if tab, and what there is to choose in them."""
+"""The controls of the What if tab and their choices."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -21,19 +21,19 @@ METHODS: list[tuple[str, Pooling | Literal["backbone"]]] = [
     ("Backbone features", "backbone"),
 ]
 METHODS_HELP = (
-    "Embeddings compete inside of the head. Backbone features win over every class where they are nearer to what is "
-    "painted than to the rest of the painted photos, as some of any photo is; the head knows nothing of the class. Of "
-    "things that the weights never saw they find more."
+    "Embeddings compete with the other classes in the head. Backbone features find more of objects that the weights "
+    "were not trained on: every pixel whose features are closer to the painted region than to the rest of the painted "
+    "photos gets the class. Expect false positives in every photo."
 )
 EXPLICIT_ONLY = (
-    "Learned class embeddings cannot take the place of explicit ones here: these weights make theirs of masks and hold "
-    "no others; Compare can show a run trained with <code>--embeddings learned</code> beside them."
+    "These weights compute their class embeddings from masks and have no learned ones; to compare both, train a run "
+    "with <code>--embeddings learned</code> and open it in Compare."
 )
 LEARNED_ONLY = (
-    "Explicit class embeddings cannot take the place of learned ones here: these weights hold learned ones alone, so "
-    "no region becomes an embedding and no coarse mask can be changed."
+    "These weights have learned class embeddings only, so a region cannot be turned into an embedding and there is no "
+    "coarse mask to change."
 )
-"""Why there is nothing to switch: weights are trained with one kind."""
+"""Why embeddings cannot be switched: weights are trained with one kind."""
 
 ACTIONS: list[tuple[str, Action]] = [
     ("Paint as the class", "paint"),
@@ -43,9 +43,9 @@ ACTIONS: list[tuple[str, Action]] = [
 ]
 
 
-GATE_KEEPS = "1 keeps embeddings, 0 takes the mask's evidence."
-GATE_ADDS = "1 adds all of the mask's evidence to the embeddings, 0 none."
-"""What a forced gate does in our updater, and in that of the authors' release."""
+GATE_KEEPS = "1 keeps the embeddings, 0 replaces them by the mask's evidence."
+GATE_ADDS = "1 adds all of the mask's evidence to the embeddings, 0 adds none."
+"""Effect of a forced gate in our updater, and in that of the authors' release."""
 
 
 class Tools(NamedTuple):
@@ -91,7 +91,7 @@ class KnockOut(NamedTuple):
 
     @property
     def switches(self) -> list[Any]:
-        """In the order of `handlers.knock_out`."""
+        """In the order of the arguments of `handlers.knock_out`."""
         return [self.diverse, self.attention, self.updater, self.forced, self.gate]
 
 
@@ -120,16 +120,16 @@ def tools() -> Tools:
 
 def paint() -> Paint:
     gr.Markdown(
-        "What is painted, on one photo or several, becomes a class that competes with the others in all photos. The "
-        "part of a thing may lose to the class of the whole: leave that one out."
+        "The region that you paint, on one or several photos, becomes a class that competes with the others in all "
+        "photos. A part of an object may lose to the class of the whole object; exclude that class below."
     )
     name = gr.Textbox("my class", label="Name", max_length=40, max_lines=1, elem_id="class-name")
-    method = gr.Radio(METHODS, value="pyramid", label="Found by", info=METHODS_HELP, elem_id="class-method")
+    method = gr.Radio(METHODS, value="pyramid", label="Method", info=METHODS_HELP, elem_id="class-method")
     prototypes = gr.Slider(
-        1, MAX_PROTOTYPES, value=3, step=1, label="Prototypes", info="At most, of a class that has several."
+        1, MAX_PROTOTYPES, value=3, step=1, label="Prototypes", info="Maximum number for “Several embeddings”."
     )
     make = gr.Button("Make it a class", variant="primary", elem_id="make-class")
-    label = f"Leave out classes ({CLASS_HELP})"
+    label = f"Exclude classes ({CLASS_HELP})"
     without = gr.Dropdown([], multiselect=True, label=label, interactive=True, elem_id="without-classes")
     upload = gr.UploadButton(
         "Open a saved class", file_types=[".safetensors"], type="filepath", size="sm", elem_id="open-class"
@@ -139,21 +139,21 @@ def paint() -> Paint:
 
 def edit() -> Edit:
     gr.Markdown(
-        "Changes one stage's mask of this photo; its embeddings are pooled anew, and all later stages follow. Where "
-        "nothing is painted, a class is erased all over the photo."
+        "Change the mask of one stage of this photo. The embeddings are pooled from the new mask, and all later stages "
+        "use them. If nothing is painted, “Erase the class” erases it in the whole photo."
     )
     stage = gr.Radio([("Coarse (ECE)", "ece")], value="ece", label="Stage", interactive=True, elem_id="edit-stage")
     action = gr.Dropdown(ACTIONS, value="paint", label="Action", filterable=False, elem_id="edit-action")
     class_name = gr.Dropdown([], label="Class", interactive=True, elem_id="edit-class")
     other = gr.Dropdown([], label="Swap with", interactive=True, elem_id="edit-other")
     change = gr.Button("Change the mask", variant="primary", elem_id="change-mask")
-    forget = gr.Button("Forget changed masks", size="sm", elem_id="forget-masks")
+    forget = gr.Button("Discard changed masks", size="sm", elem_id="forget-masks")
     return Edit(stage, action, class_name, other, change, forget)
 
 
 def knock_out() -> KnockOut:
-    gr.Markdown("Takes parts of the network away, for all photos. Unchecked is off.")
-    diverse = gr.Checkbox(True, label="Feature Reconstruction's diverse branch", elem_id="off-diverse")
+    gr.Markdown("Switch off parts of the network for all photos. Unchecked parts are off.")
+    diverse = gr.Checkbox(True, label="Diverse branch of Feature Reconstruction", elem_id="off-diverse")
     attention = gr.CheckboxGroup([], label="Attention at", interactive=True, elem_id="off-attention")
     updater = gr.CheckboxGroup([], label="Updater at", interactive=True, elem_id="off-updater")
     forced = gr.Checkbox(False, label="Force every gate to", elem_id="gate-forced")
@@ -171,19 +171,19 @@ def knock_out() -> KnockOut:
 
 
 def transplant() -> Move:
-    gr.Markdown("Takes the first embedding of a class from one photo and puts it into the selected photo.")
-    source = gr.Dropdown([], label="From the photo", interactive=True, filterable=False, elem_id="move-source")
-    class_name = gr.Dropdown([], label="its class", interactive=True, elem_id="move-class")
-    into = gr.Dropdown([], label="takes the place of", interactive=True, elem_id="move-into")
+    gr.Markdown("Replace the first embedding of a class in the selected photo by one from another photo.")
+    source = gr.Dropdown([], label="From photo", interactive=True, filterable=False, elem_id="move-source")
+    class_name = gr.Dropdown([], label="Class to take", interactive=True, elem_id="move-class")
+    into = gr.Dropdown([], label="Class to replace", interactive=True, elem_id="move-into")
     t = gr.Slider(
-        0, 1, value=1, step=0.05, label="How far", info="0 is its own embedding, 1 the other's.", elem_id="move-t"
+        0, 1, value=1, step=0.05, label="Interpolation", info="0 keeps the embedding, 1 replaces it.", elem_id="move-t"
     )
     apply = gr.Button("Transplant", variant="primary", elem_id="move-apply")
     return Move(source, class_name, into, t, apply)
 
 
 def render_choices(session: Session, selection: Selection, experiment: Experiment) -> list[Any]:
-    """What there is to choose, for `Paint.without`, `Edit.choices`, `KnockOut.stages` and `Move.choices`."""
+    """Return the choices of `Paint.without`, `Edit.choices`, `KnockOut.stages` and `Move.choices`."""
     photo = session.photo(selection)
     experiment = experiment.of(session)
     names = class_choices(photo.prediction) if photo is not None else []
@@ -207,8 +207,8 @@ def render_choices(session: Session, selection: Selection, experiment: Experimen
 
 
 def render_parts(session: Session, *, registry: ModelRegistry) -> list[Any]:
-    """What the session's model has that can be changed, and a sentence on what it has not: for the note, the accordions
-    of painting, editing and transplants, and of `KnockOut` all but the attention."""
+    """Show the controls of the parts that the session's model has, and a note on what it lacks. Updates the note, the
+    accordions of painting, editing and transplants, and the controls of `KnockOut` except the attention."""
     parts = registry.open(session.model).model.parts
     text = limits(parts)
     return [
@@ -225,11 +225,13 @@ def render_parts(session: Session, *, registry: ModelRegistry) -> list[Any]:
 
 
 def limits(parts: HeadParts) -> str:
-    """What cannot be asked of a model here, in one sentence; empty where everything can."""
+    """Return a sentence on what cannot be changed in a model, or "" if everything can."""
     if parts.new_classes:
         return ""
     changeable = ["masks", "embeddings"] if parts.explicit else []
     changeable += ["the updater"] if parts.updater != "off" else []
     what = ", ".join([*changeable, "the attention"])
-    makes = "" if parts.explicit else " and makes no embedding of a mask"
-    return f"These weights are {parts.closed}{makes}, so nothing painted becomes a class; what can be changed: {what}."
+    makes = "" if parts.explicit else " and computes no embeddings from masks"
+    return (
+        f"These weights are {parts.closed}{makes}, so a painted region cannot become a class. You can change: {what}."
+    )

@@ -1,4 +1,4 @@
-"""What the controls of the What if tab do to the experiment; what a browser sends with them is checked."""
+"""The handlers of the What if tab, which change the experiment. Data from the browser is checked."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +24,10 @@ from ecenet.inference.prediction import stage_title
 
 @show_errors
 def add_stroke(session: Session, selection: Selection, experiment: Experiment, event: gr.EventData) -> Experiment:
-    """One more stroke on the selected photo.
+    """Add a stroke on the selected photo.
 
     Raises:
-        gr.Error: it is no stroke, or there is no photo.
+        gr.Error: the stroke is invalid, or there is no photo.
     """
     prediction = session.required_photo(selection).prediction
     experiment = experiment.of(session)
@@ -58,10 +58,10 @@ def make_class(
     *,
     registry: ModelRegistry,
 ) -> Experiment:
-    """A class of what is painted; what was smaller than a cell is said so.
+    """Make a class from the painted regions, and show a note if a region was enlarged to a cell of the grid.
 
     Raises:
-        UserError: nothing is painted, or the name is empty or taken.
+        UserError: nothing is painted, or the name is empty or in use.
     """
     predictor = registry.open(session.model)
     made = add_painted_class(
@@ -73,7 +73,7 @@ def make_class(
         prototypes=int(prototypes),
     )
     if made.scenario.classes[-1].enlarged:
-        gr.Info("What you painted is smaller than a cell of the network's grid: it stands for all of that cell.")
+        gr.Info("The painted region is smaller than a cell of the network's grid, so the whole cell is used.")
     return made
 
 
@@ -85,10 +85,10 @@ def leave_out(session: Session, selection: Selection, experiment: Experiment, na
 def open_class(
     session: Session, selection: Selection, experiment: Experiment, path: str | None, *, registry: ModelRegistry
 ) -> Experiment:
-    """A saved class.
+    """Add a saved class.
 
     Raises:
-        UserError: the file is none, or is of other weights.
+        UserError: the file is not a saved class, or was made with other weights.
     """
     predictor = registry.open(session.model)
     painted = load_class(Path(required_file(path)), weights_hash=predictor.weights_hash)
@@ -96,14 +96,14 @@ def open_class(
 
 
 def save_last(session: Session, experiment: Experiment, *, registry: ModelRegistry) -> Path:
-    """The class that was painted last, as a file.
+    """Save the class that was painted last to a file.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no painted class.
     """
     classes = experiment.of(session).scenario.classes
     if not classes:
-        raise UserError("not-there-yet", "Expected a painted class, but there is none yet; paint one first.")
+        raise UserError("not-there-yet", "Expected a painted class, but there is none; make one first.")
     with download.new_file(f"{download.file_stem(classes[-1].name)}.safetensors") as path:
         save_class(classes[-1], path)
     return path
@@ -118,10 +118,10 @@ def change_mask(
     class_name: str,
     other: str,
 ) -> Experiment:
-    """Change a stage's mask, as `edit_mask` does, with what is painted as region and the ground truth as label map.
+    """Change the mask of a stage with `edit_mask`, where the painted region and the ground truth are its arguments.
 
     Raises:
-        UserError: nothing is painted where something must be, no such class or stage, or no ground truth.
+        UserError: nothing is painted, the class or stage does not exist, or there is no ground truth.
     """
     photo = session.required_photo(selection)
     prediction, experiment = photo.prediction, experiment.of(session)
@@ -139,7 +139,7 @@ def change_mask(
         label_map=photo.true_mask,
     )
     if mask.enlarged:
-        gr.Info(f"What you painted is smaller than a cell of {stage_title(stage)}: it stands for all of that cell.")
+        gr.Info(f"The painted region is smaller than a cell of {stage_title(stage)}, so the whole cell is used.")
     return experiment.with_masks(prediction, {**experiment.scenario_for(prediction).masks, stage: mask})
 
 
@@ -157,7 +157,7 @@ def knock_out(
     forced: bool,
     gate: float,
 ) -> Experiment:
-    """Switch parts off; what is chosen are the parts that stay."""
+    """Switch off the parts that are not selected."""
     experiment = experiment.of(session)
     stages = [name for name in session.stage_names if name not in ("ece", "final")]
     off = KnockOuts(
@@ -175,13 +175,13 @@ def move_embedding(
     """Put a class embedding of one photo into the selected photo.
 
     Raises:
-        UserError: no such photo or class.
+        UserError: the photo or class does not exist.
     """
     photo = session.required_photo(selection)
     if not (type(source) is int and 0 <= source < len(session.photos)):
         raise UserError(
             "unknown-choice",
-            f"Expected a photo to take the embedding from, got {str(source)[:40]}; choose one of yours.",
+            f"Expected one of your photos to take the embedding from, got {str(source)[:40]}; choose one.",
         )
     given = session.photos[source].prediction
     moved = Transplant(
@@ -196,5 +196,5 @@ def move_embedding(
 
 
 def start_anew(session: Session, selection: Selection, experiment: Experiment) -> Experiment:
-    """Everything as the network has it; what is painted stays."""
+    """Discard all changes except the painted strokes."""
     return replace(experiment.of(session), scenario=Scenario(), edited=None)

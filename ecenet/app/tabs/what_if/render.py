@@ -1,4 +1,4 @@
-"""What an experiment changes, drawn: masks before and after, classes that lost and won, maps of painted classes."""
+"""The results of an experiment: masks before and after, changes of each class, and maps of painted classes."""
 
 import math
 from dataclasses import replace
@@ -20,21 +20,19 @@ from ecenet.inference.prediction import Prediction, stage_title
 from ecenet.inference.predictor import Predictor
 
 PICTURE_SIDE, CARD_SIDE = 480, 260
-"""Longest sides in pixels of the pictures sent: of the selected photo, and of the others."""
-NOTHING_YET = (
-    "Nothing is otherwise yet: paint a class, change a mask or switch something off; what follows appears here."
-)
+"""Longest sides in pixels of the pictures: of the selected photo, and of the others."""
+NOTHING_YET = "No changes yet. Paint a class, change a mask or switch off a part to see its effect here."
 
 
 def render_result(experiment: Experiment, session: Session, selection: Selection, *, predictor: Predictor) -> str:
-    """The selected photo, before and after, at the selected stage; no other is worked out, to be quick.
+    """Draw the selected photo before and after at the selected stage. Other stages are not computed, for speed.
 
     Raises:
         UserError: the experiment does not fit the photo.
     """
     photo = session.photo(selection)
     if photo is None:
-        return empty_state("Add a photo first: here you can ask what would be if something were otherwise.")
+        return empty_state("Add a photo to change something inside the network and see the effect.")
     experiment = experiment.of(session)
     scenario = experiment.scenario_for(photo.prediction)
     if scenario.changes_nothing:
@@ -53,9 +51,9 @@ def render_result(experiment: Experiment, session: Session, selection: Selection
         for prediction, word in ((photo.prediction, "Before"), (after, "After"))
     ]
     changed = changed_photo(small, change.changed)
-    figures.append(figure(changed, alt="what changed", caption=difference_legend("changed")))
+    figures.append(figure(changed, alt="changes", caption=difference_legend("changed")))
     class_name = shown_class(photo.prediction, selection.class_name)
-    if class_name not in scenario.without:  # which is nowhere similar
+    if class_name not in scenario.without:  # an excluded class has no similarity
         moved = change.similarity[photo.prediction.class_names.index(class_name)]
         figures.append(_similarity_change(small, moved, class_name=class_name))
     took = ", ".join(filter(None, [f"{after.seconds * 1000:.0f} ms", after.features.remark]))
@@ -63,11 +61,11 @@ def render_result(experiment: Experiment, session: Session, selection: Selection
 <p class="ece-sentence">{_sentence(comparison)}</p>
 <div class="ece-grid">{"".join(figures)}</div>
 {_change_table(change, after=after)}
-<p class="ece-note">The head alone ran again, on features that were kept: {took}.</p>"""
+<p class="ece-note">Only the head was run again, on cached features: {took}.</p>"""
 
 
 def _similarity_change(small: Image.Image, change: np.ndarray, *, class_name: str) -> str:
-    """Where a class's similarity map, (h, w), went up or down."""
+    """Draw where the similarity map of a class, (h, w), increased or decreased."""
     most = max(float(np.abs(change).max()), 1e-6)
     picture = similarity_overlay(small, change, low=-most, high=most, scale=CHANGE_SCALE)
     entries = (("less", -most), ("more", most))
@@ -77,25 +75,23 @@ def _similarity_change(small: Image.Image, change: np.ndarray, *, class_name: st
     legend = " ".join(f'<span class="ece-entry">{color_swatch(color)}{word}</span>' for word, color in swatches.items())
     caption = f"Similarity to {escape(class_name)}: {change.min():+.2g} … {change.max():+.2g} {legend}"
     source = data_uri(picture, file_format="JPEG")
-    return figure(source, alt=f"change of the similarity to {class_name}", caption=caption)
+    return figure(source, alt=f"change in similarity to {class_name}", caption=caption)
 
 
 def _sentence(comparison: Comparison) -> str:
     parts = [f"{stage_title(name)} {change.changed_share:.1%}" for name, change in comparison.stages.items()]
-    text = f"Pixels that change their class: {', '.join(parts)}."
+    text = f"Pixels that changed class: {', '.join(parts)}."
     if unseen := comparison.unseen:
-        text += f" No pixel becomes {' or '.join(unseen)}."
+        text += f" No pixel became {' or '.join(unseen)}."
     if comparison.mean_iou is not None:
         gains = zip(comparison.stages, comparison.mean_iou, strict=True)
-        text += " Against the truth, mIoU " + ", ".join(
-            f"{stage_title(name)} {100 * gain:+.1f}" for name, gain in gains
-        )
+        text += " Change in mIoU: " + ", ".join(f"{stage_title(name)} {100 * gain:+.1f}" for name, gain in gains)
         text += "."
     return escape(text)
 
 
 def _change_table(change: StageChange, *, after: Prediction) -> str:
-    """Classes whose pixels, or whose embedding, changed; the largest change first."""
+    """Return a table of the classes whose pixels or embedding changed, largest change first."""
     names, colors = after.class_names, after.class_colors
     rows = "".join(
         f"<tr><td>{color_swatch(colors[row.class_index])}{escape(names[row.class_index])}</td>"
@@ -105,16 +101,16 @@ def _change_table(change: StageChange, *, after: Prediction) -> str:
     )
     return f"""
 <table class="ece-legend">
-  <caption>{stage_title(change.stage)}: what each class lost and won</caption>
-  <thead><tr><th>Class</th><th>Area</th><th>Pixels lost</th><th>won</th><th>Embedding moved</th></tr></thead>
+  <caption>{stage_title(change.stage)}: changes of each class</caption>
+  <thead><tr><th>Class</th><th>Area</th><th>Pixels lost</th><th>gained</th><th>Embedding moved</th></tr></thead>
   <tbody>{rows}</tbody>
 </table>
-<p class="ece-note">Embedding moved: cosine distance between the class's embedding before and after.</p>"""
+<p class="ece-note">Embedding moved: cosine distance between the class embedding before and after.</p>"""
 
 
 def render_details(experiment: Experiment, session: Session, selection: Selection, *, predictor: Predictor) -> str:
-    """What it comes to in the end, the similarity maps of the last painted class that has an embedding, and the other
-    photos; nothing without a change.
+    """Draw the effect on the final mask, the similarity maps of the last painted class that has an embedding, and the
+    other photos; returns "" if nothing is changed.
 
     Raises:
         UserError: the experiment does not fit a photo.
@@ -131,7 +127,7 @@ def render_details(experiment: Experiment, session: Session, selection: Selectio
         comparison = compare(photo.prediction, after, truth=photo.true_mask)
         page += f'<p class="ece-sentence">{_sentence(comparison)}</p>'
     if classes:
-        # Not of ECE, whose mask knows nothing of added classes: their place there is far below any scale.
+        # Without ECE: added classes take no part in its mask, and their values there are far below the scale.
         after = replace(after, stages={name: one for name, one in after.stages.items() if name != "ece"})
         name = classes[-1].name
         page += f"<h2>Similarity to {escape(name)}</h2>"
@@ -142,7 +138,7 @@ def render_details(experiment: Experiment, session: Session, selection: Selectio
 
 
 def _other_card(photo: Photo, experiment: Experiment, *, predictor: Predictor) -> str:
-    """Another photo's final mask after the change, as far as that concerns all photos."""
+    """Draw the final mask of another photo after the changes that apply to all photos."""
     scenario = experiment.scenario_for(photo.prediction)
     if scenario.changes_nothing:
         return ""

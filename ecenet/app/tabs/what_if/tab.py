@@ -1,4 +1,4 @@
-"""What if: paint a class, change a mask, switch a part off, transplant an embedding, and see what follows."""
+"""The What if tab: paint a class, change a mask, switch off a part or transplant an embedding, and see the effect."""
 
 import json
 from collections.abc import Callable
@@ -24,19 +24,19 @@ from ecenet.app.widgets.props import send_props
 
 CANVAS_JS = read_static("canvas.js")
 HOW_TO = (
-    "The photo to paint on. On the keyboard, arrow keys move a crosshair, Enter paints there; with the box it marks "
-    "one corner, then the other."
+    "The photo to paint on. Keyboard: arrow keys move a crosshair, Enter paints; with the box tool it sets one corner, "
+    "then the other."
 )
 TINT = (255, 200, 0, 140)
-"""Of what is painted, RGBA."""
+"""Colour of the painted region, RGBA."""
 
 
 def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> list[Subscription]:
     """Lay out the tab."""
     experiment = gr.State(Experiment())
     gr.Markdown(
-        "Masks make embeddings, embeddings make masks: change either and see what follows. Paint on the photo, then "
-        "choose what to do with it. Nothing here changes the other tabs."
+        "Embeddings are computed from masks, and masks from embeddings. Change either and see the effect: paint on the "
+        "photo, then choose an action. Changes apply to this tab only."
     )
     note = gr.Markdown(visible=False, elem_id="what-if-note")
     with gr.Row():
@@ -66,7 +66,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     canvas_view = Subscription(render_canvas, where, [canvas], "photo")
     region = Subscription(render_region, where, [canvas])
     send_props(canvas, [tools.tool.change, tools.radius.input], tool=tools.tool, radius=tools.radius)
-    # One after the other, so that no stroke gets lost: each takes the experiment as the one before has left it.
+    # One after the other, so that no stroke gets lost: each event reads the experiment that the previous one returned.
     one_queue = {"concurrency_id": "experiment", "concurrency_limit": 1}
     once, latest, each = HIDDEN | one_queue, LATEST | one_queue, EACH | one_queue
     region.after(canvas.stroke(handlers.add_stroke, where, experiment, **each).success)
@@ -76,7 +76,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
     def on(
         event: Callable[..., Any], change: Callable[..., Experiment], *inputs: Any, options: dict[str, Any] = once
     ) -> None:
-        """Change the experiment by what fields hold, and draw what follows."""
+        """Change the experiment by the values of fields, and draw the result."""
         changed = event(show_errors(change), [*where, *inputs], experiment, **options)
         drawn.after(changed.success, show_progress="minimal")
 
@@ -111,7 +111,7 @@ def _with_model(
     registry: ModelRegistry,
     then: Subscription | None = None,
 ) -> Subscription:
-    """What runs the model's head, and draws what follows."""
+    """Return a subscription that runs the model's head and draws the result."""
 
     @show_errors
     def draw(session: Session, selection: Selection, experiment: Experiment) -> str:
@@ -121,7 +121,7 @@ def _with_model(
 
 
 def render_canvas(session: Session, selection: Selection, experiment: Experiment) -> gr.HTML:
-    """The photo, and what is painted on it."""
+    """Send the photo and the painted region."""
     photo = session.photo(selection)
     if photo is None:
         return gr.HTML("", region="")
@@ -132,13 +132,13 @@ def render_canvas(session: Session, selection: Selection, experiment: Experiment
 
 
 def render_region(session: Session, selection: Selection, experiment: Experiment) -> gr.HTML:
-    """What is painted on the photo; the photo itself is not sent again."""
+    """Send the painted region without the photo."""
     photo = session.photo(selection)
     return gr.HTML(region="" if photo is None else region_picture(experiment.of(session).region_on(photo.prediction)))
 
 
 def region_picture(region: np.ndarray | None) -> str:
-    """(H, W) bool → a see-through picture's address; empty without a region."""
+    """Encode a region, (H, W) bool, as the data URI of a transparent picture; returns "" without a region."""
     if region is None:
         return ""
     picture = Image.fromarray(region.astype(np.uint8))

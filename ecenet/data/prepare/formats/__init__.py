@@ -1,1 +1,1 @@
-"""A reader for each form that labelled photos come in; each answers with `Found`."""
+"""Readers for the formats of labelled photos; each returns `Found`."""

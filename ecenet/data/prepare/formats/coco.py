@@ -1,4 +1,4 @@
-"""COCO's json: polygons, run lengths and stuff; of one file or one for each split."""
+"""COCO JSON with polygons or run lengths, in one file or one for each split."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -17,12 +17,12 @@ def is_coco(content: Any) -> bool:
 
 
 def find_coco(root: Path, files: dict[Path, Any]) -> Found:
-    """Photos with regions; larger ones are drawn first, so that small ones stay visible.
+    """Find photos with regions. Larger regions are drawn first, so that small ones stay visible.
 
     Args:
-        files: path → parsed content of every file of this kind.
+        files: parsed content of every COCO file, by path.
     Raises:
-        UserError: a file lacks fields, its annotations are boxes alone, or the files have other categories.
+        UserError: a file lacks fields, or all annotations are boxes.
     """
     photos = PhotoFinder(root)
     samples: list[Sample] = []
@@ -58,17 +58,17 @@ def find_coco(root: Path, files: dict[Path, Any]) -> Found:
         raise UserError(
             "wrong-data",
             f"Expected outlines (`segmentation`) in {next(iter(files))}, but its {without} annotations are boxes or "
-            "points, of which no mask can be made; export polygons or masks.",
+            "points, which cannot be converted to masks; export polygons or masks.",
         )
     notes = missing_note(gone, "the json files")
     if without:
-        notes.append(f"{without} annotations without an outline are left out.")
+        notes.append(f"{without} annotations without an outline are omitted.")
     return Found(KIND, samples, _classes(list(names)), notes)
 
 
 def _classes(names: list[str]) -> ClassList:
-    """In the order of the categories' numbers, a background first. Roboflow's first category, which no annotation ever
-    has, stays: it is what the others are grouped under."""
+    """Return the classes in the order of the category ids, with background first. Roboflow's first category, a group
+    name without annotations, is kept."""
     return class_list(background_first(names))
 
 
@@ -82,7 +82,8 @@ def _region(entry: dict[str, Any], categories: dict[Any, str]) -> Region | None:
 
 
 def _split(path: Path) -> str | None:
-    """`instances_val2017.json`, `train/_annotations.coco.json`, `annotations/test.json`."""
+    """Return the split in a path such as `instances_val2017.json`, `train/_annotations.coco.json` or
+    `annotations/test.json`."""
     for word in reversed(path.stem.lower().replace("-", "_").split("_")):
         word = word.rstrip("0123456789")
         if word in SPLITS:

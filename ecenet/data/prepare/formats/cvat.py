@@ -1,5 +1,5 @@
-"""CVAT's own export ("CVAT for images"): `annotations.xml` with polygons, boxes, ellipses and masks. Its VOC export is
-read as mask files with the colours of `labelmap.txt`."""
+"""CVAT's export "CVAT for images": `annotations.xml` with polygons, boxes, ellipses and masks. Its VOC export is read
+as mask files with the colours in `labelmap.txt`."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,7 +16,7 @@ KIND = "CVAT xml"
 
 
 def find_cvat(root: Path, path: Path) -> Found:
-    """Photos with regions, the lower layers (`z_order`) first.
+    """Find photos with regions, lower layers (`z_order`) first.
 
     Raises:
         UserError: the file is damaged or lacks attributes.
@@ -25,7 +25,7 @@ def find_cvat(root: Path, path: Path) -> Found:
         tree = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, OSError) as error:
         raise UserError(
-            "file-damaged", f"Expected CVAT's xml in {path}, but it cannot be read ({error}); export it again."
+            "file-damaged", f"Expected CVAT XML in {path}, but it cannot be read ({error}); export it again."
         ) from error
     photos = PhotoFinder(root)
     samples, gone, skipped = [], [], set()
@@ -56,7 +56,7 @@ def find_cvat(root: Path, path: Path) -> Found:
         raise malformed(path, KIND, error) from error
     notes = missing_note(gone, "the xml file")
     if skipped:
-        notes.append(f"Shapes without an area are left out: {', '.join(sorted(skipped))}.")
+        notes.append(f"Shapes without an area are omitted: {', '.join(sorted(skipped))}.")
     background = next((names[name] for name in names if name.lower() in BACKGROUND), None)
     classes = background_first(names)
     return Found(KIND, samples, ClassList(classes, [background, *(names[name] for name in classes[1:])]), notes)
@@ -84,7 +84,7 @@ def _region(shape: ElementTree.Element, size: tuple[int, int]) -> Region | None:
         case "mask":
             left, top, width, height = (int(shape.attrib[name]) for name in ("left", "top", "width", "height"))
             runs = [int(value) for value in shape.attrib["rle"].split(",")]
-            # Row by row, beginning with what is not in the mask.
+            # Row by row, starting with pixels outside of the mask.
             bitmap = np.repeat(np.arange(len(runs)) % 2, runs).reshape(height, width).astype(np.uint8)
             return Region(label, runs=runs_of(bitmap, left=left, top=top, size=size))
     return None

@@ -1,5 +1,5 @@
-"""Data sets of the Hugging Face Hub, or saved by its library `datasets`, as folders of photos and masks:
-`hf:USER/NAME`, `hf:USER/NAME:SPLIT`, `hf:FOLDER`."""
+"""Data sets of the Hugging Face Hub, or saved by the library `datasets`: `hf:USER/NAME`, `hf:USER/NAME:SPLIT`,
+`hf:FOLDER`."""
 
 import io
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ from ecenet.data.prepare.samples import SPLITS
 
 PREFIX = "hf:"
 MASK_COLUMNS = ("mask", "label", "labels", "annotation", "segmentation", "segmentation_mask", "semantic", "seg", "gt")
-"""What image columns are called that are masks; else the second image column is."""
+"""Names of mask columns; otherwise the second image column is the mask."""
 DONE = "complete"
 
 
 @contextmanager
 def local_source(source: Path, *, keep: Path | None = None) -> Iterator[Path]:
-    """The folder itself, or one with what `hf:` names.
+    """Yield the folder itself, or a folder with the data set that `hf:` refers to.
 
     Args:
-        keep: where that is written to stay; by default it is removed afterwards.
+        keep: folder for the downloaded data; by default a temporary one.
     Raises:
-        UserError: `datasets` is not installed, nothing of that name, or no photos with masks.
+        UserError: `datasets` is not installed, the data set does not exist, or it has no photos with masks.
     """
     name = str(source)
     if not name.startswith(PREFIX):
@@ -43,14 +43,14 @@ def local_source(source: Path, *, keep: Path | None = None) -> Iterator[Path]:
 
 
 def fetch(name: str, folder: Path) -> None:
-    """Write `images/SPLIT` and `masks/SPLIT` as the data set has them; what is there already stays."""
+    """Write the original files of a data set to `images/SPLIT` and `masks/SPLIT`; existing files are kept."""
     if (folder / DONE).is_file():
         return
     for split, rows in _load(name).items():
         ours = SPLITS.get(split.lower(), split)
         photo, mask = _columns(rows, name)
         rows = _undecoded(rows, photo, mask)
-        for number, row in enumerate(tqdm(rows, desc=f"Fetching {split}", unit="photo", leave=False)):
+        for number, row in enumerate(tqdm(rows, desc=f"Downloading {split}", unit="photo", leave=False)):
             for kind, column in (("images", photo), ("masks", mask)):
                 with disk_errors(folder):
                     _write(row[column], folder / kind / ours, f"{number:06}")
@@ -58,7 +58,7 @@ def fetch(name: str, folder: Path) -> None:
 
 
 def _load(name: str) -> dict[str, Any]:
-    """Split → rows."""
+    """Return the rows of each split."""
     try:
         import datasets
     except ImportError as error:
@@ -70,10 +70,10 @@ def _load(name: str) -> dict[str, Any]:
     try:
         load = datasets.load_from_disk if Path(address).is_dir() else datasets.load_dataset
         loaded: Any = load(address)
-    except Exception as error:  # the library raises almost anything, of the network and of files
+    except Exception as error:  # the library raises many exceptions
         raise UserError(
             "download-failed",
-            f"Expected a data set {address!r} on the Hugging Face Hub or in a folder that `datasets` saved, but it "
+            f"Expected a data set {address!r} on the Hugging Face Hub or in a folder saved by `datasets`, but it "
             f"cannot be loaded ({' '.join(str(error).split())[:160]}); check the name and the network.",
         ) from error
     splits: dict[str, Any] = dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
@@ -85,7 +85,7 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def _columns(rows: Any, name: str) -> tuple[str, str]:
-    """(photo, mask)."""
+    """Return the names of the columns with photos and masks."""
     import datasets
 
     columns = [column for column, feature in rows.features.items() if isinstance(feature, datasets.Image)]
@@ -95,13 +95,13 @@ def _columns(rows: Any, name: str) -> tuple[str, str]:
         found = ", ".join(f"{column} ({type(feature).__name__})" for column, feature in rows.features.items())
         raise UserError(
             "wrong-data",
-            f"Expected two columns of images in {name}, photo and mask, but it has {found}; choose another data set.",
+            f"Expected two image columns in {name}, photo and mask, but it has {found}; choose another data set.",
         )
     return photos[0], masks[0]
 
 
 def _undecoded(rows: Any, *columns: str) -> Any:
-    """Files as they were saved, so that masks lose nothing."""
+    """Return the rows with encoded files, so that masks are not changed."""
     import datasets
 
     for column in columns:

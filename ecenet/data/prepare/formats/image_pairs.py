@@ -1,4 +1,4 @@
-"""Photos and mask files in folders: which belongs to which, by folders or by the ends of names."""
+"""Photos and mask files, paired by folders or by suffixes of their names."""
 
 import difflib
 import re
@@ -18,15 +18,15 @@ MASK_FOLDERS = [
     *("segmentation", "segmentations", "seg", "masks", "mask", "trainannot", "valannot", "testannot", "label_images"),
     *("labels_png", "label_png", "semantic", "mask_images", "color_masks", "rgb_masks", "y"),
 ]
-"""Those of masks in lower case; where a photo has several, the first is taken."""
+"""Names of mask folders in lower case, by priority."""
 IMAGE_FOLDERS = {"images", "image", "img", "imgs", "img_dir", "photos", "jpegimages", "input", "inputs", "x"}
 NO_MASKS = {"segmentationobject", "segmentationclassvisualization", "instances", "2nd_manual"}
-"""Folders of pictures that are neither."""
+"""Folders of pictures that are neither photos nor masks."""
 MASK_ENDS = [
     *("1stho", "manual1", "mask", "masks", "label", "labels", "seg", "segmentation", "gt", "groundtruth"),
     *("ground_truth", "annotation", "lab", "l", "labelids", "gtfine_labelids", "color_mask"),
 ]
-"""Of names, after `_`, `-` or `.`; where a photo has several, the first is taken."""
+"""Suffixes of mask names, after `_`, `-` or `.`, by priority."""
 OTHER_ENDS = ["2ndho", "manual2", "predict", "overlay", "viz", "instanceids"]
 IMAGE_ENDS = ["training", "test", "image", "img", "sat", "leftimg8bit", "photo", "im", "rgb"]
 CLASS_FILES = [
@@ -35,16 +35,16 @@ CLASS_FILES = [
 ]
 
 Ranked = tuple[tuple[int, int], Path]
-"""A mask file; of several that would fit, the one with the smallest first part is meant."""
+"""A mask file with its rank; the smallest rank has priority."""
 
 
 def find_pairs(root: Path, *, images: str | None = None, masks: str | None = None) -> Found | None:
-    """Photos with a mask file each; None where there are none.
+    """Find photos with mask files; returns None if there are none.
 
     Args:
-        images, masks: patterns of paths below `root`, where the rules here would choose others.
+        images, masks: patterns of paths below `root`, which replace the rules of this module.
     Raises:
-        UserError: a pattern fits nothing, or a list of classes cannot be read.
+        UserError: a pattern matches nothing, or a list of classes cannot be read.
     """
     files = sorted(
         path
@@ -57,8 +57,8 @@ def find_pairs(root: Path, *, images: str | None = None, masks: str | None = Non
             raise UserError(
                 "data-missing",
                 f"Expected photos and masks below {root} for --images {images or '(any)'} and --masks "
-                f"{masks or '(any)'}, but they fit {len(photos)} and {len(candidates)} of {len(files)} files; "
-                "correct the patterns, which are of paths below that folder.",
+                f"{masks or '(any)'}, but they match {len(photos)} and {len(candidates)} of {len(files)} files; "
+                "correct the patterns, which are matched with paths below that folder.",
             )
         return None
     found: dict[tuple[str, str], list[Ranked]] = defaultdict(list)
@@ -74,7 +74,7 @@ def find_pairs(root: Path, *, images: str | None = None, masks: str | None = Non
         folder, stem = _key(root, photo, pattern=images if masks else None)
         fitting = found.get((folder, stem)) or found.get((folder, photo.stem.lower()))
         if not fitting and photo_stems[stem] == 1:
-            fitting = by_stem.get(stem)  # wherever they lie
+            fitting = by_stem.get(stem)  # in any folder
         if not fitting:
             unpaired.append(photo)
             continue
@@ -91,7 +91,7 @@ def find_pairs(root: Path, *, images: str | None = None, masks: str | None = Non
 def _sorted_out(
     root: Path, files: list[Path], *, images: str | None, masks: str | None
 ) -> tuple[list[Path], list[Path]]:
-    """(photos, masks)."""
+    """Return (photos, masks)."""
     photos, found = [], []
     for path in files:
         relative = path.relative_to(root)
@@ -110,15 +110,16 @@ def _sorted_out(
 
 
 def _end(stem: str, ends: list[str]) -> str | None:
-    """The first of `ends` that a name in lower case ends with."""
+    """Return the first of `ends` that is a suffix of a lower-case name, or None."""
     return next((end for end in ends if re.search(rf".[_.\- ]{re.escape(end)}$", stem)), None)
 
 
 def _key(root: Path, path: Path, *, pattern: str | None) -> tuple[str, str]:
-    """What a photo and its mask have in common: folders without those that only tell the two apart, and a name.
+    """Return the key that a photo and its mask share: the folders, without those that distinguish photos and masks, and
+    the name.
 
     Args:
-        pattern: of the paths, where there is one for photos and one for masks: what its wildcards stand for is the key.
+        pattern: pattern of the paths, if there are patterns for photos and masks; the key is what its wildcards match.
     """
     if pattern is not None:
         wild = re.escape(pattern).replace(r"\*", "(.*)").replace(r"\?", "(.)")
@@ -127,7 +128,7 @@ def _key(root: Path, path: Path, *, pattern: str | None) -> tuple[str, str]:
             return "", "/".join(match.groups()).lower()
     neutral = {*MASK_FOLDERS, *IMAGE_FOLDERS}
     parts = [part.lower() for part in path.relative_to(root).parts[:-1]]
-    # The masks of `train` may lie in `trainannot`.
+    # The masks of `train` may be in `trainannot`.
     parts = [part.removesuffix("annot") if part.endswith("annot") else part for part in parts]
     folder = "/".join(part for part in parts if part not in neutral)
     stem = path.stem.lower()
@@ -141,7 +142,7 @@ def _key(root: Path, path: Path, *, pattern: str | None) -> tuple[str, str]:
 
 
 def _rank(root: Path, path: Path) -> tuple[int, int]:
-    """The smaller, the likelier is this the mask that is meant."""
+    """Return the rank of a mask; smaller ranks have priority."""
     folders = [part.lower() for part in path.relative_to(root).parts[:-1]]
     ranks = [MASK_FOLDERS.index(part) for part in folders if part in MASK_FOLDERS]
     end = _end(path.stem.lower(), MASK_ENDS)
@@ -149,7 +150,7 @@ def _rank(root: Path, path: Path) -> tuple[int, int]:
 
 
 def _listed_splits(root: Path) -> dict[str, str]:
-    """Stem → split, from lists as VOC has them."""
+    """Return the split of each stem, from lists in VOC's format."""
     splits: dict[str, str] = {}
     for path in sorted(root.rglob("ImageSets/Segmentation/*.txt")):
         if path.stem.lower() in SPLITS and path.stat().st_size:
@@ -173,10 +174,10 @@ def _notes(
         names = [stem for _, stem in found]
         first = unpaired[0].relative_to(root)
         near = difflib.get_close_matches(unpaired[0].stem.lower(), names, n=1, cutoff=0.5)
-        hint = f" (the nearest is {near[0]})" if near else ""
+        hint = f" (closest name: {near[0]})" if near else ""
         shown = ", ".join(str(path.relative_to(root)) for path in unpaired[1:3])
         more = f", {shown}{' …' if len(unpaired) > 3 else ''}" if shown else ""
-        notes.append(f"{len(unpaired)} photos have no mask and are left out: {first}{hint}{more}.")
+        notes.append(f"{len(unpaired)} photos have no mask and are omitted: {first}{hint}{more}.")
     if unused:
         shown = ", ".join(str(path.relative_to(root)) for path in unused[:3])
         notes.append(f"{len(unused)} mask files are not used: {shown}{' …' if len(unused) > 3 else ''}.")

@@ -1,4 +1,4 @@
-"""What the readers of annotation files share: reading them, and finding the photos that they name."""
+"""Functions shared by the readers of annotation files: reading JSON, and finding the listed photos."""
 
 import json
 from collections.abc import Iterable
@@ -10,8 +10,10 @@ from ecenet.data.prepare.formats.image_pairs import SUFFIXES
 
 
 def read_json(path: Path) -> Any:
-    """Raises:
-    UserError: the file is no JSON.
+    """Read a JSON file.
+
+    Raises:
+        UserError: the file is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
@@ -22,13 +24,16 @@ def read_json(path: Path) -> Any:
 
 
 def malformed(path: Path, kind: str, error: Exception) -> UserError:
-    """What a file of a known kind lacks."""
+    """Return the error for an annotation file with missing or invalid fields."""
     problem = f"{type(error).__name__}: {error}"
-    return UserError("wrong-file", f"Expected {kind} in {path}, but it is not ({problem}); export it again.")
+    return UserError(
+        "wrong-file", f"Expected {kind} in {path}, but its content is invalid ({problem}); export it again."
+    )
 
 
 class PhotoFinder:
-    """Photos below a folder, by what annotation files call them: a path from anywhere, or a bare name."""
+    """Finds photos below a folder by the names in annotation files, which may be paths of another machine or file
+    names."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -38,7 +43,7 @@ class PhotoFinder:
                 self._by_name.setdefault(path.name.lower(), []).append(path)
 
     def find(self, name: str, *, beside: Path) -> Path | None:
-        """The photo, the one with the longest common end of its path where several have the name; None without any.
+        """Return the photo of that name, or None. Of several, it is the one whose path agrees best from its end.
 
         Args:
             beside: the annotation file.
@@ -60,9 +65,9 @@ class PhotoFinder:
 
 
 def missing_note(names: Iterable[str], kind: str) -> list[str]:
-    """One note on photos that are named and not there."""
+    """Return a note on listed photos that do not exist."""
     gone = list(names)
     if not gone:
         return []
     shown = ", ".join(gone[:3]) + (" …" if len(gone) > 3 else "")
-    return [f"{len(gone)} photos that {kind} name are not there and are left out: {shown}."]
+    return [f"{len(gone)} photos listed in {kind} do not exist and are omitted: {shown}."]

@@ -1,4 +1,4 @@
-"""Label Studio's json: polygons, rectangles, ellipses and brush strokes."""
+"""Label Studio JSON with polygons, rectangles, ellipses and brush strokes."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def is_label_studio(content: Any) -> bool:
 
 
 def find_label_studio(root: Path, files: dict[Path, Any]) -> Found:
-    """Photos with the regions of their first annotation that was not cancelled.
+    """Find photos with the regions of their first annotation that is not cancelled.
 
     Raises:
         UserError: a file lacks fields.
@@ -57,12 +57,12 @@ def find_label_studio(root: Path, files: dict[Path, Any]) -> Found:
             raise malformed(path, KIND, error) from error
     notes = missing_note(gone, "the json file")
     if skipped:
-        notes.append(f"Results that are no regions are left out: {', '.join(sorted(skipped))}.")
+        notes.append(f"Results that are not regions are omitted: {', '.join(sorted(skipped))}.")
     return Found(KIND, samples, class_list(natural_classes(labels)), notes)
 
 
 def _file_name(data: dict[str, Any]) -> str:
-    """Of the first field that looks like a picture's address."""
+    """Return the file name in the first field that looks like the URL of a picture."""
     value = next(str(value) for name, value in data.items() if name in ("image", "img", "photo") or "/" in str(value))
     address = urlparse(value)
     local = parse_qs(address.query).get("d")  # /data/local-files/?d=folder/photo.jpg
@@ -70,7 +70,7 @@ def _file_name(data: dict[str, Any]) -> str:
 
 
 def _photo(photos: PhotoFinder, name: str, *, beside: Path) -> Path | None:
-    """Uploads get eight hexadecimal digits before their names."""
+    """Find the photo of a task. Label Studio prefixes the names of uploads with eight hexadecimal digits."""
     found = photos.find(name.lstrip("/"), beside=beside)
     bare = Path(name).name
     if found is None and len(bare) > 9 and bare[8] == "-":
@@ -102,10 +102,11 @@ def _region(result: dict[str, Any], size: tuple[int, int] | None) -> Region | No
 
 
 def unpack_brush(rle: list[int]) -> np.ndarray:
-    """Label Studio's bytes of a brush → the values of its RGBA picture, as one row.
+    """Decode the bytes of a brush stroke to the values of its RGBA picture, as one row.
 
-    The bits hold how many values follow (32), their width less 1 (5), four widths of lengths less 1 (4 each); then
-    blocks: a bit, the number of a width (2), a length less 1, and one value for all (where the bit is 1) or each.
+    The bits are: the number of values (32), their width minus 1 (5) and four widths of lengths minus 1 (4 each). Then
+    follow blocks: a bit, the index of a width (2), a length minus 1, and one value for all (if the bit is 1) or for
+    each.
     """
     bits = np.unpackbits(np.array(rle, np.uint8))
     place = 0

@@ -1,4 +1,4 @@
-"""LabelMe: a json file beside each photo, with polygons, rectangles, circles and masks."""
+"""LabelMe: a JSON file beside each photo, with polygons, rectangles, circles and masks."""
 
 import base64
 import math
@@ -22,7 +22,7 @@ def is_labelme(content: Any) -> bool:
 
 
 def find_labelme(root: Path, files: dict[Path, Any]) -> Found:
-    """Photos with regions in the order of the file: later ones lie over earlier ones.
+    """Find photos with regions in the order of the file; later regions cover earlier ones.
 
     Raises:
         UserError: a file lacks fields.
@@ -51,7 +51,7 @@ def find_labelme(root: Path, files: dict[Path, Any]) -> Found:
         )
     notes = missing_note(gone, "the json files")
     if skipped:
-        notes.append(f"Shapes without an area are left out: {', '.join(sorted(map(str, skipped)))}.")
+        notes.append(f"Shapes without an area are omitted: {', '.join(sorted(map(str, skipped)))}.")
     return Found(KIND, samples, class_list(natural_classes(labels)), notes)
 
 
@@ -65,7 +65,7 @@ def _photo(path: Path, name: str) -> Path | None:
 
 
 def _region(shape: dict[str, Any], size: tuple[int, int]) -> Region | None:
-    """None for points and lines."""
+    """Return the region of a shape; None for points and lines."""
     label, points = str(shape["label"]), [(float(x), float(y)) for x, y in shape["points"]]
     match shape.get("shape_type") or "polygon":
         case "polygon" if len(points) >= 3:

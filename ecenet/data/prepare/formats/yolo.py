@@ -1,4 +1,4 @@
-"""YOLO's text files: a class number and a polygon on each line, in shares of the photo's sides."""
+"""YOLO text files: a class index and a polygon on each line, relative to the sides of the photo."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ KIND = "YOLO polygons"
 
 
 def find_yolo(root: Path) -> Found | None:
-    """Photos below `images` with a text file each below `labels`, or beside them; None where there are none.
+    """Find photos below `images` with text files below `labels` or beside them; returns None if there are none.
 
     Raises:
         UserError: a line cannot be read, a class has no name, or all lines are boxes.
@@ -35,8 +35,8 @@ def find_yolo(root: Path) -> Found | None:
             if names is None or index >= len(names):
                 raise UserError(
                     "invalid-labels",
-                    f"Expected a name for class {index} of {text}, but {root} names {len(names or [])} classes; "
-                    "put the `data.yaml` (`names: [cat, …]`) or a `classes.txt` there.",
+                    f"Expected a name for class {index} in {text}, but {root} has names of {len(names or [])} classes; "
+                    "add `data.yaml` (`names: [cat, …]`) or `classes.txt`.",
                 )
             if len(values) == 4:
                 boxes += 1
@@ -52,14 +52,14 @@ def find_yolo(root: Path) -> Found | None:
         raise UserError(
             "wrong-data",
             f"Expected polygons in the text files of {root}, but all {boxes} lines are boxes (a class and four "
-            "numbers), of which no mask can be made; export a segmentation set.",
+            "numbers), which cannot be converted to masks; export polygons.",
         )
-    notes = [f"{boxes} boxes among the polygons are left out."] if boxes else []
+    notes = [f"{boxes} boxes among the polygons are omitted."] if boxes else []
     return Found(KIND, samples, class_list(background_first(names)), notes)
 
 
 def _labels_of(photo: Path) -> Path | None:
-    """`…/images/train/a.jpg` → `…/labels/train/a.txt`, or `a.txt` beside it."""
+    """Return the text file of a photo: `…/labels/train/a.txt` for `…/images/train/a.jpg`, or `a.txt` beside it."""
     parts = list(photo.parts)
     places = [place for place, part in enumerate(parts[:-1]) if part.lower() == "images"]
     candidates = [photo.with_suffix(".txt")]
@@ -82,7 +82,7 @@ def _rows(path: Path) -> list[tuple[int, list[float]]]:
         if row[0] < 0 or (len(row[1]) != 4 and (len(row[1]) < 6 or len(row[1]) % 2)):
             raise UserError(
                 "wrong-file",
-                f"Expected a class number and pairs of coordinates on each line, got line {number} of {path}: "
+                f"Expected a class index and pairs of coordinates on each line, got line {number} of {path}: "
                 f"{line[:60]!r}; export the file again.",
             )
         rows.append(row)

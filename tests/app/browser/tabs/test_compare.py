@@ -25,7 +25,7 @@ def test_photos_and_models_side_by_side(page: Page) -> None:
     page.get_by_role("option", name="camvid", exact=True).click()
     pair = page.locator("#model-pair")
     expect(pair.locator("img")).to_have_count(3, timeout=LONG)
-    expect(pair).to_contain_text("They name the same class on 0.0% of the pixels", timeout=LONG)
+    expect(pair).to_contain_text("agree on 0.0% of the pixels", timeout=LONG)
     expect(pair).to_contain_text("camvid, Stage 4")
     page.screenshot(path=ARTIFACTS / "compare.png", full_page=True)
 

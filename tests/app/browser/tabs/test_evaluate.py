@@ -21,7 +21,7 @@ def test_a_cell_opens_its_images_and_a_foreign_bank_is_refused(page: Page, tmp_p
     page.get_by_role("tab", name="Evaluate").click()
     expect(page.locator("#bank-about")).to_contain_text("300 images", timeout=LONG)
     page.locator("#confusion [data-truth='20'][data-predicted='23']").click()
-    expect(page.locator("#cell-images")).to_contain_text("wall taken for floor", timeout=LONG)
+    expect(page.locator("#cell-images")).to_contain_text("wall predicted as floor", timeout=LONG)
     expect(page.locator("#cell-images li").first).to_contain_text("everyday")
     page.screenshot(path=ARTIFACTS / "evaluate.png", full_page=True)
 
@@ -56,7 +56,7 @@ def test_a_cell_leads_to_the_pixels_behind_it(page: Page, tmp_path: Path) -> Non
     expect(page.locator("#cell-images .ece-card")).to_have_count(2, timeout=LONG)
 
     page.locator("#confusion [data-truth='7'][data-predicted='20']").click()
-    expect(page.locator("#cell-images")).to_contain_text("cat taken for wall", timeout=LONG)
+    expect(page.locator("#cell-images")).to_contain_text("cat predicted as wall", timeout=LONG)
     expect(page.locator("#cell-images .ece-card")).to_have_count(1, timeout=LONG)
     page.screenshot(path=ARTIFACTS / "evaluate-images.png", full_page=True)
     page.locator("#cell-images .ece-card").click()

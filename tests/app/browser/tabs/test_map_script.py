@@ -137,7 +137,7 @@ def test_without_webgl_a_lost_map_is_svg_at_once_and_three_dimensions_say_what_t
 
 def test_an_arrow_key_leads_to_the_nearest_point_within_its_quarter(browser: Browser) -> None:
     page = browser.new_page()
-    page.add_script_tag(content=read_static("map_keys.js"))
+    page.add_script_tag(content=read_static("map/keys.js"))
     right, left, up, down = [1, 0], [-1, 0], [0, -1], [0, 1]
     places = [[0, 0, 0], [1, 10, 9], [2, 6, 7], [3, 30, 0], [4, 0, -4], [5, 0.2, 0]]
 
@@ -319,7 +319,7 @@ def test_the_region_behind_a_point_is_shown_beside_it_and_a_reference_point_says
 
 def test_names_that_would_lie_over_others_give_way_to_those_of_more_points(browser: Browser) -> None:
     page = browser.new_page()
-    page.add_script_tag(content=read_static("map_names.js"))
+    page.add_script_tag(content=read_static("map/names.js"))
     kept = page.evaluate(
         """(names) => namesApart(names.map(([text, x, y, width, count]) => ({text, x, y, width, count})))
           .map(({text}) => text)""",

@@ -1,5 +1,7 @@
 """Similarity in a real browser: a click on a map or a gate is followed by every tab; the arrays can be saved."""
 
+import re
+
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
@@ -23,7 +25,7 @@ def test_a_click_on_a_map_or_a_gate_is_followed_and_the_arrays_can_be_saved(page
     expect(page.locator("#segment-view img.ece-mask[data-stage=stage3]")).to_be_visible()
 
     page.get_by_role("tab", name="Similarity").click()
-    page.get_by_label("every class, one stage").check()
+    page.get_by_label("all classes, one stage").check()
     expect(page.locator("#similarity-view .ece-scale")).to_contain_text("at Stage 3")
     wall = page.locator("#similarity-view .ece-card", has_text="wall")
     wall.focus()
@@ -43,6 +45,8 @@ def test_a_click_on_a_map_or_a_gate_is_followed_and_the_arrays_can_be_saved(page
     page.locator("#judge-map").click()
     badge = page.locator("#map-badge")
     expect(badge).to_contain_text("Insertion", timeout=LONG)
+    for number in ("Leakage", "Robustness"):
+        expect(badge.locator(".ece-state", has_text=number)).to_contain_text(re.compile(r"untrained (–|-?\d)"))
     expect(page.locator("#faithfulness-plot .js-plotly-plot")).to_be_visible(timeout=LONG)
     page.screenshot(path=ARTIFACTS / "faithfulness.png", full_page=True)
     maps.nth(1).click()

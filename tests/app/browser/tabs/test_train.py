@@ -1,15 +1,12 @@
 """The Train tab by its shortest ways: a name, a folder, Start; a zip, Start, and the run's embeddings on the map."""
 
 import re
-import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.support.helpers import encode, write_folder
+from tests.support.helpers import write_folder, write_leaves
 from tests.support.web.browsing import ARTIFACTS, LONG
 
 pytestmark = pytest.mark.browser
@@ -28,21 +25,9 @@ def test_a_name_and_a_folder_are_enough_to_start(page: Page, tmp_path: Path) -> 
     expect(page.locator("#run-status [data-state=stopped]")).to_be_visible(timeout=LONG)
 
 
-def write_zip(path: Path, *, photos: int = 8, side: int = 96) -> Path:
-    """Green photos with an orange square, and masks of 0 and 255 beside them, below a folder, without a split."""
-    with zipfile.ZipFile(path, "w") as packed:
-        for number in range(photos):
-            mask = np.zeros((side, side), np.uint8)
-            mask[20 + 3 * number :, 10 : 50 + 4 * number] = 255
-            photo = np.where(mask[..., None] > 0, (220, 120, 40), (60, 160, 60)).astype(np.uint8)
-            packed.writestr(f"leaves/photo {number}.jpg", encode(Image.fromarray(photo), "JPEG"))
-            packed.writestr(f"leaves/photo {number}_mask.png", encode(Image.fromarray(mask), "PNG"))
-    return path
-
-
 def test_a_zip_becomes_a_run_and_its_embeddings_are_on_the_map(page: Page, tmp_path: Path) -> None:
     page.get_by_role("tab", name="Train").click()
-    page.set_input_files("#run-zip input[type=file]", write_zip(tmp_path / "leaves.zip"))
+    page.set_input_files("#run-zip input[type=file]", write_leaves(tmp_path / "leaves.zip"))
     found = page.locator("#run-data-found")
     expect(found).to_contain_text("2 classes, 6 photos to train on, 2 to validate", timeout=LONG)
     expect(found.locator("tbody tr")).to_have_count(3)

@@ -18,7 +18,7 @@ def open_tab(page: Page) -> None:
 
 def test_a_painted_region_becomes_a_class(page: Page) -> None:
     open_tab(page)
-    expect(page.locator("#what-if-result")).to_contain_text("Nothing is otherwise yet")
+    expect(page.locator("#what-if-result")).to_contain_text("No changes yet")
     page.locator("#make-class").click()
     expect(page.locator(".toast-message-text", has_text="painted region")).to_be_visible(timeout=LONG)
 
@@ -35,7 +35,7 @@ def test_a_painted_region_becomes_a_class(page: Page) -> None:
     page.locator("#class-name input, #class-name textarea").fill("forehead")
     page.locator("#make-class").click()
     result = page.locator("#what-if-result")
-    expect(result).to_contain_text("Pixels that change their class", timeout=LONG)
+    expect(result).to_contain_text("Pixels that changed class", timeout=LONG)
     expect(result.locator("table")).to_contain_text("forehead")
     expect(result.locator("img")).to_have_count(4)
     expect(page.locator("#what-if-details")).to_contain_text("Similarity to forehead", timeout=LONG)
@@ -47,7 +47,7 @@ def test_a_painted_region_becomes_a_class(page: Page) -> None:
         page.locator("#save-class").click()
     assert download.value.suggested_filename == "forehead.safetensors"
     page.locator("#what-if-reset").click()
-    expect(result).to_contain_text("Nothing is otherwise yet", timeout=LONG)
+    expect(result).to_contain_text("No changes yet", timeout=LONG)
     with page.expect_file_chooser() as chooser:
         page.locator("#open-class").click()
     chooser.value.set_files(download.value.path())
@@ -92,10 +92,10 @@ def test_masks_are_swapped_and_parts_knocked_out(page: Page) -> None:
     page.locator("#change-mask").click()
     expect(result.locator("table")).to_contain_text("dog", timeout=LONG)
     page.locator("#forget-masks").click()
-    expect(result).to_contain_text("Nothing is otherwise yet", timeout=LONG)
+    expect(result).to_contain_text("No changes yet", timeout=LONG)
 
     page.locator("#knock-out button").first.click()
     page.locator("#off-updater").get_by_label("Stage 4").uncheck()
-    expect(result).to_contain_text("Pixels that change their class", timeout=LONG)
+    expect(result).to_contain_text("Pixels that changed class", timeout=LONG)
     page.locator("#what-if-reset").click()
-    expect(result).to_contain_text("Nothing is otherwise yet", timeout=LONG)
+    expect(result).to_contain_text("No changes yet", timeout=LONG)

@@ -83,7 +83,7 @@ def test_forged_choices_are_refused(session: Session) -> None:
     with refused("unknown-choice", ", ".join(CLASS_NAMES), "'zebra'"):
         handlers.change_mask(session, HERE, Experiment(), "ece", "swap", "zebra", "sky")
     for source in (9, -1, "0", None, True):
-        with refused("unknown-choice", "photo", source):
+        with refused("unknown-choice", "photos", source):
             handlers.move_embedding(session, HERE, Experiment(), source, "sky", "sky", 1.0)  # type: ignore[arg-type]
 
 
@@ -111,7 +111,7 @@ def test_parts_are_knocked_out_and_put_back(session: Session, registry: ModelReg
     assert "Pixels that change" in render_result(off, session, HERE, predictor=registry.open("own"))
     back = handlers.knock_out(session, HERE, off, True, stages, stages, False, 0.25)
     assert back.scenario.changes_nothing
-    assert "Nothing is otherwise" in render_result(back, session, HERE, predictor=registry.open("own"))
+    assert "No changes yet" in render_result(back, session, HERE, predictor=registry.open("own"))
 
 
 def test_an_embedding_is_transplanted_into_the_photo_looked_at(session: Session, registry: ModelRegistry) -> None:
@@ -145,18 +145,18 @@ def test_there_is_to_choose_what_the_session_has(session: Session, registry: Mod
 
 def test_weights_of_one_kind_of_embeddings_say_why_there_is_no_other(tmp_path: Path) -> None:
     kinds: tuple[tuple[Embeddings, str], ...] = (
-        ("explicit", "Learned class embeddings"),
-        ("learned", "Explicit class embeddings"),
+        ("explicit", "class embeddings from masks and have no learned ones"),
+        ("learned", "learned class embeddings only"),
     )
     for kind, said in kinds:
         save_model(small_model(config=ModelConfig(embed_dim=8, embeddings=kind)), tmp_path / kind)
         registry = ModelRegistry(tmp_path / kind, runs=tmp_path / "runs")
         note = controls.render_parts(new_session(registry), registry=registry)[-1]
-        assert f"{said} cannot take the place of" in note
+        assert said in note
         assert note.count(". ") == 0, "one sentence"
 
 
 def test_without_a_photo_it_says_what_to_do(registry: ModelRegistry) -> None:
     page = render_result(Experiment(), new_session(registry), HERE, predictor=registry.open("own"))
-    assert "Add a photo first" in page
+    assert "Add a photo" in page
     assert render_details(Experiment(), new_session(registry), HERE, predictor=registry.open("own")) == ""

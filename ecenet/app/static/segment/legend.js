@@ -1,8 +1,8 @@
-// The legend of the Segment tab: a search box, and classes that stand out in the picture. Rows are pointed at, or their
-// buttons focused; a click on a button keeps its class until the next one. `listen` is told which class is to stand out:
-// its index, DOUBTFUL for what is unsure, null for none; `choose` is told which class's button was pressed, or null when
-// it was released.
-const MANY_ROWS = 12; // without a search box
+// The legend of the Segment tab: a search box, and rows that highlight their class in the picture while the pointer is
+// over them or their button has the focus. A click on a button keeps its class highlighted until the next click.
+// `listen` receives the class to highlight: its index, DOUBTFUL for unsure pixels, or null. `choose` receives the class
+// whose button was pressed, or null when it was released.
+const MANY_ROWS = 12; // the search box is shown above this number
 const DOUBTFUL = -1;
 
 const legendOf = (element, listen, choose) => {
@@ -25,7 +25,7 @@ const legendOf = (element, listen, choose) => {
     tell();
   };
 
-  // Rows whose names hold what was typed; a single one stands out.
+  // Shows the rows that contain the typed text; a single match is highlighted.
   const search = () => {
     const box = element.querySelector('.ece-find');
     if (!box) return;
@@ -37,7 +37,7 @@ const legendOf = (element, listen, choose) => {
     tell();
   };
 
-  // For another stage, whose classes are others: a search that is going on stays.
+  // Updates the search for another stage, which has other classes.
   const refresh = () => {
     const box = element.querySelector('.ece-find');
     if (!box) return;
@@ -46,7 +46,7 @@ const legendOf = (element, listen, choose) => {
     search();
   };
 
-  // A class that no stage of the photo has cannot stand out.
+  // A class that no stage of the photo has cannot be highlighted.
   const keep = (chosen) => {
     const known = [...element.querySelectorAll('.ece-class')].some((button) => classOf(rowAt(button)) === chosen);
     state.kept = known ? chosen : null;
@@ -77,7 +77,7 @@ const legendOf = (element, listen, choose) => {
   return {refresh, forget, keep};
 };
 
-// A line of the picture's tip, with the class's colour.
+// A row of the tooltip, with the colour of the class.
 function classRow([name, color], percent, before) {
   const row = document.createElement('div');
   const swatch = Object.assign(document.createElement('span'), {className: 'ece-swatch'});

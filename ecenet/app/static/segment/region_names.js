@@ -1,9 +1,9 @@
-// Where the names of classes have room on a label map, and how they are written there.
-const LEAST_REGION = 0.004; // share of the photo below which a region goes without a name
+// Placement of class names on a label map.
+const LEAST_REGION = 0.004; // smaller regions, as share of the photo, get no name
 const MOST_NAMES = 40;
-const PLACES = [-0.5, -0.25, 0, 0.25, 0.5]; // of a name's box, in its widths and heights from the centre
+const PLACES = [-0.5, -0.25, 0, 0.25, 0.5]; // test points of a name's box, in its widths and heights from the centre
 
-// Connected regions of one class: `numbers` has each pixel's, `regions` {label, area} of each.
+// Finds connected regions of one class: `numbers` has the region of each pixel, `regions` has {label, area} of each.
 function connectedRegions(labels, width) {
   const numbers = new Int32Array(labels.length).fill(-1);
   const stack = new Int32Array(labels.length);
@@ -33,7 +33,7 @@ function connectedRegions(labels, width) {
   return {numbers, regions};
 }
 
-// Steps from each pixel to the nearest one outside of its region, at least 1; the photo's edge is outside.
+// Computes the distance in steps from each pixel to the nearest pixel outside its region or the photo, at least 1.
 function depths(numbers, width) {
   const steps = new Uint16Array(numbers.length);
   const from = (i, neighbour, inside) => (inside && numbers[neighbour] === numbers[i] ? steps[neighbour] + 1 : 1);
@@ -46,8 +46,8 @@ function depths(numbers, width) {
   return steps;
 }
 
-// One place a region, where its name lies deepest inside: {label, x, y} in pixels of the label map, the largest first.
-// `boxOf(label)` has the [width, height] of a name in these pixels.
+// Returns one place for each region, where its name is deepest inside: {label, x, y} in pixels of the label map,
+// largest region first. `boxOf(label)` is the [width, height] of a name in these pixels.
 function namePlaces({numbers, regions, steps}, width, boxOf) {
   const height = numbers.length / width;
   const boxes = regions.map(({label, area}) => (area < LEAST_REGION * numbers.length ? null : boxOf(label)));
@@ -61,7 +61,7 @@ function namePlaces({numbers, regions, steps}, width, boxOf) {
     for (let x = 0, start = 0; x < width; x++) {
       const number = numbers[y * width + x];
       if (x + 1 < width && numbers[y * width + x + 1] === number) continue;
-      // A run of one region in this row ends here.
+      // The end of a run of one region in this row.
       const [box, center] = [boxes[number], (start + x) >> 1];
       const depth = steps[y * width + center];
       const wideEnough = box && x + 1 - start >= box[0];
@@ -74,8 +74,8 @@ function namePlaces({numbers, regions, steps}, width, boxOf) {
   return best.filter(Boolean).sort((one, other) => other.area - one.area).slice(0, MOST_NAMES);
 }
 
-// Writes the names of a stage's classes where there is room for them, at the size that the picture has on the screen:
-// into `box`, which lies over the picture. Without a stage it is emptied. What is written already stays.
+// Writes the class names of a stage into `box`, which covers the picture, wherever they fit at the current size on
+// screen. Without a stage, the names are removed. Nothing happens if they are up to date.
 function drawNames(box, shown, classes) {
   const scale = shown && box.clientWidth / shown.width;
   if (box.written?.shown === shown && box.written.scale === scale) return;

@@ -1,13 +1,13 @@
-// Keys of the whole page, listed by "?": stages, photos, what the picture shows. None of them does anything while
-// somebody types or a key belongs to the control that has the focus.
+// Keyboard shortcuts of the page, listed by "?". They are ignored while typing, and for keys that the focused control
+// uses.
 (() => {
   const HELP = [
-    ['1 … 6', 'stage, from the coarse mask to the final one'],
+    ['1 … 6', 'stage, from the coarse to the final mask'],
     ['[ and ]', 'previous and next photo'],
-    ['V, C, E', 'classes, confidence, entropy'],
+    ['V, C, E', 'show classes, confidence, entropy'],
     ['Space', 'photo with and without its mask'],
-    ['arrow keys', 'on the picture: move the crosshair; on the map: the nearest point in that direction; '
-      + 'on the filmstrip: another stage; on sliders: their value'],
+    ['arrow keys', 'on the picture: move the crosshair; on the map: go to the nearest point in that direction; '
+      + 'on the filmstrip: change the stage; on sliders: change the value'],
     ['Enter', 'on the picture: select the pixel under the crosshair'],
     ['?', 'this list'],
   ];
@@ -23,7 +23,7 @@
   const help = () => {
     let dialog = document.querySelector('#ece-keys');
     if (!dialog) {
-      dialog = Object.assign(document.createElement('dialog'), {id: 'ece-keys', ariaLabel: 'Keys'});
+      dialog = Object.assign(document.createElement('dialog'), {id: 'ece-keys', ariaLabel: 'Keyboard shortcuts'});
       const list = document.createElement('dl');
       for (const [key, meaning] of HELP) {
         list.append(
@@ -34,7 +34,7 @@
       const close = Object.assign(document.createElement('button'), {textContent: 'Close', autofocus: true});
       close.addEventListener('click', () => dialog.close());
       dialog.append(list, close);
-      // Inside Gradio's own frame, whose colours it takes.
+      // Inside Gradio's container, to inherit its colours.
       document.querySelector('.gradio-container').append(dialog);
     }
     if (dialog.open) dialog.close();

@@ -1,17 +1,17 @@
-// The server answers all events of a page in one stream, and ends it whenever there is nothing left to answer. Gradio's
-// page takes that stream for open until it has read so: for an event that the server accepts after it ended the stream,
-// but before the page knows, it opens no other and waits forever. Here, a stream whose end comes while answers are due is
-// followed by the next one, and the page sees a single stream.
+// The server sends all responses to a page in one stream, and ends the stream when no event is pending. Gradio's page
+// considers the stream open until it has read that end. If the server accepts an event after it has ended the stream
+// but before the page knows, the page opens no new stream and waits forever. Here, a stream that ends while responses
+// are due is continued by a new one, so that the page sees a single stream.
 //
-// That is how Gradio 6.31 does it; it offers no other way in than `window.fetch`, which its page calls for both. It would
-// be needless if its page opened a stream whenever events are due when one ends, or if the server kept a session's stream
-// open. tests/app/server/test_gradio_contract.py looks for the parts of Gradio's page that this relies on, and
-// tests/app/browser/test_slow_network.py shows what happens without it.
+// This is a workaround for Gradio 6.31, whose page uses `window.fetch` for both requests. It is no longer needed once
+// the page opens a new stream if events are pending at the end of one, or the server keeps a session's stream open.
+// tests/app/server/test_gradio_contract.py checks the parts of Gradio's page that it relies on, and
+// tests/app/browser/test_slow_network.py shows the effect without it.
 {
   const fetchPlainly = window.fetch;
   const joining = new Set(); // events on their way to the server
-  const due = new Set(); // ids of events that were accepted and not answered yet
-  const early = new Set(); // ids of events that were answered before the server told their id
+  const due = new Set(); // ids of accepted events without a response
+  const early = new Set(); // ids of events whose response arrived before their id
 
   const join = async (request) => {
     const response = await fetchPlainly(request);
@@ -34,7 +34,7 @@
     }
   }
 
-  // Sends a stream on. Returns whether another one is to follow.
+  // Forwards a stream. Returns whether another one must follow.
   const forward = async (response, send) => {
     for await (const line of lines(response)) {
       const message = line.startsWith('data:') ? JSON.parse(line.slice(5)) : {};
@@ -59,7 +59,7 @@
           let response = first;
           while (await forward(response, send)) {
             response = await fetchPlainly(request.clone());
-            if (!response.ok) throw new Error(`Expected the next stream of answers, got status ${response.status}.`);
+            if (!response.ok) throw new Error(`Expected the next stream of responses, got status ${response.status}.`);
           }
           controller.close();
         } catch (error) {

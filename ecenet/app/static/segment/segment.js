@@ -1,12 +1,13 @@
-// The picture of the Segment tab. gr.HTML runs this once, as the body of a function of `element`, `props`, `trigger` and
-// `watch`. It changes what is shown without asking the server: ecenet/app/widgets/pixel_planes.py has sent what every
-// stage says of every pixel, and the controls around the picture send their values as props. planes.js,
-// region_names.js, least_confidence.js, legend.js and stage_moves.js stand before it.
+// The picture of the Segment tab. gr.HTML runs this script once, as the body of a function of `element`, `props`,
+// `trigger` and `watch`. It updates the picture without the server, from the planes of all stages, which
+// ecenet/app/widgets/pixel_planes.py has sent, and from the controls, which send their values as props. planes.js,
+// region_names.js, least_confidence.js, legend.js and page/stage_moves.js are placed before it.
 const VEIL = 0xa0000000;
 const LINE = {light: 0xffffffff, dark: 0xff000000};
 const STEPS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 
-// Props: what the controls hold, and the selected pixel as "x,y". gr.HTML takes quoted words for names of events.
+// Names of props: the values of the controls, and the selected pixel as "x,y". They are not quoted, because gr.HTML
+// takes quoted words for event names.
 const [STAGE, MODE, BOUNDARIES, NAMES, UNSURE, OPACITY, LEAST, MARKER, CHOSEN] = Object.keys({
   stage: null, mode: null, boundaries: null, names: null, unsure: null, opacity: null, least: null, marker: null,
   chosen: null,
@@ -14,8 +15,8 @@ const [STAGE, MODE, BOUNDARIES, NAMES, UNSURE, OPACITY, LEAST, MARKER, CHOSEN] =
 const find = (selector) => element.querySelector(selector);
 const findAll = (selector) => [...element.querySelectorAll(selector)];
 
-// `pixel` is selected, `cursor` is pointed at; both are [x, y] in the photo or null. `highlight` is a class,
-// DOUBTFUL or null.
+// `pixel` is the selected pixel, `cursor` the one under the pointer; both are [x, y] in the photo or null. `highlight`
+// is a class, DOUBTFUL or null.
 const state = {
   stage: null, mode: 'classes', boundaries: false, opacity: null, pixel: null, cursor: null, keyboard: false,
   highlight: null, names: true, unsure: true, least: 0,
@@ -23,7 +24,7 @@ const state = {
 let layers = new Map();
 let classes = [];
 let size = [1, 1];
-let unsureBelow = null; // percent, of the final stage's answers
+let unsureBelow = null; // confidence threshold of the final stage in percent
 
 function setup() {
   layers = new Map();
@@ -40,9 +41,9 @@ function setup() {
   keepChosen();
 }
 
-// Pictures to numbers
+// Decoding
 
-// A stage's numbers, or null until they are there; then everything is drawn again.
+// Returns the planes of a stage, or null until they are decoded; then everything is drawn again.
 function layer(stage) {
   if (!layers.has(stage)) {
     const asked = layers;
@@ -62,7 +63,7 @@ function stageBefore(stage) {
   return stages[stages.indexOf(stage) - 1] ?? null;
 }
 
-// Numbers to pictures
+// Drawing
 
 function draw() {
   const photo = find('.ece-photo');
@@ -103,15 +104,15 @@ function paintMode(shown) {
 function tellChange(shown, before, earlier) {
   const line = find('.ece-change');
   if (!before) {
-    line.textContent = 'the coarse mask is the first: there is none before it';
+    line.textContent = 'the coarse mask is the first stage, so nothing changes here';
   } else if (shown && earlier) {
     const changed = shown.planes[0].reduce((sum, k, i) => sum + (k !== earlier.planes[0][i]), 0);
     const share = (100 * changed / shown.planes[0].length).toFixed(1);
-    line.textContent = `${share} % of the pixels have another class than at ${maskOf(before).dataset.title}`;
+    line.textContent = `${share} % of the pixels changed class since ${maskOf(before).dataset.title}`;
   }
 }
 
-// Whether a pixel's answer counts as unsure: ecenet/inference/unsure.py.
+// Whether a pixel counts as unsure; see ecenet/inference/unsure.py.
 const isUnsure = (shown, i) => unsureBelow !== null && finalShown() && shown.planes[TOP][i] < unsureBelow;
 const finalShown = () => maskOf(state.stage) === findAll('.ece-mask[data-stage]').at(-1);
 
@@ -127,13 +128,14 @@ function writeNames(shown) {
   if (shown) fadeNames(box, shown, state.least);
 }
 
-// The photo's width changes with the window, and from nothing once its tab is shown.
+// The photo's width changes with the window, and when its tab is shown.
 const widths = new ResizeObserver(() => {
   const photo = find('.ece-photo');
   if (photo && state.stage) writeNames(layer(state.stage));
 });
 
-// Class borders, light beside dark to be seen on anything, and a veil over all but the highlighted class.
+// Class borders, light beside dark so that they are visible on any background, and a veil over all other classes if one
+// is highlighted.
 function paintLines(shown) {
   const canvas = find('.ece-lines');
   if (!shown || (!state.boundaries && state.highlight === null)) return clear(canvas);
@@ -151,7 +153,7 @@ function paintLines(shown) {
   });
 }
 
-// The pixel pointed at
+// The pixel under the pointer
 
 function place(item, pixel) {
   item.hidden = !pixel;
@@ -171,7 +173,7 @@ function drawCursor() {
   const tip = find('.ece-tip');
   const shown = state.cursor && layer(state.stage);
   tip.hidden = !shown;
-  // Read aloud only to whoever moves with the keyboard: a mouse would make it chatter.
+  // Screen readers announce it for the keyboard only; with a mouse it would change too often.
   tip.setAttribute('aria-live', state.keyboard ? 'polite' : 'off');
   if (!shown) return;
   tip.replaceChildren(...tipRows(shown, state.cursor));
@@ -190,7 +192,7 @@ function tipRows(shown, [x, y]) {
   const doubt = isUnsure(shown, row * shown.width + column) ? 'unsure: best guess ' : '';
   for (let rank = 0; rank < TOP; rank++) {
     const known = classes[values[rank]];
-    // The runner-up is told however small it is, the third only where it counts.
+    // The runner-up is always shown, the third class only if it is not 0 %.
     if (known && (rank < 2 || values[TOP + rank] > 0)) rows.push(classRow(known, values[TOP + rank], rank ? '' : doubt));
   }
   const note = document.createElement('small');
@@ -207,7 +209,7 @@ function select(pixel) {
   trigger('pixel', {x: pixel[0], y: pixel[1]});
 }
 
-// What people do. Listeners sit on `element`: what lies in it is replaced with every photo.
+// Events. The listeners are on `element`, because its content is replaced with every photo.
 
 const clamp = ([x, y]) => [Math.max(0, Math.min(size[0] - 1, x)), Math.max(0, Math.min(size[1] - 1, y))];
 const isPhoto = (event) => event.target.closest('.ece-photo') !== null;
@@ -232,7 +234,7 @@ element.addEventListener('pointerleave', (event) => {
 
 element.addEventListener('click', (event) => {
   const frame = event.target.closest('[data-frame]');
-  // A picture of the filmstrip is another button for what the picker, a control of Gradio's, holds.
+  // A picture of the filmstrip sets the hidden stage picker, a Gradio control.
   if (frame) document.querySelectorAll('#stage-picker input')[findAll('[data-frame]').indexOf(frame)].click();
   if (!isPhoto(event)) return;
   moveCursor(pixelUnder(event), {keyboard: false});
@@ -267,7 +269,7 @@ element.addEventListener('keydown', (event) => {
   event.preventDefault();
 });
 
-// What stands out, for the class of a legend's row; where a row is pressed, every other tab hears of its class.
+// Highlights the class of a legend row; a pressed row also selects its class in all tabs.
 const legend = legendOf(element, (shown) => {
   if (!find('.ece-photo')) return;
   state.highlight = shown;

@@ -1,22 +1,25 @@
-// Photos are in the server's memory, in the session of one visit: a page that is loaded anew begins another. Those that
-// the browser has kept are then sent again; of the others the page says how many there were, and how to keep them next
-// time. Uses `showNote`, `send` and `photoField` of drops.js, and kept_photos.js.
+// Photos belong to a session on the server. Reloading the page or restarting the server starts a new one. Photos that the
+// browser has kept are sent again; for the others, the page states how many were lost and how to save them next time.
+// Uses `showNote`, `send` and `photoField` of drops.js, and kept_photos.js.
 const COUNT_KEY = 'ecenet-photos';
 const SETTLED_MS = 300;
+const OPENED = /^opened-/; // name of a session from a file, which replaces the one before on purpose
 
 const uploadsShown = () => [...document.querySelectorAll('#session-photos [data-file]')].map((one) => one.dataset.file);
+const sessionShown = () => document.querySelector('#session-photos [data-session]')?.dataset.session;
+const photosShown = () => document.querySelectorAll('#session-photos button').length;
 const unless = (problem) => console.warn('Photos are not kept in this browser:', problem);
 
 addEventListener('pagehide', () => {
-  sessionStorage.setItem(COUNT_KEY, document.querySelectorAll('#session-photos button').length);
+  sessionStorage.setItem(COUNT_KEY, photosShown());
 });
 
-function tellOfLostPhotos(lost, back) {
+function tellOfLostPhotos(lost, back, cause) {
   if (!(lost > 0)) return;
   const [photos, were] = lost > 1 ? [`${lost} photos`, 'were'] : ['1 photo', 'was'];
-  const others = back ? ` Another ${back} ${back > 1 ? 'come' : 'comes'} back.` : '';
-  showNote(`${photos} ${were} here before the page was loaded anew, which begins a new session: add them again.${others} `
-    + 'Next time press "Save all as .zip" first; opening that file brings everything back.');
+  const others = back ? ` ${back} more ${back > 1 ? 'are' : 'is'} restored.` : '';
+  showNote(`${photos} ${were} lost because ${cause}; add them again.${others} `
+    + 'To keep everything, press "Save all as .zip" first and open that file later.');
 }
 
 const shownOnPage = (found) => new Promise((resolve) => {
@@ -24,7 +27,7 @@ const shownOnPage = (found) => new Promise((resolve) => {
   look();
 });
 
-// Sends the tab's kept photos again, and resolves once they are there.
+// Sends the tab's kept photos again, and resolves when they are shown.
 async function bringBack(kept) {
   if (!kept.length) return;
   await shownOnPage(photoField);
@@ -33,12 +36,31 @@ async function bringBack(kept) {
   await shownOnPage(() => uploadsShown().length);
 }
 
-// From then on, what is kept follows the photos that are shown: one step after the other.
+// After the server has lost the session of a page that is still open.
+async function afterLoss(shown) {
+  const kept = keepsPhotos() ? await keptPhotos() : [];
+  if (shown > kept.length) tellOfLostPhotos(shown - kept.length, kept.length, 'the server lost this session');
+  else showNote(`The server lost this session. Your ${kept.length > 1 ? 'photos are' : 'photo is'} restored.`);
+  await bringBack(kept);
+}
+
+// Keeps the stored copies in step with the photos on the page, one update after the other.
 function followPhotos() {
   let known = '';
+  let session = sessionShown();
+  let shown = photosShown();
   let timer;
   let step = Promise.resolve();
   const follow = (anew) => {
+    const now = sessionShown();
+    const before = shown;
+    const lost = session && now !== undefined && now !== session && !OPENED.test(now) && before > 0;
+    [session, shown] = [now ?? session, photosShown()];
+    if (lost) {
+      known = '';
+      step = step.then(() => afterLoss(before)).catch(unless);
+      return;
+    }
     const paths = keepsPhotos() ? uploadsShown() : [];
     if (!anew && paths.join('\n') === known) return;
     known = paths.join('\n');
@@ -53,11 +75,11 @@ function followPhotos() {
 }
 
 async function afterLoading() {
-  const linked = new URLSearchParams(location.search).has('photo') ? 1 : 0; // an example that the address brings back
+  const linked = new URLSearchParams(location.search).has('photo') ? 1 : 0; // an example photo that the address restores
   const before = Number(sessionStorage.getItem(COUNT_KEY)) - linked;
   sessionStorage.removeItem(COUNT_KEY);
   const kept = keepsPhotos() ? await forgetOldPhotos().then(keptPhotos).catch((problem) => { unless(problem); return []; }) : [];
-  tellOfLostPhotos(before - kept.length, kept.length);
+  tellOfLostPhotos(before - kept.length, kept.length, 'the page was reloaded');
   await bringBack(kept);
   followPhotos();
 }
@@ -71,6 +93,6 @@ shownOnPage(() => document.querySelector('#keep-photos input')).then(() => {
   document.querySelector('#keep-photos input').checked = keepsPhotos();
 });
 
-// Gradio (6.31) may run scripts of the head before or after the page has been read.
+// Gradio (6.31) may run scripts of the head before or after the body is parsed.
 if (document.body) afterLoading();
 else addEventListener('DOMContentLoaded', afterLoading);

@@ -1,5 +1,5 @@
-// The filmstrip of stages, and ways along it beside clicks: arrow keys, and a swipe across the picture.
-const SWIPE = {least: 50, most: 40}; // pixels along, and aside
+// The filmstrip of stages, and its navigation by arrow keys and by swiping across the picture.
+const SWIPE = {least: 50, most: 40}; // minimum distance along, maximum distance aside, in pixels
 
 const stageMoves = (element) => {
   const frames = () => [...element.querySelectorAll('[data-frame]')];
@@ -12,7 +12,7 @@ const stageMoves = (element) => {
     if (focus) next?.focus();
   };
 
-  // Marks the stage that is shown; where the strip is wider than its place, it is brought into sight.
+  // Marks the stage that is shown, and scrolls to it if the filmstrip does not fit.
   const show = (stage) => {
     for (const frame of frames()) {
       frame.ariaPressed = frame.dataset.frame === stage;

@@ -1,4 +1,4 @@
-// The confidence slider of the Segment tab: what is less sure than it says fades to grey, and leaves areas and legend.
+// The confidence slider of the Segment tab: pixels below it fade to grey and do not count in the areas and the legend.
 const FADED = 0xe0808080;
 
 function paintFaded(canvas, shown, least) {
@@ -6,12 +6,12 @@ function paintFaded(canvas, shown, least) {
   fill(canvas, shown, (i) => (shown.planes[TOP][i] < least ? FADED : 0));
 }
 
-// Hides the names that were written where the picture has faded.
+// Hides class names in faded parts of the picture.
 function fadeNames(box, shown, least) {
   for (const name of box.children) name.hidden = shown.planes[TOP][name.dataset.pixel] < least;
 }
 
-// Shares of the photo, by class, of the pixels that are at least so sure, percent.
+// Returns the percentage of pixels with at least that confidence, by class.
 function sureShares(shown, least) {
   const {planes} = shown;
   const shares = new Map();
@@ -22,7 +22,7 @@ function sureShares(shown, least) {
   return shares;
 }
 
-// Writes the areas of the legends' rows anew and hides what is gone; with `shares` null, as they were.
+// Updates the areas in the legends and hides rows without pixels; `shares` = null restores the original areas.
 function writeAreas(element, shares, least) {
   for (const row of element.querySelectorAll('.ece-legend tr[data-class]')) {
     const cell = row.cells[1];

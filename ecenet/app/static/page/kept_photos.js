@@ -1,10 +1,11 @@
-// Copies of the uploaded photos in the browser's own database, from where a page that is loaded anew in the same tab gets
-// them. Each belongs to a tab; it goes when the visitor removes the photo or unticks the box below the photos, and
-// after a day in any case, as soon as the page is opened again. What cannot be kept (no database, no room) is not.
-const KEEP_SETTING = 'ecenet-keep'; // 'no' where the visitor has switched it off
+// Copies of the uploaded photos in the browser's database, which are restored when the page is reloaded in the same
+// tab. Each copy belongs to a tab. It is deleted when the visitor removes the photo or unticks the box below the
+// photos; copies older than a day are deleted when the page is opened. Without a database or free space, photos are not
+// kept.
+const KEEP_SETTING = 'ecenet-keep'; // 'no' if the visitor has switched it off
 const TAB_KEY = 'ecenet-tab';
 const KEPT_HOURS = 24;
-const MOST_KEPT_BYTES = 200 * 2 ** 20; // of one tab
+const MOST_KEPT_BYTES = 200 * 2 ** 20; // for each tab
 
 const keepsPhotos = () => localStorage.getItem(KEEP_SETTING) !== 'no';
 
@@ -27,7 +28,8 @@ async function keptStore(mode) {
   return change.objectStore('photos');
 }
 
-// Those of this tab, in the order in which they came. `blob` is the file, `file` its path on the server.
+// Returns the photos of this tab in the order in which they were added. `blob` is the file, `file` its path on the
+// server.
 async function keptPhotos() {
   const all = await answered((await keptStore('readonly')).getAll());
   return all.filter(({tab}) => tab === tabName()).sort((one, other) => one.added - other.added);
@@ -40,14 +42,14 @@ async function forgetPhotos(unwanted) {
 
 const forgetOldPhotos = () => forgetPhotos(({added}) => Date.now() - added > KEPT_HOURS * 3600 * 1000);
 
-// The file as it was uploaded. The server has it, whichever way it went there: chosen, dropped or pasted.
+// Returns the uploaded file from the server, since it may have been chosen, dropped or pasted.
 async function uploadedFile(path) {
   const {root, api_prefix: prefix = ''} = window.gradio_config;
   const answer = await fetch(`${root}${prefix}/file=${path.split('/').map(encodeURIComponent).join('/')}`);
   return answer.ok ? answer.blob() : null;
 }
 
-// Brings what is kept into line with the session's uploads, which are given by their paths.
+// Updates the kept photos to the session's uploads, which are given by their paths.
 async function keepPhotos(paths) {
   const kept = await keptPhotos();
   const gone = kept.filter(({file}) => !paths.includes(file)).map(({file}) => file);

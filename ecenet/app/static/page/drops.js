@@ -1,15 +1,15 @@
-// Photos may be dropped anywhere on the page, several at a time and in folders: they all go the way of "Add several
-// photos". Gradio (6.31) takes drops only on an empty photo box, one file, and leaves all others to the browser, which
-// opens the file in the page's place. Of files that are too large Gradio says nothing but that, and sends none of the
-// same choice: here they are left out and named. tests/app/browser/test_drops.py shows it.
-const PHOTO_NAMES = /\.(jpe?g|jpe|jfif|png|webp|avif|hei[cf]|gif|tiff?|bmp|jxl)$/i; // of those in a folder
-const MOST_FILES = 1000; // that a folder is searched for
+// Photos can be dropped anywhere on the page, several at a time and in folders; they are passed to "Add several
+// photos". Gradio (6.31) accepts drops of one file on an empty photo box only; for all others, the browser navigates to
+// the file. If one of several files is too large, Gradio sends none of them and does not name it; here only the large
+// ones are left out, and their names are shown. Tested in tests/app/browser/test_drops.py.
+const PHOTO_NAMES = /\.(jpe?g|jpe|jfif|png|webp|avif|hei[cf]|gif|tiff?|bmp|jxl)$/i; // photos in a folder
+const MOST_FILES = 1000; // in a folder
 const NOTE_SECONDS = 12;
 
 const photoField = () => document.querySelector('input[type=file][data-testid="Add several photos-upload-button"]');
 const withFiles = ({ dataTransfer }) => !ownDrag && dataTransfer?.types.includes('Files');
-let ownDrag = false; // a picture of the page itself
-let depth = 0; // of elements that a drag has entered
+let ownDrag = false; // whether a picture of the page itself is dragged
+let depth = 0; // number of elements that the drag has entered
 let noteTimer;
 
 function showNote(text) {
@@ -33,13 +33,13 @@ function listed(names) {
   return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
 }
 
-// The files that Gradio's own limit lets through; the others are named.
+// Returns the files within Gradio's size limit; the names of the others are shown.
 function smallEnough(files) {
   const limit = window.gradio_config?.max_file_size ?? Infinity;
   const large = files.filter((file) => file.size > limit).map((file) => file.name);
   if (large.length) {
     showNote(`Expected files of at most ${Math.floor(limit / 2 ** 20)} MB, but ${listed(large)} `
-      + `${large.length > 1 ? 'have' : 'has'} more; make them smaller first. The others are added.`);
+      + `${large.length > 1 ? 'are' : 'is'} larger; reduce the size first. The other files are added.`);
   }
   return files.filter((file) => file.size <= limit);
 }
@@ -57,14 +57,14 @@ function send(files) {
 async function entriesOf(folder) {
   const reader = folder.createReader();
   const entries = [];
-  for (;;) { // it hands on a hundred at a time
+  for (;;) { // it returns up to a hundred at a time
     const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
     if (!some.length || entries.length > MOST_FILES) return entries;
     entries.push(...some);
   }
 }
 
-// Photos in a folder and those in it, by name.
+// Returns the photos in a folder and its subfolders, sorted by name.
 async function photosIn(folder, left = { count: MOST_FILES }) {
   const files = [];
   for (const entry of (await entriesOf(folder)).sort((a, b) => a.name.localeCompare(b.name))) {
@@ -76,20 +76,20 @@ async function photosIn(folder, left = { count: MOST_FILES }) {
 }
 
 async function take(items) {
-  // What is dropped can only be asked for during the event itself.
+  // The dropped items can be read during the event only.
   const dropped = items.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
   const files = [];
   for (const { entry, file } of dropped) {
     if (entry?.isDirectory) {
       const found = await photosIn(entry);
-      if (!found.length) showNote(`Expected a folder with photos, but ${entry.name} holds none; drop another one.`);
+      if (!found.length) showNote(`Expected a folder with photos, but ${entry.name} has none; drop another folder.`);
       files.push(...found);
     } else if (file) files.push(file);
   }
   send(files);
 }
 
-// Where files of other kinds are taken, such as a ground truth.
+// Whether the target accepts other kinds of files, such as a ground truth.
 function hasOwnTarget({ target }) {
   const own = target.closest?.('[aria-dropeffect]');
   return own && !own.closest('#photo-input');

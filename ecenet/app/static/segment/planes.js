@@ -1,6 +1,5 @@
-// What a stage says of every pixel, from the picture that ecenet/app/widgets/pixel_planes.py makes, and colours for it on
-// canvases. Knows nothing of the page.
-// Of each pixel there are TOP classes, then their probabilities, then the entropy, these in percent.
+// Decodes the PNG of ecenet/app/widgets/pixel_planes.py and draws its values on canvases. Independent of the page.
+// The planes of each pixel are TOP classes, their probabilities in percent, and the entropy in percent.
 const [TOP, ENTROPY, PLANES] = [3, 6, 7];
 const HATCH = {every: 9, stripe: 0xd0ffffff, edge: 0xd0303030, between: 0x70808080};
 
@@ -8,7 +7,7 @@ async function decode(address) {
   const image = new Image();
   image.src = address;
   await image.decode();
-  // Grey values are numbers here, not colours: nothing may adapt them to a screen.
+  // Grey values are data here, so colour conversion must be off.
   const bitmap = await createImageBitmap(image, {colorSpaceConversion: 'none', premultiplyAlpha: 'none'});
   const canvas = Object.assign(document.createElement('canvas'), {width: bitmap.width, height: bitmap.height});
   const context = canvas.getContext('2d', {willReadFrequently: true});
@@ -21,7 +20,7 @@ async function decode(address) {
   return {width: bitmap.width, height: bitmap.height / PLANES, planes};
 }
 
-// Fills a canvas with the colours that `colorOf(pixel)` gives, 0 for none.
+// Fills a canvas with the colours returned by `colorOf(pixel)`; 0 is transparent.
 function fill(canvas, shown, colorOf) {
   canvas.width = shown.width;
   canvas.height = shown.height;
@@ -33,7 +32,7 @@ function fill(canvas, shown, colorOf) {
 
 const clear = (canvas) => { canvas.width = canvas.height = 1; };
 
-// Stripes over the pixels for which `isMarked(pixel)` holds.
+// Hatches the pixels for which `isMarked(pixel)` is true.
 function hatch(canvas, shown, isMarked) {
   fill(canvas, shown, (i) => {
     if (!isMarked(i)) return 0;
@@ -42,7 +41,7 @@ function hatch(canvas, shown, isMarked) {
   });
 }
 
-// 256 colours, packed, of a gradient in CSS.
+// Returns 256 packed colours of a CSS gradient.
 function scaleColors(gradientText) {
   const stops = gradientText.match(/rgb\([^)]*\)/g);
   const canvas = Object.assign(document.createElement('canvas'), {width: 256, height: 1});

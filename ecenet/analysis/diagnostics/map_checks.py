@@ -1,0 +1,174 @@
+"""Two more numbers on a similarity map, each beside that of untrained heads: what deleting its cells changes outside
+the class, and how stable it is under noise. Ours.
+
+Off-target leakage and robustness to perturbations are among what a benchmark of attributions for segmentation tests
+(arXiv 2603.22624). Only the questions are taken from its abstract: the formulae here are not its, nor are figures
+comparable.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ecenet.analysis.diagnostics.faithfulness import map_of, rank_correlation, with_random_head
+from ecenet.analysis.interventions.regions import cell_shares
+from ecenet.common.errors import UserError
+from ecenet.inference.prediction import ImageFeatures, Prediction
+from ecenet.inference.predictor import Predictor
+from ecenet.inference.upsample import repeat_to
+from ecenet.model.network import Network
+
+HEADS = (0, 1, 2)
+"""Seeds of the untrained heads."""
+NOISE = 8.0
+"""Standard deviation of the noise, of 255: a photo under it looks a little grainy."""
+NOISY_PHOTOS = 3
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """How far final class probabilities move where a map's highest cells are covered: mean total variation distance,
+    0 … 1. NaN where nothing is left to look at."""
+
+    outside: float
+    """Over what is neither the class's final mask nor covered: off target."""
+    inside: float
+    """Over the class's final mask: what the deletion is meant to change."""
+
+
+@dataclass(frozen=True)
+class MapChecks:
+    """Both numbers of the map, and the means of those of untrained heads' maps on the same backbone."""
+
+    leakage: Leakage
+    untrained_leakage: Leakage
+    robustness: float
+    """Mean rank correlation of the map with those of noisy photos, −1 … 1."""
+    untrained_robustness: float
+
+    @property
+    def leaks_less(self) -> bool:
+        return self.leakage.outside < self.untrained_leakage.outside
+
+    @property
+    def is_robust(self) -> bool:
+        """At least as stable as a map that nothing was learned for."""
+        return self.robustness >= self.untrained_robustness
+
+
+def check_map(
+    predictor: Predictor, prediction: Prediction, *, stage: str, class_index: int, heads: Sequence[int] = HEADS
+) -> MapChecks:
+    """Check one class's similarity map at one stage: a backbone pass for each head, `NOISY_PHOTOS` and one more.
+
+    The cells that are covered are as many as the class's final mask is large, those with the highest similarity first,
+    with the photo's mean colour, as in `deletion_curve`. The trained network judges what that changes, whichever head
+    the map is of.
+
+    Args:
+        prediction: of this predictor, without edits.
+        heads: seeds of the untrained heads.
+    Raises:
+        UserError: no such stage or class, a class without a pixel in the final mask, or no head.
+    """
+    trained = map_of(predictor, prediction, stage, class_index)
+    mask = prediction.label_map == class_index
+    if not mask.any() or not heads:
+        what = f"a class that the final mask holds, got {prediction.class_names[class_index]}, which it does not"
+        raise UserError("not-enough-data", f"Expected {what if heads else 'a head or more, got none'}; choose another.")
+    size = prediction.features.working_size
+    noisy = [
+        predictor.extract_features(with_noise(prediction.image, seed=seed), working_size=size)
+        for seed in range(NOISY_PHOTOS)
+    ]
+    kept = [prediction.features, *noisy]
+    own_maps = predictor.run(partial(_maps, head=None, stage=stage, class_index=class_index), kept)[1:]
+    untrained = [predictor.run(partial(_maps, head=head, stage=stage, class_index=class_index), kept) for head in heads]
+    before = predictor.run(_probabilities, [prediction.features])
+
+    def leakage(similarity: np.ndarray) -> Leakage:
+        cells = highest_cells(similarity, count=max(1, round(float(mask.mean()) * similarity.size)))
+        covered = repeat_to(cells, prediction.image.size)
+        features = predictor.extract_features(cover(prediction.image, covered), working_size=size)
+        after = predictor.run(_probabilities, [features])
+        return Leakage(
+            outside=mean_change(before, after, where=~mask & ~covered), inside=mean_change(before, after, where=mask)
+        )
+
+    others = [leakage(maps[0]) for maps in untrained]
+    stable = [rank_correlation(maps[0], one) for maps in untrained for one in maps[1:]]
+    return MapChecks(
+        leakage=leakage(trained),
+        untrained_leakage=Leakage(_mean([one.outside for one in others]), _mean([one.inside for one in others])),
+        robustness=_mean([rank_correlation(trained, one) for one in own_maps]),
+        untrained_robustness=_mean(stable),
+    )
+
+
+def highest_cells(similarity: np.ndarray, *, count: int) -> np.ndarray:
+    """(h, w) bool: the `count` cells of a map with the highest similarity, of equal ones the first, row by row."""
+    cells = np.zeros(similarity.size, dtype=bool)
+    cells[np.argsort(-similarity.ravel(), kind="stable")[:count]] = True
+    return cells.reshape(similarity.shape)
+
+
+def cover(image: Image.Image, pixels: np.ndarray) -> Image.Image:
+    """The photo with its mean colour on some pixels, (H, W) bool."""
+    shown = np.asarray(image)
+    mean = shown.mean(axis=(0, 1)).round().astype(np.uint8)
+    return Image.fromarray(np.where(pixels[..., None], mean, shown))
+
+
+def with_noise(image: Image.Image, *, seed: int, deviation: float = NOISE) -> Image.Image:
+    """The photo with Gaussian noise on every channel of every pixel.
+
+    Args:
+        deviation: standard deviation, of 255.
+    """
+    pixels = np.asarray(image).astype(np.float32)
+    pixels += np.random.default_rng(seed).normal(scale=deviation, size=pixels.shape).astype(np.float32)
+    return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+
+
+def mean_change(before: Tensor, after: Tensor, *, where: np.ndarray) -> float:
+    """Mean total variation distance between class probabilities, over some pixels of the photo.
+
+    Args:
+        before, after: (K, h, w) that sum to 1 in each cell.
+        where: (H, W) bool; a cell counts as far as it is covered.
+    Returns: 0 … 1, NaN where there is no such pixel.
+    """
+    if not where.any():
+        return float("nan")
+    height, width = before.shape[1:]
+    weights = cell_shares(where.astype(np.float32), grid=(height, width))
+    distances = 0.5 * (before - after).abs().sum(dim=0).numpy()
+    return float((distances * weights).sum() / weights.sum())
+
+
+def _probabilities(predictor: Predictor, kept: Sequence[ImageFeatures]) -> Tensor:
+    """(K, h, w) float32 of the final stage."""
+    with torch.inference_mode(), predictor.autocast():
+        logits = predictor.model.forward_head(kept[0].tensors).logits
+    return (logits[0].float() / predictor.model.temperature).softmax(dim=0).cpu()
+
+
+def _maps(
+    predictor: Predictor, kept: Sequence[ImageFeatures], *, head: int | None, stage: str, class_index: int
+) -> list[np.ndarray]:
+    """(h, w) of each photo, by the trained head or an untrained one of some seed."""
+    model: Network = predictor.model if head is None else with_random_head(predictor.model, seed=head)
+    with torch.inference_mode(), predictor.autocast():
+        outputs = [model.forward_head(one.tensors).stages[stage] for one in kept]
+    return [output.mask_logits[0, class_index].float().cpu().numpy() for output in outputs]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of those that are numbers; NaN where none is."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
