@@ -136,21 +136,21 @@ class Knockout:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """Test whether similarity maps leak and whether they are robust, beside the maps of untrained heads."""
+    """Measure leakage and robustness of similarity maps, in comparison with maps of untrained heads."""
 
     data: Path
     """Folder of the data set."""
     layout: Layout = "folder"
-    """How the data lies there."""
+    """Layout of the data set."""
     split: str = "val"
     weights: str = DEFAULT_WEIGHTS
-    """Name of shipped weights, a folder, or a Hub id."""
+    """Name of included weights, a folder, or a Hub id."""
     stages: tuple[str, ...] = ()
-    """Whose maps; all by default."""
+    """Stages of the maps; all by default."""
     limit: int | None = None
-    """Look at so many images only, evenly spread."""
+    """Use only this many images, evenly spaced."""
     json: Path | None = None
-    """File to write the figures to; the table is printed as well."""
+    """File for the results as JSON; the table is printed as well."""
 
     def run(self) -> None:
         from ecenet.data.layouts.read import read_data

@@ -176,13 +176,13 @@ def copy_weights(source: Network, model: Network) -> None:
 
 
 def weights_folder(weights: str | Path) -> Path:
-    """The folder of a checkpoint; one on the Hub is downloaded, with the bank and the warning beside it.
+    """Return the folder of a checkpoint; checkpoints on the Hub are downloaded, with their bank and warning files.
 
     Args:
-        weights: name of a shipped checkpoint, path of a folder, or Hub id "owner/name", with "@revision" for a branch,
-            tag or commit.
+        weights: name of an included checkpoint, path of a folder, or Hub id "owner/name", optionally with "@revision"
+            (branch, tag or commit).
     Raises:
-        UserError: nothing of that name.
+        UserError: the checkpoint does not exist.
     """
     shipped, folder = WEIGHTS_DIR / str(weights), Path(weights)
     if (shipped / "config.json").is_file():

@@ -1,4 +1,5 @@
-"""Are similarity maps faithful over a whole split? Leakage and robustness beside those of untrained heads. Ours."""
+"""Study of similarity maps on a split: leakage and robustness in comparison with untrained heads. Not from the
+paper."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,34 +18,34 @@ MEASURES: dict[str, tuple[Callable[[MapChecks], float], Callable[[MapChecks], fl
     "change inside the class": (lambda one: one.leakage.inside, lambda one: one.untrained_leakage.inside),
     "robustness": (lambda one: one.robustness, lambda one: one.untrained_robustness),
 }
-"""What is told of the map and of the untrained heads' maps."""
+"""Measures by name, for the map and for the maps of untrained heads."""
 
 
 @dataclass(frozen=True)
 class MapScore:
-    """One number over all photos."""
+    """One measure over all photos."""
 
     stage: str
     measure: str
     photos: int
-    """In which both can be told."""
+    """Number of photos in which both are defined."""
     mean: float
     untrained: float
-    """Mean of the untrained heads'."""
+    """Mean for the untrained heads."""
     lower: float
-    """Share of photos in which the map's own is lower than the untrained heads', 0 … 1."""
+    """Share of photos in which the value is lower for the map than for the untrained heads, 0 … 1."""
 
 
 def score_maps(
     predictor: Predictor, data: LabelledSplit, *, stages: Sequence[str] = (), limit: int | None = None
 ) -> list[MapScore]:
-    """Check the map of each photo's largest class that is not the background.
+    """Check the map of the largest class (except background) of each photo.
 
     Args:
-        stages: whose maps; all by default.
-        limit: look at so many images only, evenly spread.
+        stages: stages of the maps; all by default.
+        limit: use only this many images, evenly spaced.
     Raises:
-        UserError: there is no such stage, the data's classes are not the weights' classes, or a file is bad.
+        UserError: unknown stage, the classes of data and weights differ, or a file cannot be read.
     """
     check_labels(predictor, data)
     known = predictor.model.stage_names
@@ -52,7 +53,7 @@ def score_maps(
     unknown = next((stage for stage in stages if stage not in known), None)
     if unknown is not None:
         raise UserError(
-            "unknown-choice", f"Expected stages among {', '.join(known)}, got {unknown[:40]!r}; choose among these."
+            "unknown-choice", f"Expected stages among {', '.join(known)}, got {unknown[:40]!r}; choose from these."
         )
     found: dict[str, list[MapChecks]] = {stage: [] for stage in stages}
     for index in tqdm(picked_images(data, limit=limit), desc="Checking maps", unit="image"):
@@ -78,7 +79,7 @@ def _score(stage: str, measure: str, checks: Sequence[MapChecks]) -> MapScore:
 
 
 def map_table(scores: Sequence[MapScore]) -> str:
-    """Markdown."""
+    """Markdown table, one row per stage and measure."""
     lines = ["| stage | | photos | map | untrained heads | lower than theirs in |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {one.stage} | {one.measure} | {one.photos} | {one.mean:.3f} | {one.untrained:.3f} | {one.lower:.0%} |"

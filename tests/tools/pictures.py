@@ -134,7 +134,7 @@ def main() -> None:
     names = parser.parse_args().names or known
     unknown = set(names) - set(known)
     if unknown:
-        parser.error(f"Expected some of {', '.join(known)}, got {', '.join(unknown)}; choose among these.")
+        parser.error(f"Expected some of {', '.join(known)}, got {', '.join(unknown)}; choose from these.")
     if "architecture" in names:
         draw_architectures()
     if "first-sight" in names:

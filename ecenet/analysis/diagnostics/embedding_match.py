@@ -1,7 +1,7 @@
-"""Where a class embedding of one photo fits in other photos. Ours.
+"""Find a class embedding of one photo in other photos. Not from the paper.
 
-A stage compares embeddings with features in its attention, not as they are: they may even differ in width. So the other
-photo's head is given the embedding (a transplant), and the map is the mask that emerges.
+Embeddings and features cannot be compared directly, because a stage compares them in its attention and their widths can
+differ. So the embedding is transplanted into the head for the other photo, and the resulting mask is the map.
 """
 
 from collections.abc import Sequence
@@ -18,25 +18,24 @@ from ecenet.model.edits import HeadEdits
 
 
 def embedding_levels(stages: Sequence[str]) -> list[str]:
-    """Of a model's stages those that compare features with class embeddings, coarse to fine."""
+    """The stages of a model that compare features with class embeddings, coarse to fine."""
     return [name for name in stages if name != "ece"]
 
 
 def find_embedding(
     predictor: Predictor, predictions: Sequence[Prediction], class_index: int, *, stage: str
 ) -> list[Found]:
-    """Look for a class embedding of the first prediction's photo in all of the photos, its own among them.
+    """Search all photos, including the first, for a class embedding of the first photo.
 
-    At every stage up to the given one, the embedding that enters it in the first photo is compared with that stage's
-    features of the other photo, in the place of the photo's own embedding of the class.
+    At every stage up to the given one, the class embedding of the other photo is replaced with the one that enters the
+    stage in the first photo.
 
     Args:
-        class_index: one of the weights' classes, whether or not the photo shows it.
+        class_index: any class of the weights, whether or not it occurs in the photo.
         stage: one of `embedding_levels`.
-    Returns: the stage's mask logits of the class, without bounds, on the stage's grid; in the first photo those that
-        were predicted.
+    Returns: the stage's (unbounded) mask logits of the class on the stage's grid; for the first photo, as predicted.
     Raises:
-        UserError: there is no such class or stage.
+        UserError: unknown class or stage.
     """
     source = predictions[0]
     stages = embedding_levels(list(source.stages))
@@ -46,7 +45,7 @@ def find_embedding(
             f"Expected a stage that compares features with class embeddings ({', '.join(stages)}), got "
             f"{str(stage)[:40]!r}; choose one of these.",
         )
-    # What enters the very first stage is learned and the same in every photo.
+    # The input of the very first stage is learned and the same in every photo.
     changed = [name for name in stages[: stages.index(stage) + 1] if name != next(iter(source.stages))]
     edits = [
         HeadEdits(stages={name: transplant(source, one, class_index=class_index, stage=name) for name in changed})

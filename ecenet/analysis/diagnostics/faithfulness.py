@@ -1,4 +1,4 @@
-"""Does a similarity map show what the network looks at? Deletion and insertion curves, and maps of random heads."""
+"""Faithfulness of similarity maps: deletion and insertion curves, and comparison with maps of random heads."""
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
@@ -21,41 +21,42 @@ from ecenet.model.network import Network
 from ecenet.model.release import ECENetRelease
 
 BLUR = 0.05
-"""Standard deviation of the blur, as a share of the photo's longest side: what is large stays a patch of colour."""
+"""Standard deviation of the blur as a share of the photo's longest side; large objects remain patches of colour."""
 
 ALIKE = 0.5
-"""Mean correlation with random heads' maps from which a map says more of the photo than of what was learned. Ours."""
+"""Mean correlation with maps of random heads from which a map depends more on the photo than on training. Not from the
+paper."""
 
 Score = Callable[[Image.Image], float]
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """How a score follows the share of a photo that was changed. N steps."""
+    """A score as a function of the changed share of a photo, in N steps."""
 
     shares: np.ndarray
-    """(N,) of the map's cells, from 0 to 1."""
+    """(N,) share of the map's cells, from 0 to 1."""
     scores: np.ndarray
-    """(N,)."""
+    """(N,) score."""
 
     @property
     def area(self) -> float:
-        """Under the curve, by trapezoids: the mean score on the way."""
+        """Area under the curve (trapezoidal rule), which is the mean score."""
         return float(trapezoid(self.scores, self.shares))
 
 
 @dataclass(frozen=True, eq=False)
 class Faithfulness:
-    """Deletion and insertion (Petsiuk et al. 2018), in the map's order and in random ones.
+    """Deletion and insertion curves (Petsiuk et al. 2018), in the map's order and in random orders.
 
-    A map that shows what the network looks at has a larger insertion area than chance, and a smaller deletion area;
-    the latter is the harder test, since random orders scatter their holes and spoil large objects all at once.
+    A faithful map has a larger insertion area and a smaller deletion area than random orders. Deletion is the harder
+    test, because random holes quickly destroy large objects.
     """
 
     deletion: Curve
-    """The cells are covered with the photo's mean colour, the most similar first."""
+    """Curve for covering the cells with the photo's mean colour, most similar first."""
     insertion: Curve
-    """The cells are revealed over a blurred photo, the most similar first."""
+    """Curve for revealing the cells over a blurred photo, most similar first."""
     random_deletion: Curve
     """Mean over random orders."""
     random_insertion: Curve
@@ -64,7 +65,7 @@ class Faithfulness:
 
 @dataclass(frozen=True, eq=False)
 class MapScores:
-    """All that is known of how far a map can be trusted, and whether each number beats what it should. Ours."""
+    """Faithfulness measures of a map, and whether each is better than its baseline. Not from the paper."""
 
     curves: Faithfulness
     correlation: float
@@ -93,7 +94,7 @@ def score_map(
     random_orders: int,
     track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
 ) -> MapScores:
-    """`judge_map` and `random_head_correlations` together; arguments and errors as for these."""
+    """Run `judge_map` and `random_head_correlations`; arguments and errors as for these."""
     curves = judge_map(
         predictor,
         prediction,
@@ -118,23 +119,24 @@ def judge_map(
     seed: int = 0,
     track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
 ) -> Faithfulness:
-    """Curves of one class's similarity map at one stage; (2 + 2 · random orders) · (steps + 1) predictions.
+    """Curves of a class's similarity map at one stage; needs (2 + 2 · random orders) · (steps + 1) predictions.
 
-    Ours: the score is the mean probability that the final stage gives the class where its mask lay in the photo as it
-    is; so it is the mask that is judged, as classifiers' maps are by the probability of their class.
+    The score is the mean final probability of the class over its mask in the original photo, in analogy to the class
+    probability of classifiers. Not from the paper.
 
     Args:
-        prediction: of this predictor, without edits.
-        steps: parts in which the cells are changed.
-        random_orders: how many make up chance.
-        track: wraps the orders, the map's own and the random ones, to show how far it is.
+        prediction: prediction of this predictor without edits.
+        steps: number of steps in which the cells are changed.
+        random_orders: number of random orders for the baseline.
+        track: wraps the iteration over all orders, to show progress.
     Raises:
-        UserError: no such stage or class, a class without a pixel in the final mask, or numbers below 1.
+        UserError: unknown stage or class, a class without pixels in the final mask, or numbers below 1.
     """
     similarity = map_of(predictor, prediction, stage, class_index)
     if min(steps, random_orders) < 1:
         raise UserError(
-            "out-of-range", f"Expected steps and orders of at least 1, got {steps} and {random_orders}; choose more."
+            "out-of-range",
+            f"Expected steps and orders of at least 1, got {steps} and {random_orders}; choose larger numbers.",
         )
     score = region_score(predictor, prediction, class_index=class_index)
     rng = np.random.default_rng(seed)
@@ -153,17 +155,17 @@ def judge_map(
 
 
 def region_score(predictor: Predictor, prediction: Prediction, *, class_index: int) -> Score:
-    """What tells the mean final probability of a class, 0 … 1, in a changed photo, over the prediction's mask of it.
+    """A function that returns the mean final probability (0 … 1) of a class in a changed photo, over the original mask.
 
     Raises:
-        UserError: the class has no pixel there.
+        UserError: the class has no pixels in the final mask.
     """
     mask = prediction.label_map == class_index
     if not mask.any():
         name = prediction.class_names[class_index]
         raise UserError(
             "not-enough-data",
-            f"Expected a class that the final mask holds, got {name}, which it does not; choose another.",
+            f"Expected a class in the final mask, but it does not contain {name}; choose another class.",
         )
     height, width = prediction.final.mask_logits.shape[1:]
     weights = cell_shares(mask.astype(np.float32), grid=(height, width))
@@ -175,7 +177,7 @@ def region_score(predictor: Predictor, prediction: Prediction, *, class_index: i
         return (logits[0].float() / predictor.model.temperature).softmax(dim=0)[class_index].cpu()
 
     def score(image: Image.Image) -> float:
-        # Of the prediction's size, since the weights are of its grid.
+        # Use the prediction's size, because the weights are on its grid.
         features = predictor.extract_features(image, working_size=prediction.features.working_size)
         return float((predictor.run(probabilities, [features]) * shares).sum())
 
@@ -183,11 +185,11 @@ def region_score(predictor: Predictor, prediction: Prediction, *, class_index: i
 
 
 def deletion_curve(image: Image.Image, order: np.ndarray, *, grid: tuple[int, int], score: Score, steps: int) -> Curve:
-    """Cover cell after cell with the photo's mean colour.
+    """Cover the cells one by one with the photo's mean colour.
 
     Args:
-        order: (h·w,) cells, row by row, the first to be covered first.
-        grid: (h, w).
+        order: (h·w,) indices of the cells (row by row) in the order in which to cover them.
+        grid: (h, w) of the cells.
     """
     pixels = np.asarray(image)
     mean = np.broadcast_to(pixels.mean(axis=(0, 1)).round().astype(np.uint8), pixels.shape)
@@ -195,7 +197,7 @@ def deletion_curve(image: Image.Image, order: np.ndarray, *, grid: tuple[int, in
 
 
 def insertion_curve(image: Image.Image, order: np.ndarray, *, grid: tuple[int, int], score: Score, steps: int) -> Curve:
-    """Reveal cell after cell over the blurred photo. Arguments as for `deletion_curve`."""
+    """Reveal the cells one by one over the blurred photo. Arguments as for `deletion_curve`."""
     blurred = image.filter(ImageFilter.GaussianBlur(BLUR * max(image.size)))
     return _curve(np.asarray(blurred), np.asarray(image), order, grid=grid, score=score, steps=steps)
 
@@ -203,7 +205,7 @@ def insertion_curve(image: Image.Image, order: np.ndarray, *, grid: tuple[int, i
 def _curve(
     start: np.ndarray, end: np.ndarray, order: np.ndarray, *, grid: tuple[int, int], score: Score, steps: int
 ) -> Curve:
-    """From one (H, W, 3) picture to another, cell by cell."""
+    """Curve of changing one (H, W, 3) image to another, cell by cell."""
     rank = np.empty(len(order), dtype=int)
     rank[order] = np.arange(len(order))
     ranks = repeat_to(rank.reshape(grid), (start.shape[1], start.shape[0]))[..., None]
@@ -219,15 +221,14 @@ def _mean_curve(curves: Sequence[Curve]) -> Curve:
 def random_head_correlations(
     predictor: Predictor, prediction: Prediction, *, stage: str, class_index: int, seeds: Sequence[int] = (0, 1, 2)
 ) -> np.ndarray:
-    """Does the map depend on what the head has learned? (N,) Spearman correlations, −1 … 1, between the map and those
-    of heads with random weights on the same backbone features (Adebayo et al. 2018): near 0 it does. NaN for a map
-    that is the same everywhere.
+    """(N,) Spearman correlations (−1 … 1) between the map and those of heads with random weights on the same backbone
+    features (Adebayo et al. 2018). Values near 0 mean that the map depends on training. NaN for constant maps.
 
     Args:
-        prediction: of this predictor, without edits.
-        seeds: one head each.
+        prediction: prediction of this predictor without edits.
+        seeds: one random head per seed.
     Raises:
-        UserError: no such stage or class.
+        UserError: unknown stage or class.
     """
     real = map_of(predictor, prediction, stage, class_index)
 
@@ -242,8 +243,8 @@ def random_head_correlations(
 
 
 def with_random_head(model: Network, *, seed: int) -> Network:
-    """A copy with the head's weights as they are before any training; the backbone is the same."""
-    # On the host, where a seed means the same whatever the device.
+    """A copy of the model with a randomly initialised head and the same backbone."""
+    # Initialise on the CPU, so that results do not depend on the device.
     device = next(model.parameters()).device
     changed = copy.deepcopy(model).cpu()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -252,7 +253,7 @@ def with_random_head(model: Network, *, seed: int) -> Network:
             if name != "backbone":
                 child.apply(_reset)
         if not changed.explicit:
-            assert not isinstance(changed, ECENetRelease), "its embeddings come from masks"
+            assert not isinstance(changed, ECENetRelease), "its embeddings are computed from masks"
             changed.learned_embeddings.copy_(torch.randn(changed.learned_embeddings.shape))
     return changed.to(device).eval()
 
@@ -264,15 +265,14 @@ def _reset(module: nn.Module) -> None:
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's, of two maps of one shape, −1 … 1; NaN where one is the same everywhere."""
+    """Spearman correlation of two maps of the same shape, −1 … 1; NaN if one is constant."""
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return float(spearmanr(one.ravel(), other.ravel()).statistic)
 
 
 def map_of(predictor: Predictor, prediction: Prediction, stage: str, class_index: int) -> np.ndarray:
-    """(h, w) as the Similarity tab shows it, of one of the weights' own classes: what an edit added is not in the photo
-    as it is."""
+    """(h, w) similarity map as in the Similarity tab. Classes added by an edit are not allowed."""
     if stage not in prediction.stages:
         raise UserError(
             "unknown-choice",
@@ -280,5 +280,5 @@ def map_of(predictor: Predictor, prediction: Prediction, stage: str, class_index
         )
     last = predictor.model.num_classes - 1
     if not 0 <= class_index <= last:
-        raise UserError("unknown-choice", f"Expected a class of 0 … {last}, got {class_index}; choose one of these.")
+        raise UserError("unknown-choice", f"Expected a class in 0 … {last}, got {class_index}; choose one of these.")
     return prediction.stages[stage].mask_logits[class_index]

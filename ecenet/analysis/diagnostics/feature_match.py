@@ -18,10 +18,10 @@ from ecenet.inference.predictor import Predictor
 
 BACKBONE = "backbone"
 COSINE_SCALE = (0.0, 1.0)
-"""Ends of the colour scale of cosines: the same for every question, so that answers can be compared. Ours: what lies
-below is as unlike as can be told from features."""
+"""Limits of the colour scale for cosine similarities, the same for all queries so that results can be compared. Not
+from the paper; negative values are shown as 0."""
 SAMPLES = 8
-"""Places of a box, in each direction, whose features are averaged."""
+"""Number of places per direction at which features are averaged in a box."""
 Vectors = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
@@ -61,13 +61,13 @@ def find_place(
 def find_box(
     predictor: Predictor, predictions: Sequence[Prediction], box: tuple[int, int, int, int], *, level: str = BACKBONE
 ) -> list[Found]:
-    """Look for what a box of the first prediction's photo holds in all of the photos, its own among them.
+    """Search all photos, including the first, for the content of a box in the first photo.
 
     Args:
-        box: (x, y, x, y) of two opposite corners, which belong to it; what lies outside stands for the nearest edge.
+        box: (x, y, x, y) of two opposite corners, inclusive; coordinates outside the photo are clipped to it.
         level: as for `find_place`.
     Raises:
-        UserError: there is no such level.
+        UserError: unknown level.
     """
     one, other = (_share(corner, predictions[0].image.size) for corner in (box[:2], box[2:]))
     return _find(predictor, predictions, level, lambda features: box_vectors(features, one, other))
@@ -98,7 +98,7 @@ def _find(predictor: Predictor, predictions: Sequence[Prediction], level: str, v
 
 
 def found_in(similarity: np.ndarray, prediction: Prediction) -> Found:
-    """An (h, w) map of a photo with its best place."""
+    """An (h, w) similarity map of a photo, with the most similar place."""
     return Found(similarity, best_match(similarity, prediction.image.size))
 
 

@@ -1,9 +1,8 @@
-"""Two more numbers on a similarity map, each beside that of untrained heads: what deleting its cells changes outside
-the class, and how stable it is under noise. Ours.
+"""Leakage and robustness of similarity maps, in comparison with maps of untrained heads: how much covering the map's
+cells changes other classes, and how stable the map is under noise. Not from the paper.
 
-Off-target leakage and robustness to perturbations are among what a benchmark of attributions for segmentation tests
-(arXiv 2603.22624). Only the questions are taken from its abstract: the formulae here are not its, nor are figures
-comparable.
+A benchmark of attributions for segmentation (arXiv 2603.22624) also tests off-target leakage and robustness to
+perturbations. Only the ideas are from its abstract; the formulae differ and results are not comparable.
 """
 
 from collections.abc import Sequence
@@ -24,31 +23,31 @@ from ecenet.inference.upsample import repeat_to
 from ecenet.model.network import Network
 
 HEADS = (0, 1, 2)
-"""Seeds of the untrained heads."""
+"""Seeds of untrained heads."""
 NOISE = 8.0
-"""Standard deviation of the noise, of 255: a photo under it looks a little grainy."""
+"""Standard deviation of the noise, on a scale of 255; photos look slightly grainy."""
 NOISY_PHOTOS = 3
 
 
 @dataclass(frozen=True)
 class Leakage:
-    """How far final class probabilities move where a map's highest cells are covered: mean total variation distance,
-    0 … 1. NaN where nothing is left to look at."""
+    """Change of the final class probabilities when the highest cells of a map are covered, as mean total variation
+    distance, 0 … 1. NaN for empty regions."""
 
     outside: float
-    """Over what is neither the class's final mask nor covered: off target."""
+    """Off-target change: outside the class's final mask and the covered cells."""
     inside: float
-    """Over the class's final mask: what the deletion is meant to change."""
+    """On-target change: inside the class's final mask."""
 
 
 @dataclass(frozen=True)
 class MapChecks:
-    """Both numbers of the map, and the means of those of untrained heads' maps on the same backbone."""
+    """Leakage and robustness of a map, and their means for maps of untrained heads on the same backbone."""
 
     leakage: Leakage
     untrained_leakage: Leakage
     robustness: float
-    """Mean rank correlation of the map with those of noisy photos, −1 … 1."""
+    """Mean rank correlation of the map with maps of noisy photos, −1 … 1."""
     untrained_robustness: float
 
     @property
@@ -57,24 +56,23 @@ class MapChecks:
 
     @property
     def is_robust(self) -> bool:
-        """At least as stable as a map that nothing was learned for."""
+        """Whether the map is at least as stable as those of untrained heads."""
         return self.robustness >= self.untrained_robustness
 
 
 def check_map(
     predictor: Predictor, prediction: Prediction, *, stage: str, class_index: int, heads: Sequence[int] = HEADS
 ) -> MapChecks:
-    """Check one class's similarity map at one stage: a backbone pass for each head, `NOISY_PHOTOS` and one more.
+    """Check a class's similarity map at one stage; needs one backbone pass per head, plus `NOISY_PHOTOS` + 1.
 
-    The cells that are covered are as many as the class's final mask is large, those with the highest similarity first,
-    with the photo's mean colour, as in `deletion_curve`. The trained network judges what that changes, whichever head
-    the map is of.
+    The cells with the highest similarity, as many as the class's final mask covers, are covered with the photo's mean
+    colour as in `deletion_curve`. The trained network measures the change for all maps.
 
     Args:
-        prediction: of this predictor, without edits.
+        prediction: prediction of this predictor without edits.
         heads: seeds of the untrained heads.
     Raises:
-        UserError: no such stage or class, a class without a pixel in the final mask, or no head.
+        UserError: unknown stage or class, a class without pixels in the final mask, or no heads.
     """
     trained = map_of(predictor, prediction, stage, class_index)
     mask = prediction.label_map == class_index
@@ -111,24 +109,24 @@ def check_map(
 
 
 def highest_cells(similarity: np.ndarray, *, count: int) -> np.ndarray:
-    """(h, w) bool: the `count` cells of a map with the highest similarity, of equal ones the first, row by row."""
+    """(h, w) bool: the `count` cells of a map with the highest similarity; of equal cells, the first row by row."""
     cells = np.zeros(similarity.size, dtype=bool)
     cells[np.argsort(-similarity.ravel(), kind="stable")[:count]] = True
     return cells.reshape(similarity.shape)
 
 
 def cover(image: Image.Image, pixels: np.ndarray) -> Image.Image:
-    """The photo with its mean colour on some pixels, (H, W) bool."""
+    """The photo with the pixels (H, W) bool covered in its mean colour."""
     shown = np.asarray(image)
     mean = shown.mean(axis=(0, 1)).round().astype(np.uint8)
     return Image.fromarray(np.where(pixels[..., None], mean, shown))
 
 
 def with_noise(image: Image.Image, *, seed: int, deviation: float = NOISE) -> Image.Image:
-    """The photo with Gaussian noise on every channel of every pixel.
+    """The photo with Gaussian noise on all channels.
 
     Args:
-        deviation: standard deviation, of 255.
+        deviation: standard deviation, on a scale of 255.
     """
     pixels = np.asarray(image).astype(np.float32)
     pixels += np.random.default_rng(seed).normal(scale=deviation, size=pixels.shape).astype(np.float32)
@@ -136,12 +134,12 @@ def with_noise(image: Image.Image, *, seed: int, deviation: float = NOISE) -> Im
 
 
 def mean_change(before: Tensor, after: Tensor, *, where: np.ndarray) -> float:
-    """Mean total variation distance between class probabilities, over some pixels of the photo.
+    """Mean total variation distance between class probabilities over a region of the photo.
 
     Args:
-        before, after: (K, h, w) that sum to 1 in each cell.
-        where: (H, W) bool; a cell counts as far as it is covered.
-    Returns: 0 … 1, NaN where there is no such pixel.
+        before, after: (K, h, w) probabilities.
+        where: (H, W) bool region; cells count in proportion to their coverage.
+    Returns: 0 … 1; NaN for an empty region.
     """
     if not where.any():
         return float("nan")
@@ -152,7 +150,7 @@ def mean_change(before: Tensor, after: Tensor, *, where: np.ndarray) -> float:
 
 
 def _probabilities(predictor: Predictor, kept: Sequence[ImageFeatures]) -> Tensor:
-    """(K, h, w) float32 of the final stage."""
+    """(K, h, w) float32 probabilities of the final stage."""
     with torch.inference_mode(), predictor.autocast():
         logits = predictor.model.forward_head(kept[0].tensors).logits
     return (logits[0].float() / predictor.model.temperature).softmax(dim=0).cpu()
@@ -161,7 +159,7 @@ def _probabilities(predictor: Predictor, kept: Sequence[ImageFeatures]) -> Tenso
 def _maps(
     predictor: Predictor, kept: Sequence[ImageFeatures], *, head: int | None, stage: str, class_index: int
 ) -> list[np.ndarray]:
-    """(h, w) of each photo, by the trained head or an untrained one of some seed."""
+    """(h, w) map of each photo, from the trained head or an untrained one."""
     model: Network = predictor.model if head is None else with_random_head(predictor.model, seed=head)
     with torch.inference_mode(), predictor.autocast():
         outputs = [model.forward_head(one.tensors).stages[stage] for one in kept]
@@ -169,6 +167,6 @@ def _maps(
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Of those that are numbers; NaN where none is."""
+    """Mean of the values that are not NaN; NaN if all are."""
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")

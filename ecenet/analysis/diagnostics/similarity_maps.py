@@ -14,7 +14,7 @@ def common_scale(maps: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def value_range(maps: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The lowest and the highest value of all maps."""
+    """Minimum and maximum over all maps."""
     return min(float(values.min()) for values in maps), max(float(values.max()) for values in maps)
 
 

@@ -1,16 +1,16 @@
-"""Rows with equal embeddings, such as those of a photo that was added twice. Each projection fits them as one point:
-many points without any distance between them would look like a cluster. Ours."""
+"""Find rows with equal embeddings, e.g. of a photo that was added twice. Projections fit them as one point, because
+identical points would look like a cluster. Not from the paper."""
 
 import numpy as np
 
 
 def equal_rows(vectors: np.ndarray, among: np.ndarray, *, stages: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """(N,) the first row of `among` that equals each of `vectors` in every number, −1 where there is none.
+    """(N,) index of the first row of `among` that equals each row of `vectors` exactly; −1 if there is none.
 
     Args:
-        vectors: (N, D).
-        among: (M, D).
-        stages: (N,) and (M,) names, which then have to be equal as well.
+        vectors: (N, D) vectors to find.
+        among: (M, D) vectors to search.
+        stages: (N,) and (M,) stage names, which must be equal as well, if given.
     """
     names, among_names = ([""] * len(vectors), [""] * len(among)) if stages is None else stages
     first: dict[tuple[str, bytes], int] = {}
@@ -20,8 +20,8 @@ def equal_rows(vectors: np.ndarray, among: np.ndarray, *, stages: tuple[np.ndarr
 
 
 def first_equal(vectors: np.ndarray, stage: np.ndarray | None) -> np.ndarray:
-    """(N,) the first row that equals each one: itself unless it is a copy. `stage` holds (N,) names, where only rows of
-    the same stage are compared."""
+    """(N,) index of the first row that equals each row; its own index unless it is a copy. With (N,) stage names, only
+    rows of the same stage are compared."""
     return equal_rows(vectors, vectors, stages=None if stage is None else (stage, stage))
 
 

@@ -24,7 +24,7 @@ from ecenet.inference.prediction import Prediction
 
 KEPT_KEYS = 4
 LEAST_TRUST = 0.9
-"""Trustworthiness below which a picture is not to be trusted. Ours."""
+"""Trustworthiness below which a projection gets a warning. Not from the paper."""
 
 
 @dataclass(frozen=True)
@@ -65,28 +65,28 @@ class EmbeddingMap:
 
     @cached_property
     def differs(self) -> np.ndarray:
-        """(N,) bool: whether no earlier row, of the same stage where there is a picture of each, has the very same
-        embedding. Whatever is measured is measured on these: a copy of a photo shows nothing new."""
+        """(N,) bool: False for copies, whose embedding equals that of an earlier row (of the same stage, for one
+        projection per stage). All measures exclude copies."""
         return _different(self.points, by_stage=self.request.by_stage)
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """Sentences on why not to trust the picture, and what was done about it."""
+        """Warnings about the projection."""
         found = [self.projection.caution] if self.projection.caution else []
         stages = self.points.stage[self.differs]
         counts = np.unique(stages, return_counts=True)[1] if self.request.by_stage else np.array([len(stages)])
         trust, copies = self.quality.trustworthiness, int((~self.differs).sum())
         if counts.min(initial=MIN_POINTS) < MIN_POINTS:
-            found.append("So few points form no clusters: do not read any into this picture.")
+            found.append("There are too few points to form clusters.")
         elif trust is not None and trust < LEAST_TRUST:
             found.append(
-                f"Do not trust this picture: at a trustworthiness of {trust:.2f}, points that lie close together in it "
-                "need not be alike."
+                f"Low trustworthiness ({trust:.2f}): points that are close in this projection may not have similar "
+                "embeddings."
             )
         if copies:
             found.append(
-                f"{copies} of {len(self.points)} points have the same embeddings as others, like those of a photo "
-                "that was added twice: they lie in the same places and count once."
+                f"{copies} of {len(self.points)} points are duplicates, for example of a photo that was added twice; "
+                "they share their positions and count once."
             )
         return tuple(found)
 

@@ -103,7 +103,7 @@ class StageRows:
     """Names of the stages that occur, coarse to fine."""
 
     def of(self, kept: np.ndarray) -> "StageRows":
-        """Those of some rows, (M,) indices, which hold each stage."""
+        """The subset for (M,) row indices, which must include every stage."""
         return StageRows(self.stage[kept], self.item[kept], self.sequence)
 
 
@@ -158,13 +158,13 @@ def project(
 
 
 def _with_neighbors_enough(options: ProjectionOptions) -> tuple[ProjectionOptions, str]:
-    """Options whose neighbourhoods tear nothing apart, and what is to be said where they are not the ones asked for."""
+    """Options with at least `LEAST_NEIGHBORS` neighbours, and a note if they differ from the request."""
     name, value = ("perplexity", options.perplexity) if options.method == "t-SNE" else ("neighbours", options.neighbors)
     if options.method == "PCA" or value >= LEAST_NEIGHBORS:
         return options, ""
     caution = (
-        f"Fitted with {name} {LEAST_NEIGHBORS} rather than {value:g}, with which {options.method} shows groups even in "
-        "data that has none."
+        f"Fitted with {name} = {LEAST_NEIGHBORS} instead of {value:g}, because {options.method} shows spurious groups "
+        "for smaller values."
     )
     if options.method == "t-SNE":
         return replace(options, perplexity=LEAST_NEIGHBORS), caution
@@ -174,7 +174,7 @@ def _with_neighbors_enough(options: ProjectionOptions) -> tuple[ProjectionOption
 def _project_different(
     vectors: np.ndarray, options: ProjectionOptions, *, fitter: Fitter, rows: StageRows | None
 ) -> Projection:
-    """As `project`, of points that all differ."""
+    """As `project`, for distinct points."""
     count = len(vectors)
     if count < 3:
         return _pca(vectors, options, f"Too few points to compare ({count}). Add another photo.")

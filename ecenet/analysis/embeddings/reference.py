@@ -1,4 +1,5 @@
-"""Which reference embeddings of a bank are like a photo's class embedding, and of which kinds a class's are. Ours."""
+"""Nearest reference embeddings of a photo's class embedding in a bank, and clusters of a class's embeddings. Not from
+the paper."""
 
 from dataclasses import dataclass
 
@@ -14,13 +15,13 @@ from ecenet.evaluation.bank import EmbeddingBank
 def nearest_reference(
     bank: EmbeddingBank, vector: np.ndarray, *, stage: str, count: int, min_area: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The embeddings of a stage that are nearest to one of the same stage, of whatever class.
+    """The nearest embeddings of the same stage in a bank, of any class.
 
     Args:
-        vector: (D,) of any length but 0.
-        count: at most so many.
-        min_area: share of the reference photo that the class must cover there.
-    Returns: (N,) rows of the bank, nearest first, and (N,) their cosine distances, 0 … 2.
+        vector: (D,) embedding, not zero.
+        count: maximum number of results.
+        min_area: minimum share of the reference photo that the class must cover.
+    Returns: (N,) rows of the bank, nearest first, and their (N,) cosine distances, 0 … 2.
     """
     rows = np.flatnonzero((bank.stage == stage) & (bank.area > min_area))
     if not len(rows):
@@ -33,27 +34,27 @@ def nearest_reference(
 
 @dataclass(frozen=True, eq=False)
 class SubCluster:
-    """One of the kinds of a class's embeddings."""
+    """One cluster of a class's embeddings."""
 
     rows: np.ndarray
-    """(N,) of the bank, ascending."""
+    """(N,) rows of the bank, ascending."""
     medoid: int
-    """Of these the row whose mean cosine distance to the others is least."""
+    """Row with the smallest mean cosine distance to the other rows."""
     spread: float
     """Mean cosine distance of the rows to the cluster's centroid, 0 … 2."""
     centroid: np.ndarray
-    """(D,) of length 1, the mean direction."""
+    """(D,) mean direction, of length 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class SubClusters:
-    """All kinds of one class at one stage."""
+    """All clusters of a class at one stage."""
 
     clusters: list[SubCluster]
-    """The largest first."""
+    """Clusters, largest first."""
     silhouette: float | None
-    """−1 … 1 by cosine distance; near 0 the clusters merge into each other, and are none. None for one cluster, or as
-    many as there are embeddings."""
+    """Silhouette by cosine distance, −1 … 1; near 0 the clusters overlap. None for a single cluster, or as many as
+    embeddings."""
 
     def nearest(self, vector: np.ndarray) -> int:
         """Index of the cluster whose centroid is nearest to a (D,) embedding."""
@@ -62,28 +63,28 @@ class SubClusters:
 
 
 def class_rows(bank: EmbeddingBank, class_index: int, *, stage: str, min_area: float) -> np.ndarray:
-    """(N,) rows of a class at a stage where it covers more than `min_area` of the photo, ascending."""
+    """(N,) rows of a class at a stage that cover more than `min_area` of their photo, ascending."""
     return np.flatnonzero((bank.stage == stage) & (bank.area > min_area) & (bank.class_index == class_index))
 
 
 def sub_clusters(
     bank: EmbeddingBank, class_index: int, *, stage: str, count: int, min_area: float, seed: int = 0
 ) -> SubClusters:
-    """k-means of a class's embeddings at one stage, at length 1, so that directions alone count.
+    """k-means clusters of a class's embeddings at one stage, scaled to length 1.
 
     Args:
-        count: k.
+        count: number of clusters.
         min_area: as for `class_rows`.
-        seed: of the ten starts, the best of which is taken.
+        seed: random seed of the ten initialisations, of which the best is used.
     Raises:
-        UserError: fewer embeddings than clusters, or no cluster.
+        UserError: `count` is below 1 or larger than the number of embeddings.
     """
     rows = class_rows(bank, class_index, stage=stage, min_area=min_area)
     if not 1 <= count <= len(rows):
         raise UserError(
             "not-enough-data",
-            f"Expected 1 … {len(rows)} clusters, as many as the bank has embeddings of the class, got {count}; "
-            f"{'ask for fewer' if len(rows) else 'choose a class that it has'}.",
+            f"Expected 1 … {len(rows)} clusters (the bank has {len(rows)} embeddings of the class), got {count}; "
+            f"{'choose fewer' if len(rows) else 'choose another class'}.",
             limit=len(rows),
         )
     unit = unit_vectors(bank.embedding[rows])
@@ -101,8 +102,10 @@ def sub_clusters(
 
 
 def _cluster(rows: np.ndarray, unit: np.ndarray, centroid: np.ndarray) -> SubCluster:
-    """Args:
-    unit: (N, D) `unit_vectors` of the rows.
+    """A cluster of the rows.
+
+    Args:
+        unit: (N, D) `unit_vectors` of the rows.
     """
     medoid = int(rows[cosine_distances(unit, unit).sum(axis=1).argmin()])
     return SubCluster(rows, medoid, float(cosine_distances(unit, centroid[None]).mean()), centroid)

@@ -1,1 +1,1 @@
-"""Plotly figures of what the analysis returns. Arrays in, figures out."""
+"""Plotly figures of the results of the analysis."""

@@ -1,4 +1,4 @@
-"""How similar classes are to each other, as a figure."""
+"""Heat map of the similarity between classes."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from ecenet.inference.overlay import HEAT_SCALE
 
 
 def centroid_heatmap(similarity: np.ndarray, *, labels: Sequence[str], title: str) -> go.Figure:
-    """(C, C) cosine similarities between classes as coloured cells, with their numbers where they fit.
+    """Heat map of (C, C) cosine similarities between classes, with numbers if they fit.
 
-    Colours reach from the least to the greatest between two classes, which may be as near to each other as 0.95 and
-    0.99; a class beside itself, always 1, has no cell. Two classes have one number, which needs no scale.
+    The colour scale covers the range between different classes, which can be as narrow as 0.95 to 0.99. The diagonal,
+    which is always 1, is empty. There is no colour scale for two classes.
     """
     count = len(labels)
     apart = np.where(np.eye(count, dtype=bool), np.nan, similarity)

@@ -1,4 +1,4 @@
-"""Where the points of a group crowd, as lines around them: more of them lie over each other than dots can show."""
+"""Density contours around the points of a group, for maps with too many overlapping points."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,28 +10,28 @@ from scipy.ndimage import gaussian_filter
 from ecenet.analysis.plots.map_groups import UNKNOWN_COLOR, Group
 
 SHARES = (0.9, 0.5)
-"""Of a group's points, which lie within each of its lines."""
+"""Shares of a group's points inside each contour."""
 GRID = 128
-"""Cells along either axis of a map, on which the density is estimated."""
+"""Number of grid cells per axis for the density estimate."""
 BANDWIDTH = 2.5
-"""Standard deviation of the Gaussian kernel in cells: 2 % of the map."""
+"""Standard deviation of the Gaussian kernel in cells (2 % of the map)."""
 HIGHEST_LEVEL = 0.6
-"""Of the greatest density, or the line around points in one place would be a dot."""
+"""Maximum level relative to the highest density, so that contours around points in one place remain visible."""
 TOLERANCE = 0.2
-"""How far in cells a line may leave out its corners."""
+"""Tolerance in cells for simplifying contours."""
 LEAST_MEMBERS = 8
-"""Points that a group must have: the density of fewer is that of its kernel."""
+"""Minimum number of points in a group; with fewer, the density only shows the kernel."""
 
 
 def density_traces(
     groups: Sequence[Group], coordinates: np.ndarray, *, shown: np.ndarray, scatter: Callable[..., Any]
 ) -> list[Any]:
-    """One trace of lines for each group that has `LEAST_MEMBERS` points at all, be it an empty one: whatever is shown,
-    there are the same traces.
+    """One trace of contours for each group with at least `LEAST_MEMBERS` points in total. It can be empty, so that the
+    number of traces does not depend on `shown`.
 
     Args:
-        coordinates: (N, 2) of all points of the map.
-        shown: (N,) bool.
+        coordinates: (N, 2) positions of all points of the map.
+        shown: (N,) bool, points to show.
     """
     return [
         scatter(
@@ -48,18 +48,19 @@ def density_traces(
 
 
 def density_outlines(places: np.ndarray, *, within: np.ndarray) -> list[np.ndarray]:
-    """Closed lines, (K, 2) each, within which lie at least the `SHARES` of the points; none for fewer than
-    `LEAST_MEMBERS`. The density is a kernel estimate with one bandwidth for all groups, so that a wide group is not
-    drawn smoother than a narrow one. Ours.
+    """Closed (K, 2) lines that contain at least the `SHARES` of the points; none for fewer than `LEAST_MEMBERS`.
+
+    The density is a kernel estimate with the same bandwidth for all groups, so that wide groups are not smoothed more
+    than narrow ones. Not from the paper.
 
     Args:
-        places: (M, 2).
-        within: (N, 2) of which the extent is that of the map.
+        places: (M, 2) positions of the group.
+        within: (N, 2) positions that define the extent of the map.
     """
     if len(places) < LEAST_MEMBERS:
         return []
     low, extent = within.min(axis=0), np.ptp(within, axis=0) + 1e-9
-    room = round(4 * BANDWIDTH)  # or a line at the border would not be closed
+    room = round(4 * BANDWIDTH)  # margin, so that contours at the border are closed
     cells = room + (places - low) / extent * (GRID - 1)
     nearest = np.round(cells).astype(int)
     counts = np.zeros((GRID + 2 * room, GRID + 2 * room))
@@ -68,7 +69,7 @@ def density_outlines(places: np.ndarray, *, within: np.ndarray) -> list[np.ndarr
     at_points = np.sort(density[tuple(nearest.T)])[::-1]
     lines = []
     for share in SHARES:
-        # Just below the density of the last point that is to lie inside.
+        # Just below the density of the last point that must be inside.
         level = min(0.999 * at_points[int(np.ceil(share * len(places))) - 1], HIGHEST_LEVEL * at_points[0])
         lines += skimage.measure.find_contours(density, level)
     thinned = [skimage.measure.approximate_polygon(line, TOLERANCE) for line in lines]
@@ -76,6 +77,6 @@ def density_outlines(places: np.ndarray, *, within: np.ndarray) -> list[np.ndarr
 
 
 def _with_gaps(lines: Sequence[np.ndarray]) -> np.ndarray:
-    """(K, 2) of all lines, with NaN between them; one point nowhere where there is none."""
+    """(K, 2) points of all lines, separated by NaN; a single NaN point if there are none."""
     gap = np.full((1, 2), np.nan)
     return np.concatenate([part for line in lines for part in (line, gap)]) if len(lines) else gap

@@ -1,4 +1,4 @@
-"""Arrays in, plotly figures out."""
+"""Plotly figures of the embedding map."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -19,25 +19,25 @@ STAGE_SYMBOLS = {
     2: ("circle", "square", "diamond", "cross", "x", "triangle-up", "star"),
     3: ("circle", "square", "diamond", "circle-open", "square-open", "diamond-open"),
 }
-"""By dimensions: a space knows few, and draws its crosses far too large."""
+"""Marker symbols by dimensions: 3D plots support only a few, and draw crosses too large."""
 ACTIVE_COLOR = "#0d9488"
 REFERENCE_SIZE, REFERENCE_OPACITY = 6, 0.45
 CROWD, LEAST_SHRINK = 10_000, 0.3
-"""Points from which on they shrink and lose their outlines, and how far at most: a crowd is drawn faster so."""
+"""Number of points from which markers shrink and lose their outlines for faster drawing, and the minimum factor."""
 AXIS_MARGIN = 0.04
-"""Of the points' extent, on either side of a map whose axes stay."""
+"""Margin on each side as a share of the points' extent, for maps with fixed axes."""
 NAMED_FROM, NAMED_MEMBERS = 300, 8
-"""Points on a map from which on classes are named on it and have contours, and points that a named class has."""
+"""Minimum number of points on a map for class names and contours, and of a class to be named."""
 NAME_WIDTH, NAME_HEIGHT = 0.011, 0.035
-"""Of a letter and of a line, as shares of the map's sides: more than they are on a wide screen."""
+"""Width of a letter and height of a line as shares of the map's sides, with a margin for small screens."""
 NAME_COLOR = "rgb(70,70,70)"
-"""The page's script takes the page's own."""
+"""Placeholder; the page's script uses the page's text colour."""
 STAGE_COLOR = "rgb(128,128,128)"
 UNSELECTED = {"marker": {"color": "rgb(150,150,150)", "opacity": 0.25}}
-"""Points outside of a lasso, in two dimensions: a space has none."""
+"""Opacity of points outside a lasso, which exists only in 2D."""
 OUTLINE_COLOR = "rgba(255,255,255,0.9)"
 LINE_COLORS = {2: "rgba(128,128,128,0.45)", 3: "rgb(140,140,140)"}
-"""By dimensions: in a space, what is see-through is not drawn at all."""
+"""Background by dimensions: 3D plots do not support transparency."""
 
 
 def embedding_map(
@@ -53,17 +53,17 @@ def embedding_map(
     stage: str | None = None,
     density: bool = False,
 ) -> go.Figure:
-    """Scatter of projected class embeddings, in WebGL; the marker tells the stage, its size the area.
+    """WebGL scatter plot of projected class embeddings; the marker shows the stage and its size the area.
 
     The custom data of a point is its row in `points`.
 
     Args:
-        image_names: one a prediction, then those of reference images.
-        trajectories: draw a thin line through the stages for each class of each image that is no reference.
-        is_reference: (N,) bool, points that are only there to compare with: small and faint.
-        stage: the one whose points are drawn, on axes that hold those of all stages, and in as many traces for
-            whichever stage; all points without. Only without are there lines, and stages in the legend.
-        density: draw lines around where the points of one colour crowd, on a flat map that `is_crowded`.
+        image_names: names of the predictions' images, then of the reference images.
+        trajectories: draw a thin line through the stages for each class of each image, except reference images.
+        is_reference: (N,) bool, reference points, which are small and faint.
+        stage: draw only the points of this stage, on axes for all stages and with the same number of traces for every
+            stage; all points by default. Lines and stages in the legend are only drawn without it.
+        density: draw density contours for each colour, on 2D maps that are crowded (`is_crowded`).
     """
     faint = np.zeros(len(points), bool) if is_reference is None else is_reference
     shown = np.ones(len(points), bool) if stage is None else points.stage == stage
@@ -88,7 +88,7 @@ def embedding_map(
         (faint, {"opacity": REFERENCE_OPACITY, "line": {"width": 0}}),
         (~faint, {"opacity": 1, "line": {"color": OUTLINE_COLOR, "width": int(crowd == 1)}}),
     ]
-    # Traces of their own, since in a space all points of a trace have one look; the photos' own lie on top.
+    # Separate traces, because all points of a 3D trace have the same style; points of photos are drawn on top.
     for within, look in looks:
         for group in groups:
             if not (group.members & within).any():
@@ -135,20 +135,19 @@ def embedding_map(
 
 
 def is_crowded(points: EmbeddingPoints, *, by_stage: bool) -> bool:
-    """Whether so many points are shown at once, at one of the stages where it is one at a time, that classes are named
-    on the map."""
+    """Whether the map shows enough points at once (at any stage, if stages are shown one at a time) for class names."""
     of_stages = np.unique(points.stage, return_counts=True)[1]
-    # Of maps of single stages the same at each, or their traces would not match.
+    # Must be the same for all stages, so that their traces match.
     return bool((of_stages.max(initial=0) if by_stage else len(points)) >= NAMED_FROM)
 
 
 def marker_sizes(points: EmbeddingPoints) -> np.ndarray:
-    """(N,) diameters in pixels; a marker's surface grows with the area of its class."""
+    """(N,) diameters in pixels; the area of a marker increases with the area of its class."""
     return (8 + 14 * np.sqrt(points.area)).astype(np.float32)
 
 
 def _scatter(coordinates: np.ndarray) -> Callable[..., Any]:
-    """Makes WebGL traces of (N, 2) or (N, 3) positions."""
+    """A function that makes WebGL traces from (N, 2) or (N, 3) positions."""
 
     def flat(where: np.ndarray, **options: Any) -> go.Scattergl:
         return go.Scattergl(x=where[:, 0], y=where[:, 1], **options)
@@ -160,10 +159,10 @@ def _scatter(coordinates: np.ndarray) -> Callable[..., Any]:
 
 
 def _axes(projection: Projection, *, fixed: bool) -> dict[str, Any]:
-    """Axes without numbers, which mean nothing; in a space with names, or nobody knew which is which.
+    """Axes without numbers, which have no meaning; with names in 3D.
 
     Args:
-        fixed: their ranges hold all points, whichever are drawn.
+        fixed: use a range that includes all points, drawn or not.
     """
     axis = {"showticklabels": False, "zeroline": False, "gridcolor": GRID_COLOR}
     low, high = projection.coordinates.min(axis=0), projection.coordinates.max(axis=0)
@@ -184,7 +183,7 @@ def _axes(projection: Projection, *, fixed: bool) -> dict[str, Any]:
 def _hover_texts(
     points: EmbeddingPoints, members: np.ndarray, *, class_names: Sequence[str], images: Sequence[str]
 ) -> list[str]:
-    """Texts of the members, (N,) bool, in plotly's own kind of HTML; names of images are escaped already."""
+    """Hover texts of the members, (N,) bool, in Plotly's HTML subset; image names must be escaped."""
     columns = (points.image, points.stage, points.class_index, points.area)
     rows = zip(*(column[members].tolist() for column in columns), strict=True)
     return [
@@ -196,8 +195,8 @@ def _hover_texts(
 def _names(
     groups: Sequence[Group], coordinates: np.ndarray, *, shown: np.ndarray, scatter: Callable[..., Any]
 ) -> list[Any]:
-    """The names of groups, in their order. One without a place is drawn nowhere: whatever is shown, there are the same
-    traces."""
+    """Text traces with the names of groups, in order. A name without a place is not drawn, but keeps its trace, so that
+    the number of traces is constant."""
     many = [group for group in groups if np.count_nonzero(group.members) >= NAMED_MEMBERS]
     places = _name_places(many, coordinates, shown=shown)
     nowhere = np.full(coordinates.shape[1], None, dtype=object)
@@ -207,7 +206,7 @@ def _names(
             mode="text",
             text=[group.label],
             textfont={"color": NAME_COLOR, "size": 12},
-            # A lasso leaves names as they are.
+            # Keep names opaque outside a lasso.
             **({"unselected": {"textfont": {"color": NAME_COLOR}}} if coordinates.shape[1] == 2 else {}),
             legendgroup=group.label,
             hoverinfo="skip",
@@ -218,8 +217,8 @@ def _names(
 
 
 def _name_places(groups: Sequence[Group], coordinates: np.ndarray, *, shown: np.ndarray) -> dict[str, np.ndarray]:
-    """Where the names of groups of at least `NAMED_MEMBERS` shown points lie: each at the point nearest to their
-    median. The largest come first, and a name that would lie over another is left out."""
+    """Positions of the names of groups with at least `NAMED_MEMBERS` shown points, at the point nearest to their
+    median. Names of smaller groups that would overlap others are omitted."""
     extent = np.ptp(coordinates[:, :2], axis=0) + 1e-9
     places: dict[str, np.ndarray] = {}
     taken: list[tuple[np.ndarray, float]] = []
@@ -246,8 +245,8 @@ def _legend(
     without_shapes: bool,
     scatter: Callable[..., Any],
 ) -> list[Any]:
-    """Traces without points: a line for each group of one colour, which hides all its traces, and one for each stage's
-    marker unless the groups are stages, or all points of one stage."""
+    """Legend traces without points: one for each group, which toggles all its traces, and one for each stage's marker,
+    unless the groups are stages or only one stage is shown."""
     outline = {"color": OUTLINE_COLOR, "width": 1}
 
     def line(name: str, *, color: str, symbol: str, **options: Any) -> Any:
@@ -269,7 +268,7 @@ def _legend(
 def _trajectories(
     points: EmbeddingPoints, coordinates: np.ndarray, *, members: np.ndarray, scatter: Callable[..., Any]
 ) -> Any:
-    """One line trace with gaps: stage after stage for each class of each image among the members, (N,) bool."""
+    """One line trace with gaps: a path through the stages for each class of each image of the members, (N,) bool."""
     rows = np.flatnonzero(members)
     order = rows[np.lexsort((points.class_index[rows], points.image[rows]))]
     image, classes = points.image[order], points.class_index[order]

@@ -9,7 +9,7 @@ from ecenet.analysis.plots.training import MAIN_COLOR
 
 
 def faithfulness_curves(found: Faithfulness, *, title: str) -> go.Figure:
-    """The map's curves, and chance's dotted."""
+    """Curves of the map, and dotted curves of random orders."""
     figure = go.Figure()
     for name, curve, color, dash in (
         ("insertion", found.insertion, MAIN_COLOR, "solid"),

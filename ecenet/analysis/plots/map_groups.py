@@ -1,4 +1,4 @@
-"""Which points of a map have one colour, by what people choose to colour by."""
+"""Groups of map points with the same colour, for each option of "Colour by"."""
 
 import html
 from collections.abc import Sequence
@@ -23,19 +23,19 @@ COLOR_TITLES: dict[ColorBy, str] = {
 }
 assert tuple(COLOR_TITLES) == get_args(ColorBy)
 MAX_LEGEND = 21
-"""Classes or photos that the legend names: as many as leave the map its room on a phone; a session has 20 photos."""
+"""Maximum number of classes or photos in the legend, so that the map has enough room on a phone."""
 UNKNOWN_COLOR = "rgb(150,150,150)"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Points that are drawn as one trace."""
+    """A group of points, drawn as one trace."""
 
     label: str
     members: np.ndarray
-    """(N,) bool."""
+    """(N,) bool: points of the group."""
     color: str | np.ndarray
-    """One for all, or a number for each of them."""
+    """A single colour, or a number for each point."""
 
 
 def color_groups(
@@ -47,10 +47,10 @@ def color_groups(
     image_names: Sequence[str],
     faint: np.ndarray,
 ) -> list[Group]:
-    """One group a class, stage or image; for numbers one of all points, and one of those that have none.
+    """One group per class, stage or image; for numeric values, one group of all points and one of points without value.
 
     Args:
-        faint: (N,) bool, points of reference images: together they are one group where images are.
+        faint: (N,) bool, points of reference images, which form a single group when grouped by image.
     """
     if color_by == "stage":
         stages = list(dict.fromkeys(points.stage.tolist()))
@@ -77,8 +77,8 @@ def color_groups(
 
 
 def named_groups(groups: Sequence[Group], *, own: np.ndarray) -> list[Group]:
-    """Those that the legend has room for, in their order: the ones with most points of the photos' own, (N,) bool, then
-    of all. The others' points tell their names where they are pointed at."""
+    """The groups to show in the legend, in order: those with the most points of the session's photos ((N,) bool `own`),
+    then of all photos. Other groups are only named on hover."""
     counts = [np.count_nonzero(group.members) for group in groups]
     of_own = [np.count_nonzero(group.members & own) for group in groups]
     kept = np.sort(np.lexsort((np.negative(counts), np.negative(of_own)))[:MAX_LEGEND])

@@ -1,4 +1,4 @@
-"""One pixel's way through the stages, and the whole label map's, as plotly figures."""
+"""Plotly figures of one pixel and of the whole label map over the stages."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,18 @@ from ecenet.inference.overlay import HEAT_SCALE
 from ecenet.inference.prediction import stage_title
 
 SHOWN_CLASSES = 5
-"""Of one pixel; the others are all but ruled out."""
+"""Maximum number of classes for a pixel; all others have negligible probabilities."""
 MIN_FLOW_CLASS = 0.005
-"""Share of the pixels below which a class is joined with others in the flow."""
+"""Share of the pixels below which classes are merged in the flow."""
 MAX_FLOW_CLASSES = 8
-"""That the flow tells apart: more bands and colours cannot be followed."""
+"""Maximum number of classes in the flow; more cannot be distinguished."""
 BROKEN_COLOR = "#e45756"
 OTHER_COLOR = (140, 140, 140)
 
 
 def stage_colors(count: int) -> list[list[int]]:
-    """One RGB step of the heat scale a stage, coarse to fine; even in lightness and safe for colour-blind readers."""
+    """One RGB colour of the heat scale per stage, coarse to fine; perceptually uniform and safe for colour-blind
+    users."""
     places = np.linspace(0, 1, max(count, 2)).tolist()[:count]
     colors = plotly.colors.sample_colorscale(HEAT_SCALE, places, colortype="tuple")
     return [[round(255 * channel) for channel in color] for color in colors]
@@ -34,7 +35,7 @@ def stage_colors(count: int) -> list[list[int]]:
 def probability_lines(
     probe: PixelProbe, *, class_names: Sequence[str], class_colors: Sequence[Sequence[int]]
 ) -> go.Figure:
-    """Probability of the pixel's ranked classes over the stages; a dotted line stands where it was decided."""
+    """Probability of the pixel's ranked classes over the stages; a dotted line marks the deciding stage."""
     figure = go.Figure()
     titles = [_short_title(name) for name in probe.stages]
     final = probe.classes[-1]
@@ -59,9 +60,9 @@ def probability_lines(
 
 
 def similarity_cells(probe: PixelProbe, *, class_names: Sequence[str]) -> go.Figure:
-    """Similarity of the pixel's feature to the embeddings of its ranked classes; one column an SAU stage.
+    """Similarity of the pixel's feature to the embeddings of its ranked classes; one column per SAU stage.
 
-    Every column has colours of its own, lowest to highest shown: the stages' scores are no common scale.
+    Every column has its own colour range, because the scores of different stages are not comparable.
     """
     ranked = probe.ranked(most=SHOWN_CLASSES)
     stages = list(probe.similarity)
@@ -103,12 +104,12 @@ def class_flow(
     class_names: Sequence[str],
     class_colors: Sequence[Sequence[int]],
 ) -> go.Figure:
-    """Sankey of the pixels that change class from stage to stage; what stays is drawn fainter.
+    """Sankey diagram of the pixels that change class between stages; unchanged pixels are fainter.
 
     Args:
-        flows: (S-1, K, K) counts of `transitions`.
-        stages: S names.
-        pixels: of the whole photo, of which shares are told.
+        flows: (S-1, K, K) counts from `transitions`.
+        stages: names of the S stages.
+        pixels: number of pixels of the photo, to compute shares.
     """
     joined, kept = join_small(flows, min_share=MIN_FLOW_CLASS, most=MAX_FLOW_CLASSES)
     names = [*(class_names[k] for k in kept), "others"]
@@ -146,7 +147,7 @@ def class_flow(
             },
         )
     )
-    # Names on the blocks would lie on bands of any colour, so they stand in a legend, which a Sankey lacks.
+    # Names on the bands would be hard to read, so add a legend, which Sankey diagrams lack.
     for k in np.flatnonzero(counts.any(axis=0)):
         marker = {"color": css_color(colors[k]), "symbol": "square", "size": 11}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=names[k], marker=marker))
@@ -167,7 +168,7 @@ def class_flow(
             yref="paper",
             xanchor=anchor,
             yanchor="bottom",
-            # The first and the last stand at the outer ends, so that six fit side by side on a phone.
+            # Align the first and last label outwards, so that six fit on a phone.
             xshift=-8 if place == 0 else 8 if place == last else 0,
             text=_short_title(name),
             font={"size": 10},
@@ -177,7 +178,7 @@ def class_flow(
 
 
 def fixed_and_broken(scores: StageScores) -> go.Figure:
-    """Bars of the pixels that each stage mended (up) and broke (down), in percent of the labelled ones."""
+    """Bar chart of the pixels that each stage fixed (up) and broke (down), in percent of the labelled pixels."""
     titles = [_short_title(name) for name in scores.stages[1:]]
     figure = go.Figure()
     for name, counts, sign, color in (
@@ -200,7 +201,7 @@ def fixed_and_broken(scores: StageScores) -> go.Figure:
 
 
 def iou_lines(scores: StageScores, *, class_names: Sequence[str], class_colors: Sequence[Sequence[int]]) -> go.Figure:
-    """IoU of the truth's classes over the stages, and their mean."""
+    """IoU of the classes in the ground truth over the stages, and their mean."""
     titles = [_short_title(name) for name in scores.stages]
     lines = [(class_names[k], scores.iou[:, k], css_color(class_colors[k]), 2.0) for k in scores.present]
     figure = go.Figure()
@@ -221,10 +222,10 @@ def iou_lines(scores: StageScores, *, class_names: Sequence[str], class_colors: 
 
 
 def _short_title(stage: str) -> str:
-    """Narrow enough for six of them side by side on a phone."""
+    """A title short enough for six to fit side by side on a phone."""
     return "Coarse" if stage == "ece" else stage_title(stage)
 
 
 def _centres(shares: np.ndarray) -> np.ndarray:
-    """(S, n) shares → (S, n) heights of the nodes' middles, 0 (top) … 1: a class keeps its rank at every stage."""
+    """(S, n) vertical centres of the nodes, 0 (top) … 1, from (S, n) shares; classes keep their order at all stages."""
     return np.clip(np.cumsum(shares, axis=1) - shares / 2, 0.001, 0.999)

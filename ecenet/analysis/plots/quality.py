@@ -1,4 +1,4 @@
-"""Whether embeddings keep their class, as lines over the stages: arrays in, a plotly figure out."""
+"""Plotly figure of embedding quality over the stages."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,19 @@ import plotly.graph_objects as go
 from ecenet.analysis.plots.style import AXIS, layout
 
 LINES = (("Neighbour purity", "#0d9488"), ("Silhouette", "#f58518"), ("Linear read-out", "#4c78a8"))
-"""Names and colours, of middling lightness: seen on light and dark pages alike."""
+"""Names and colours; medium lightness, for light and dark pages."""
 
 
 def quality_curves(
     *, stages: Sequence[str], purity: np.ndarray, silhouette: np.ndarray, linear: np.ndarray, rows: np.ndarray
 ) -> go.Figure:
-    """One line for each measure, one point for each stage; a stage without a figure leaves a gap.
+    """One line per measure with one point per stage; NaN values are gaps.
 
     Args:
-        stages: S titles, coarse to fine.
-        purity, linear: (S,) shares, 0 … 1, NaN where there is none.
-        silhouette: (S,) −1 … 1, NaN where there is none.
-        rows: (S,) embeddings that were measured.
+        stages: titles of the S stages, coarse to fine.
+        purity, linear: (S,) shares, 0 … 1, or NaN.
+        silhouette: (S,) values, −1 … 1, or NaN.
+        rows: (S,) number of embeddings measured.
     """
     figure = go.Figure()
     for (name, color), values in zip(LINES, (purity, silhouette, linear), strict=True):
@@ -37,7 +37,7 @@ def quality_curves(
         )
     lowest = min([0.0, *(float(value) for value in silhouette if not np.isnan(value))])
     figure.update_layout(
-        **layout("Do class embeddings keep their class, across photos?"),
+        **layout("Quality of class embeddings across photos"),
         xaxis=AXIS | {"type": "category"},
         yaxis=AXIS | {"range": [lowest - 0.05, 1.05]},
         legend={"orientation": "h", "y": -0.15, "yanchor": "top"},

@@ -1,4 +1,4 @@
-"""The figure of a map; of maps of single stages, as the page's script takes them, with the traces of every stage."""
+"""Figure of an embedding map, or data of one map per stage for the page's script."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from ecenet.evaluation.embedding_quality import StageScores
 from ecenet.inference.prediction import stage_title
 
 DIGITS = 3
-"""Of positions and sizes: a thousandth of what a map is wide in UMAP is less than a pixel."""
+"""Decimals of positions and sizes; a thousandth of a UMAP unit is less than a pixel."""
 
 
 def map_figure(
@@ -27,7 +27,7 @@ def map_figure(
     density: bool = False,
     stage: str | None = None,
 ) -> go.Figure:
-    """`embedding_map` of a map of predictions, with their classes; `lines` are its trajectories."""
+    """`embedding_map` for an `EmbeddingMap`; `lines` draws trajectories."""
     first = current.predictions[0]
     return embedding_map(
         current.points,
@@ -44,7 +44,7 @@ def map_figure(
 
 
 def own_points(current: EmbeddingMap) -> dict[int, tuple[int, str, int]]:
-    """Photo, stage and class of each row that is no reference point."""
+    """(photo, stage, class) by row, without reference points."""
     points = current.points
     return {
         int(row): (int(points.image[row]), str(points.stage[row]), int(points.class_index[row]))
@@ -53,9 +53,9 @@ def own_points(current: EmbeddingMap) -> dict[int, tuple[int, str, int]]:
 
 
 def stage_maps(current: EmbeddingMap, *, color_by: ColorBy, image_names: Sequence[str], density: bool = False) -> str:
-    """JSON for `stage_maps.js` of a map that was made by stage: the figure without traces, those of each stage, what
-    the stages are called and how well they keep classes apart, of each row which class of which image it is, how many
-    points are shown at once, and which ones are the photos' own.
+    """JSON for `stage_maps.js`, of a map with one projection per stage: the figure without traces, the traces, titles
+    and scores of each stage, the class and image of each row, the number of points shown at once, and the rows of the
+    session's photos.
 
     Args:
         image_names: as for `embedding_map`.
@@ -90,7 +90,7 @@ def _score_note(scores: StageScores) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays as lists, which a script can count on; plotly's own JSON has some as base64."""
+    """Convert arrays to lists, because Plotly's JSON encodes some arrays as base64."""
     if isinstance(value, np.ndarray):
         return [None if one is None else _plain(one) for one in value.tolist()]
     if isinstance(value, np.generic):

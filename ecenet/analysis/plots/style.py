@@ -1,4 +1,4 @@
-"""What all figures look like: grey and transparent, to be read on light and dark pages alike."""
+"""Common style of all figures: grey text on a transparent background, for light and dark pages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,11 +13,11 @@ GROUND_COLOR = "rgba(128,128,128,0.08)"
 AXIS: dict[str, Any] = {"zeroline": False, "gridcolor": GRID_COLOR, "automargin": True}
 
 DARKEST = 90
-"""Luminance, 0 … 255, that a class colour must have to be seen as a line or a point on a dark page."""
+"""Minimum luminance (0 … 255) of lines and points in a class colour on a dark page."""
 
 
 def css_color(color: Sequence[int], *, alpha: float = 1) -> str:
-    """A class colour, RGB of 0 … 255, lightened where it would not be seen on a dark page."""
+    """CSS colour for an RGB class colour (0 … 255), lightened if it is too dark for a dark page."""
     luminance = float(np.dot(color, (0.299, 0.587, 0.114)))
     share = (DARKEST - luminance) / (255 - luminance) if luminance < DARKEST else 0.0
     red, green, blue = (round(channel + share * (255 - channel)) for channel in color)
@@ -25,7 +25,7 @@ def css_color(color: Sequence[int], *, alpha: float = 1) -> str:
 
 
 def layout(title: str | None = None) -> dict[str, Any]:
-    """Colours of a plotly layout, and its title where there is one."""
+    """Plotly layout with colours and an optional title."""
     colors = {"paper_bgcolor": CLEAR, "plot_bgcolor": GROUND_COLOR, "font": {"color": TEXT_COLOR}}
     if title is None:
         return colors
@@ -33,7 +33,7 @@ def layout(title: str | None = None) -> dict[str, Any]:
 
 
 def frame(figure: go.Figure, *, title: str, height: int = 340) -> None:
-    """Give a figure with two plain axes its title, margins and height."""
+    """Set title, margins and height of a figure with two plain axes."""
     figure.update_layout(
         **layout(title),
         xaxis=AXIS,

@@ -1,4 +1,4 @@
-"""A run's log in, plotly figures over its steps out."""
+"""Plotly figures of a run's log over its steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,11 +9,11 @@ from ecenet.analysis.plots.style import AXIS, layout
 from ecenet.inference.prediction import stage_title
 
 LINE_COLORS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#9d755d")
-"""Of middling lightness: seen on light and dark pages alike."""
+"""Medium lightness, for light and dark pages."""
 MAIN_COLOR = "#0d9488"
-"""The line that counts: the total loss, the final mask. The app's own teal."""
+"""Colour of the main line (total loss, final mask): the app's teal."""
 MAX_POINTS = 400
-"""Of one line; a longer log is averaged over neighbouring lines, which also calms it."""
+"""Maximum number of points per line; longer logs are averaged over neighbouring points, which also smooths them."""
 LOSS_TITLES = {
     "total": "Total",
     "final": "Final mask",
@@ -26,7 +26,7 @@ LOSS_TITLES = {
 
 
 def loss_curves(entries: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Training loss and its unweighted parts; a part that is never anything but 0 is left out."""
+    """Training loss and its unweighted parts; parts that are always 0 are omitted."""
     logged = [entry for entry in entries if "total" in entry]
     lines = {
         title: [(entry["step"], entry.get(name)) for entry in logged]
@@ -37,13 +37,13 @@ def loss_curves(entries: Sequence[Mapping[str, Any]]) -> go.Figure:
 
 
 def miou_curves(entries: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Validated mIoU of each stage, in percent."""
+    """Validation mIoU of each stage in percent."""
     validated = [(entry["step"], entry["val"].get("stages", {})) for entry in entries if "val" in entry]
     return _figure(_by_stage(validated, factor=100), title="Validation mIoU, percent", number_format=".1f")
 
 
 def separation_curves(entries: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """How well each stage's class embeddings keep the classes apart: their silhouette, −1 … 1."""
+    """Class separation of each stage's embeddings: silhouette, −1 … 1."""
     measured = [(entry["step"], entry["separation"]) for entry in entries if "separation" in entry]
     return _figure(_by_stage(measured), title="Class separation (silhouette)", number_format=".2f")
 
@@ -51,7 +51,7 @@ def separation_curves(entries: Sequence[Mapping[str, Any]]) -> go.Figure:
 def _by_stage(
     entries: Sequence[tuple[int, Mapping[str, float | None]]], *, factor: float = 1
 ) -> dict[str, list[tuple[int, float | None]]]:
-    """`stage_title` → (step, value); coarse to fine."""
+    """(step, value) pairs by `stage_title`, coarse to fine."""
     stages = list(dict.fromkeys(stage for _, values in entries for stage in values))
     lines: dict[str, list[tuple[int, float | None]]] = {}
     for stage in stages:
@@ -61,7 +61,7 @@ def _by_stage(
 
 
 def thinned(points: Sequence[tuple[int, float | None]], *, most: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """At most so many points, each the mean of as many neighbours; the last is always there."""
+    """At most `most` points, each the mean of a block of neighbours; the last point is always included."""
     known = [(step, value) for step, value in points if value is not None]
     group = -(-len(known) // most) or 1
     groups = [known[max(0, end - group) : end] for end in range(len(known), 0, -group)]
@@ -81,7 +81,7 @@ def _figure(
             go.Scatter(
                 x=[step for step, _ in kept],
                 y=[value for _, value in kept],
-                # A single validation would be no line at all.
+                # Draw markers if there is only one point, which has no line.
                 mode="lines+markers" if len(kept) < 30 else "lines",
                 name=name,
                 line={

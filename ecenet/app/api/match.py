@@ -89,15 +89,17 @@ class MatchEndpoint:
 
 
 def _inside(prediction: Prediction, x: int | None, y: int | None) -> tuple[int, int]:
-    """Raises:
-    UserError: it is no pixel of the photo.
+    """Return the pixel.
+
+    Raises:
+        UserError: the pixel is missing or outside the photo.
     """
     width, height = prediction.image.size
     if x is None or y is None or not (0 <= x < width and 0 <= y < height):
         raise UserError(
             "out-of-range",
             f"Expected a pixel of the first photo, x in 0 … {width - 1} and y in 0 … {height - 1}, got ({x}, {y}); "
-            "choose one inside.",
+            "choose one of these.",
         )
     return x, y
 

@@ -146,6 +146,6 @@ def _show_photos(session: Session, selection: Selection) -> tuple[gr.HTML, gr.Bu
     label = f"Your photos (up to {session.limits.photos})"
     pressed = min(selection.photo, len(pictures) - 1)
     buttons = thumbnails.render(pictures, label=label, pressed=pressed, session=session.name)
-    # Hidden instead of absent: lost_photos.js reads the session's name, also where there is no photo.
+    # Hidden, not removed: lost_photos.js reads the session's name even without photos.
     shown = gr.HTML(buttons, visible=True if pictures else "hidden")
     return shown, gr.Button(visible=len(pictures) > 1), gr.Button(visible=bool(pictures))

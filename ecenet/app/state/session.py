@@ -24,7 +24,7 @@ from ecenet.inference.prediction import Prediction
 from ecenet.inference.predictor import Predictor
 
 OPENED = "opened-"
-"""Beginning of the name of a session that was opened from a file."""
+"""Prefix of the names of sessions opened from a file."""
 MAX_PHOTO_SIDE = 1024
 """Longest side of photos in pixels; larger ones are scaled down when they are added."""
 
@@ -56,7 +56,7 @@ class Photo:
 
     @cached_property
     def regions(self) -> RegionPictures:
-        """What the map shows beside its points; drawn once, as above."""
+        """Region pictures that the map shows for its points; cached."""
         return region_pictures(self.prediction)
 
     @cached_property

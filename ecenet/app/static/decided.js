@@ -1,6 +1,6 @@
-// The map of the Pixel tab: a click asks about a pixel, a box that is dragged is looked for in the other photos. gr.HTML
-// runs this once; `element` and `trigger` are its. A finger scrolls the page, so that only mice and pens drag.
-const LEAST = 6; // pixels of the screen that a drag is long
+// The map of the Pixel tab: a click selects a pixel, and dragging a box searches for it in the other photos. gr.HTML
+// runs this once with `element` and `trigger`. Only mice and pens drag, because fingers scroll the page.
+const LEAST = 6; // minimum length of a drag in screen pixels
 let from = null; // where the pointer went down
 let frame = null; // the box on the picture
 let dragged = false;

@@ -1,4 +1,4 @@
-"""The part of the Similarity tab that asks how far one map can be trusted."""
+"""Section of the Similarity tab that measures the faithfulness of a map."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -20,21 +20,20 @@ from ecenet.inference.prediction import stage_title
 
 STEPS, RANDOM_ORDERS = 8, 3
 HELP = (
-    "Insertion: cells are uncovered over a blurred photo, the most similar first; deletion: they are covered. The "
-    "score is the mean probability of the class over its final mask. A faithful map has a larger insertion area than "
-    "random orders, and a smaller deletion area; a thing that fills the photo fails the second easily, since random "
-    "holes spoil it all at once. Random heads: rank correlation with maps of untrained heads on the same features; "
-    "near 1 the map shows the photo's edges, not what was learned. Leakage: the most similar cells are covered, as "
-    "many as the class's final mask is large; it is how far class probabilities move (total variation) outside of the "
-    "mask and of what is covered, and should be smaller than with the cells of untrained heads' maps. Robustness: "
-    "rank correlation of the map with those of the photo under slight noise; a map should be at least as stable as "
-    "those of untrained heads. One photo proves little: compare several."
+    "Insertion: cells are revealed over a blurred photo, most similar first. Deletion: they are covered. The score is "
+    "the mean probability of the class over its final mask. A faithful map has a larger insertion area and a smaller "
+    "deletion area than random orders. Objects that fill the photo often fail the deletion test, because random holes "
+    "quickly destroy them. Random heads: rank correlation with maps of untrained heads on the same features; near 1 "
+    "the map shows edges of the photo, not what was learned. Leakage: the most similar cells (as many as the class's "
+    "final mask) are covered; the value is the change of class probabilities (total variation) outside the mask and "
+    "the covered cells, and should be smaller than for maps of untrained heads. Robustness: rank correlation with maps "
+    "of the photo with slight noise; it should be at least as high as for untrained heads. Compare several photos."
 )
 
 
 def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) -> Subscription:
-    """Lay out the button, the badge and the curves. Returns what takes them away when something else is selected."""
-    ask = gr.Button("How far can the selected map be trusted?", size="sm", elem_id="judge-map")
+    """Lay out the button, the badge and the curves. Returns the subscription that clears them for a new selection."""
+    ask = gr.Button("Measure the faithfulness of this map", size="sm", elem_id="judge-map")
     badge = gr.HTML(elem_id="map-badge")
     curves = gr.Plot(show_label=False, visible=False, elem_id="faithfulness-plot")
 
@@ -59,10 +58,10 @@ def scored_map(
     registry: ModelRegistry,
     track: Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]] = iter,
 ) -> tuple[str, go.Figure]:
-    """The numbers of the selected photo, class and stage, and the curves behind them.
+    """Return the measures for the selected photo, class and stage, and the curves.
 
     Raises:
-        UserError: there is no photo, or the final mask has no pixel of the class.
+        UserError: there is no photo, or the class has no pixels in the final mask.
     """
     prediction = session.required_photo(selection).prediction
     name, stage = shown_class(prediction, selection.class_name), session.stage(selection)
@@ -82,10 +81,10 @@ def scored_map(
 
 
 def badge_of(found: MapScores, *, title: str, checks: MapChecks | None = None) -> str:
-    """Numbers, each beside what it should beat, and what they mean.
+    """Return the measures, each with its baseline, and an explanation.
 
     Args:
-        checks: two more numbers of the same map.
+        checks: leakage and robustness of the same map.
     """
     curves = found.curves
     rows: list[tuple[bool | None, str]] = [
@@ -115,13 +114,15 @@ def badge_of(found: MapScores, *, title: str, checks: MapChecks | None = None) -
     return f"""
 <p class="ece-badge">{escape(title)}: {marks}</p>
 <details class="ece-note">
-  <summary>What these numbers mean, and when not to trust them</summary>{escape(HELP)}
+  <summary>What these numbers mean, and their limits</summary>{escape(HELP)}
 </details>"""
 
 
 def _mark(good: bool | None, text: str) -> str:
-    """Args:
-    good: None where there is nothing to hold the number to.
+    """Return a measure with a check mark or cross.
+
+    Args:
+        good: None if there is no baseline.
     """
     if good is None:
         return f'<span class="ece-state">{text}</span>'

@@ -1,5 +1,4 @@
-"""In the Pixel tab: where in the session's photos something like the selected pixel, a box or a class embedding
-is."""
+"""Section of the Pixel tab that finds the selected pixel, a box or a class embedding in all photos of the session."""
 
 from collections.abc import Hashable
 from functools import partial
@@ -24,23 +23,23 @@ from ecenet.inference.prediction import stage_title
 from ecenet.inference.predictor import Predictor
 
 MAX_SIDE = 360
-"""Of a picture, in pixels."""
+"""Longest side of pictures in pixels."""
 Query = Literal["pixel", "box", "class"]
 QUERIES: dict[Query, str] = {"pixel": "Selected pixel", "box": "Box", "class": "Class embedding"}
 HELP = (
-    "Backbone features find places that look like the pixel or the box (drag one over the map above with a mouse or "
-    "pen); the features of a stage find the same class. A class embedding of this photo is given to the other photos' "
-    "head, and the map is the mask that it draws there."
+    "Backbone features find places that look like the pixel or box (drag a box on the map above with a mouse or pen); "
+    "features of a stage find the same class. A class embedding of this photo is used in the other photos instead of "
+    "their own, and the map is the resulting mask."
 )
 
 
 class Box(NamedTuple):
-    """What was dragged over a photo."""
+    """A box dragged on a photo."""
 
     photo: Hashable
-    """`Selection.followed("photo")` then: of another photo it is none."""
+    """`Selection.followed("photo")` at that time; the box is not valid for other photos."""
     corners: tuple[int, int, int, int]
-    """(x, y, x, y) of two opposite ones, in pixels."""
+    """(x, y, x, y) of two opposite corners, in pixels."""
 
 
 def build(
@@ -49,8 +48,8 @@ def build(
     """Lay out the section.
 
     Args:
-        picture: of the selected photo; its event `box` brings what was dragged over it.
-    Returns: what draws it again once it has been asked for.
+        picture: picture of the selected photo; its event `box` sends the dragged box.
+    Returns: the subscription that updates the results.
     """
     box, asked = gr.State(None), gr.State(0)
     gr.Markdown(f"## Find it in other photos\n{HELP}")
@@ -80,7 +79,7 @@ def build(
     ask.click(lambda number: number + 1, asked, asked, **EACH)
     chosen.input(choose_class, [selection, chosen], selection, **EACH)
     picture.box(take_box, [*both, asked], [box, query, asked], **EACH)
-    # A click after a box asks about the pixel.
+    # A click after a box switches back to the pixel.
     picture.click(lambda query: "pixel" if query == "box" else gr.skip(), query, query, **HIDDEN)
     answer = Subscription(
         show_errors(partial(render, registry=registry)),
@@ -99,10 +98,10 @@ def build(
 
 @show_errors
 def take_box(session: Session, selection: Selection, asked: int, event: gr.EventData) -> tuple[Box, Query, int]:
-    """What was dragged, `{"x": …, "y": …, "to_x": …, "to_y": …}`, which is to be found at once.
+    """Return the dragged box, from `{"x": …, "y": …, "to_x": …, "to_y": …}`, and start the search.
 
     Raises:
-        gr.Error: it does not lie in the photo.
+        gr.Error: the box is not inside the photo.
     """
     prediction, sent = session.required_photo(selection).prediction, event_data(event)
     corners = (
@@ -113,7 +112,7 @@ def take_box(session: Session, selection: Selection, asked: int, event: gr.Event
 
 
 def render_controls(session: Session, selection: Selection, query: Query, level: str) -> tuple[gr.Radio, gr.Dropdown]:
-    """The features that can be compared with such a query, and the classes where it is one."""
+    """Return the choices of features for the query, and of classes if the query is a class."""
     choices = _levels(query, list(session.stage_names))
     names = [name for _, name in choices]
     levels = gr.Radio(choices, value=level if level in names else names[-1 if query == "class" else 0])
@@ -139,7 +138,7 @@ def render(
     *,
     registry: ModelRegistry,
 ) -> str:
-    """The answer, once it has been asked for, or what is missing."""
+    """Return the results, or what is missing; empty before the first search."""
     if not asked or not session.photos:
         return ""
     missing = _missing(session, selection, query, box)
@@ -153,17 +152,17 @@ def _missing(session: Session, selection: Selection, query: Query, box: Box | No
     if len(session.photos) < 2:
         return UserError(
             "not-there-yet",
-            "Expected two photos or more, got one. Add another photo first: there is none to look in but this one.",
+            "Expected at least two photos, got one. Add another photo to search in.",
         )
     if query == "pixel" and selection.pixel is None:
         return UserError("missing-value", "Expected a pixel, got none; click on the photo in this or the Segment tab.")
     if query == "box" and (box is None or box.photo != selection.followed("photo")):
-        return UserError("missing-value", "Expected a box in this photo, got none; drag one over the map above.")
+        return UserError("missing-value", "Expected a box in this photo, got none; drag one on the map above.")
     return None
 
 
 def _wanted(session: Session, selection: Selection, query: Query, box: Box | None) -> str:
-    """What is looked for, in words."""
+    """Return a description of the query."""
     photo = session.required_photo(selection)
     if query == "class":
         return f"the embedding of {shown_class(photo.prediction, selection.class_name)}"
@@ -181,13 +180,13 @@ def find_matches(
     box: Box | None = None,
     predictor: Predictor,
 ) -> list[tuple[Photo, Found]]:
-    """The selected photo first, then all others.
+    """Return the matches of the selected photo, then of all others.
 
     Args:
-        level: as for `find_place`; of a class embedding, the stage as for `find_embedding`.
-        box: of the selected photo, where the query is one.
+        level: as for `find_place`; for a class embedding, the stage as for `find_embedding`.
+        box: box in the selected photo, if the query is a box.
     Raises:
-        UserError: there is no second photo, no pixel or box, or no such level.
+        UserError: there is no second photo, no pixel or box, or the level is unknown.
     """
     chosen = session.required_photo(selection)
     missing = _missing(session, selection, query, box)
@@ -199,10 +198,10 @@ def find_matches(
         k = chosen.prediction.class_names.index(shown_class(chosen.prediction, selection.class_name))
         found = find_embedding(predictor, predictions, k, stage=level)
     elif query == "box":
-        assert box is not None, "else it is missing"
+        assert box is not None, "checked by _missing"
         found = find_box(predictor, predictions, box.corners, level=level)
     else:
-        assert selection.pixel is not None, "else it is missing"
+        assert selection.pixel is not None, "checked by _missing"
         found = find_place(predictor, predictions, selection.pixel, level=level)
     return list(zip(photos, found, strict=True))
 
@@ -210,11 +209,11 @@ def find_matches(
 def render_matches(
     found: list[tuple[Photo, Found]], *, wanted: str = "the selected pixel", is_cosine: bool = True
 ) -> str:
-    """One heat map a photo on one scale, with a ring at the best match.
+    """Return one heat map per photo on a common scale, with a ring at the best match.
 
     Args:
-        wanted: what was looked for.
-        is_cosine: whether the maps are cosines, else mask logits, whose ends are those of all maps together.
+        wanted: description of the query.
+        is_cosine: whether the maps are cosine similarities or mask logits, whose scale is the range over all maps.
     """
     lowest, highest = value_range([one.similarity for _, one in found])
     low, high = COSINE_SCALE if is_cosine else (lowest, highest)
@@ -240,5 +239,5 @@ def _card(photo: Photo, found: Found, *, low: float, high: float, own: bool) -> 
   <span class="ece-found"><img src="{data_uri(picture, file_format="JPEG")}" alt="{name}: similarity to the query"><i
     style="left:{left:.2f}%;top:{top:.2f}%"></i></span>
   <figcaption>{name}{" (this photo)" if own else ""}
-    <small>best match {value:.2f} at ({x}, {y}), where the final mask says {there}</small></figcaption>
+    <small>best match {value:.2f} at ({x}, {y}), final mask: {there}</small></figcaption>
 </figure>"""

@@ -1,5 +1,4 @@
-"""What a browser draws the region behind a point of the map from, without asking the server: a small photo and small
-label maps of its stages."""
+"""Small photos and label maps, from which the browser draws the region of a map point without the server."""
 
 from typing import TypedDict
 
@@ -12,22 +11,22 @@ from ecenet.inference.overlay import resize_labels
 from ecenet.inference.prediction import Prediction
 
 SIDE = 120
-"""Longest side in pixels: a photo and all its label maps take some 8 kB, 20 of them less than a map's figure."""
+"""Longest side in pixels. A photo and its label maps take about 8 kB; 20 of them are smaller than the map's figure."""
 
 
 class RegionPictures(TypedDict):
-    """As `map/hover.js` takes it."""
+    """Input of `map/hover.js`."""
 
     photo: str
-    """Address of a JPEG (width, height)."""
+    """Data URI of a JPEG of (width, height)."""
     labels: str
-    """Address of a grey PNG, whose values are class indices: the label maps of all stages, one below the other."""
+    """Data URI of a greyscale PNG of class indices: the label maps of all stages, stacked vertically."""
     stages: list[str]
-    """In the order of the label maps."""
+    """Stages in the order of the label maps."""
 
 
 def region_pictures(prediction: Prediction) -> RegionPictures:
-    """Of every stage that makes embeddings."""
+    """Region pictures of all stages with embeddings."""
     small = thumbnail(prediction.image, max_side=SIDE)
     stages = [name for name in prediction.stages if name != "final"]
     maps = [resize_labels(prediction.stages[name].label_map, size=small.size) for name in stages]

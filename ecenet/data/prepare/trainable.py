@@ -78,7 +78,7 @@ def trainable_data(source: Path, *, store: Path, layout: Layout = "folder") -> T
     """
     if source.is_file() and source.suffix.lower() == ".zip":
         source = unpack_zip(source, store)
-        source.touch()  # as below
+        source.touch()  # mark as used today, see below
     if not source.is_dir():
         raise UserError(
             "data-missing",
@@ -94,7 +94,7 @@ def trainable_data(source: Path, *, store: Path, layout: Layout = "folder") -> T
         prepared = prepare(source.resolve(), out, PrepareOptions())
     except UserError as error:
         raise (refusal or error) from error
-    out.touch()  # looked at today: copies that nobody uses are deleted some day
+    out.touch()  # mark as used today: unused copies are deleted after some days
     checked = ready(out, "folder")
     checked = replace(checked, notes=[*prepared.notes, *checked.notes])
     return TrainableData(source, out, checked, f"{prepared.kind}: {prepared.how}")

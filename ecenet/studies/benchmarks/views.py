@@ -100,7 +100,7 @@ def benchmark_views(*, weights: str, rounds: int) -> dict[str, Any]:
 
 
 def _found(session: Session, selection: Selection, query: match.Query, level: str, *, predictor: Predictor) -> str:
-    """The page of what is found in each photo of the session."""
+    """HTML of the matches in each photo of the session."""
     found = match.find_matches(session, selection, level, query=query, predictor=predictor)
     return match.render_matches(found, is_cosine=query != "class")
 

@@ -1,4 +1,4 @@
-"""Copies of training data that the app unpacked or prepared, and when they are deleted."""
+"""Copies of training data that the app has unpacked or prepared, and their deletion."""
 
 import shutil
 import time
@@ -6,24 +6,24 @@ from collections.abc import Iterable
 from pathlib import Path
 
 UNUSED_DAYS = 7
-"""A copy that no run was started with is deleted after so many days; it can be made again from its source."""
+"""Days after which a copy that no run uses is deleted; it can be recreated from its source."""
 
 
 def data_store(root: Path) -> Path:
-    """Where data is unpacked and prepared for runs below `root`; no run is looked for there."""
+    """Return the folder for unpacked and prepared data of the runs below `root`; it is not searched for runs."""
     return root / ".data"
 
 
 def delete_unused_copies(root: Path, arguments: Iterable[Iterable[str]], *, days: float = UNUSED_DAYS) -> list[Path]:
-    """Delete what nobody has looked at for some days and no run was started with.
+    """Delete copies that no run uses and that were not used for some days.
 
-    A run needs its data again when it is resumed, evaluated or its embeddings are computed.
+    Data of runs is kept, because it is needed to resume or evaluate a run or compute its embeddings.
 
     Args:
         root: the folder of runs.
-        arguments: the command-line words of every run.
-        days: since the folder was last changed.
-    Returns: what was deleted.
+        arguments: command-line arguments of every run.
+        days: minimum age of the copy's modification time.
+    Returns: the deleted copies.
     """
     used = {Path(word).resolve() for words in arguments for word in words if "/" in word}
     deleted = []

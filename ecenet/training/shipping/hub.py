@@ -1,4 +1,4 @@
-"""Upload a checkpoint to the Hugging Face Hub: one repository for each, so that downloads are counted."""
+"""Upload checkpoints to the Hugging Face Hub, each to its own repository so that downloads are counted."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ PUSHED = (*HUB_PATTERNS, "README.md")
 
 
 def push_checkpoint(folder: Path, repo: str, *, private: bool = False) -> str:
-    """Upload a checkpoint with its model card, and the bank and the warning beside it where there are any.
+    """Upload a checkpoint with its model card and, if present, its bank and warning file.
 
     Args:
-        folder: as `ship` writes it.
-        repo: "owner/name"; it is made where there is none.
-        private: make a repository that only its owner sees. One that exists keeps what it is.
-    Returns: the address of the repository.
+        folder: folder of the checkpoint, as written by `ship`.
+        repo: "owner/name"; it is created if it does not exist.
+        private: create a private repository. The visibility of an existing repository is not changed.
+    Returns: the URL of the repository.
     Raises:
-        UserError: nobody is logged in, the name is no repository's, or the Hub cannot be reached.
+        UserError: not logged in, invalid name of a repository, or the Hub cannot be reached.
     """
     try:
         address = create_repo(repo, private=private, exist_ok=True)
@@ -39,7 +39,7 @@ def push_checkpoint(folder: Path, repo: str, *, private: bool = False) -> str:
     except (HfHubHTTPError, OSError) as error:
         raise UserError(
             "hub-refused",
-            f"Expected to push to {repo} on the Hugging Face Hub, but it was refused ({type(error).__name__}). "
+            f"Expected to push to {repo} on the Hugging Face Hub, but it failed ({type(error).__name__}). "
             f"The checkpoint is complete in {folder}; check the network and the rights of your token, and push again.",
         ) from error
     return str(address)

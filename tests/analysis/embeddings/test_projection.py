@@ -148,7 +148,7 @@ def test_two_neighbours_make_no_clusters_of_points_that_have_none(umap: UmapWork
     assert islands(torn[0]) > 10, "the test can tell"
     shown = project(vectors, ProjectionOptions(neighbors=2), fitter=umap)
     assert islands(shown.coordinates) == 1
-    assert "rather than 2" in shown.caution
+    assert "instead of 2" in shown.caution
 
 
 def test_enough_points_use_pca_until_umap_is_there() -> None:

@@ -77,7 +77,7 @@ def test_a_class_embedding_lies_on_its_class_in_both_crops(session: Session, pre
     page = render_matches(found, wanted="the embedding of person", is_cosine=False)
     highest = max(one.best.value for _, one in found)
     assert f"<span>{highest:.2f}</span>" in page
-    assert page.count("where the final mask says person") == 2
+    assert page.count("final mask: person") == 2
     with refused("unknown-choice", "backbone", "final"):
         find_matches(session, Selection(), "backbone", query="class", predictor=predictor)
 

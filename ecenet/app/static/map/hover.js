@@ -1,14 +1,14 @@
-// The region behind the point of a map that is pointed at, beside it. It is drawn from small pictures that came with
-// the map (ecenet/app/widgets/region_pictures.py), so that no server is asked. map.js uses it.
-const CARD_GAP = 26; // pixels between a point and the card, where Plotly has its label
-const FADED = 128; // grey that the rest of the photo is mixed with
-const REFERENCE_NOTE = 'Reference photo: no picture of it is kept.';
+// Shows the region of the point under the pointer next to it. It is drawn in the browser from small pictures that were
+// sent with the map (ecenet/app/widgets/region_pictures.py). Used by map.js.
+const CARD_GAP = 26; // pixels between a point and the card, the same as for Plotly's labels
+const FADED = 128; // grey level for fading the rest of the photo
+const REFERENCE_NOTE = 'Reference photo (no picture stored)';
 
 const loadedPicture = async (address) => {
   const image = new Image();
   image.src = address;
   await image.decode();
-  // Grey values are class indices here, not colours: nothing may adapt them to a screen.
+  // Grey values are class indices, so disable colour conversion.
   const bitmap = await createImageBitmap(image, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
   const canvas = Object.assign(document.createElement('canvas'), { width: bitmap.width, height: bitmap.height });
   const context = canvas.getContext('2d', { willReadFrequently: true });
@@ -16,7 +16,7 @@ const loadedPicture = async (address) => {
   return context.getImageData(0, 0, bitmap.width, bitmap.height);
 };
 
-// The photo with all but one class faded to grey; `labels` holds the label maps of all stages, one below the other.
+// The photo with all but one class faded to grey; `labels` contains the label maps of all stages, stacked vertically.
 const fadeAround = (photo, labels, stage, classIndex) => {
   const shown = new ImageData(new Uint8ClampedArray(photo.data), photo.width, photo.height);
   const { data } = shown, first = stage * data.length;
@@ -28,11 +28,11 @@ const fadeAround = (photo, labels, stage, classIndex) => {
   return shown;
 };
 
-// `card` holds a canvas and a caption; its place is in pixels of the map's box.
+// `card` contains a canvas and a caption; its position is in pixels of the map's box.
 const mapHover = (card) => {
   const canvas = card.querySelector('canvas'), caption = card.querySelector('figcaption');
   let pictures = [], own = {};
-  let loaded = new Map(); // by photo: both pictures, once they were needed
+  let loaded = new Map(); // both pictures by photo, loaded on demand
   let asked = 0;
 
   const hide = () => {
@@ -50,12 +50,12 @@ const mapHover = (card) => {
 
   return {
     hide,
-    // The rows of the photos' own points: which photo, stage and class; and the pictures of the photos.
+    // Photo, stage and class by row of the session's points; and the pictures of the photos.
     load(points, photos) {
       hide();
       [own, pictures, loaded] = [points, photos, new Map()];
     },
-    // `text` is what Plotly's label would tell, where it shows none.
+    // `text` is the content of Plotly's label, if that is not shown.
     async show(row, at, text = '') {
       hide();
       const mine = asked, known = own[row], [image, stage, classIndex] = known ?? [], picture = pictures[image];
@@ -64,7 +64,7 @@ const mapHover = (card) => {
       if (picture) {
         if (!loaded.has(image)) loaded.set(image, Promise.all([picture.photo, picture.labels].map(loadedPicture)));
         const [photo, labels] = await loaded.get(image);
-        if (mine !== asked) return; // something else is pointed at by now
+        if (mine !== asked) return; // the pointer has moved on
         [canvas.width, canvas.height] = [photo.width, photo.height];
         const shown = fadeAround(photo, labels, picture.stages.indexOf(stage), classIndex);
         canvas.getContext('2d').putImageData(shown, 0, 0);

@@ -1,10 +1,10 @@
-// Points of a flat map by keyboard: with the map focused, arrow keys go to the nearest point in their direction. map.js
-// uses it.
-const KEY_RESTS = 250; // milliseconds after the last key, when the server is told where it led
+// Keyboard navigation of a 2D map: when the map has focus, arrow keys select the nearest point in their direction. Used
+// by map.js.
+const KEY_RESTS = 250; // milliseconds after the last key before the server is notified
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const LEAST_STEP = 0.5; // pixels; points that lie on each other are one
+const LEAST_STEP = 0.5; // pixels; nearer points count as one
 
-// The nearest of places {x, y} within 45° of a direction; undefined where there is none.
+// The nearest place {x, y} within 45° of a direction, or undefined.
 const nearestAlong = (places, from, [right, down]) => {
   let best, least = Infinity;
   for (const place of places) {
@@ -17,8 +17,8 @@ const nearestAlong = (places, from, [right, down]) => {
   return best;
 };
 
-// `places` gives the points that can be reached, as {row, x, y} in pixels of `box`, and `current` the row of the
-// selected one; `show` marks a place at once, `choose` is given its row once the keys rest.
+// `places` returns the reachable points as {row, x, y} in pixels of `box`, `current` the row of the selected point.
+// `show` marks a place immediately; `choose` is called with its row after the last key.
 const mapKeys = (box, { places, current, show, choose }) => {
   let resting = 0;
 

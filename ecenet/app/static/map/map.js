@@ -1,33 +1,33 @@
-// Draws the figure that Python sends with Plotly, whose clicks then reach Python: 'point' for one, 'lasso' for many.
+// Draws the figure from the server with Plotly, and sends clicks as events: 'point' for one point, 'lasso' for several.
 // Runs once for each map; `element`, `props`, `trigger` and `watch` come from Gradio.
 const box = element.querySelector('.ece-plot'), said = element.querySelector('.ece-map-said');
-// Fingers scroll the page; the buttons beside the map still zoom.
+// Fingers scroll the page; the buttons next to the map can zoom.
 const touch = matchMedia('(pointer: coarse)').matches;
-// Plotly would offer to upload the picture, and with it the names of photos.
+// Remove Plotly's upload button, which would send names of photos.
 const config = {
   displaylogo: false,
   scrollZoom: !touch,
   showSendToCloud: false,
   plotlyServerURL: '',
   modeBarButtonsToRemove: ['resetScale2d'],
-  doubleClick: false, // a quick second drag would be one
+  doubleClick: false, // otherwise a quick second drag would count as a double click
 };
-// Props: the ring around the selected point, the stage, pictures of the photos. gr.HTML takes quoted words for names of
-// events.
+// Props: the ring around the selected point, the stage, pictures of the photos. (gr.HTML interprets quoted words as
+// names of events.)
 const [RING, STAGE, PHOTOS] = Object.keys({ ring: null, stage: null, photos: null });
-// Gradio's own plots bring another Plotly, which takes over the name and would drop what listens to ours.
+// Gradio's plots load another Plotly under the same global name, which would remove our event handlers.
 const plotly = (window.ecenetPlotly ??= window.Plotly);
 const card = mapHover(element.querySelector('.ece-map-card'));
-let map = null; // key of what is drawn
-let points = {}; // those of the visitor's own photos
+let map = null; // key of the current map
+let points = {}; // points of the session's photos
 let flat = true;
 let ringTrace = -1;
-let walked = null; // the ring of a point that keys have led to, until the server has heard of it
-let deepAsked = false; // whether somebody wants a crowd in three dimensions
+let walked = null; // ring of the point selected by keys, until the server confirms it
+let deepAsked = false; // whether the user wants 3D despite many points
 let pending = true;
-let home = null; // the ranges of both axes that hold all stages, of maps of single ones
-let view = null; // the part of a flat map that is shown: its key and the ranges of both axes
-let work = Promise.resolve(); // one thing after the other, since Plotly draws in its own time
+let home = null; // axis ranges that contain all stages, for one map per stage
+let view = null; // visible part of a 2D map: its key and the ranges of both axes
+let work = Promise.resolve(); // queue, because Plotly draws asynchronously
 
 const say = (text) => {
   if (map) plotly.purge(box);
@@ -39,7 +39,7 @@ const say = (text) => {
 };
 
 const offerFlat = (count) => {
-  say(`Three dimensions of ${count.toLocaleString('en')} points are slow to draw and to turn.`);
+  say(`Drawing and rotating ${count.toLocaleString('en')} points in three dimensions is slow.`);
   const button = (textContent, act) => {
     const look = { type: 'button', className: 'ece-play', textContent };
     const made = Object.assign(document.createElement('button'), look);
@@ -48,32 +48,32 @@ const offerFlat = (count) => {
   };
   box.firstChild.append(
     document.createElement('br'),
-    // The choice between dimensions, a control of Gradio's.
-    button('Show two', () => document.querySelector('#projection-dimensions input').click()),
+    // Click the Gradio control for the number of dimensions.
+    button('Show in 2D', () => document.querySelector('#projection-dimensions input').click()),
     ' ',
-    button('Draw three all the same', () => { deepAsked = true; then(draw); }),
+    button('Show in 3D anyway', () => { deepAsked = true; then(draw); }),
   );
 };
 
 const rows = (event) => (event?.points ?? []).map((point) => point.customdata).filter(Number.isInteger);
 
-const MOST_DEEP = 10000; // points that a space of Plotly's turns smoothly
-const NO_DEPTH = 'Three dimensions need WebGL, which this browser does not offer: choose two.';
+const MOST_DEEP = 10000; // maximum number of points that Plotly rotates smoothly in 3D
+const NO_DEPTH = 'Three dimensions need WebGL, which this browser does not support. Choose two dimensions.';
 
 const then = (job) => { work = work.then(job).catch((error) => console.error(error)); };
 
 const webgl = mapWebgl({ note: element.querySelector('.ece-map-note'), redraw: () => then(redraw) });
 
-// The stage that is shown, of maps of single stages; null where all are shown together.
+// The stage shown, for one map per stage; null if all stages are shown together.
 let stage = null;
-const asked = []; // stages that were picked here, and that Python has not answered yet
+const asked = []; // stages selected here that the server has not confirmed yet
 const stages = stageMaps({
   strip: element.querySelector('.ece-stage-maps'),
   pick: (name) => {
     then(() => goTo(name));
     if (name === (asked.at(-1) ?? props[STAGE])) return;
     asked.push(name);
-    // Segment's own choice of a stage, which every tab follows.
+    // Use the stage control of the Segment tab, which all tabs follow.
     document.querySelectorAll('#stage-picker input')[stages.names().indexOf(name)]?.click();
   },
 });
@@ -86,7 +86,7 @@ const moves = moveSmoothly(box, {
   },
 });
 
-// The points that are shown within the frame of a flat map, in pixels of the box.
+// The points visible in a 2D map, in pixels of the box.
 const places = () => {
   if (!map || !flat) return [];
   const { xaxis, yaxis } = box._fullLayout;
@@ -98,7 +98,7 @@ const places = () => {
     .map((place) => ({ ...place, x: xaxis._offset + place.x, y: yaxis._offset + place.y }));
 };
 
-// Plotly shows the label at the last place of the pointer again with everything it draws, whatever lies there by then.
+// On every redraw, Plotly shows a label at the last position of the pointer, even if another point is there now.
 const leavePointer = () => {
   box.classList.add('ece-quiet');
   card.hide();
@@ -164,7 +164,7 @@ const listen = () => {
   box.on('plotly_webglcontextlost', webgl.lost);
 };
 
-// A point that keys have led to comes before the one that the server knows of.
+// A point selected by keys takes precedence over the server's.
 const drawRing = () => {
   if (!map) return null;
   let ring = [walked, props.ring].find((one) => one?.map === map) ?? null;
@@ -199,15 +199,15 @@ const goTo = async (name) => {
   picks.count();
 };
 
-// Their pictures come after the map.
+// The pictures arrive after the map.
 const showPhotos = () => card.load(points, props.photos?.map === map ? props.photos.pictures : []);
 
 const draw = async () => {
-  // A hidden tab has no width to draw for.
+  // A hidden tab has no width.
   pending = !box.offsetWidth;
   if (pending) return;
   if (!props.value) {
-    say('There are no points yet: the line above says what to do.');
+    say('No points yet. See the note above.');
     return;
   }
   const { key, count, own, figure, ...rest } = JSON.parse(props.value);
@@ -226,7 +226,7 @@ const draw = async () => {
   if (map !== key) picks.forget();
   map = key;
   const all = [figure.data, ...Object.values(rest.frames ?? {})].flat();
-  const ink = getComputedStyle(box).color; // names of classes, on light and on dark ground
+  const ink = getComputedStyle(box).color; // colour of class names, for light and dark pages
   all.forEach((trace) => { if (trace.mode === 'text') trace.textfont.color = ink; });
   points = own;
   showPhotos();
@@ -253,7 +253,7 @@ const draw = async () => {
   await drawRing();
 };
 
-// Draws the same again on canvases of their own.
+// Redraws the map on new canvases.
 const redraw = async () => {
   if (!map) return;
   const { data, layout } = box;
@@ -263,7 +263,7 @@ const redraw = async () => {
   }
   plotly.purge(box);
   box.innerHTML = '';
-  if (!box.offsetWidth) { // once the tab is shown
+  if (!box.offsetWidth) { // when the tab is shown
     map = null;
     pending = true;
     return;
@@ -279,7 +279,7 @@ new ResizeObserver(() => {
 }).observe(box);
 watch('value', () => then(draw));
 watch(STAGE, () => {
-  // By the time that Python answers, another may have been picked.
+  // The user may have selected another stage before the server answers.
   const answered = asked.splice(0, asked.indexOf(props[STAGE]) + 1).length > 0;
   if (!answered) then(() => goTo(props[STAGE]));
 });

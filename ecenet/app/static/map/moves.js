@@ -1,16 +1,15 @@
-// Moves a flat map like a picture: while the mouse drags or turns its wheel, what is drawn is shifted and scaled as it
-// is, and drawn anew once it rests. Plotly alone draws every point at every movement, which takes a crowd of them, or a
-// machine without a graphics card, longer than a movement lasts. It knows parts of Plotly 7.1 by their class names:
-// tests/app/server/test_gradio_contract.py looks whether they are still there. Needless once Plotly does the same.
-const RESTS_AFTER = 150; // milliseconds after the wheel's last turn
-const LEAST_MOVE = 3; // pixels; what moves less is a click
+// Pans and zooms a 2D map by transforming the drawn image, and redraws it when the mouse rests. Plotly itself redraws
+// every point on every movement, which is too slow for many points or without a GPU. It uses class names of Plotly 7.1,
+// which tests/app/server/test_gradio_contract.py checks. Can be removed once Plotly does the same.
+const RESTS_AFTER = 150; // milliseconds after the last wheel event
+const LEAST_MOVE = 3; // pixels; shorter drags are clicks
 
-// `movable` tells whether a drag is to move the map now; `rest` is given the ranges of both axes to draw.
-// Returns an object whose `dragged` tells whether the click that Plotly reports was the end of a drag.
+// `movable` returns whether dragging moves the map; `rest` is called with the new ranges of both axes.
+// Returns an object whose `dragged` is true if the click that Plotly reports was the end of a drag.
 const moveSmoothly = (box, { movable, rest }) => {
   const state = { dragged: false };
-  let from = null; // where the mouse went down
-  let [x, y, scale] = [0, 0, 1]; // a place p of the plot, from its left upper corner, is shown at scale · p + (x, y)
+  let from = null; // position of mousedown
+  let [x, y, scale] = [0, 0, 1]; // a point p of the plot (from its top left corner) is shown at scale · p + (x, y)
   let resting = 0;
 
   const plot = () => box.querySelector('.nsewdrag').getBoundingClientRect();
@@ -26,7 +25,7 @@ const moveSmoothly = (box, { movable, rest }) => {
       style.transformOrigin = moves ? `${left}px ${top}px` : '';
       style.transform = moves ? `translate(${x}px, ${y}px) scale(${scale})` : '';
     });
-    // The grid has no meaning of its own, and a label would stay behind.
+    // Hide the grid, which has no meaning, and labels, which would stay behind.
     box.querySelectorAll('.cartesianlayer, .hoverlayer, .selectionlayer').forEach(({ style }) => {
       style.visibility = moves ? 'hidden' : '';
     });
@@ -45,7 +44,7 @@ const moveSmoothly = (box, { movable, rest }) => {
     from = null;
     if (!state.dragged) return;
     draw();
-    setTimeout(() => { state.dragged = false; }); // Plotly calls it a click meanwhile
+    setTimeout(() => { state.dragged = false; }); // Plotly reports a click before that
   };
 
   const inside = (event) => event.target.classList?.contains('nsewdrag') && box.contains(event.target) && movable();
@@ -62,8 +61,8 @@ const moveSmoothly = (box, { movable, rest }) => {
 
   addEventListener('mousemove', (event) => {
     if (!from) return;
-    if (!(event.buttons & 1)) return drop(); // let go outside of the window
-    event.stopImmediatePropagation(); // or Plotly would follow, too
+    if (!(event.buttons & 1)) return drop(); // released outside the window
+    event.stopImmediatePropagation(); // keep Plotly from handling it too
     const [dx, dy] = [event.clientX - from[0], event.clientY - from[1]];
     state.dragged ||= Math.hypot(dx, dy) >= LEAST_MOVE;
     if (!state.dragged) return;

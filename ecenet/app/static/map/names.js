@@ -1,7 +1,7 @@
-// Names of classes on a map that has no room for all of them: the server places them for a wide screen. map.js uses it.
-const [LETTER, LINE] = [6.6, 15]; // pixels that a letter and a line of them take
+// Hides overlapping class names on small maps; the server places them for a wide screen. Used by map.js.
+const [LETTER, LINE] = [6.6, 15]; // width of a letter and height of a line in pixels
 
-// Of names {x, y, width, count}, in pixels, those that lie apart; of two that do not, the one of more points.
+// The names {x, y, width, count} (in pixels) that do not overlap; of overlapping names, those with more points.
 const namesApart = (names) => {
   const kept = [];
   for (const name of [...names].sort((a, b) => b.count - a.count)) {
@@ -13,8 +13,8 @@ const namesApart = (names) => {
   return kept;
 };
 
-// Takes off the names of a flat map that would lie over others where it is shown now, and puts back those that no
-// longer would. Resolves at once where nothing changes.
+// Hides names of a 2D map that overlap at the current size, and restores those that no longer do. Resolves immediately
+// if nothing changes.
 const thinNames = async (box, plotly) => {
   const { xaxis, yaxis } = box._fullLayout;
   const counts = {};

@@ -1,12 +1,12 @@
-// The points inside a lasso or a box, which Plotly keeps apart: what lies outside turns grey. Those of classes that the
-// legend hides do not count, and at another stage the same part of the map holds other points. map.js uses it.
+// The points inside a lasso or box; Plotly greys out the others. Points of hidden classes do not count, and the same
+// lasso contains other points at another stage. Used by map.js.
 
-// Rows of the picked points that are shown; none where there is no lasso.
+// Rows of the visible points inside the lasso; empty without a lasso.
 const pickedRows = (box) => (box._fullLayout?.selections?.length ? box._fullData.flatMap((trace) => (
   trace.customdata && trace.visible === true ? [...trace.selectedpoints ?? []].map((i) => trace.customdata[i]) : []
 )) : []);
 
-// `tell` is given the rows whenever they are others; `clear` takes the lasso off the map.
+// `tell` is called with the rows when they change; `clear` removes the lasso.
 const mapPicks = (box, { tell, clear }) => {
   let told = '[]';
 
@@ -19,10 +19,10 @@ const mapPicks = (box, { tell, clear }) => {
 
   return {
     count,
-    // Of another map, which has none.
+    // A new map has no lasso.
     forget() { told = '[]'; },
     listen() {
-      // A click beside all points ends it, of which Plotly says nothing but that there is none.
+      // A click next to all points removes it; Plotly then reports an undefined selection.
       box.on('plotly_selected', (event) => { if (event?.points) count(); else clear(); });
       box.on('plotly_deselect', clear);
       box.on('plotly_restyle', ([change]) => { if ('visible' in change) count(); });

@@ -1,15 +1,15 @@
-// Maps of single stages that are shown one after the other: small ones to choose from beneath the large one, in which
-// points glide from stage to stage. All of them came with the figure, so that no server is asked. map.js uses it.
+// One map per stage: small maps below the large one to select a stage, and animation of the points between stages. All
+// data is sent with the figure. Used by map.js.
 const GLIDES_FOR = 600; // milliseconds
-const STAYS_FOR = 1500; // milliseconds that a stage is shown for where all are played
-const MOST_GLIDING = 20000; // points; more of them jump
+const STAYS_FOR = 1500; // milliseconds per stage when all stages are played
+const MOST_GLIDING = 20000; // maximum number of animated points; more jump
 const [SMALL_WIDTH, SMALL_HEIGHT, SMALL_DOT] = [132, 92, 1.6]; // pixels
 
-// `strip` holds the small maps, `pick` is given the stage that was chosen there.
+// `strip` contains the small maps; `pick` is called with the selected stage.
 const stageMaps = ({ strip, pick }) => {
   const still = matchMedia('(prefers-reduced-motion: reduce)');
-  let frames = null; // traces of each stage, by its name
-  let items = []; // by row: which class of which image, the same number at every stage
+  let frames = null; // traces by name of the stage
+  let items = []; // by row: number of the class and image, equal at all stages
   let names = [];
   let playing = 0;
 
@@ -82,7 +82,7 @@ const stageMaps = ({ strip, pick }) => {
   });
 
   return {
-    // Takes what came with a figure; of one that shows all stages together there is nothing.
+    // Uses the data of a figure; empty if all stages are shown together.
     load({ frames: given, items: numbers, stages }, layout) {
       stop();
       frames = given ?? null;
@@ -100,7 +100,7 @@ const stageMaps = ({ strip, pick }) => {
     first: () => names[0],
     traces: (stage) => frames[stage],
     show: (stage) => moves.show(stage),
-    // Where the class that a row is of lies at a stage; null where it has no point there.
+    // The position of a row's class at a stage; null if it has no point there.
     at(row, stage) {
       for (const trace of frames[stage]) {
         const i = trace.customdata?.findIndex((other) => items[other] === items[row]) ?? -1;
@@ -108,7 +108,7 @@ const stageMaps = ({ strip, pick }) => {
       }
       return null;
     },
-    // Calls `move` with the positions of each trace of a stage, on their way there from another one.
+    // Calls `move` with the interpolated positions of each trace between two stages.
     async glide(from, to, move) {
       const target = frames[to].filter((trace) => trace.customdata);
       const count = target.reduce((sum, trace) => sum + trace.x.length, 0);

@@ -1,18 +1,18 @@
-// Whether a map is drawn with WebGL, and what is done when the browser takes it away: at first the map is drawn anew;
-// if that does not last, it is drawn as SVG, which is slower and lasts. map.js uses it.
-const LOSS_SETTLES = 100; // milliseconds; the canvases of one map are lost one after the other
-const LOSS_REPEATS = 60000; // milliseconds within which a second loss means that a third would follow
+// Handles the loss of WebGL contexts: the map is first redrawn; if the loss repeats, it is drawn as SVG, which is
+// slower but reliable. Used by map.js.
+const LOSS_SETTLES = 100; // milliseconds; the canvases of a map are lost one by one
+const LOSS_REPEATS = 60000; // milliseconds within which a second loss switches to SVG
 const SVG_NOTE = 'The browser stopped WebGL, so the map is drawn as SVG, which is slower. '
   + 'Reload the page to try again.';
 
 const webglWorks = () => {
   const canvas = document.createElement('canvas');
   const context = canvas.getContext('webgl2') || canvas.getContext('webgl');
-  context?.getExtension('WEBGL_lose_context')?.loseContext(); // a page may have few
+  context?.getExtension('WEBGL_lose_context')?.loseContext(); // the number of contexts per page is limited
   return Boolean(context);
 };
 
-// `note` is the element that tells of SVG; `redraw` draws the map anew.
+// `note` is the element for the note about SVG; `redraw` redraws the map.
 const mapWebgl = ({ note, redraw }) => {
   const state = { works: webglWorks() };
   let settling = 0, lastLoss = -Infinity;
@@ -25,7 +25,7 @@ const mapWebgl = ({ note, redraw }) => {
 
   return {
     get works() { return state.works; },
-    // Traces as this browser can draw them.
+    // Converts traces to types that the browser can draw.
     drawable: (traces) => (state.works ? traces : traces.map(
       (trace) => (trace.type === 'scattergl' ? { ...trace, type: 'scatter' } : trace),
     )),

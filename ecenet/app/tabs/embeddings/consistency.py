@@ -1,4 +1,4 @@
-"""A photo's classes among those of the reference photos: distances, rivals, and which masks may be wrong."""
+"""Table of a photo's classes in comparison with the reference photos: distances, rivals, and warnings."""
 
 from functools import partial
 
@@ -26,7 +26,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry) ->
 
 
 def render(session: Session, selection: Selection, *, registry: ModelRegistry) -> str:
-    """Of the selected photo, at the selected stage; nothing where the model has no bank beside it."""
+    """Return the table for the selected photo and stage; empty if the model has no bank."""
     photo, bank = session.photo(selection), find_bank(registry, session.model)
     if photo is None or bank is None:
         return ""
@@ -39,7 +39,7 @@ def render(session: Session, selection: Selection, *, registry: ModelRegistry) -
 def consistency_table(
     rows: list[ClassConsistency], *, prediction: Prediction, stage: str, warning: ConfidenceWarning | None = None
 ) -> str:
-    """One row a class, the largest first."""
+    """Return the table with one row per class, largest first."""
     names, colors, at_stage = prediction.class_names, prediction.class_colors, prediction.stages[stage]
     body = ""
     for row in rows:
@@ -53,32 +53,31 @@ def consistency_table(
         )
     return f"""
 <table class="ece-legend">
-  <caption>{stage_title(stage)}: this photo's classes among the reference photos'</caption>
+  <caption>{stage_title(stage)}: this photo's classes compared with the reference photos</caption>
   <thead><tr><th>Class</th><th>Mean confidence</th><th>Distance to its centroid</th><th>Nearest rival</th>
   <th>Margin</th></tr></thead>
   <tbody>{body}</tbody>
 </table>
-<p class="ece-note">Cosine distances. Margin: how much farther the rival's centroid is; below 0 the embedding lies
-nearer to the rival. Distances explain and do not warn: on validation photos confidence tells wrong masks better.</p>
+<p class="ece-note">Cosine distances. Margin: distance to the rival's centroid minus distance to its own; below 0, the
+rival is nearer. Warnings use only the confidence, which detects wrong masks better than distances.</p>
 {_help(warning, stage)}"""
 
 
 def _help(warning: ConfidenceWarning | None, stage: str) -> str:
-    """What the warning means at a stage, by the figures that were measured there; nothing where there is none."""
+    """Return an explanation of the warning at a stage, with its measured precision and recall; empty without one."""
     found = None if warning is None else warning.stages.get(stage)
     if warning is None or found is None:
         return ""
     wrong = found.failures / found.pairs
     return f"""
 <details class="ece-note" data-warning="{stage}">
-  <summary>When it says &ldquo;may be wrong&rdquo;, and when not to trust that</summary>
-  Where the class's mask at {stage_title(stage)} has a mean confidence below {found.threshold:.0%}. Measured on
-  {found.images} photos of {escape(warning.data)} ({escape(warning.split)}): {found.precision:.0%} of the masks with
-  so little had an IoU with the truth below {warning.failed_below:g}, the others were false alarms; and they were
-  {found.recall:.0%} of all such masks, so no warning is no proof that a mask is right. There {wrong:.0%} of all masks
-  were wrong; where more or fewer are, a warning is right more or less often. Photos of another kind, and things that
-  the weights have no class for, can be wrong with high confidence. Masks of at most {warning.min_area:.1%} of the
-  photo were not scored and are never warned of.
+  <summary>What &ldquo;may be wrong&rdquo; means, and its limits</summary>
+  The class's mask at {stage_title(stage)} has a mean confidence below {found.threshold:.0%}. A mask counts as wrong
+  if its IoU with the ground truth is below {warning.failed_below:g}. On {found.images} photos of
+  {escape(warning.data)} ({escape(warning.split)}), {wrong:.0%} of all masks were wrong; {found.precision:.0%} of the
+  warnings were correct, and {found.recall:.0%} of the wrong masks got a warning. A mask without a warning can still be
+  wrong. Photos of another kind, and objects that the weights have no class for, can be wrong with high confidence.
+  Masks of at most {warning.min_area:.1%} of the photo were not measured and never get a warning.
 </details>"""
 
 

@@ -1,4 +1,4 @@
-"""What a browser says about the map, checked: it may be out of date, or forged."""
+"""Validation of the browser's map events, which can be outdated or forged."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,10 +13,10 @@ from ecenet.inference.prediction import Prediction
 
 
 def up_to_date(current: EmbeddingMap | None, predictions: Sequence[Prediction]) -> EmbeddingMap:
-    """The map, where it is one of these predictions.
+    """Return the map if it is up to date.
 
     Raises:
-        UserError: it is not, or there is none.
+        UserError: the map is missing, or shows other predictions.
     """
     if current is None or not current.shows(predictions):
         raise UserError(
@@ -26,19 +26,19 @@ def up_to_date(current: EmbeddingMap | None, predictions: Sequence[Prediction]) 
 
 
 def picked_point(payload: object, current: EmbeddingMap) -> int:
-    """The row of the point that was clicked, `{"map": key, "index": row}`.
+    """Return the row of the clicked point, from `{"map": key, "index": row}`.
 
     Raises:
-        UserError: it is none of the map's.
+        UserError: it is not a point of the map.
     """
     return int(_rows([_of_this_map(payload, current).get("index")], current)[0])
 
 
 def picked_points(payload: object, current: EmbeddingMap) -> np.ndarray:
-    """(M,) rows of the points inside a lasso, ascending, `{"map": key, "points": rows}`.
+    """Return the (M,) rows of the points inside a lasso, ascending, from `{"map": key, "points": rows}`.
 
     Raises:
-        UserError: they are not rows of the map, each once.
+        UserError: the rows are not points of the map, or contain duplicates.
     """
     points = _of_this_map(payload, current).get("points")
     if not isinstance(points, list) or len(points) > len(current.points):
@@ -53,7 +53,7 @@ def _of_this_map(payload: object, current: EmbeddingMap) -> dict[str, object]:
     if not isinstance(payload, dict) or payload.get("map") not in (current.key, *current.earlier_keys):
         raise UserError(
             "outdated-page",
-            "Expected points of the map that is shown, got those of another one; try again on this one.",
+            "Expected points of the current map, got points of another one; try again.",
         )
     return payload
 
@@ -62,7 +62,7 @@ def _rows(points: list[object], current: EmbeddingMap) -> np.ndarray:
     count = len(current.points)
     rows = [row for row in points if type(row) is int and 0 <= row < count]
     if len(rows) != len(points) or len(set(rows)) != len(rows):
-        wrong = next((row for row in points if not (type(row) is int and 0 <= row < count)), "one twice")
+        wrong = next((row for row in points if not (type(row) is int and 0 <= row < count)), "a duplicate")
         raise UserError(
             "unknown-choice",
             f"Expected points 0 … {count - 1} of the map, got {str(wrong)[:40]!r}; pick points of the map.",
@@ -71,8 +71,8 @@ def _rows(points: list[object], current: EmbeddingMap) -> np.ndarray:
 
 
 def select_point(selection: Selection, current: EmbeddingMap, row: int) -> Selection:
-    """The selection moved to a point's photo, stage and class; of a reference point, whose photo is not here, to
-    its stage and class, with the point itself selected on the map."""
+    """Return the selection moved to a point's photo, stage and class. For a reference point, whose photo is not in the
+    session, only stage and class change, and the point is selected on the map."""
     image, points = int(current.points.image[row]), current.points
     reference = image - len(current.predictions) if current.is_reference[row] else None
     if image != selection.photo and reference is None:
@@ -82,8 +82,8 @@ def select_point(selection: Selection, current: EmbeddingMap, row: int) -> Selec
 
 
 def point_of(current: EmbeddingMap, session: Session, selection: Selection) -> int | None:
-    """The row of the selected photo, or reference image, stage and class; None where the class is too small to have
-    one. A reference image that has none gives way to the photo."""
+    """Return the row of the selected class at the selected stage, of the selected reference image or else the photo;
+    None if the class is too small to have a point."""
     photo = session.photo(selection)
     if photo is None:
         return None

@@ -1,4 +1,4 @@
-"""The HTML around the map: neighbours of a point, how far to trust the picture, points inside a lasso."""
+"""The HTML around the map: neighbours of a point, quality of the projection, points inside a lasso."""
 
 import base64
 import csv
@@ -15,9 +15,9 @@ from ecenet.inference.prediction import stage_title
 
 NEIGHBORS = 8
 MAX_ROWS = 200
-"""Of the table on the page; the file has all."""
+"""Maximum number of rows in the table; the file contains all."""
 MAX_PICTURES, PICTURE_SIDE = 24, 160
-"""Of the gallery: how many, and their longest side in pixels."""
+"""Maximum number of pictures in the gallery, and their longest side in pixels."""
 CLICK_ROW = on_click(
     "[data-point]",
     "point",
@@ -26,12 +26,12 @@ CLICK_ROW = on_click(
 
 
 def no_point() -> str:
-    """In place of neighbours where the selected class has no point."""
+    """Return the text shown instead of neighbours if the selected class has no point."""
     return empty_state("The selected class is too small for the map: lower the minimum area, or click a point.")
 
 
 def neighbors(current: EmbeddingMap, index: int, *, image_names: Sequence[str]) -> str:
-    """A point and its nearest ones by cosine distance in the original space, as buttons."""
+    """Return a point and its nearest neighbours by cosine distance in the original space, as buttons."""
     nearest, distances = neighbors_of(index, current.unit, count=NEIGHBORS)
     rows = "".join(
         f'<li><button type="button" data-point="{row}">{_point(current, int(row), image_names=image_names)}'
@@ -42,7 +42,7 @@ def neighbors(current: EmbeddingMap, index: int, *, image_names: Sequence[str]) 
 <div class="ece-neighbors" data-map="{current.key}">
   <p class="ece-note">Nearest to</p>
   <p class="ece-point">{_point(current, index, image_names=image_names)}</p>
-  <p class="ece-note">by cosine distance of the embeddings themselves, whatever the picture says:</p>
+  <p class="ece-note">by cosine distance of the embeddings (not by distance on the map):</p>
   <ol>{rows}</ol>
 </div>"""
 
@@ -58,15 +58,15 @@ def _point(current: EmbeddingMap, row: int, *, image_names: Sequence[str]) -> st
 
 
 def quality(measured: Quality) -> str:
-    """Two numbers, and what they mean."""
+    """Return the two quality measures with an explanation."""
     if measured.trustworthiness is None and measured.silhouette is None:
         return ""
     trust = "–" if measured.trustworthiness is None else f"{measured.trustworthiness:.2f}"
     silhouette = "–" if measured.silhouette is None else f"{measured.silhouette:.2f}"
     return f"""
 <p class="ece-quality"><span>Trustworthiness <b>{trust}</b></span> <span>Silhouette by class <b>{silhouette}</b></span>
-<small>Trustworthiness near 1: neighbours in the picture are neighbours in truth; below 0.9, ask the list of nearest
-ones instead. Silhouette near 1: classes keep apart in the original space; near 0: they mix.
+<small>Trustworthiness near 1: neighbours on the map are neighbours in the original space; below 0.9, use the list of
+nearest points instead. Silhouette near 1: classes are separate in the original space; near 0: they overlap.
 Measured on {measured.judged} points.</small></p>"""
 
 
@@ -74,7 +74,7 @@ HEADER = ("photo", "stage", "class", "area", "confidence")
 
 
 def picked_points(current: EmbeddingMap, rows: np.ndarray, *, image_names: Sequence[str]) -> str:
-    """Points (M,) as pictures, as a table, and all of them as a CSV file; nothing for none."""
+    """Return the (M,) points as pictures, table and CSV file; empty without points."""
     if not len(rows):
         return ""
     points, class_names = current.points, current.predictions[0].class_names
@@ -104,7 +104,7 @@ def picked_points(current: EmbeddingMap, rows: np.ndarray, *, image_names: Seque
 
 
 def _gallery(current: EmbeddingMap, rows: np.ndarray, *, image_names: Sequence[str]) -> str:
-    """The regions that the points were made of, as buttons; reference photos are numbers only and have no picture."""
+    """Return the regions of the points as buttons; reference photos have no pictures."""
     own = [int(row) for row in rows if not current.is_reference[row]]
     cards = ""
     for row in own[:MAX_PICTURES]:
@@ -117,17 +117,17 @@ def _gallery(current: EmbeddingMap, rows: np.ndarray, *, image_names: Sequence[s
   <img src="{picture}" alt="">{_point(current, row, image_names=image_names)}
 </button>"""
     more = len(own) - MAX_PICTURES
-    note = f'<p class="ece-note">… and {more} more of your photos\' points</p>' if more > 0 else ""
+    note = f'<p class="ece-note">… and {more} more points of your photos</p>' if more > 0 else ""
     return f'<div class="ece-gallery">{cards}</div>{note}' if cards else ""
 
 
 def _csv_uri(records: Sequence[tuple[str, str, str, float, float]]) -> str:
-    """The file inside its own address, so that the server keeps none."""
+    """Return the CSV file as a data URI, so that the server does not store it."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(HEADER)
     for photo, stage, name, area, confidence in records:
-        # Spreadsheets would compute a name that begins like a formula; a photo's name can be anybody's.
+        # Prevent names (given by visitors) that spreadsheets would evaluate as formulas.
         photo = f"'{photo}" if photo.startswith(("=", "+", "-", "@")) else photo
         writer.writerow([photo, stage, name, f"{area:.6f}", "" if np.isnan(confidence) else f"{confidence:.6f}"])
     return f"data:text/csv;base64,{base64.b64encode(text.getvalue().encode()).decode()}"

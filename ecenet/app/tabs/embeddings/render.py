@@ -1,4 +1,4 @@
-"""What the tab shows of a session: the map and what is to be said about it, its ring, the similarity of classes."""
+"""Outputs of the tab: the map with its notes, the ring around the selected point, the similarity of classes."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from ecenet.inference.prediction import Prediction, stage_title
 
 
 class Drawn(NamedTuple):
-    """What the page shows, so that only what has changed is sent again."""
+    """State of the page, so that only changes are sent."""
 
     key: str = ""
     color_by: str = ""
@@ -46,13 +46,13 @@ def render(
     fitter: Fitter,
     registry: ModelRegistry,
 ) -> list[Any]:
-    """The map, what is to be said about it, and whether to come back for UMAP; one value for each output.
+    """Return the map, its notes and whether to poll for UMAP, as one value per output.
 
     Raises:
-        UserError: an option is out of its range.
+        UserError: an option is out of range.
     """
     if not session.photos:
-        note = "Add a photo first: its class embeddings appear here."
+        note = "Add a photo to see its class embeddings."
         return ["", note, "", gr.Timer(active=False), None, (), Drawn(), ""]
     request = MapRequest(ProjectionOptions(*options).checked(), min_area / 100, refits, by_stage=by_stage)
     reference = find_reference(registry, session.model, min_area=request.min_area) if with_reference else None
@@ -84,14 +84,14 @@ def predictions_of(session: Session) -> list[Prediction]:
 
 
 def image_names(session: Session, reference: Reference | None) -> tuple[str, ...]:
-    """In the order in which a map numbers its images."""
+    """Return the names in the order in which the map numbers its images."""
     return (*(photo.name for photo in session.photos), *(reference.image_names if reference else ()))
 
 
 def map_value(
     current: EmbeddingMap, names: Sequence[str], *, color_by: ColorBy, lines: bool, density: bool = False
 ) -> str:
-    """JSON of the figure, its key and how many points it shows at once, as `map.js` takes it; empty without points."""
+    """Return the JSON for `map.js` (figure, key, number of points shown at once); empty without points."""
     if not len(current.points):
         return ""
     if current.request.by_stage:
@@ -102,17 +102,17 @@ def map_value(
 
 
 def render_photos(session: Session, current: EmbeddingMap | None) -> gr.HTML:
-    """Small pictures of the photos, for the region behind a point; sent with a new map, not with new colours."""
+    """Return the region pictures of the photos; sent with a new map, but not with new colours."""
     if current is None or not current.shows(predictions_of(session)):
         return gr.HTML(photos=None)
     return gr.HTML(photos={"map": current.key, "pictures": [photo.regions for photo in session.photos]})
 
 
 def map_note(current: EmbeddingMap) -> str:
-    """How the picture was made, in Markdown."""
+    """Return how the projection was made, as Markdown."""
     projection, count = current.projection, len(current.points)
     if not count:
-        return "No class covers that much of a photo: lower the minimum area."
+        return "No class covers this much of a photo; lower the minimum area."
     photos = "one photo" if len(current.predictions) == 1 else f"{len(current.predictions)} photos"
     others = int(current.is_reference.sum())
     if others:
@@ -120,25 +120,25 @@ def map_note(current: EmbeddingMap) -> str:
     shown = "each stage, " if current.request.by_stage and not projection.note else ""
     note = f"**{projection.method}** of {shown}{count - others} points from {photos}. {projection.note}"
     if projection.placed:
-        note += f"{projection.placed} points were placed into the map of the others; Refit fits all together. "
+        note += f"{projection.placed} points were placed into the existing map; press Refit to fit all points. "
     if projection.method == "t-SNE":
-        note += "t-SNE cannot place new points: another photo changes the whole map."
+        note += "t-SNE cannot place new points, so another photo changes the whole map."
     return " ".join([note.strip(), *current.cautions])
 
 
 def density_note(current: EmbeddingMap) -> str:
-    """Why there are no contours though they were asked for; empty where there are."""
+    """Return why contours are not drawn, or an empty string if they are."""
     if current.projection.coordinates.shape[1] != 2:
-        return "Contours are drawn in two dimensions only."
+        return "Contours are only drawn in two dimensions."
     if len(current.points) and not is_crowded(current.points, by_stage=current.request.by_stage):
-        return f"Contours are drawn from {NAMED_FROM} points on."
+        return f"Contours need at least {NAMED_FROM} points."
     return ""
 
 
 def render_selected(
     session: Session, selection: Selection, current: EmbeddingMap | None, names: Sequence[str]
 ) -> tuple[gr.HTML, str, tuple[str, str]]:
-    """The ring around the selected point, its neighbours, and the map and stage that the heat map is to show."""
+    """Return the ring around the selected point, its neighbours, and the map and stage for the heat map."""
     if current is None or not current.shows(predictions_of(session)) or not session.photos:
         return gr.HTML(ring=None, stage=None), "", ("", "")
     stage = session.embedding_stage(selection)
@@ -156,7 +156,7 @@ def render_selected(
 
 
 def render_heatmap(current: EmbeddingMap | None, at_stage: tuple[str, str]) -> gr.Plot:
-    """Cosine similarity between class centroids at the selected stage; hidden where there are fewer than two."""
+    """Return the cosine similarity between class centroids at the selected stage; hidden for fewer than two classes."""
     if current is None:
         return gr.Plot(visible=False)
     members = current.points.stage == at_stage[1]

@@ -1,4 +1,4 @@
-"""Class embeddings: all photos of the session, all stages, in one projection that can be clicked."""
+"""The Class embeddings tab: an interactive projection of the embeddings of all photos and stages."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -46,12 +46,12 @@ MAP_JS = [STATIC / name for name in MAP_SCRIPTS]
 
 
 class Fields(NamedTuple):
-    """The accordion's."""
+    """Fields of the accordion."""
 
     inputs: list[Any]
-    """In the order of `ProjectionOptions`."""
+    """Inputs in the order of `ProjectionOptions`."""
     changed: list[Any]
-    """Events that ask for another projection."""
+    """Events that require a new projection."""
 
 
 def build(
@@ -66,8 +66,8 @@ def build(
     """Lay out the tab.
 
     Args:
-        current: holds the `EmbeddingMap` that is shown.
-        runs: folder of the runs whose banks can be made here; None where there are none.
+        current: state of the current `EmbeddingMap`.
+        runs: folder of the runs whose banks can be made here; None disables it.
     """
     gr.set_static_paths([PLOTLY_JS])
     drawn, key, refits = gr.State(Drawn()), gr.State(""), gr.State(0)
@@ -132,7 +132,7 @@ def build(
     lying = consistency.build(session, selection, registry=registry)
     behind = training_photos.build(session, selection, registry=registry, runs=runs)
     heat = gr.Plot(show_label=False, visible=False, elem_id="centroids-plot")
-    # UMAP takes seconds to start; until then PCA stands in, and this timer swaps the picture once it is there.
+    # UMAP takes seconds to start. Until then PCA is shown, and this timer replaces it.
     waiting = gr.Timer(POLL_SECONDS, active=False)
 
     view = Subscription(
@@ -198,13 +198,13 @@ def _projection_fields() -> Fields:
 def choose_point(
     session: Session, selection: Selection, current: EmbeddingMap | None, event: gr.EventData
 ) -> Selection:
-    """A click on a point of the map or on a row of its neighbours."""
+    """Handle a click on a point of the map or in the list of neighbours."""
     current = up_to_date(current, predictions_of(session))
     return select_point(selection, current, picked_point(event_data(event), current))
 
 
 @show_errors
 def show_picked(session: Session, current: EmbeddingMap | None, names: Sequence[str], event: gr.EventData) -> str:
-    """Points inside a lasso or a box, as a table."""
+    """Return the points inside a lasso or box as a table."""
     current = up_to_date(current, predictions_of(session))
     return panels.picked_points(current, picked_points(event_data(event), current), image_names=names)

@@ -1,5 +1,5 @@
-"""Which training photos are behind a class of the selected photo: nearest reference embeddings, and the kinds of a
-class in the bank."""
+"""Training photos related to a class of the selected photo: nearest reference embeddings, and clusters of the class in
+the bank."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -34,36 +34,36 @@ from ecenet.training.jobs.bank import run_data
 NEIGHBORS = 8
 MAX_CLUSTERS = 8
 PICTURE_SIDE = 200
-"""Longest side in pixels of the pictures sent."""
+"""Longest side of pictures in pixels."""
 HELP = (
-    "The embeddings of training photos that are nearest to this photo's, of whatever class, and how the class's own "
-    "fall into groups (k-means; a medoid is the embedding in the middle of its group). Nearest does not mean that this "
-    "photo was decided by those photos."
+    "The embeddings of training photos (of any class) that are nearest to this photo's, and groups of the class's own "
+    "embeddings (k-means; the medoid is the most central embedding of a group). Near photos did not necessarily cause "
+    "this prediction."
 )
 
 
 class Found(NamedTuple):
-    """What the bank says of one class of the selected photo."""
+    """Related embeddings of a class of the selected photo."""
 
     photo: Photo
     bank: EmbeddingBank
     stage: str
     class_index: int
     rows: np.ndarray
-    """(N,) of the bank, nearest first."""
+    """(N,) rows of the bank, nearest first."""
     distances: np.ndarray
     """(N,) cosine distances."""
     kinds: SubClusters | None
-    """None where the bank has no such class."""
+    """Clusters of the class; None if the bank does not have the class."""
 
     @property
     def own_kind(self) -> int | None:
-        """Which of the kinds the photo's own embedding is nearest to."""
+        """The cluster that is nearest to the photo's embedding."""
         return None if self.kinds is None else self.kinds.nearest(self.vector)
 
     @property
     def vector(self) -> np.ndarray:
-        """(D,)."""
+        """The photo's (D,) embedding."""
         vector: np.ndarray = self.photo.prediction.stages[self.stage].embeddings[self.class_index]
         return vector
 
@@ -72,10 +72,10 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry, ru
     """Lay out the section.
 
     Args:
-        runs: folder of the runs, whose data is at hand; None where strangers can reach the app, who must not name a
-            folder of this machine either.
+        runs: folder of the runs, whose data can be used. None if the app is public; then visitors cannot name folders
+            of this machine either.
     """
-    gr.Markdown(f"## Which training photos are like this?\n{HELP}")
+    gr.Markdown(f"## Similar training photos\n{HELP}")
     with gr.Row():
         chosen = gr.Dropdown(
             [], label=f"Class ({CLASS_HELP})", elem_id="reference-class", interactive=True, min_width=200
@@ -85,8 +85,8 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry, ru
         )
     tables = gr.HTML(elem_id="reference-neighbors")
     with gr.Row(visible=runs is not None):
-        folder, layout = data_fields("Folder of the training data, to see the photos", elem_id="reference")
-        show = gr.Button("Show the photos", size="sm", scale=0, min_width=160, elem_id="reference-show")
+        folder, layout = data_fields("Folder of the training data (to show the photos)", elem_id="reference")
+        show = gr.Button("Show photos", size="sm", scale=0, min_width=160, elem_id="reference-show")
     pictures = gr.HTML(elem_id="reference-photos")
 
     @show_errors
@@ -103,7 +103,7 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry, ru
         if found is None or data is None:
             raise UserError(
                 "missing-value",
-                "Expected the folder of the data that the bank was made from, but none is named; name it beside.",
+                "Expected the folder of the data that the bank was made from, got none; enter it next to the button.",
             )
         track = partial(progress.tqdm, desc="Segmenting the photos", unit="photos")
         return render_pictures(found, data=data, predictor=registry.open(session.model), track=track)
@@ -120,8 +120,8 @@ def build(session: gr.State, selection: gr.State, *, registry: ModelRegistry, ru
 
 
 def training_data(session: Session, found: Found, folder: str, layout: Layout, *, runs: Path) -> LabelledSplit | None:
-    """The photos of the bank: in the folder that is named, else those of the run whose weights are chosen; None where
-    there is neither.
+    """Return the photos of the bank, from the given folder or else from the run of the selected weights; None if there
+    is neither.
 
     Raises:
         UserError: the data cannot be read.
@@ -135,7 +135,7 @@ def training_data(session: Session, found: Found, folder: str, layout: Layout, *
 def render(
     session: Session, selection: Selection, count: int, *, registry: ModelRegistry
 ) -> tuple[gr.Dropdown, str, str]:
-    """The classes, the tables, and no pictures yet: those of another class would be wrong."""
+    """Return the classes and tables, and clear the pictures, which belong to the previous class."""
     photo = session.photo(selection)
     if photo is None:
         return gr.Dropdown([], value=None), "", ""
@@ -143,15 +143,15 @@ def render(
     choices = gr.Dropdown(class_choices(photo.prediction), value=name)
     found = find(session, selection, count, registry=registry)
     if found is None:
-        return choices, empty_state("These weights have no bank of training photos beside them."), ""
+        return choices, empty_state("These weights have no bank of training photos."), ""
     return choices, render_tables(found), ""
 
 
 def find(session: Session, selection: Selection, count: int, *, registry: ModelRegistry) -> Found | None:
-    """For the selected photo, stage and class; None where there is no photo, or no bank beside the weights.
+    """Find related embeddings for the selected photo, stage and class; None without a photo or bank.
 
     Args:
-        count: of groups; fewer where the class has fewer embeddings.
+        count: number of groups; fewer if the class has fewer embeddings.
     """
     photo, bank = session.photo(selection), find_bank(registry, session.model)
     if photo is None or bank is None:
@@ -168,7 +168,7 @@ def find(session: Session, selection: Selection, count: int, *, registry: ModelR
 
 
 def render_tables(found: Found) -> str:
-    """Nearest embeddings and kinds, side by side."""
+    """Return the tables of nearest embeddings and groups."""
     bank, prediction = found.bank, found.photo.prediction
     name, title = escape(prediction.class_names[found.class_index]), stage_title(found.stage)
     body = "".join(
@@ -176,7 +176,7 @@ def render_tables(found: Found) -> str:
         f"<td>{distance:.3f}</td><td>{bank.area[row]:.0%}</td></tr>"
         for row, distance in zip(found.rows, found.distances, strict=True)
     )
-    missing = "" if prediction.stages[found.stage].area[found.class_index] > 0 else ", which its mask does not show"
+    missing = "" if prediction.stages[found.stage].area[found.class_index] > 0 else " (not in its mask)"
     nearest = f"""
 <table class="ece-legend">
   <caption>{title}: nearest to {name} of {escape(found.photo.name)}{missing}</caption>
@@ -192,14 +192,14 @@ def _class(found: Found, row: int) -> str:
 
 
 def _kinds(found: Found, *, name: str) -> str:
-    """The groups as a table.
+    """Return the groups as a table.
 
     Args:
-        name: of the class, as HTML.
+        name: name of the class as HTML.
     """
     if found.kinds is None:
         return empty_state(
-            f"No training photo of the bank shows {found.photo.prediction.class_names[found.class_index]}."
+            f"No training photo in the bank contains {found.photo.prediction.class_names[found.class_index]}."
         )
     bank, kinds, own = found.bank, found.kinds, found.own_kind
     body = "".join(
@@ -210,7 +210,7 @@ def _kinds(found: Found, *, name: str) -> str:
     apart = (
         ""
         if kinds.silhouette is None
-        else f"Silhouette {kinds.silhouette:.2f}: near 1 the groups are apart, near 0 they merge and are none. "
+        else f"Silhouette {kinds.silhouette:.2f}: near 1 the groups are separate, near 0 they overlap. "
     )
     return f"""
 <table class="ece-legend">
@@ -218,7 +218,7 @@ def _kinds(found: Found, *, name: str) -> str:
   <thead><tr><th>Group</th><th>Embeddings</th><th>Spread</th><th>Medoid</th></tr></thead>
   <tbody>{body}</tbody>
 </table>
-<p class="ece-note">{apart}Spread: mean cosine distance to the middle of the group.</p>"""
+<p class="ece-note">{apart}Spread: mean cosine distance to the group's centroid.</p>"""
 
 
 def render_pictures(
@@ -228,12 +228,12 @@ def render_pictures(
     predictor: Predictor,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> str:
-    """The regions that the embeddings were made of, in their photos: the nearest, then the medoids.
+    """Return the regions of the embeddings in their photos: the nearest, then the medoids.
 
     Args:
-        track: wraps the photos, to show how far it is.
+        track: wraps the iteration over photos, to show progress.
     Raises:
-        UserError: the data is not the bank's, or a file is bad.
+        UserError: the bank was made from other data, or a file cannot be read.
     """
     medoids = [] if found.kinds is None else [one.medoid for one in found.kinds.clusters]
     rows = [int(row) for row in found.rows]

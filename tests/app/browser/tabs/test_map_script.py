@@ -198,9 +198,9 @@ def test_a_crowd_in_three_dimensions_is_offered_in_two(browser: Browser) -> None
     with map_page(browser, crowd) as page:
         expect(page.locator(".ece-plot")).to_contain_text("10,001 points are slow")
         page.evaluate(DIMENSIONS)
-        page.get_by_role("button", name="Show two").click()
+        page.get_by_role("button", name="Show in 2D").click()
         assert page.locator("#projection-dimensions input").is_checked()
-        page.get_by_role("button", name="Draw three all the same").click()
+        page.get_by_role("button", name="Show in 3D anyway").click()
         page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scatter3d'")
     with map_page(browser, deep) as page:
         page.wait_for_function(f"{MAP}?._fullData?.[0]?.type === 'scatter3d'")
@@ -309,7 +309,7 @@ def test_the_region_behind_a_point_is_shown_beside_it_and_a_reference_point_says
             page.mouse.move(2, 2)
         expect(card).to_be_hidden()
         point_at(page, reference)
-        expect(card).to_contain_text("Reference photo: no picture of it is kept.")
+        expect(card).to_contain_text("Reference photo (no picture stored)")
         expect(card.locator("canvas")).to_be_hidden()
         assert page.evaluate("window.sent") == [], "no server is asked"
         page.mouse.down()

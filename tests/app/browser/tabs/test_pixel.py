@@ -202,7 +202,7 @@ def test_a_dragged_box_and_a_class_embedding_are_found_in_another_photo(page: Pa
 
     page.get_by_label("Class embedding", exact=True).check()
     expect(scale).to_contain_text("mask logits of the embedding of person", timeout=LONG)
-    expect(cards.nth(1)).to_contain_text("where the final mask says person")
+    expect(cards.nth(1)).to_contain_text("final mask: person")
     page.locator("#match-level").get_by_label("Stage 4").check()
     expect(page.locator("#match-level").get_by_label("Backbone")).to_have_count(0)
     page.locator("#match-class input").click()

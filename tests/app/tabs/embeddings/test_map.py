@@ -189,7 +189,7 @@ def test_one_photo_added_twenty_times_is_no_cluster_and_the_note_says_so() -> No
     assert "have the same embeddings" not in once[1]
     assert "**PCA** of 300 points from 20 photos" in often[1]
     assert "at least 16 points and there are 15" in often[1]
-    assert "285 of 300 points have the same embeddings as others" in often[1]
+    assert "285 of 300 points are duplicates" in often[1]
     assert often[2] == once[2], "nothing is measured on copies"
     np.testing.assert_allclose(
         often[4].projection.coordinates, np.tile(once[4].projection.coordinates, (20, 1)), atol=1e-9
@@ -202,8 +202,8 @@ def test_one_photo_added_twenty_times_is_no_cluster_and_the_note_says_so() -> No
 def test_too_few_neighbours_are_not_used_and_the_note_says_so() -> None:
     session = session_of("one", "two")
     note = render(session, options=("UMAP", 2, 0, 2, 0.2, 30))[1]
-    assert "Fitted with neighbours 5 rather than 2, with which UMAP shows groups even in data that has none" in note
-    assert "Fitted with perplexity 5 rather than 2" in render(session, options=("t-SNE", 2, 0, 15, 0.2, 2))[1]
+    assert "Fitted with neighbours = 5 instead of 2, because UMAP shows spurious groups" in note
+    assert "Fitted with perplexity = 5 instead of 2" in render(session, options=("t-SNE", 2, 0, 15, 0.2, 2))[1]
     assert "Fitted with" not in render(session, options=("PCA", 2, 0, 2, 0.2, 2))[1]
     assert "Fitted with" not in render(session)[1]
 
@@ -212,7 +212,7 @@ def test_a_picture_that_tears_neighbours_apart_is_said_to() -> None:
     current = map_of(session_of("one", "two"))
     good, bad = (replace(current, quality=Quality(trust, 0.5, 30)) for trust in (0.9, 0.89))
     assert good.cautions == ()
-    assert "Do not trust this picture: at a trustworthiness of 0.89" in bad.cautions[0]
+    assert "Low trustworthiness (0.89)" in bad.cautions[0]
 
 
 def test_rows_of_the_photos_own_points_name_their_photo_stage_and_class() -> None:
@@ -258,7 +258,7 @@ def test_contours_are_an_option_of_crowded_flat_maps(by_stage: bool) -> None:
 
     few = render(session_of("one", "two"), by_stage=by_stage, density=True)
     assert lines(few[0]) == []
-    assert "Contours are drawn from 300 points on." in few[1]
+    assert "Contours need at least 300 points." in few[1]
     deep = render(session, by_stage=by_stage, density=True, options=("UMAP", 3, *OPTIONS[2:]))
     assert lines(deep[0]) == []
     assert "in two dimensions only" in deep[1]

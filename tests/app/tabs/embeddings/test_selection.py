@@ -104,7 +104,7 @@ def test_forged_lassos_are_refused() -> None:
         with refused("outdated-page"):
             picked_points(payload, current)
     for rows in ([0, 0], *([row] for row in FORGED_ROWS)):
-        with refused("unknown-choice", "0 … 29", "'one twice'" if len(rows) == 2 else repr(str(rows[0]))):
+        with refused("unknown-choice", "0 … 29", "'a duplicate'" if len(rows) == 2 else repr(str(rows[0]))):
             picked_points({"map": current.key, "points": rows}, current)
     no_lists: tuple[Any, ...] = (list(range(31)), "01", {"0": 0}, None)
     for rows in no_lists:
