@@ -148,7 +148,7 @@ def changed(tensors: dict[str, Tensor], change: Callable[[dict[str, Tensor]], ob
     ("change", "named"),
     [
         (lambda t: t.pop("decode_head.class_embed.bias"), ("1 missing", "decode_head.class_embed.bias")),
-        (lambda t: t.update({"backbone.ln1.weight": torch.zeros(1)}), ("1 too many", "backbone.ln1.weight")),
+        (lambda t: t.update({"backbone.ln1.weight": torch.zeros(1)}), ("1 unexpected", "backbone.ln1.weight")),
         (
             lambda t: t.update({"decode_head.decoder_2.layers.0.linear1.bias": torch.zeros(3)}),
             ("1 of another shape", "decode_head.decoder_2.layers.0.linear1.bias"),
@@ -261,7 +261,7 @@ def test_the_command_lists_what_it_leaves_out(
     assert main(["convert", "segvit", str(path), str(tmp_path / "out"), "--half"]) == 0
     text = capsys.readouterr().out
     assert f"Wrote SegViT with {CLASSES} classes (aeroplane, bag, bed, bedclothes, …)" in text
-    assert f"No prediction needs: {', '.join(UNUSED)}" in text
+    assert f"Tensors not needed for prediction: {', '.join(UNUSED)}" in text
     assert main(["convert", "segvit", str(tmp_path / "none.pth"), str(tmp_path / "out")]) == 2
     assert load_model(tmp_path / "out").num_classes == CLASSES
 

@@ -131,7 +131,7 @@ TRANS = "decode_head.trans.weight"
         (
             lambda t: t.update({f"decode_head.more.{number}": torch.zeros(1) for number in range(4)}),
             "tensor-mismatch",
-            ["4 too many (more.0, more.1, more.2, …)"],
+            ["4 unexpected (more.0, more.1, more.2, …)"],
         ),
         (lambda t: t.update({TRANS: torch.zeros(5, 16)}), "tensor-mismatch", ["1 of another shape (trans.weight)"]),
         (without("decode_head.conv_seg.weight"), "wrong-file", ["(conv_seg.weight)"]),

@@ -259,5 +259,5 @@ def test_the_command_prints_both_tables_and_writes_one_page(
     assert main(["ablate", *words]) == 0
     printed = capsys.readouterr().out
     assert printed.count(VARIANTS["release"].summary) == 2
-    assert "What embeddings know, across photos:" in printed
+    assert "Quality of the embeddings across photos:" in printed
     assert page.read_text(encoding="utf-8").count("one dot per training run") == 2

@@ -172,7 +172,7 @@ def test_every_view_takes_its_predictions(overrides: dict[str, Any], tmp_path: P
     if overrides:
         assert list(transplant(one, other, class_index=1).embeddings) == [1]
     else:
-        with refused("unsupported-by-weights", "stage2", "learned embeddings"):
+        with refused("unsupported-by-weights", "stage2", "the same in every photo"):
             transplant(one, other, class_index=1, stage="stage2")
     region = one.label_map == one.label_map[0, 0]
     with refused("unsupported-by-weights", "ECENet", "SegViT"):

@@ -205,5 +205,5 @@ def test_decoders_that_cannot_start_from_an_ecenet_are_not_compared_with_one_tha
 
 def test_loading_is_timed_with_the_steps_of_a_training(config: TrainConfig) -> None:
     figures = loading_ratio(config, blocks=1)
-    real, repeated = (figures[f"seconds a step, {kind}"] for kind in ("real data", "one batch repeated"))
+    real, repeated = (figures[f"seconds per step, {kind}"] for kind in ("real data", "one batch repeated"))
     assert figures["real data / repeated batch"] == pytest.approx(real / repeated, abs=0.01)

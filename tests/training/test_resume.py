@@ -116,7 +116,7 @@ def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(data: Path, whole
     assert re.search(rf"Warning: .*{re.escape(str(run / 'last.pt'))}", output), "the run goes on while it can"
     last = output.splitlines()[-1]
     assert last.startswith("Error: ")
-    assert_names(last, run / "last.pt", "make room", "same command")
+    assert_names(last, run / "last.pt", "free disk space", "same command")
     assert "Traceback" not in output
     assert (run / "last.pt").read_bytes() == before
     assert not list(run.glob("*.part"))

@@ -82,10 +82,9 @@ def sub_clusters(
     rows = class_rows(bank, class_index, stage=stage, min_area=min_area)
     if not 1 <= count <= len(rows):
         raise UserError(
-            "not-enough-data",
+            "out-of-range",
             f"Expected 1 … {len(rows)} clusters (the bank has {len(rows)} embeddings of the class), got {count}; "
             f"{'choose fewer' if len(rows) else 'choose another class'}.",
-            limit=len(rows),
         )
     unit = unit_vectors(bank.embedding[rows])
     labels = KMeans(n_clusters=count, n_init=10, random_state=seed).fit_predict(unit)

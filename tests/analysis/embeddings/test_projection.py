@@ -129,7 +129,7 @@ def test_copies_are_one_point_for_the_fit_and_lie_in_one_place() -> None:
     np.testing.assert_array_equal(often.coordinates[:MIN_POINTS], alone.coordinates[::-1])
     few = project(np.tile(vectors[:4], (20, 1)), UMAP, fitter=fitter)
     assert (few.method, few.coordinates.shape) == ("PCA", (80, 2))
-    assert "needs at least 16 points and there are 4" in few.note
+    assert "needs at least 16 points but there are only 4" in few.note
     np.testing.assert_allclose(few.coordinates[:4], project(vectors[:4], PCA, fitter=fitter).coordinates, atol=1e-9)
 
 

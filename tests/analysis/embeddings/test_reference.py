@@ -67,9 +67,9 @@ def test_one_cluster_holds_all_and_as_many_as_rows_one_each() -> None:
 
 
 def test_more_clusters_than_embeddings_are_refused() -> None:
-    with refused("not-enough-data", "1 … 5", 6):
+    with refused("out-of-range", "1 … 5", 6):
         sub_clusters(KINDS, 1, stage="stage1", count=6, min_area=0.01)
-    with refused("not-enough-data", "choose a class"):
+    with refused("out-of-range", "choose another class"):
         sub_clusters(KINDS, 0, stage="stage1", count=1, min_area=0.01)
-    with refused("not-enough-data"):
+    with refused("out-of-range"):
         sub_clusters(KINDS, 1, stage="stage1", count=0, min_area=0.01)

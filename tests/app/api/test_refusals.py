@@ -114,7 +114,7 @@ def test_uploads_have_the_page_s_limits(api: Served, photo: dict[str, Any]) -> N
         ("what_if", {"gate": "half"}, ("gate", "number", "'half'")),
         ("what_if", {"gate": 2}, ("gate", "0 … 1")),
         ("what_if", {"pooling": "max"}, ("pooling", "'mean', 'pyramid', 'prototypes'", "'max'")),
-        ("what_if", {"without": ["zebra"]}, ("leave out", "'zebra'")),
+        ("what_if", {"without": ["zebra"]}, ("exclude", "'zebra'")),
         ("what_if", {"attention_off": ["ece"]}, ("attention", "ece")),
         ("what_if", {"edits": [{"stage": "ece"}]}, ("edits.0.action",)),
         ("what_if", {"edits": [{"stage": "ece", "action": "burn"}]}, ("edits.0.action", "'paint'", "'burn'")),

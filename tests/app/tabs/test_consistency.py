@@ -47,7 +47,13 @@ def test_a_mask_that_may_be_wrong_is_marked_and_the_help_tells_the_figures() -> 
     marked, table = "may be wrong</span>", page[: page.index("</table>")]
     assert table.count(marked) == 1
     assert f"dog</td><td>{WARNED}50%</td>" in table
-    for figure in ("below 60%", "55% of the", "75% of all such", "10% of all masks", "IoU with the truth below 0.5"):
+    for figure in (
+        "below 60%",
+        "55% of the",
+        "75% of the wrong masks",
+        "IoU with the ground truth is below 0.5",
+        "10% of all masks",
+    ):
         assert figure in " ".join(page.split()), figure
     assert "<data>" not in page
 

@@ -194,10 +194,10 @@ def test_other_data_than_the_banks_is_refused(bank: EmbeddingBank, folder: Path,
     with pytest.raises(UserError):
         open_data(bank, str(tmp_path / "nowhere"), "folder")
     fewer = read_folder(write_folder(tmp_path, splits=("val",), images=3), "val")
-    with refused("wrong-data", "4 images", bank.images[0], "3 others", tmp_path):
+    with refused("wrong-data", "4 images", bank.images[0], "3 other", tmp_path):
         bank_image(bank, fewer, 0)
     renamed = replace(bank, images=[f"other/{name}" for name in bank.images])
-    with refused("wrong-data", "4 images", renamed.images[0], "4 others", folder):
+    with refused("wrong-data", "4 images", renamed.images[0], "4 other", folder):
         bank_image(renamed, read_folder(folder, "val"), 0)
 
 

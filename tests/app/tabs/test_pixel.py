@@ -54,7 +54,7 @@ def test_the_sentence_tells_who_decided_and_what_was_before() -> None:
         "Decided at Coarse (ECE): cat (100%) from the start, unchanged by later stages."
     )
     assert "All changes: cat → dog → cat → dog." in sentence(2, 1, 1, 1, 2, 1)
-    assert "joins what all stages have found" in sentence(2, 1, 1, 1, 2, 1)
+    assert "Decided at Final" in sentence(2, 1, 1, 1, 2, 1)
 
 
 def test_without_a_photo_or_a_pixel_the_tab_says_what_to_do() -> None:

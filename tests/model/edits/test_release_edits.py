@@ -92,7 +92,7 @@ def test_what_a_stage_edit_reaches(model: Any, features: list[Tensor]) -> None:
         (
             HeadEdits(added=(AddedClass("a", (0, 0, 0), torch.zeros(1, D)),)),
             "unsupported-by-weights",
-            ["'a'", "released", "trans"],
+            ["'a'", "release", "trans"],
         ),
         (at("stage4", attention=False), "unknown-choice", ["ece, stage3, stage2, stage1, final", "'stage4'"]),
         (at("ece", mask=torch.full((2, K, 4, 6), 1 / K)), "size-mismatch", ["2×3×2×3", "ece", "2×3×4×6"]),

@@ -113,7 +113,7 @@ def test_a_run_that_dies_early_says_why_and_its_name_is_free_again(root: Path, d
     failed = wait_for(root, lambda run: not run.active)
     assert failed.state == "failed"
     assert "1 of 7 pairs" in failed.error
-    assert "bad.png holds 7" in failed.error, "the lines below belong to it"
+    assert "bad.png has 7" in failed.error, "the lines below belong to it"
     assert not (failed.folder / "run.json").exists()
 
     (data / "masks" / "train" / "bad.png").unlink()

@@ -62,7 +62,7 @@ def test_weights_without_a_licence_say_so(tmp_path: Path, data: Path) -> None:
     assert main(["ship", str(tmp_path / "best"), "--out", str(tmp_path / "out"), "--data", str(data)]) == 0
     card = (tmp_path / "out" / "README.md").read_text()
     assert "license:" not in card
-    assert "Nobody has named a licence" in card
+    assert "No licence is specified" in card
 
 
 def test_figures_may_be_of_data_with_other_classes(tmp_path: Path, data: Path) -> None:

@@ -185,10 +185,10 @@ def test_placed_points_and_the_way_to_fit_them_are_told() -> None:
 def test_one_photo_added_twenty_times_is_no_cluster_and_the_note_says_so() -> None:
     once, often = render(session_of("one")), render(session_of(*["one"] * 20, copies=True))
     assert "**PCA** of 15 points" in once[1]
-    assert "do not read any into this picture" in once[1]
+    assert "too few points to form clusters" in once[1]
     assert "have the same embeddings" not in once[1]
     assert "**PCA** of 300 points from 20 photos" in often[1]
-    assert "at least 16 points and there are 15" in often[1]
+    assert "at least 16 points but there are only 15" in often[1]
     assert "285 of 300 points are duplicates" in often[1]
     assert often[2] == once[2], "nothing is measured on copies"
     np.testing.assert_allclose(
@@ -261,7 +261,7 @@ def test_contours_are_an_option_of_crowded_flat_maps(by_stage: bool) -> None:
     assert "Contours need at least 300 points." in few[1]
     deep = render(session, by_stage=by_stage, density=True, options=("UMAP", 3, *OPTIONS[2:]))
     assert lines(deep[0]) == []
-    assert "in two dimensions only" in deep[1]
+    assert "only drawn in two dimensions" in deep[1]
 
 
 def test_the_page_comes_back_for_umap_and_refuses_bad_options() -> None:
