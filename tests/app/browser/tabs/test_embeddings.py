@@ -129,8 +129,8 @@ def test_a_photo_that_is_added_again_lies_on_itself_and_the_note_says_so(page: P
     page.get_by_role("tab", name="Class embeddings").click()
     page.get_by_label("Reference photos").uncheck()
     note = page.locator("#projection-note")
-    expect(note).to_contain_text("10 of 20 points have the same embeddings as others", timeout=LONG)
-    expect(note).to_contain_text("do not read any into this picture")
+    expect(note).to_contain_text("10 of 20 points are duplicates", timeout=LONG)
+    expect(note).to_contain_text("too few points to form clusters")
 
 
 RANGE = f"[...{MAP}.layout.xaxis.range, ...{MAP}.layout.yaxis.range]"
