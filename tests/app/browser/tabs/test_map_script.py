@@ -196,7 +196,7 @@ def test_a_crowd_in_three_dimensions_is_offered_in_two(browser: Browser) -> None
     deep = value_of("one", options=("PCA", 3, 0, 15, 0.2, 30))
     crowd = json.dumps(json.loads(deep) | {"count": 10_001})
     with map_page(browser, crowd) as page:
-        expect(page.locator(".ece-plot")).to_contain_text("10,001 points are slow")
+        expect(page.locator(".ece-plot")).to_contain_text("10,001 points in three dimensions")
         page.evaluate(DIMENSIONS)
         page.get_by_role("button", name="Show in 2D").click()
         assert page.locator("#projection-dimensions input").is_checked()

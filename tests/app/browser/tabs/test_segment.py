@@ -96,7 +96,7 @@ def test_modes_are_painted_without_asking_the_server(page: Page, asked: list[str
     page.screenshot(path=ARTIFACTS / "segment-entropy.png")
 
     choose(page, "Changed")
-    expect(line).to_contain_text("than at Stage 1")
+    expect(line).to_contain_text("since Stage 1")
     counts = painted(page, "paint")["counts"]
     assert set(counts) == {YELLOW, PURPLE}
     share = 100 * counts[YELLOW] / (WIDTH * HEIGHT)
