@@ -108,7 +108,7 @@ def test_modes_are_painted_without_asking_the_server(page: Page, asked: list[str
     expect(line).to_contain_text("the first")
     assert painted(page, "paint") == NOTHING
     stage_button(page, "Stage 4").click()
-    expect(line).to_contain_text("than at Coarse (ECE)")
+    expect(line).to_contain_text("since Coarse (ECE)")
 
     # What is shown stays so for the next photo, and after a look at another tab.
     choose(page, "Entropy")
